@@ -1,0 +1,66 @@
+// Writes what follows from the sources: JSON Schema for other languages, and the tables in the README and in docs/.
+// With --check it writes nothing, names what has drifted and exits 1. Works on the build in dist/ of the current folder.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { messagesSchema } from './emit/json-schema.mjs'
+import { fillSection, firstDifference } from './emit/sections.mjs'
+import { closeCodesTable, codesTable, errorsTable, optionsTable } from './emit/tables.mjs'
+
+const isCheck = process.argv.includes('--check')
+const load = (path) => import(pathToFileURL(resolve(path)).href)
+const [schemas, { describeBounds }, errors] =
+  await Promise.all(['dist/schemas/index.js', 'dist/lib/options.js', 'dist/lib/errors.js'].map(load))
+
+const whole = {
+  'schemas/json/client-messages.json': messagesSchema('client', schemas.CLIENT_MESSAGES),
+  'schemas/json/server-messages.json': messagesSchema('server', schemas.SERVER_MESSAGES)
+}
+const sections = {
+  'README.md': {
+    options: optionsTable(schemas.Options, schemas.ENVIRONMENT, describeBounds)
+  },
+  'docs/protocol.md': {
+    'protocol-errors': codesTable(schemas.PROTOCOL_ERRORS),
+    'subscription-errors': codesTable(schemas.SUBSCRIPTION_ERRORS),
+    'close-codes': closeCodesTable(schemas.CLOSE_CODES)
+  },
+  'docs/errors.md': {
+    'error-codes': errorsTable(errors, readFileSync('dist/lib/errors.d.ts', 'utf8'))
+  }
+}
+
+const problems = []
+for (const [path, value] of Object.entries(whole)) put(path, read(path), JSON.stringify(value, null, 2) + '\n')
+for (const [path, tables] of Object.entries(sections)) putSections(path, tables)
+for (const problem of problems) console.error(problem)
+if (problems.length > 0) process.exitCode = 1
+
+function putSections (path, tables) {
+  const before = read(path)
+  if (before === undefined) return problems.push(`${path} is missing; it takes the tables ${Object.keys(tables).join(', ')}`)
+  let after = before
+  for (const [marker, table] of Object.entries(tables)) {
+    const filled = fillSection(after, marker, table)
+    if (filled === undefined) problems.push(`${path} must hold <!-- ${marker} --> and, after it, <!-- /${marker} -->, each once`)
+    else after = filled
+  }
+  put(path, before, after)
+}
+
+function put (path, before, after) {
+  if (before === after) return
+  if (isCheck) return problems.push(`${path} has drifted from the sources (${firstDifference(before, after)}); run npm run schemas and commit it`)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, after)
+  console.log(`${path} written`)
+}
+
+function read (path) {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (err) {
+    if (err.code === 'ENOENT') return undefined
+    throw err
+  }
+}

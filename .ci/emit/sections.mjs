@@ -1,0 +1,16 @@
+/** `document` with `text` between `<!-- marker -->` and `<!-- /marker -->`; undefined unless it holds each exactly once, in this order. */
+export function fillSection (document, marker, text) {
+  const [head, body, ...more] = document.split(`<!-- ${marker} -->`)
+  if (body === undefined || more.length > 0) return undefined
+  const [, tail, ...rest] = body.split(`<!-- /${marker} -->`)
+  if (tail === undefined || rest.length > 0) return undefined
+  return `${head}<!-- ${marker} -->\n\n${text}\n\n<!-- /${marker} -->${tail}`
+}
+
+/** Where two texts part, in words. */
+export function firstDifference (before, after) {
+  if (before === undefined) return 'the file is missing'
+  const old = before.split('\n')
+  const line = after.split('\n').findIndex((text, index) => text !== old[index])
+  return `first at line ${line === -1 ? after.split('\n').length : line + 1}`
+}

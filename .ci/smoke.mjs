@@ -1,0 +1,56 @@
+// Packs the package, looks at what is in the tarball, installs it in an empty folder as a user would, and uses it there
+// from an ES module, from CommonJS and from TypeScript.
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const SHIPPED = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
+const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts',
+  'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'schemas/json/client-messages.json', 'schemas/json/server-messages.json']
+
+const folder = mkdtempSync(join(tmpdir(), 'mission-control-smoke-'))
+try {
+  const tarball = pack()
+  install(tarball)
+  run('node', ['import.mjs'])
+  run('node', ['require.cjs'])
+  for (const compiler of ['typescript', 'typescript7']) run('node', [resolve('node_modules', compiler, 'bin/tsc'), '-p', '.'])
+  console.log('types: a strict consumer compiles without skipLibCheck')
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+function pack () {
+  const [{ filename, files, unpackedSize }] = JSON.parse(packed())
+  const paths = files.map(({ path }) => path)
+  const strange = paths.filter((path) => !SHIPPED.test(path))
+  const missing = EXPECTED.filter((path) => !paths.includes(path))
+  if (strange.length > 0) throw new Error(`the tarball must not hold ${strange.join(', ')}`)
+  if (missing.length > 0) throw new Error(`the tarball lacks ${missing.join(', ')}`)
+  console.log(`${filename}: ${paths.length} files, ${unpackedSize} bytes unpacked`)
+  return join(folder, filename)
+}
+
+// The list of files comes on standard output, where the compiler also writes its errors when the build fails.
+function packed () {
+  try {
+    return execFileSync('npm', ['pack', '--json', '--pack-destination', folder], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+  } catch (err) {
+    console.error(err.stdout)
+    throw err
+  }
+}
+
+// The versions of fastify and of the types are those of the lock file, so that a release of theirs can't fail this run.
+function install (tarball) {
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'))
+  const locked = ['fastify', '@types/node'].map((name) => `${name}@${packages[`node_modules/${name}`].version}`)
+  cpSync('.ci/smoke', folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball, ...locked])
+}
+
+function run (command, args) {
+  execFileSync(command, args, { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'], timeout: 180_000 })
+}

@@ -1,0 +1,13 @@
+const assert = require('node:assert/strict')
+const missionControl = require('fastify-mission-control')
+const { CHANNEL_NAMES } = require('fastify-mission-control/schemas')
+const { license } = require('fastify-mission-control/package.json')
+const whoami = require('./whoami.cjs')
+
+whoami(missionControl).then(({ payload, replyTo }) => {
+  assert.deepEqual(payload.server, { name: 'smoke', version: '1.2.3' })
+  assert.deepEqual(payload.channels, CHANNEL_NAMES)
+  assert.equal(replyTo, '1')
+  assert.equal(license, 'MIT')
+  console.log('require: whoami answered')
+})

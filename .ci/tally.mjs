@@ -1,0 +1,57 @@
+// Reads TAP on standard input and shows a line a test file, every failure, every skip, and whatever else was printed.
+// Writes "PASSED FAILED" to the file given, counted in assertions, and exits 1 when one failed, when nothing ran, or when
+// a test was skipped that this machine could have run.
+import { existsSync, writeFileSync } from 'node:fs'
+import { Parser } from 'tap-parser'
+
+const ABSENT_TRACE = /^no recorded trace at (.+)$/
+
+let passed = 0
+const failures = []
+const skips = []
+
+const root = new Parser()
+watch(root, [])
+process.stdin.pipe(root)
+root.on('complete', (results) => {
+  if (!results.ok && failures.length === 0) failures.push('the run as a whole (its plan, or it was cut short)')
+  if (passed === 0 && failures.length === 0) failures.push('no assertion ran')
+  for (const skip of skips) console.log(`skipped: ${skip.name}: ${skip.reason}`)
+  for (const skip of skips.filter(({ reason }) => !isTraceAbsent(reason))) failures.push(`${skip.name}: skipped, but this machine could run it`)
+  for (const failure of failures) console.log(`FAILED: ${failure}`)
+  writeFileSync(process.argv[2], `${passed} ${failures.length}\n`)
+  process.exitCode = failures.length === 0 ? 0 : 1
+})
+
+// A subtest ends with a point that sums it up: it counts only when it fails although nothing inside it did.
+function watch (parser, path) {
+  let failedBefore = failures.length
+  parser.on('child', (child) => {
+    failedBefore = failures.length
+    watch(child, [...path, child.name])
+  })
+  parser.on('assert', (result) => {
+    const name = [...path, result.name].join(' > ')
+    if (result.closingTestPoint && path.length === 0) console.log(`${result.ok ? 'ok' : 'NOT OK'} ${result.name} (${Math.round(result.time ?? 0)} ms)`)
+    if (result.skip !== false || result.todo !== false) skips.push({ name, reason: reasonOf(result) })
+    else if (!result.ok && !(result.closingTestPoint && failures.length > failedBefore)) fail(name, result.diag)
+    else if (result.ok && !result.closingTestPoint) passed++
+  })
+  parser.on('extra', (text) => process.stdout.write(text))
+  parser.on('bailout', (reason) => { if (path.length === 0) fail(`bail out: ${reason}`) })
+}
+
+function fail (name, diag) {
+  failures.push(name)
+  console.log(`not ok ${name}\n${JSON.stringify(diag, null, 2) ?? ''}`)
+}
+
+function reasonOf ({ skip, todo }) {
+  if (todo !== false) return `todo ${todo}`
+  return skip === true ? 'no reason given' : skip
+}
+
+function isTraceAbsent (reason) {
+  const [, path] = ABSENT_TRACE.exec(reason) ?? []
+  return path !== undefined && !existsSync(path)
+}

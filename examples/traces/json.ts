@@ -1,0 +1,64 @@
+import { TraceError } from './trace.js'
+
+/** A JSON document that knows on which line each of its objects begins. */
+export interface JsonDocument { value: unknown, lineOf (object: unknown): number }
+
+/** @throws TraceError with the line where the text stops being JSON */
+export function parseJson (text: string): JsonDocument {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new TraceError(findBrokenLine(text), 'not JSON from here on')
+  }
+  const lines = linesOfObjects(text, value)
+  return { value, lineOf: (object) => lines.get(object) ?? 1 }
+}
+
+/**
+ * The first line with which the text before it can't be the start of a JSON document any more. A token of JSON never spans lines, so
+ * every start that is whole lines is either broken or merely unfinished; that allows to halve instead of to search.
+ */
+function findBrokenLine (text: string): number {
+  const lines = text.split('\n')
+  let unfinished = 0
+  let broken = lines.length
+  while (broken - unfinished > 1) {
+    const middle = (unfinished + broken) >>> 1
+    if (isUnfinished(lines.slice(0, middle).join('\n'))) unfinished = middle
+    else broken = middle
+  }
+  return broken
+}
+
+function isUnfinished (text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch (err) {
+    return (err as Error).message === 'Unexpected end of JSON input'
+  }
+}
+
+// Objects begin in the text in the order in which a walk through the value meets them.
+function linesOfObjects (text: string, value: unknown): Map<unknown, number> {
+  const lines = startLines(text)
+  const found = new Map<unknown, number>()
+  const walk = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return
+    if (!Array.isArray(node)) found.set(node, lines[found.size] ?? 1)
+    for (const child of Object.values(node)) walk(child)
+  }
+  walk(value)
+  return found
+}
+
+function startLines (text: string): number[] {
+  const lines: number[] = []
+  let line = 1
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{\n]/g)) {
+    if (token === '{') lines.push(line)
+    else if (token === '\n') line++
+  }
+  return lines
+}

@@ -1,0 +1,24 @@
+import type { HealthSnapshot } from '../../schemas/health.js'
+import type { Unsubscribe } from '../events.js'
+import type { Channel, Publish } from '../hub/channel.js'
+
+/** `health_delta`: every change of the overall status, and the present one to a new subscriber, marked as a snapshot. */
+export function createHealthDeltaChannel ({ health, onChange }: {
+  health: () => HealthSnapshot
+  onChange: (listener: (health: HealthSnapshot) => void) => Unsubscribe
+}): Channel<'health_delta'> {
+  let unsubscribe: Unsubscribe | undefined
+
+  return {
+    name: 'health_delta',
+    delivery: () => ({}),
+    start (publish: Publish<'health_delta'>) {
+      unsubscribe = onChange((changed) => publish({ status: changed.status, health: changed }))
+    },
+    stop () { unsubscribe?.() },
+    snapshot () {
+      const present = health()
+      return [{ status: present.status, health: present, snapshot: true as const }]
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import type { Clock } from '../clock.js'
+import type { Channel } from '../hub/channel.js'
+import type { Missions } from '../missions/index.js'
+import { Alerts, evaluateRules, type Monitoring } from '../monitoring/index.js'
+import type { ResolvedOptions } from '../../schemas/options.js'
+import { createAnomalyAlertChannel } from './anomaly-alert.js'
+import { createHealthDeltaChannel } from './health-delta.js'
+import { createMetricsTickChannel } from './metrics-tick.js'
+import { createMissionStatsChannel } from './mission-stats.js'
+import { createMissionUpdateChannel } from './mission-update.js'
+
+const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
+
+/** Every channel, fed by the two domain services. A new channel is one more entry. */
+export function createChannels ({ clock, options, missions, monitoring }: {
+  clock: Clock
+  options: ResolvedOptions['channels']
+  missions: Missions
+  monitoring: Monitoring
+}): Channel[] {
+  const alerts = new Alerts()
+  const channels = [
+    createMetricsTickChannel({
+      clock,
+      minIntervalMs: options.metricsTickMinMs,
+      latency: () => monitoring.latency(),
+      onOperation: (listener) => monitoring.on('operation_metric', listener)
+    }),
+    createHealthDeltaChannel({
+      health: () => monitoring.health(),
+      onChange (listener) {
+        const unsubscribers = HEALTH_CHANGES.map((event) => monitoring.on(event, listener))
+        return () => { for (const unsubscribe of unsubscribers) unsubscribe() }
+      }
+    }),
+    createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.stats() }),
+    createMissionUpdateChannel({ onUpdate: (listener) => missions.on('mission_update', listener) }),
+    createAnomalyAlertChannel({
+      clock,
+      intervalMs: options.anomalyAlertMs,
+      evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.stats(), health: monitoring.health() })),
+      firing: () => alerts.firing()
+    })
+  ]
+  // Each channel takes its own payload type; the hub keeps them by name, which is what pairs the two again.
+  return channels as unknown as Channel[]
+}

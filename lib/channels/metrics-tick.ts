@@ -1,0 +1,46 @@
+import type { LatencySnapshot } from '../../schemas/metrics.js'
+import type { MetricsTick } from '../../schemas/channels/metrics-tick.js'
+import { createUnifiedTimestamp, type Clock } from '../clock.js'
+import type { Unsubscribe } from '../events.js'
+import type { Channel, Publish, Subscriber } from '../hub/channel.js'
+
+/**
+ * `metrics_tick`: latency, told when an operation was measured, at most once per interval. The first operation after a
+ * subscription ticks at once, but early only for the new subscriber: nobody can speed up the ticks of others.
+ */
+export function createMetricsTickChannel ({ clock, minIntervalMs, latency, onOperation }: {
+  clock: Clock
+  minIntervalMs: number
+  latency: () => LatencySnapshot
+  onOperation: (listener: () => void) => Unsubscribe
+}): Channel<'metrics_tick'> {
+  let unsubscribe: Unsubscribe | undefined
+  let lastTick = -Infinity
+  const waiting = new Set<Subscriber>()
+  const read = (): MetricsTick => ({ ...latency(), tISO: createUnifiedTimestamp(clock).iso })
+
+  function tick (publish: Publish<'metrics_tick'>): void {
+    const now = clock.monotonic()
+    if (now - lastTick >= minIntervalMs) {
+      lastTick = now
+      publish(read())
+    } else if (waiting.size > 0) {
+      publish(read(), new Set(waiting))
+    }
+    waiting.clear()
+  }
+
+  return {
+    name: 'metrics_tick',
+    delivery: () => ({ key: 'metrics_tick' }),
+    start (publish) {
+      lastTick = -Infinity
+      unsubscribe = onOperation(() => tick(publish))
+    },
+    stop () {
+      unsubscribe?.()
+      waiting.clear()
+    },
+    joined (subscriber) { waiting.add(subscriber) }
+  }
+}

@@ -1,0 +1,47 @@
+/** The two formats a page is written in: Prometheus text 0.0.4 and OpenMetrics 1.0.0. */
+export type Format = 'text' | 'openmetrics'
+
+/** The format for an `Accept` header: OpenMetrics where it is named and not liked less than text, otherwise text. */
+export function chooseFormat (accept = ''): Format {
+  const ranges = parsePreferences(accept)
+  const openMetrics = highest(ranges.filter(isOpenMetrics))
+  return openMetrics !== undefined && openMetrics > 0 && openMetrics >= textQuality(ranges) ? 'openmetrics' : 'text'
+}
+
+/** Whether an `Accept-Encoding` header asks for gzip and does not like an unpacked answer more. */
+export function wantsGzip (acceptEncoding = ''): boolean {
+  const codings = parsePreferences(acceptEncoding)
+  const quality = (...names: string[]) => highest(codings.filter(({ name }) => names.includes(name)))
+  const gzip = quality('gzip', 'x-gzip') ?? quality('*') ?? 0
+  return gzip > 0 && gzip >= (quality('identity') ?? 0)
+}
+
+interface Preference { name: string, version: string | undefined, quality: number }
+
+// RFC 9110 §12.4.2: a quality runs from 0 to 1 with at most three decimals, and is 1 where there is none.
+const QUALITY = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/
+
+function parsePreferences (header: string): Preference[] {
+  return header.split(',').map((item) => {
+    const [name, ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
+    const find = (key: string) => parameters.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1).replaceAll('"', '')
+    const quality = find('q') ?? '1'
+    return { name: name!, version: find('version'), quality: QUALITY.test(quality) ? Number(quality) : 0 }
+  })
+}
+
+// 0.0.1 is the draft that became 1.0.0; Prometheus servers before 2.41 name it alone.
+function isOpenMetrics ({ name, version = '1.0.0' }: Preference): boolean {
+  return name === 'application/openmetrics-text' && (version === '1.0.0' || version === '0.0.1')
+}
+
+// RFC 9110 §12.5.1: the most specific range counts.
+function textQuality (ranges: Preference[]): number {
+  const exact = ranges.filter(({ name, version = '0.0.4' }) => name === 'text/plain' && version === '0.0.4')
+  const named = (range: string) => ranges.filter(({ name }) => name === range)
+  return highest(exact) ?? highest(named('text/*')) ?? highest(named('*/*')) ?? 0
+}
+
+function highest (preferences: Preference[]): number | undefined {
+  return preferences.length === 0 ? undefined : Math.max(...preferences.map(({ quality }) => quality))
+}

@@ -1,0 +1,68 @@
+import { toLabels, toSeries } from './labels.js'
+import type { Labels, MetricDefinition, Sample } from './metric-definition.js'
+import type { OperationSeries, OperationTotals } from './sources.js'
+
+const add = (a: number, b: number) => a + b
+
+/** Count and duration of what the host reports as operations. */
+export function describeOperationMetrics (prefix: string, operations: () => OperationTotals): MetricDefinition[] {
+  const duration = `${prefix}operation_duration_seconds`
+  return [
+    {
+      name: `${prefix}operations_total`,
+      help: 'Operations that ended, by outcome.',
+      type: 'counter',
+      aggregator: 'sum',
+      read: () => toSeries(operations().series.flatMap(countByStatus), add)
+    },
+    {
+      name: duration,
+      help: 'Duration of the operations that were measured.',
+      type: 'histogram',
+      aggregator: 'sum',
+      read: () => {
+        const { boundsMs, series } = operations()
+        return mergeAlike(series).flatMap((one) => toBuckets(duration, boundsMs, one))
+      }
+    }
+  ]
+}
+
+function countByStatus ({ component, operation, success, error }: OperationSeries): Sample[] {
+  return [
+    { labels: { component, operation, status: 'success' }, value: success },
+    { labels: { component, operation, status: 'error' }, value: error }
+  ]
+}
+
+interface DurationSeries { labels: Labels, sumMs: number, buckets: readonly number[] }
+
+// Names that differ only in characters no label may hold would give the same series twice.
+function mergeAlike (series: readonly OperationSeries[]): DurationSeries[] {
+  const merged = new Map<string, DurationSeries>()
+  for (const { component, operation, durationSumMs, buckets } of series) {
+    const labels = toLabels({ component, operation })
+    const key = JSON.stringify(labels)
+    const known = merged.get(key)
+    merged.set(key, {
+      labels,
+      sumMs: durationSumMs + (known?.sumMs ?? 0),
+      buckets: buckets.map((count, i) => count + (known?.buckets[i] ?? 0))
+    })
+  }
+  return [...merged.values()]
+}
+
+function toBuckets (name: string, boundsMs: readonly number[], { labels, sumMs, buckets }: DurationSeries): Sample[] {
+  const samples: Sample[] = []
+  let count = 0
+  buckets.forEach((inBucket, i) => {
+    count += inBucket
+    const boundMs = boundsMs[i]
+    const le = boundMs === undefined ? '+Inf' : String(boundMs / 1_000)
+    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: count })
+  })
+  samples.push({ metricName: `${name}_sum`, labels, value: sumMs / 1_000 })
+  samples.push({ metricName: `${name}_count`, labels, value: count })
+  return samples
+}

@@ -1,0 +1,43 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
+import type { HealthSnapshot } from '../../schemas/health.js'
+import type { WsMetrics } from '../../schemas/metrics.js'
+import type { MissionTotals } from '../../schemas/mission.js'
+
+/** Lifetime figures of one `component` and `operation`; `buckets[i]` counts durations up to `boundsMs[i]`, the last one all others too. */
+export interface OperationSeries {
+  component: string
+  operation: string
+  success: number
+  error: number
+  durationCount: number
+  durationSumMs: number
+  /** Not cumulative: one count a bucket, one more bucket than bounds. */
+  buckets: readonly number[]
+}
+
+export interface OperationTotals {
+  boundsMs: readonly number[]
+  series: readonly OperationSeries[]
+}
+
+/** Counters of the hub beyond those of ws-metrics, by the reason or code they carry. */
+export interface HubTotals {
+  metrics: WsMetrics
+  messagesReceivedTotal: number
+  bytesSentTotal: number
+  replacedTotal: number
+  refused: Readonly<Record<string, number>>
+  closed: Readonly<Record<string, number>>
+  protocolErrors: Readonly<Record<string, number>>
+  subscribers: ReadonlyMap<ChannelName, number>
+}
+
+/** What a scrape reads: the same domain objects that every other surface reads, each once a scrape. */
+export interface ExpositionSources {
+  missionTotals (): MissionTotals
+  operations (): OperationTotals
+  health (): HealthSnapshot
+  hub (): HubTotals
+  /** Failures of host callbacks that the plugin caught, by where they happened. */
+  callbackErrors (): Readonly<Record<string, number>>
+}

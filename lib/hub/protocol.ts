@@ -1,0 +1,41 @@
+import { isUtf8 } from 'node:buffer'
+import { CLIENT_MESSAGES, type ClientMessage, type ClientMessageType } from '../../schemas/messages/client-messages.js'
+import { compile, describeFailure, type Validate } from '../validation.js'
+
+/** What a frame of a client turned out to be. */
+export type Decoded =
+  | { ok: true, message: ClientMessage }
+  | { ok: false, code: 'invalid_json' }
+  | { ok: false, code: 'invalid_message', detail: string[], replyTo: string | undefined }
+
+const validators = new Map<unknown, Validate<unknown>>(
+  (Object.keys(CLIENT_MESSAGES) as ClientMessageType[]).map((type) => [type, compile(CLIENT_MESSAGES[type])]))
+
+/**
+ * Reads one frame of a client, text or binary. Pure; never throws, and no reason it gives repeats anything of the input.
+ * Of duplicate keys the last one counts, as JSON.parse has it.
+ */
+export function decode (data: Buffer): Decoded {
+  const value = parse(data)
+  if (value === undefined) return { ok: false, code: 'invalid_json' }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return invalid(value, ['the message must be an object'])
+  const validate = validators.get((value as { type?: unknown }).type)
+  if (validate === undefined) return invalid(value, [`type must be one of ${Object.keys(CLIENT_MESSAGES).join(', ')}`])
+  return validate(value) ? { ok: true, message: value as ClientMessage } : invalid(value, describeFailure(validate.errors))
+}
+
+// JSON.parse turns invalid UTF-8 into replacement characters, which would pass for text.
+function parse (data: Buffer): unknown {
+  if (!isUtf8(data)) return undefined
+  try {
+    return JSON.parse(data.toString())
+  } catch {
+    return undefined
+  }
+}
+
+function invalid (value: unknown, detail: string[]): Decoded {
+  const id: unknown = (value as { id?: unknown } | null)?.id
+  const replyTo = typeof id === 'string' && id.length <= 128 ? id : undefined
+  return { ok: false, code: 'invalid_message', detail, replyTo }
+}

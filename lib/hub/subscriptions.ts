@@ -1,0 +1,63 @@
+import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
+import type { Channel, Subscriber } from './channel.js'
+import type { Connection } from './connection.js'
+
+type Broadcast = <Name extends ChannelName>(name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => void
+
+/** Who listens to what. Starts a channel at its first subscriber and stops it after the last one. */
+export class Subscriptions {
+  readonly #channels: ReadonlyMap<string, Channel>
+  readonly #subscribers = new Map<ChannelName, Set<Connection>>()
+  readonly #broadcast: Broadcast
+
+  constructor (channels: readonly Channel[], broadcast: Broadcast) {
+    this.#channels = new Map(channels.map((channel) => [channel.name, channel]))
+    for (const channel of channels) this.#subscribers.set(channel.name, new Set())
+    this.#broadcast = broadcast
+  }
+
+  isChannel (name: string): name is ChannelName {
+    return this.#channels.has(name)
+  }
+
+  channel (name: ChannelName): Channel {
+    return this.#channels.get(name)!
+  }
+
+  of (name: ChannelName): ReadonlySet<Connection> {
+    return this.#subscribers.get(name)!
+  }
+
+  count (name: ChannelName): number {
+    return this.of(name).size
+  }
+
+  /** Adds a subscriber; `false` if it was one before. */
+  join (connection: Connection, name: ChannelName): boolean {
+    const subscribers = this.#subscribers.get(name)!
+    if (subscribers.has(connection)) return false
+    const channel = this.channel(name)
+    if (subscribers.size === 0) channel.start((payload, only) => this.#broadcast(name, payload, only))
+    subscribers.add(connection)
+    connection.subscriptions.add(name)
+    channel.joined?.(connection)
+    return true
+  }
+
+  leave (connection: Connection, name: ChannelName): void {
+    const subscribers = this.#subscribers.get(name)!
+    if (!subscribers.delete(connection)) return
+    connection.subscriptions.delete(name)
+    if (subscribers.size === 0) this.channel(name).stop()
+  }
+
+  leaveAll (connection: Connection): void {
+    for (const name of connection.subscriptions) this.leave(connection, name)
+  }
+
+  close (): void {
+    for (const [name, subscribers] of this.#subscribers) {
+      for (const connection of subscribers) this.leave(connection, name)
+    }
+  }
+}

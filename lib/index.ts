@@ -1,0 +1,44 @@
+import fp from 'fastify-plugin'
+import type { Missions } from './missions/index.js'
+import type { Monitoring } from './monitoring/index.js'
+import { missionControl as plugin, type MissionControl } from './plugin.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The mission registry: report long-running work here. */
+    missions: Missions
+    /** Operations, latency and health. */
+    monitoring: Monitoring
+    /** The WebSocket hub's counters, the metrics text, and publishing on a channel. */
+    missionControl: MissionControl
+  }
+}
+
+/**
+ * The plugin.
+ *
+ * ```js
+ * import Fastify from 'fastify'
+ * import missionControl from 'fastify-mission-control'
+ *
+ * const app = Fastify()
+ * await app.register(missionControl, { server: { name: 'imports', version: '1.0.0' } })
+ * await app.listen({ port: 3000 })
+ *
+ * const mission = app.missions.start({ name: 'import' })
+ * mission.progress({ taskId: 'rows', index: 1, total: 1, status: 'done' })
+ * mission.complete()
+ * ```
+ */
+const missionControl = fp(plugin, { name: 'fastify-mission-control', fastify: '5.x' })
+
+export default missionControl
+// What `require()` gives, so that both module systems get the plugin itself.
+export { missionControl, missionControl as 'module.exports' }
+
+export type { MissionControl, MissionControlOptions } from './plugin.js'
+export { createVirtualClock, createUnifiedId, type Clock, type Timer, type VirtualClock } from './clock.js'
+export * as errors from './errors.js'
+export * from './missions/index.js'
+export * from './monitoring/index.js'
+export type * from '../schemas/index.js'

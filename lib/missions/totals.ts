@@ -1,0 +1,36 @@
+import type { MissionTotals, TerminalStatus } from '../../schemas/mission.js'
+
+const FIELD = { completed: 'completed', cancelled: 'cancelled', error: 'errors' } as const
+
+/**
+ * The registry's counts, changed only by the transition itself, so that a read costs the same however many missions there are.
+ * `total` is not stored: it is always the sum of the four counts.
+ */
+export class Totals {
+  #active = 0
+  readonly #ended = { completed: 0, cancelled: 0, errors: 0 }
+  #durationSumMs = 0
+
+  started (): void {
+    this.#active++
+  }
+
+  ended (status: TerminalStatus, durationMs: number): void {
+    this.#active--
+    this.#ended[FIELD[status]]++
+    this.#durationSumMs += durationMs
+  }
+
+  read (): MissionTotals {
+    const { completed, cancelled, errors } = this.#ended
+    const terminal = completed + cancelled + errors
+    return {
+      active: this.#active,
+      completed,
+      cancelled,
+      errors,
+      total: this.#active + terminal,
+      avgDurationMs: terminal === 0 ? null : this.#durationSumMs / terminal
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import type { HealthState, HealthStatus } from '../../schemas/health.js'
+
+/** How bad a state is, from 0; `unknown` never outweighs a known one. */
+const BADNESS: Record<HealthState, number> = { unknown: 0, healthy: 1, degraded: 2, critical: 3 }
+
+/** Whether `one` is a worse state than `other`. */
+export function isWorse (one: HealthState, other: HealthState): boolean {
+  return BADNESS[one] > BADNESS[other]
+}
+
+/** The worst of the states; the first of equal ones. */
+export function worstOf<State extends HealthState> (first: State, ...others: readonly State[]): State {
+  return others.reduce((worst, state) => isWorse(state, worst) ? state : worst, first)
+}
+
+/** The mildest of the states; the first of equal ones. */
+export function mildestOf<State extends HealthState> (first: State, ...others: readonly State[]): State {
+  return others.reduce((mildest, state) => isWorse(mildest, state) ? state : mildest, first)
+}
+
+/** Events that tell of a change of health. */
+export type HealthEvent = 'health_degraded' | 'health_critical' | 'system_recovery'
+
+/** The event that announces that the status is now this. */
+export const HEALTH_EVENTS: Record<HealthStatus, HealthEvent> = {
+  healthy: 'system_recovery',
+  degraded: 'health_degraded',
+  critical: 'health_critical'
+}

@@ -1,0 +1,78 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { ComponentStatus, HealthReport, HealthStatus, type HealthComponent } from '../../schemas/health.js'
+import { InvalidHealthReport } from '../errors.js'
+import { compile, describeFailure, type Validate } from '../validation.js'
+
+/** Components one report may have: each may become an alert and a series of metrics. */
+const MAX_COMPONENTS = 256
+
+const CheckReport = Type.Object({ status: ComponentStatus })
+/** What a health check may return instead of nothing. Other properties are allowed and never leave the process. */
+export type CheckReport = Static<typeof CheckReport>
+
+const isHealthStatus = compile(HealthStatus)
+const isHealthReport = compile(HealthReport)
+const isCheckReport = compile(CheckReport)
+
+/**
+ * The status that a check returned; nothing means healthy.
+ *
+ * @throws FST_MC_INVALID_HEALTH_REPORT
+ */
+export function readCheckReport (given: unknown): ComponentStatus {
+  if (given === undefined) return 'healthy'
+  const report = isRecord(given) ? { status: given['status'] } : given
+  return ensure(isCheckReport, report).status
+}
+
+/**
+ * A copy of a host's report that holds nothing but what viewers may see.
+ *
+ * @throws FST_MC_INVALID_HEALTH_REPORT with the place of the fault, without the host's words
+ */
+export function readHealthReport (given: unknown): HealthReport {
+  if (!isRecord(given)) throw new InvalidHealthReport('it must be an object')
+  const { status, components } = given
+  // Copied before it is checked, so that a getter cannot answer the check and the reader differently.
+  return ensure(isHealthReport, components === undefined ? { status } : { status, components: copyComponents(components) })
+}
+
+/**
+ * What a host says with `reportHealth`: `status` counts, `health` may add components.
+ *
+ * @throws FST_MC_INVALID_HEALTH_REPORT
+ */
+export function readReportedHealth (status: unknown, health: unknown): HealthReport {
+  if (!isHealthStatus(status)) throw new InvalidHealthReport('the status must be healthy, degraded or critical')
+  if (health === undefined) return { status }
+  if (!isRecord(health)) throw new InvalidHealthReport('it must be an object')
+  const report = readHealthReport({ status: health['status'] ?? status, components: health['components'] })
+  return { ...report, status }
+}
+
+/** The components of a report as viewers see them; `checkedAt` in ms since 1970. */
+export function reportedComponents (report: HealthReport, checkedAt: number): [string, HealthComponent][] {
+  return Object.entries(report.components ?? {}).map(([name, { status, responseTimeMs }]) =>
+    [name, { status, critical: false, responseTimeMs: responseTimeMs ?? null, error: null, checkedAt }])
+}
+
+function copyComponents (components: unknown): unknown {
+  if (!isRecord(components)) return components
+  const entries = Object.entries(components)
+  if (entries.length > MAX_COMPONENTS) throw new InvalidHealthReport(`it must not have more than ${MAX_COMPONENTS} components`)
+  return Object.fromEntries(entries.map(([name, component]) => [name, copyComponent(component)]))
+}
+
+function copyComponent (component: unknown): unknown {
+  if (!isRecord(component)) return component
+  const { status, responseTimeMs } = component
+  return responseTimeMs === undefined ? { status } : { status, responseTimeMs }
+}
+
+function ensure<T> (validate: Validate<T>, value: unknown): T {
+  if (validate(value)) return value
+  throw new InvalidHealthReport(describeFailure(validate.errors).join('; '))
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

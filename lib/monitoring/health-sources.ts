@@ -1,0 +1,87 @@
+import type { ComponentStatus, HealthComponent, HealthReport, HealthStatus } from '../../schemas/health.js'
+import type { Clock } from '../clock.js'
+import { GuardedRun, type Outcome } from './guarded-run.js'
+import { readCheckReport, readHealthReport, reportedComponents, type CheckReport } from './health-report.js'
+
+/**
+ * A health check of the host.
+ *
+ * `run` returns nothing or `{ status }`, at once or as a promise; a throw, a reject, a timeout or anything else makes the
+ * component `unhealthy`. Its signal aborts when `timeoutMs` is over, when the check is removed and on close.
+ */
+export interface HealthCheck {
+  /** Name of the component, 1 to 64 characters, unique among the checks. */
+  name: string
+  run: (signal: AbortSignal) => CheckReport | void | PromiseLike<CheckReport | void>
+  /** `true` makes the service `critical` while the component is `unhealthy`; otherwise, and by default, it is `degraded`. */
+  critical?: boolean
+  /** Time between two runs; by default the check runs with each round. */
+  intervalMs?: number
+  /** Time that a run may take; the plugin's `health.timeoutMs` by default. */
+  timeoutMs?: number
+}
+
+/** The host's own health object, see the option `health.provider`. */
+export type HealthProvider = () => HealthReport | Promise<HealthReport>
+
+/** What one source, or all of them, say of the health: a level and the components behind it. */
+export interface Reading { level: HealthStatus, components: [string, HealthComponent][] }
+
+/** One thing that is asked for health. */
+export interface HealthSource {
+  /** `undefined`: it runs with each round. */
+  intervalMs: number | undefined
+  run: Pick<GuardedRun<unknown>, 'begin' | 'done' | 'stop'>
+  /** What it said last; `undefined` until its first run ended. */
+  read (): Reading | undefined
+}
+
+/** What sources need from the room. `warn` logs and never throws. */
+export interface SourceContext {
+  clock: Clock
+  timeoutMs: number
+  warn: (fields: object, message: string) => void
+}
+
+const PROVIDER = 'provider'
+
+/** A health check as a source: one component. */
+export function checkSource (check: HealthCheck, { clock, timeoutMs, warn }: SourceContext): HealthSource {
+  const { name, critical = false } = check
+  const run = new GuardedRun<ComponentStatus>({
+    clock,
+    timeoutMs: check.timeoutMs ?? timeoutMs,
+    run: (signal) => check.run(signal),
+    read: readCheckReport,
+    onFailure: (code, err) => warn({ err, code, check: name }, 'health check failed')
+  })
+  const read = (outcome: Outcome<ComponentStatus>): Reading => {
+    const component = { ...componentOf(outcome, outcome.code === null ? outcome.value : 'unhealthy'), critical }
+    return { level: levelOf(component), components: [[name, component]] }
+  }
+  return { intervalMs: check.intervalMs, run, read: () => run.outcome && read(run.outcome) }
+}
+
+/** The host's health object as a source: its own status and components, or a component `provider` while it fails. */
+export function providerSource (provider: HealthProvider, { clock, timeoutMs, warn }: SourceContext): HealthSource {
+  const run = new GuardedRun<HealthReport>({
+    clock,
+    timeoutMs,
+    run: () => provider(),
+    read: readHealthReport,
+    onFailure: (code, err) => warn({ err, code }, 'health provider failed')
+  })
+  const read = (outcome: Outcome<HealthReport>): Reading => outcome.code === null
+    ? { level: outcome.value.status, components: reportedComponents(outcome.value, outcome.checkedAt) }
+    : { level: 'degraded', components: [[PROVIDER, componentOf(outcome, 'unhealthy')]] }
+  return { intervalMs: undefined, run, read: () => run.outcome && read(run.outcome) }
+}
+
+function componentOf ({ code, responseTimeMs, checkedAt }: Outcome<unknown>, status: ComponentStatus): HealthComponent {
+  return { status, critical: false, responseTimeMs, error: code, checkedAt }
+}
+
+function levelOf ({ status, critical }: HealthComponent): HealthStatus {
+  if (status === 'healthy') return 'healthy'
+  return status === 'unhealthy' && critical ? 'critical' : 'degraded'
+}

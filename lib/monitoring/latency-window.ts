@@ -1,0 +1,93 @@
+import type { LatencySnapshot } from '../../schemas/metrics.js'
+
+const SLICES = 6
+const SLICE_MS = 10_000
+const SUB_BUCKETS_LOG2 = 5
+const SUB_BUCKETS = 1 << SUB_BUCKETS_LOG2
+/** Durations from 2^-10 ms (1 µs) up to 2^22 ms (70 minutes) have buckets of their own. */
+const LOWEST_OCTAVE = -10
+const OCTAVES = 32
+/** Bucket 0 is for zero alone. */
+const BUCKETS = 1 + OCTAVES * SUB_BUCKETS
+
+// The upper half of an IEEE 754 double is sign, 11 bits of exponent and 20 of mantissa: cut behind the first five bits of
+// the mantissa it is, but for a constant, the number of a log-linear bucket. That is several times cheaper than a logarithm.
+const MANTISSA_BITS_CUT = 20 - SUB_BUCKETS_LOG2
+const FIRST_BUCKET_BITS = (1023 + LOWEST_OCTAVE) << SUB_BUCKETS_LOG2
+
+/**
+ * The latency of the last minute, in constant memory: a log-linear histogram with 32 buckets an octave in six slices of
+ * 10 s, the oldest of which is emptied when time moves on. Quantiles are off by at most 1/64 (1.6 %) of their value;
+ * durations below 1 µs and above 70 minutes count as those.
+ *
+ * Times are ms of a clock that never goes back (`Clock.monotonic`).
+ */
+export class LatencyWindow {
+  readonly #slices = Array.from({ length: SLICES }, () => new Uint32Array(BUCKETS))
+  readonly #bits = new DataView(new ArrayBuffer(8))
+  #sliceNumber: number
+  #current: Uint32Array
+
+  constructor (now: number) {
+    this.#sliceNumber = Math.floor(now / SLICE_MS)
+    this.#current = this.#sliceAt(this.#sliceNumber)
+  }
+
+  /** Counts a duration of `durationMs`, a finite number of at least 0. */
+  record (durationMs: number, nowMs: number): void {
+    this.#rotate(nowMs)
+    this.#current[this.#bucketOf(durationMs)]! += 1
+  }
+
+  /** Quantiles of what was recorded within the window; all zero if that is nothing. */
+  snapshot (nowMs: number): LatencySnapshot {
+    this.#rotate(nowMs)
+    const sums = new Uint32Array(BUCKETS)
+    let count = 0
+    for (const slice of this.#slices) {
+      for (let bucket = 0; bucket < BUCKETS; bucket++) {
+        sums[bucket]! += slice[bucket]!
+        count += slice[bucket]!
+      }
+    }
+    const [p50, p95, p99] = quantiles(sums, [50, 95, 99].map((percent) => Math.ceil(percent * count / 100)))
+    return { p50: p50!, p95: p95!, p99: p99!, count, windowMs: SLICES * SLICE_MS }
+  }
+
+  #sliceAt (sliceNumber: number): Uint32Array {
+    return this.#slices[sliceNumber % SLICES]!
+  }
+
+  #rotate (nowMs: number): void {
+    const now = Math.floor(nowMs / SLICE_MS)
+    if (now <= this.#sliceNumber) return
+    // After a gap longer than the window every slice is emptied once, however long the gap.
+    const firstStale = Math.max(this.#sliceNumber + 1, now - SLICES + 1)
+    for (let sliceNumber = firstStale; sliceNumber <= now; sliceNumber++) this.#sliceAt(sliceNumber).fill(0)
+    this.#sliceNumber = now
+    this.#current = this.#sliceAt(now)
+  }
+
+  #bucketOf (durationMs: number): number {
+    if (durationMs === 0) return 0
+    this.#bits.setFloat64(0, durationMs)
+    const bucket = (this.#bits.getUint32(0) >>> MANTISSA_BITS_CUT) - FIRST_BUCKET_BITS + 1
+    return Math.min(Math.max(bucket, 1), BUCKETS - 1)
+  }
+}
+
+/** The middles of the buckets that hold the values of these ranks, which count from 1 and rise. */
+function quantiles (counts: Uint32Array, ranks: readonly number[]): number[] {
+  let bucket = 0
+  let seen = counts[0]!
+  return ranks.map((rank) => {
+    while (seen < rank) seen += counts[++bucket]!
+    return middleOf(bucket)
+  })
+}
+
+function middleOf (bucket: number): number {
+  if (bucket === 0) return 0
+  const octave = LOWEST_OCTAVE + Math.floor((bucket - 1) / SUB_BUCKETS)
+  return 2 ** octave * (1 + ((bucket - 1) % SUB_BUCKETS + 0.5) / SUB_BUCKETS)
+}

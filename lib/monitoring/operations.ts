@@ -1,0 +1,91 @@
+/** Upper bounds of the duration buckets in ms; a longer duration falls in one more bucket behind the last. */
+export const DURATION_BOUNDS_MS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000] as const
+
+/** Pairs of component and operation that are counted apart; whatever comes beyond them is counted together. */
+const MAX_PAIRS = 500
+const OTHER = 'other'
+
+const LABEL_MAX_LENGTH = 64
+const LABEL = /^[A-Za-z0-9_.:/-]{1,64}$/
+const NOT_IN_LABEL = /[^A-Za-z0-9_.:/-]/g
+
+/** Lifetime figures of one component and operation. `buckets` is not cumulative and has one entry more than there are bounds. */
+export interface OperationSeries {
+  component: string
+  operation: string
+  success: number
+  error: number
+  durationCount: number
+  durationSumMs: number
+  buckets: readonly number[]
+}
+
+/** All series at one moment, a copy. */
+export interface OperationTotals {
+  boundsMs: readonly number[]
+  series: readonly OperationSeries[]
+}
+
+interface Series extends OperationSeries { buckets: number[] }
+
+/**
+ * Lifetime totals by component and operation. They only rise, and their number is bounded: from the 501st pair on all new
+ * ones are counted as `other`/`other`. Names are made safe as label values, see `labelValue`.
+ */
+export class Operations {
+  // Two levels of maps, as joining the names to one key would cost more than the rest of a record.
+  readonly #byComponent = new Map<string, Map<string, Series>>()
+  readonly #series: Series[] = []
+
+  /** Counts one operation, and its duration unless that is `undefined`. */
+  record (component: string, operation: string, isSuccess: boolean, durationMs: number | undefined): void {
+    const series = this.#find(labelValue(component), labelValue(operation))
+    if (isSuccess) series.success += 1
+    else series.error += 1
+    if (durationMs !== undefined) addDuration(series, durationMs)
+  }
+
+  totals (): OperationTotals {
+    return { boundsMs: DURATION_BOUNDS_MS, series: this.#series.map((series) => ({ ...series, buckets: [...series.buckets] })) }
+  }
+
+  #find (component: string, operation: string): Series {
+    const known = this.#byComponent.get(component)?.get(operation)
+    if (known !== undefined) return known
+    return this.#series.length < MAX_PAIRS ? this.#add(component, operation) : this.#other()
+  }
+
+  #other (): Series {
+    return this.#byComponent.get(OTHER)?.get(OTHER) ?? this.#add(OTHER, OTHER)
+  }
+
+  #add (component: string, operation: string): Series {
+    const series: Series = {
+      component,
+      operation,
+      success: 0,
+      error: 0,
+      durationCount: 0,
+      durationSumMs: 0,
+      buckets: new Array<number>(DURATION_BOUNDS_MS.length + 1).fill(0)
+    }
+    const byOperation = this.#byComponent.get(component) ?? new Map<string, Series>()
+    this.#byComponent.set(component, byOperation.set(operation, series))
+    this.#series.push(series)
+    return series
+  }
+}
+
+/** A name as the value of a metrics label: at most 64 characters of `A-Z a-z 0-9 _ . : / -`, others replaced by `_`. */
+export function labelValue (name: string): string {
+  return LABEL.test(name) ? name : name.slice(0, LABEL_MAX_LENGTH).replace(NOT_IN_LABEL, '_')
+}
+
+function addDuration (series: Series, durationMs: number): void {
+  let bucket = 0
+  while (bucket < DURATION_BOUNDS_MS.length && durationMs > DURATION_BOUNDS_MS[bucket]!) bucket++
+  series.buckets[bucket]! += 1
+  series.durationCount += 1
+  // Two absurd durations must not make the sum infinite for ever.
+  series.durationSumMs += Math.min(durationMs, Number.MAX_SAFE_INTEGER)
+}

@@ -1,0 +1,99 @@
+import { Ajv, type ErrorObject } from 'ajv'
+import { ENVIRONMENT, Options, type OptionsInput, type ResolvedOptions } from '../schemas/options.js'
+import { InvalidEnvironment, InvalidOption } from './errors.js'
+
+const LONGEST_TIMER_MS = 2_147_483_647
+
+const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
+  function: (value) => typeof value === 'function',
+  functions: (value) => typeof value === 'function' || (Array.isArray(value) && value.every((one) => typeof one === 'function')),
+  object: (value) => typeof value === 'object' && value !== null
+}
+
+const ajv = new Ajv({ useDefaults: true, verbose: true, strict: true, allowUnionTypes: true, strictTypes: false })
+ajv.addKeyword('expected')
+ajv.addKeyword({ keyword: 'host', validate: (kind: string, value: unknown) => HOST_KINDS[kind]!(value) })
+const validate = ajv.compile<ResolvedOptions>(Options)
+
+/**
+ * Turns what the host passed into checked, complete and frozen options. The host's own object is not touched.
+ * An option in code wins over `environment`, the environment over the default.
+ *
+ * @throws FST_MC_INVALID_OPTION with the option, its value and its bound
+ * @throws FST_MC_INVALID_ENVIRONMENT with the variable and its value
+ */
+export function resolveOptions (input: OptionsInput, environment: Record<string, string | undefined>): ResolvedOptions {
+  const options = cloneGroups(input)
+  applyEnvironment(options, environment)
+  if (!validate(options)) throw new InvalidOption(explain(validate.errors![0]!, validate.errors!.at(-1)!))
+  return freezeGroups(options)
+}
+
+/** What a schema accepts, in words: `a whole number from 1 to 50`. */
+export function describeBounds (schema: Record<string, unknown>): string {
+  if (typeof schema['expected'] === 'string') return schema['expected']
+  if (schema['type'] === 'integer') return `a whole number from ${schema['minimum']} to ${schema['maximum']}`
+  if (schema['type'] === 'boolean') return 'true or false'
+  if (schema['type'] === 'object') return 'an object'
+  if (schema['pattern'] !== undefined) return `text that fits ${schema['pattern']}, at most ${schema['maxLength']} characters`
+  return `text of ${schema['minLength']} to ${schema['maxLength']} characters`
+}
+
+function explain (first: ErrorObject, last: ErrorObject): string {
+  if (first.keyword === 'additionalProperties') {
+    const known = Object.keys((first.parentSchema as { properties: object }).properties).join(', ')
+    return `${optionPath(first, first.params['additionalProperty'])} is not an option; there are ${known}`
+  }
+  // A failed union reports its branches first and itself last; only the last one names the option as a whole.
+  const error = last.keyword === 'anyOf' ? last : first
+  return `${optionPath(error)} is ${render(error.data)}, but must be ${describeBounds(error.parentSchema as Record<string, unknown>)}`
+}
+
+function optionPath (error: ErrorObject, property?: string): string {
+  const path = error.instancePath.split('/').slice(1)
+  if (property !== undefined) path.push(property)
+  return path.length === 0 ? 'the options object' : path.join('.')
+}
+
+function render (value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint' || typeof value === 'symbol') return `a ${typeof value}`
+  if (typeof value !== 'object' || value === null) return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : String(value)
+  return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
+}
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+const HOST_OBJECTS = new Set(['registry', 'clock'])
+
+// Absent and `undefined` are the same to a caller, but not to a validator. Host objects are kept as they are.
+function cloneGroups (input: unknown, name = ''): unknown {
+  if (Array.isArray(input)) return [...input]
+  if (!isPlain(input) || HOST_OBJECTS.has(name)) return input
+  const entries = Object.entries(input).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries.map(([key, value]) => [key, cloneGroups(value, key)]))
+}
+
+function applyEnvironment (options: unknown, environment: Record<string, string | undefined>): void {
+  if (!isPlain(options)) return
+  for (const [variable, [group, option]] of Object.entries(ENVIRONMENT)) {
+    const text = environment[variable]
+    if (text === undefined) continue
+    const value = readMilliseconds(variable, text)
+    const values = options[group] ??= {}
+    if (isPlain(values)) values[option] ??= value
+  }
+}
+
+function readMilliseconds (variable: string, text: string): number {
+  const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : 0
+  if (value < 1 || value > LONGEST_TIMER_MS) throw new InvalidEnvironment(variable, text.slice(0, 64), LONGEST_TIMER_MS)
+  return value
+}
+
+function freezeGroups<T> (value: T, name = ''): T {
+  if (HOST_OBJECTS.has(name) || (!isPlain(value) && !Array.isArray(value))) return value
+  for (const [key, child] of Object.entries(value)) freezeGroups(child, key)
+  return Object.freeze(value)
+}

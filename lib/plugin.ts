@@ -1,0 +1,138 @@
+import type { FastifyBaseLogger, FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { ChannelName, ChannelPayloads } from '../schemas/channels/index.js'
+import type { WsMetrics } from '../schemas/metrics.js'
+import type { OptionsInput, ResolvedOptions } from '../schemas/options.js'
+import { CallbackErrors } from './callback-errors.js'
+import { createChannels } from './channels/index.js'
+import { systemClock, type Clock } from './clock.js'
+import { AlreadyRegistered } from './errors.js'
+import { Exposition } from './exposition/exposition.js'
+import { Hub } from './hub/hub.js'
+import { Missions } from './missions/index.js'
+import { Monitoring } from './monitoring/index.js'
+import { resolveOptions } from './options.js'
+import { createPublisher } from './publisher.js'
+import { mountHealth } from './routes/health.js'
+import { markOwnRoutes } from './routes/own-route.js'
+import { mountPrometheus } from './routes/prometheus.js'
+import { trackRequests } from './routes/track-requests.js'
+import { guardUpgrades, mountWebSocket, provideWebSocket } from './routes/websocket.js'
+import { mountWsMetrics } from './routes/ws-metrics.js'
+
+/** What `app.register(missionControl, options)` takes; every option is optional, the README has the table. */
+export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock'> {
+  /** Path put in front of every route of the plugin. */
+  prefix?: string
+  /** Hooks in front of every route of the plugin, the WebSocket upgrade too. */
+  onRequest?: onRequestHookHandler | onRequestHookHandler[] | undefined
+  /** The source of time; for tests and replays. */
+  clock?: Clock | undefined
+}
+
+/** What the host gets as `app.missionControl`. */
+export interface MissionControl {
+  /** Counters of the WebSocket route, as `GET /mission-control/ws-metrics` shows them. */
+  wsMetrics (): WsMetrics
+  metrics: {
+    /** The Prometheus exposition; `accept` is an HTTP Accept header and chooses text or OpenMetrics. */
+    render (accept?: string): Promise<{ contentType: string, body: string }>
+  }
+  /**
+   * Sends a payload of the host's own to all subscribers of a channel.
+   *
+   * @throws FST_MC_INVALID_PAYLOAD for an unknown channel or a payload that does not fit its schema
+   */
+  publish<Name extends ChannelName> (channel: Name, payload: ChannelPayloads[Name]): void
+}
+
+interface Services {
+  missions: Missions
+  monitoring: Monitoring
+  hub: Hub
+  exposition: Exposition
+}
+
+/** The plugin: checks the options, builds the services, decorates the host, mounts the routes, and takes all of it down on close. */
+export async function missionControl (app: FastifyInstance, input: MissionControlOptions): Promise<void> {
+  if (app.hasDecorator('missionControl')) throw new AlreadyRegistered()
+  const options = resolveOptions(input as OptionsInput, process.env)
+  const clock = (options.clock as Clock | undefined) ?? systemClock
+  const log = app.log.child({ plugin: 'fastify-mission-control' })
+  const services = build(options, clock, log)
+  const { missions, monitoring, hub, exposition } = services
+
+  app.decorate('missions', missions)
+  app.decorate('monitoring', monitoring)
+  app.decorate('missionControl', {
+    wsMetrics: () => hub.wsMetrics(),
+    metrics: { render: (accept?: string) => exposition.render(accept) },
+    publish: createPublisher(hub)
+  } satisfies MissionControl)
+
+  // Before @fastify/websocket is registered: hooks run in order, and its own would close clients without a code.
+  app.addHook('preClose', () => hub.close())
+  app.addHook('onReady', async () => { monitoring.start() })
+  app.addHook('onClose', async () => {
+    missions.close()
+    monitoring.close()
+    exposition.close()
+  })
+  if (options.monitoring.trackRequests) trackRequests(app, monitoring)
+  await app.register(async (scope) => mount(scope, options, clock, services), { prefix: options.prefix ?? '' })
+}
+
+function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger): Services {
+  const callbackErrors = new CallbackErrors(log)
+  const onCallbackError = callbackErrors.report
+  const missions = new Missions({ clock, onCallbackError })
+  const monitoring = new Monitoring({ clock, health: options.health, log, onCallbackError })
+  const hub = new Hub({
+    clock,
+    server: options.server,
+    options: options.websocket,
+    channels: createChannels({ clock, options: options.channels, missions, monitoring }),
+    commands: missions.commands,
+    onCallbackError
+  })
+  const exposition = new Exposition({
+    clock,
+    prefix: options.prometheus.prefix,
+    defaultMetrics: options.prometheus.defaultMetrics,
+    ...(options.prometheus.registry !== undefined && { registry: options.prometheus.registry }),
+    onCollectorError: (metric, err) => log.warn({ err, metric }, 'a metrics collector failed'),
+    sources: {
+      missionTotals: () => missions.stats(),
+      operations: () => monitoring.operations(),
+      health: () => monitoring.health(),
+      hub: () => hub.totals(),
+      callbackErrors: () => callbackErrors.read()
+    }
+  })
+  return { missions, monitoring, hub, exposition }
+}
+
+async function mount (scope: FastifyInstance, options: ResolvedOptions, clock: Clock, { monitoring, hub, exposition }: Services): Promise<void> {
+  const { routes, server } = options
+  const onRequest = [options.onRequest ?? []].flat() as onRequestHookHandler[]
+  const startedAt = clock.monotonic()
+  const wsMetrics = () => hub.wsMetrics()
+  const { isHostServer } = await provideWebSocket(scope, options.websocket)
+  markOwnRoutes(scope)
+  guardUpgrades(scope, hub, options.websocket)
+  for (const hook of onRequest) scope.addHook('onRequest', hook)
+
+  mountWebSocket(scope, { hub, isHostServer, options: options.websocket })
+  if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
+  if (routes.prometheus !== false) mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
+  if (routes.health !== false) {
+    mountHealth(scope, {
+      url: routes.health,
+      health: () => monitoring.health(),
+      wsMetrics,
+      server,
+      uptimeMs: () => clock.monotonic() - startedAt,
+      isClosing: () => hub.isClosing,
+      clock
+    })
+  }
+}

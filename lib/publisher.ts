@@ -1,0 +1,16 @@
+import { CHANNEL_NAMES, CHANNEL_PAYLOADS, type ChannelName, type ChannelPayloads } from '../schemas/channels/index.js'
+import { InvalidPayload } from './errors.js'
+import type { Hub } from './hub/hub.js'
+import { compile, describeFailure, type Validate } from './validation.js'
+
+const validators = new Map<string, Validate<unknown>>(CHANNEL_NAMES.map((name) => [name, compile(CHANNEL_PAYLOADS[name])]))
+
+/** The host's way to a channel: what does not fit the channel's schema is refused before anybody sees it. */
+export function createPublisher (hub: Hub) {
+  return <Name extends ChannelName>(channel: Name, payload: ChannelPayloads[Name]): void => {
+    const validate = validators.get(channel)
+    if (validate === undefined) throw new InvalidPayload(`the channel must be one of ${CHANNEL_NAMES.join(', ')}`)
+    if (!validate(payload)) throw new InvalidPayload(describeFailure(validate.errors).join('; '))
+    hub.publish(channel, payload)
+  }
+}

@@ -1,0 +1,17 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+
+interface Mark { missionControl?: 'http' | 'websocket' }
+
+/** The mark of the WebSocket route, in its `config`. */
+export const WEBSOCKET_ROUTE: Mark = { missionControl: 'websocket' }
+
+/** Marks every route of the plugin's scope as the plugin's own; to be called before any is mounted. */
+export function markOwnRoutes (scope: FastifyInstance): void {
+  scope.addHook('onRoute', (route) => { route.config = { missionControl: 'http', ...route.config } as Mark })
+}
+
+const markOf = (request: FastifyRequest) => (request.routeOptions.config as Mark | undefined)?.missionControl
+
+export const isOwnRoute = (request: FastifyRequest): boolean => markOf(request) !== undefined
+
+export const isWebSocketRoute = (request: FastifyRequest): boolean => markOf(request) === 'websocket'

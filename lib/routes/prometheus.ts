@@ -1,0 +1,28 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyInstance } from 'fastify'
+import { wantsGzip } from '../exposition/negotiation.js'
+import type { Page } from '../exposition/page.js'
+
+const compress = promisify(gzip)
+
+export interface PrometheusRouteOptions {
+  url: string
+  /** The page for an `Accept` header. */
+  render: (accept?: string) => Promise<Page>
+}
+
+/** `GET url`: the exposition for Prometheus, packed with gzip for a client that asks for it. */
+export function mountPrometheus (app: FastifyInstance, { url, render }: PrometheusRouteOptions): void {
+  app.get(url, async (request, reply) => {
+    const page = await render(request.headers.accept)
+    reply.headers({ 'content-type': page.contentType, 'cache-control': 'no-store', vary: 'accept, accept-encoding' })
+    if (!wantsGzip(header(request.headers['accept-encoding']))) return page.body
+    // A reply with this header is left alone by @fastify/compress.
+    reply.header('content-encoding', 'gzip')
+    return await compress(page.body)
+  })
+}
+
+// Fastify's types allow a list for this header; Node joins repeated ones into one string.
+const header = (value: string | string[] | undefined): string => String(value ?? '')

@@ -1,0 +1,123 @@
+import websocket from '@fastify/websocket'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { RawData, WebSocket } from 'ws'
+import type { CloseReason } from '../../schemas/messages/close-codes.js'
+import type { ResolvedOptions } from '../../schemas/options.js'
+import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../errors.js'
+import { CLOSE_GRACE_MS, type Socket } from '../hub/connection.js'
+import type { ConnectionInput, Hub, RefusalReason } from '../hub/hub.js'
+import { isOriginAllowed } from './origin.js'
+import { isWebSocketRoute, WEBSOCKET_ROUTE } from './own-route.js'
+import { guardReceivedBytes } from './receive-guard.js'
+import { UpgradeDispatch } from './upgrade-dispatch.js'
+
+/** Limits of the receiving side that ws enforces itself; without them unfinished fragments pile up in memory. */
+const MAX_FRAGMENTS = 256
+const MAX_BUFFERED_CHUNKS = 4_096
+
+/** What ws closes a connection for by itself, by the code of its error; all else is a broken frame. */
+const FAILURES: Record<string, CloseReason> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'message_too_large',
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'message_too_large',
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'too_many_fragments',
+  WS_ERR_INVALID_UTF8: 'invalid_utf8'
+}
+
+const REFUSAL = { origin: OriginRefused, connections: TooManyConnections, closing: TooManyConnections, address: TooManyFromAddress } as const
+
+export interface WebSocketRoute {
+  hub: Hub
+  /** Whether the WebSocket server is the host's, with limits of its own. */
+  isHostServer: boolean
+  options: ResolvedOptions['websocket']
+}
+
+/**
+ * Gives the scope WebSocket support: the host's own @fastify/websocket if it has registered one, else one for this scope alone,
+ * so that the host may still register its own later.
+ */
+export async function provideWebSocket (scope: FastifyInstance, options: ResolvedOptions['websocket']): Promise<{ isHostServer: boolean }> {
+  const isHostServer = scope.hasDecorator('websocketServer')
+  if (!isHostServer) await registerOwn(scope, options)
+  return { isHostServer }
+}
+
+/** Refuses upgrades to any other route of the scope, which @fastify/websocket would carry out and then close, and those of foreign pages. */
+export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: ResolvedOptions['websocket']): void {
+  scope.addHook('onRequest', async (request) => {
+    if (!request.ws) return
+    if (!isWebSocketRoute(request)) throw new UpgradeRefused()
+    const { host, protocol, headers: { origin } } = request
+    if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) refuse(hub.refuse('origin'))
+  })
+}
+
+/** The WebSocket route: who may come in, and the wiring of each socket to the hub. */
+export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, options }: WebSocketRoute): void {
+  scope.route({
+    method: 'GET',
+    url: options.path,
+    exposeHeadRoute: false,
+    config: WEBSOCKET_ROUTE as object,
+    schema: { hide: true } as object,
+    // The last hook before the handler, and the handler upgrades in the same turn: the limit holds exactly.
+    preHandler: async (request) => { if (request.ws) refuse(hub.admit(request.ip)) },
+    handler: async () => { throw new UpgradeRequired() },
+    wsHandler (socket, request) {
+      // Left to the library, clients of ours would be closed without a code before we could say goodbye.
+      scope.websocketServer.clients?.delete(socket)
+      const input = attach(socket, request, hub)
+      if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
+    }
+  })
+}
+
+async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['websocket']): Promise<void> {
+  const path = scope.prefix + options.path
+  const dispatch = new UpgradeDispatch(scope.server, (asked) => asked === path)
+  await scope.register(websocket, {
+    options: {
+      maxPayload: options.maxPayloadBytes,
+      maxFragments: MAX_FRAGMENTS,
+      maxBufferedChunks: MAX_BUFFERED_CHUNKS,
+      perMessageDeflate: false,
+      clientTracking: false,
+      closeTimeout: CLOSE_GRACE_MS
+    } as object,
+    // The hub says goodbye with a code and a bound on time; the default does neither.
+    preClose: async () => { dispatch.close() },
+    // ws answers a broken frame with the right close code; cutting the socket here, as the default does, could swallow it.
+    errorHandler (err, _socket, request) { request.log.debug({ err }, 'websocket error') }
+  })
+  dispatch.claim()
+  scope.addHook('onReady', async () => { dispatch.guard() })
+}
+
+function refuse (reason: RefusalReason | undefined): void {
+  if (reason !== undefined) throw new REFUSAL[reason]()
+}
+
+// Everything is attached in the turn of the upgrade: a message that came before would be lost.
+function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub): ConnectionInput {
+  const input = hub.connect(adapt(websocket), request, request.ip)
+  websocket.on('message', (data: RawData) => input.message(data as Buffer))
+  websocket.on('ping', () => input.controlFrame())
+  websocket.on('pong', () => input.controlFrame())
+  websocket.on('error', (err) => input.failed(FAILURES[(err as { code?: string }).code ?? ''] ?? 'invalid_frame'))
+  websocket.on('close', () => input.closed())
+  return input
+}
+
+function limitMessages (websocket: WebSocket, request: FastifyRequest, input: ConnectionInput, maxBytes: number): void {
+  const refuseSize = () => input.refused('message_too_large')
+  guardReceivedBytes(websocket, request.raw.socket, maxBytes, refuseSize)
+  websocket.prependListener('message', (data: RawData) => { if ((data as Buffer).length > maxBytes) refuseSize() })
+}
+
+// ws calls back with an error when the socket is gone; the `close` event tells the hub, so there is nothing to do with it.
+const adapt = (websocket: WebSocket): Socket => ({
+  send: (message, done) => websocket.send(message, { binary: false }, () => done()),
+  ping: () => websocket.ping(),
+  close: (code, reason) => websocket.close(code, reason),
+  terminate: () => websocket.terminate()
+})

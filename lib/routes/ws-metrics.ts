@@ -1,0 +1,22 @@
+import type { FastifyInstance } from 'fastify'
+import { WsMetricsResponse } from '../../schemas/http.js'
+import type { WsMetrics } from '../../schemas/metrics.js'
+import { createUnifiedTimestamp, type Clock } from '../clock.js'
+
+export interface WsMetricsRouteOptions {
+  url: string
+  wsMetrics: () => WsMetrics
+  clock: Clock
+}
+
+/** `GET url`: the counters of the WebSocket route as JSON. */
+export function mountWsMetrics (app: FastifyInstance, { url, wsMetrics, clock }: WsMetricsRouteOptions): void {
+  app.get(url, {
+    schema: { response: { 200: WsMetricsResponse } },
+    // A host may have given the app a compiler for schemas of another kind; these ones need none.
+    serializerCompiler: () => JSON.stringify
+  }, async (_request, reply): Promise<WsMetricsResponse> => {
+    reply.header('cache-control', 'no-store')
+    return { timestamp: createUnifiedTimestamp(clock).iso, metrics: wsMetrics() }
+  })
+}

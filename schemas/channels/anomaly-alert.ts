@@ -1,0 +1,1 @@
+export { Anomaly as AnomalyAlert } from '../anomaly.js'

@@ -1,0 +1,20 @@
+import type { Static } from '@sinclair/typebox'
+import { AnomalyAlert } from './anomaly-alert.js'
+import { HealthDelta } from './health-delta.js'
+import { MetricsTick } from './metrics-tick.js'
+import { MissionStats } from './mission-stats.js'
+import { MissionUpdate } from './mission-update.js'
+
+/** Every channel and the payload of its messages. Names, types, validation, JSON Schema and `whoami` follow from this list. */
+export const CHANNEL_PAYLOADS = {
+  metrics_tick: MetricsTick,
+  health_delta: HealthDelta,
+  mission_stats: MissionStats,
+  mission_update: MissionUpdate,
+  anomaly_alert: AnomalyAlert
+} as const
+
+export type ChannelName = keyof typeof CHANNEL_PAYLOADS
+export type ChannelPayloads = { [Name in ChannelName]: Static<(typeof CHANNEL_PAYLOADS)[Name]> }
+
+export const CHANNEL_NAMES = Object.keys(CHANNEL_PAYLOADS) as ChannelName[]

@@ -1,0 +1,45 @@
+import { Type, type Static } from '@sinclair/typebox'
+
+export const HealthStatus = Type.Union([Type.Literal('healthy'), Type.Literal('degraded'), Type.Literal('critical')])
+export type HealthStatus = Static<typeof HealthStatus>
+
+/** `unknown` stands until the first round of checks has ended. */
+export const HealthState = Type.Union([HealthStatus, Type.Literal('unknown')])
+export type HealthState = Static<typeof HealthState>
+
+export const ComponentStatus = Type.Union([Type.Literal('healthy'), Type.Literal('degraded'), Type.Literal('unhealthy')])
+export type ComponentStatus = Static<typeof ComponentStatus>
+
+/**
+ * What a host says of its own health: the overall status and, by name, its components.
+ * Other properties are allowed and never leave the process.
+ */
+export const HealthReport = Type.Object({
+  status: HealthStatus,
+  components: Type.Optional(Type.Record(Type.String({ minLength: 1, maxLength: 64 }), Type.Object({
+    status: ComponentStatus,
+    responseTimeMs: Type.Optional(Type.Number({ minimum: 0 }))
+  })))
+})
+export type HealthReport = Static<typeof HealthReport>
+
+/**
+ * One component as viewers see it. `error` is a code (`check_failed`, `check_timeout`, `invalid_report`), never the
+ * text of an exception: that goes to the host's log.
+ */
+export const HealthComponent = Type.Object({
+  status: ComponentStatus,
+  critical: Type.Boolean(),
+  responseTimeMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+  error: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
+  checkedAt: Type.Union([Type.Integer(), Type.Null()])
+})
+export type HealthComponent = Static<typeof HealthComponent>
+
+/** The last known health: `checkedAt` in ms since 1970, `null` before the first round. */
+export const HealthSnapshot = Type.Object({
+  status: HealthState,
+  checkedAt: Type.Union([Type.Integer(), Type.Null()]),
+  components: Type.Record(Type.String(), HealthComponent)
+})
+export type HealthSnapshot = Static<typeof HealthSnapshot>

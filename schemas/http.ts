@@ -1,0 +1,43 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { HealthSnapshot, HealthState } from './health.js'
+import { WsMetrics } from './metrics.js'
+
+/** Answer of `GET /mission-control/ws-metrics`. */
+export const WsMetricsResponse = Type.Object({ timestamp: Type.String(), metrics: WsMetrics })
+export type WsMetricsResponse = Static<typeof WsMetricsResponse>
+
+const summary = {
+  status: HealthState,
+  timestamp: Type.String(),
+  server: Type.String(),
+  version: Type.String(),
+  uptimeMs: Type.Integer({ minimum: 0 })
+}
+
+/** Answer of `GET /health`; `health` and `metrics` only with `?details=true`. */
+export const HealthResponse = Type.Object({
+  ...summary,
+  health: Type.Optional(HealthSnapshot),
+  metrics: Type.Optional(Type.Object({ ws: WsMetrics }))
+})
+export type HealthResponse = Static<typeof HealthResponse>
+
+/** Answer of `GET /health?probe=live|ready`. */
+export const ProbeResponse = Type.Object({ status: Type.Union([Type.Literal('ok'), Type.Literal('unavailable')]) })
+export type ProbeResponse = Static<typeof ProbeResponse>
+
+/** Query of `GET /health`; `details` counts in any case. */
+export const HealthQuery = Type.Object({
+  details: Type.Optional(Type.String({ maxLength: 16 })),
+  probe: Type.Optional(Type.Union([Type.Literal('live'), Type.Literal('ready')]))
+})
+export type HealthQuery = Static<typeof HealthQuery>
+
+/** Body of every refusal: Fastify's own shape. */
+export const ErrorResponse = Type.Object({
+  statusCode: Type.Integer(),
+  code: Type.Optional(Type.String()),
+  error: Type.String(),
+  message: Type.String()
+})
+export type ErrorResponse = Static<typeof ErrorResponse>

@@ -1,0 +1,27 @@
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
+
+/** Version of the wire. A server adds fields without changing it and takes none away. */
+export const PROTOCOL_VERSION = 1
+
+export const ServerIdentity = Type.Object({ name: Type.String(), version: Type.String() })
+export type ServerIdentity = Static<typeof ServerIdentity>
+
+/** Fields of every server message: `timestamp` is ISO 8601 in UTC with milliseconds, `unix` the same moment in ms since 1970. */
+const common = {
+  protocolVersion: Type.Literal(PROTOCOL_VERSION),
+  id: Type.String({ minLength: 1 }),
+  timestamp: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' }),
+  unix: Type.Integer({ minimum: 0 }),
+  server: ServerIdentity
+}
+
+const replyTo = Type.Optional(Type.String({ maxLength: 128 }))
+
+export const bare = <Name extends string>(type: Name) =>
+  Type.Object({ ...common, type: Type.Literal(type), replyTo })
+
+export const withPayload = <Name extends string, Payload extends TSchema>(type: Name, payload: Payload) =>
+  Type.Object({ ...common, type: Type.Literal(type), replyTo, payload })
+
+export const withError = <Name extends string, Failure extends TSchema>(type: Name, error: Failure) =>
+  Type.Object({ ...common, type: Type.Literal(type), replyTo, error })

@@ -1,0 +1,80 @@
+import { Type, type Static, type TUnion, type TLiteral } from '@sinclair/typebox'
+import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
+import { MissionId } from '../mission.js'
+import { bare, ServerIdentity, withError, withPayload } from './envelope.js'
+import { MAX_CHANNELS_PER_MESSAGE } from './client-messages.js'
+
+/** Codes of `protocol_error`, each with what it tells the client. */
+export const PROTOCOL_ERRORS = {
+  invalid_json: 'The message is not JSON.',
+  invalid_message: 'The message is JSON of the wrong shape; `detail` has up to three reasons.',
+  rate_limited: 'Too many messages; the connection is closed right after.',
+  unsupported: 'The host gave no handler for this command.',
+  forbidden: 'The host refused this command.',
+  unknown_mission: 'There is no such mission, or the client may not see it.',
+  internal_error: 'A handler of the host failed; the reason is in its log.'
+} as const
+export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS
+
+/** Codes of `subscription_error`. */
+export const SUBSCRIPTION_ERRORS = {
+  unknown_channel: 'A name is not that of a channel; `positions` are the places of such names in `channels`, from 0.'
+} as const
+export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS
+
+const oneOf = <Name extends string>(names: readonly Name[]) =>
+  Type.Union(names.map((name) => Type.Literal(name))) as unknown as TUnion<TLiteral<Name>[]>
+
+const codes = <Code extends string>(table: Record<Code, string>) => oneOf(Object.keys(table) as Code[])
+
+const ProtocolError = Type.Object({
+  code: codes(PROTOCOL_ERRORS),
+  message: Type.String({ maxLength: 256 }),
+  detail: Type.Optional(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 3 }))
+})
+export type ProtocolError = Static<typeof ProtocolError> & { code: ProtocolErrorCode }
+
+const SubscriptionError = Type.Object({
+  code: codes(SUBSCRIPTION_ERRORS),
+  message: Type.String({ maxLength: 256 }),
+  positions: Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: MAX_CHANNELS_PER_MESSAGE })
+})
+export type SubscriptionError = Static<typeof SubscriptionError>
+
+const SubscriptionAck = Type.Object({
+  channel: oneOf(CHANNEL_NAMES),
+  status: oneOf(['subscribed', 'unsubscribed'])
+})
+
+const MissionAck = Type.Object({
+  missionId: MissionId,
+  status: Type.Literal('accepted'),
+  action: Type.Optional(Type.Literal('cancel'))
+})
+
+const WhoAmI = Type.Object({
+  server: ServerIdentity,
+  version: Type.String(),
+  channels: Type.Array(oneOf(CHANNEL_NAMES)),
+  capabilities: Type.Array(Type.String())
+})
+
+/** Every message the server sends, by `type`. */
+export const SERVER_MESSAGES = {
+  metrics_tick: withPayload('metrics_tick', CHANNEL_PAYLOADS.metrics_tick),
+  health_delta: withPayload('health_delta', CHANNEL_PAYLOADS.health_delta),
+  mission_stats: withPayload('mission_stats', CHANNEL_PAYLOADS.mission_stats),
+  mission_update: withPayload('mission_update', CHANNEL_PAYLOADS.mission_update),
+  anomaly_alert: withPayload('anomaly_alert', CHANNEL_PAYLOADS.anomaly_alert),
+  subscription_ack: withPayload('subscription_ack', SubscriptionAck),
+  subscription_error: withError('subscription_error', SubscriptionError),
+  mission_ack: withPayload('mission_ack', MissionAck),
+  heartbeat: bare('heartbeat'),
+  pong: bare('pong'),
+  whoami: withPayload('whoami', WhoAmI),
+  protocol_error: withError('protocol_error', ProtocolError)
+} as const
+
+export type ServerMessageType = keyof typeof SERVER_MESSAGES
+export type ServerMessages = { [Type in ServerMessageType]: Static<(typeof SERVER_MESSAGES)[Type]> }
+export type ServerMessage = ServerMessages[ServerMessageType]

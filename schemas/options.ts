@@ -1,0 +1,96 @@
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import type { HealthReport } from './health.js'
+
+/** A function of the host. Fastify's own hook type replaces this loose one in the plugin's public options. */
+export type HostFunction = (...args: never[]) => unknown
+
+/** The longest delay that Node's timers keep; a longer one would fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647
+
+/** A value that JSON Schema cannot describe; the `host` keyword checks it and `expected` words the error. */
+const host = <T>(kind: 'function' | 'functions' | 'object', expected: string, description: string) =>
+  Type.Unsafe<T>({ host: kind, expected, description })
+
+const milliseconds = (defaultMs: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: LONGEST_TIMER_MS, default: defaultMs, description })
+
+const count = (options: { default: number, minimum: number, maximum: number, description: string }) => Type.Integer(options)
+
+const group = <T extends Record<string, TSchema>>(properties: T) =>
+  Type.Object(properties, { additionalProperties: false, default: {} })
+
+const route = (path: string, description: string) =>
+  Type.Union([Type.Literal(false), Type.String({ pattern: '^/[^?#\\s]*$', maxLength: 256 })], {
+    default: path,
+    description,
+    expected: 'false, or a path that starts with /'
+  })
+
+/** An origin as a browser writes it: scheme, host and, unless it is the default one, port. */
+const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/?#@\\s,*]+$', maxLength: 256 })
+
+/** Every option of the plugin, with its default, its bounds and what it is for. Sizes are bytes, times milliseconds. */
+export const Options = Type.Object({
+  prefix: Type.Optional(Type.String({ pattern: '^(/[^?#\\s]*)?$', maxLength: 256, description: 'Path put in front of every route of the plugin.' })),
+  server: group({
+    name: Type.String({ minLength: 1, maxLength: 128, default: 'mission-control', description: 'Name of the service, in every message and in the health answer.' }),
+    version: Type.String({ minLength: 1, maxLength: 128, default: '0.0.0', description: 'Version of the service, beside its name.' })
+  }),
+  websocket: group({
+    path: Type.String({ pattern: '^/[^?#\\s]*$', maxLength: 256, default: '/ws/mission-control', description: 'Path of the WebSocket route.' }),
+    heartbeatMs: milliseconds(30_000, 'Time between heartbeats. A peer that has not answered a ping by the next one is cut off.'),
+    maxPayloadBytes: count({ default: 16_384, minimum: 256, maximum: 16_777_216, description: 'Largest message a client may send; a larger one closes its connection with 1009.' }),
+    allowedOrigins: Type.Union([Type.Literal('same-origin'), Type.Literal('*'), Type.Array(Origin, { maxItems: 256 })], {
+      default: 'same-origin',
+      description: 'Browser pages that may connect: those of the same host, all, or a list of exact origins.',
+      expected: '"same-origin", "*" or a list of origins such as "https://ops.example.com", in lower case and without a path'
+    }),
+    maxConnections: count({ default: 10_000, minimum: 1, maximum: 1_000_000, description: 'Open connections; one more is refused with 503 before the upgrade.' }),
+    maxConnectionsPerAddress: count({ default: 1_000_000, minimum: 1, maximum: 1_000_000, description: 'Open connections from one client address (`request.ip`); one more is refused with 429 before the upgrade.' }),
+    maxMessagesPerSecond: count({ default: 50, minimum: 1, maximum: 100_000, description: 'Messages a client may send in a second, twice as many in a burst; above it its connection is closed with 1008.' }),
+    maxBufferedBytes: count({ default: 1_048_576, minimum: 65_536, maximum: 268_435_456, description: 'Bytes kept for a client that does not read; above it its connection is closed with 1013.' })
+  }),
+  channels: group({
+    metricsTickMinMs: milliseconds(2_500, 'Least time between two `metrics_tick` messages.'),
+    missionStatsMs: milliseconds(10_000, 'Time between two `mission_stats` messages.'),
+    anomalyAlertMs: milliseconds(15_000, 'Time between two evaluations of the alert rules.')
+  }),
+  routes: group({
+    wsMetrics: route('/mission-control/ws-metrics', 'JSON metrics of the WebSocket route; `false` leaves the route out.'),
+    health: route('/health', 'Health and its probes; `false` leaves the route out.'),
+    prometheus: route('/api/v1/metrics/prometheus', 'Prometheus exposition; `false` leaves the route out.')
+  }),
+  health: group({
+    provider: Type.Optional(host<() => HealthReport | Promise<HealthReport>>('function', 'a function that returns a health report', "Gives the host's own health report; called once a round.")),
+    intervalMs: milliseconds(10_000, 'Time between two rounds of health checks.'),
+    timeoutMs: milliseconds(5_000, 'Time one health check may take before it counts as failed.')
+  }),
+  monitoring: group({
+    trackRequests: Type.Boolean({ default: false, description: 'Makes every request to a route of the host an operation metric.' })
+  }),
+  prometheus: group({
+    registry: Type.Optional(host<object>('object', 'a prom-client Registry', 'A prom-client registry of the host; the metrics are put in a private one if absent.')),
+    prefix: Type.String({ pattern: '^[a-zA-Z_:][a-zA-Z0-9_:]*$', maxLength: 64, default: 'mission_control_', description: 'Start of the names of all metrics but the seven `oneagent_mission_*` gauges.' }),
+    defaultMetrics: Type.Boolean({ default: false, description: "Adds prom-client's process and runtime metrics." })
+  }),
+  onRequest: Type.Optional(host<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list of them', 'Hooks in front of every route of the plugin, the WebSocket upgrade too: the place to authenticate.')),
+  clock: Type.Optional(host<object>('object', 'a clock, such as createVirtualClock() gives', 'The source of time; for tests and replays.'))
+}, { additionalProperties: false })
+
+/** What the host may pass: every option is optional. */
+export type OptionsInput = DeepPartial<Static<typeof Options>>
+
+/** Options after defaults were filled in. */
+export type ResolvedOptions = Static<typeof Options>
+
+// Functions and host objects are taken whole; only the groups become partial.
+type DeepPartial<T> = T extends (...args: never[]) => unknown ? T
+  : T extends readonly unknown[] ? T
+    : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> | undefined } : T
+
+/** Environment variables that stand in for an option that the code does not give. */
+export const ENVIRONMENT = {
+  ONEAGENT_MISSION_STATS_INTERVAL_MS: ['channels', 'missionStatsMs'],
+  ONEAGENT_ANOMALY_ALERT_INTERVAL_MS: ['channels', 'anomalyAlertMs'],
+  ONEAGENT_METRICS_TICK_MIN_INTERVAL_MS: ['channels', 'metricsTickMinMs']
+} as const

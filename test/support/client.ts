@@ -1,0 +1,120 @@
+import { once } from 'node:events'
+import type { FastifyInstance } from 'fastify'
+import { WebSocket, type ClientOptions } from 'ws'
+import { SERVER_MESSAGES, type ServerMessages, type ServerMessageType } from '../../schemas/index.js'
+import { compile } from '../../lib/validation.js'
+
+const validators = new Map(Object.entries(SERVER_MESSAGES).map(([type, schema]) => [type, compile(schema)]))
+
+type Message = ServerMessages[ServerMessageType]
+
+interface Waiter { matches: (message: Message) => boolean, resolve: (message: Message) => void, reject: (err: Error) => void }
+
+/**
+ * A WebSocket client over a real socket. Every message it receives is held against the server's schemas; one that does not fit
+ * fails whatever waits for the next message.
+ */
+export class Client {
+  /** All messages in the order of their arrival, read or not. */
+  readonly received: Message[] = []
+  readonly socket: WebSocket
+  readonly closed: Promise<{ code: number, reason: string }>
+  #unread: Message[] = []
+  #waiters: Waiter[] = []
+  #failure: Error | undefined
+
+  constructor (socket: WebSocket) {
+    this.socket = socket
+    socket.on('message', (data) => this.#take(String(data)))
+    socket.on('error', (err) => this.#fail(err))
+    this.closed = new Promise((resolve) => socket.once('close', (code, reason) => {
+      this.#fail(new Error(`closed with ${code} ${String(reason)}`))
+      resolve({ code, reason: String(reason) })
+    }))
+  }
+
+  /** The next unread message of this type (and that fits); those before it stay unread. */
+  async next<Type extends ServerMessageType> (type: Type, fits: (message: ServerMessages[Type]) => boolean = () => true): Promise<ServerMessages[Type]> {
+    const matches = (message: Message) => message.type === type && fits(message as ServerMessages[Type])
+    const at = this.#unread.findIndex(matches)
+    if (at >= 0) return this.#unread.splice(at, 1)[0] as ServerMessages[Type]
+    if (this.#failure !== undefined) throw this.#failure
+    return await new Promise((resolve, reject) => this.#waiters.push({ matches, resolve: resolve as Waiter['resolve'], reject }))
+  }
+
+  /** Sends JSON, or a string or buffer as it is. */
+  send (message: object | string): this {
+    this.socket.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message))
+    return this
+  }
+
+  /** Subscribes and waits for the acks. */
+  async subscribe (...channels: string[]): Promise<this> {
+    this.send({ type: 'subscribe', channels })
+    for (const channel of channels) await this.next('subscription_ack', ({ payload }) => payload.channel === channel)
+    return this
+  }
+
+  /** All messages that arrived before the answer to a ping sent now: what came, and what did not. */
+  async settle (): Promise<Message[]> {
+    const id = `settle-${Math.random()}`
+    this.send({ type: 'ping', id })
+    await this.next('pong', (message) => message.replyTo === id)
+    return this.#unread.splice(0)
+  }
+
+  async close (): Promise<void> {
+    this.socket.close()
+    await this.closed
+  }
+
+  #take (text: string): void {
+    const message = JSON.parse(text) as Message
+    const validate = validators.get(message.type)
+    if (validate === undefined || !validate(message)) {
+      return this.#fail(new Error(`not a valid ${message.type}: ${JSON.stringify(validate?.errors)} in ${text}`))
+    }
+    this.received.push(message)
+    const at = this.#waiters.findIndex(({ matches }) => matches(message))
+    if (at < 0) this.#unread.push(message)
+    else this.#waiters.splice(at, 1)[0]!.resolve(message)
+  }
+
+  #fail (err: Error): void {
+    this.#failure ??= err
+    for (const { reject } of this.#waiters.splice(0)) reject(err)
+  }
+}
+
+/** The WebSocket URL of a listening app. */
+export function urlOf (app: FastifyInstance, path = '/ws/mission-control'): string {
+  const address = app.addresses()[0]!
+  return `ws://127.0.0.1:${address.port}${path}`
+}
+
+/** Connects to an app, which starts to listen if it does not yet. */
+export async function connect (app: FastifyInstance, { path, ...options }: ClientOptions & { path?: string } = {}): Promise<Client> {
+  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  const socket = new WebSocket(urlOf(app, path), options)
+  const client = new Client(socket)
+  await once(socket, 'open')
+  return client
+}
+
+/** Tries to connect and tells the HTTP status of the refusal; `101` if there was none. */
+export async function tryUpgrade (app: FastifyInstance, { path, ...options }: ClientOptions & { path?: string } = {}): Promise<number> {
+  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  const socket = new WebSocket(urlOf(app, path), options)
+  return await new Promise((resolve, reject) => {
+    socket.once('unexpected-response', (_request, response) => {
+      response.resume()
+      socket.terminate()
+      resolve(response.statusCode!)
+    })
+    socket.on('error', (err) => { if (!/closed before the connection/.test(err.message)) reject(err) })
+    socket.once('open', () => {
+      socket.terminate()
+      resolve(101)
+    })
+  })
+}
