@@ -70,3 +70,6 @@ export const InvalidMetric = createError<[string]>('FST_MC_INVALID_METRIC', 'The
 
 /** A metric would have lines under a name that another metric of the same page uses, and was left out of it. */
 export const MetricNameClash = createError<[string]>('FST_MC_METRIC_NAME_CLASH', 'Another metric uses the name "%s" on the same page')
+
+/** A health check was removed while it ran; its signal is aborted with this. */
+export const HealthCheckRemoved = createError('FST_MC_HEALTH_CHECK_REMOVED', 'The health check was removed')

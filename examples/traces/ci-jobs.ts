@@ -16,7 +16,7 @@ export const ciJobs: TraceFormat = {
   recognises: (text) => /^\s*\[/.test(text),
   read (text) {
     const document = parseJson(text)
-    const jobs = (document.value as unknown[]).map((job) => readJob(new Fields(job, document.lineOf(job)), document))
+    const jobs = (document.value as unknown[]).map((job) => readJob(job, document))
     refuseRepeats(jobs)
     return jobs.flatMap(jobEvents)
   }
@@ -26,10 +26,11 @@ interface Step { name: string, conclusion: Conclusion, startedAt: number, endedA
 interface Job { id: string, line: number, name: string, conclusion: Conclusion, createdAt: number, startedAt: number, endedAt: number, steps: Step[] }
 
 // The service's clocks disagree by seconds: some jobs start before they exist, some steps before their job.
-function readJob (fields: Fields, document: JsonDocument): Job {
+function readJob (job: unknown, { lineOf }: JsonDocument): Job {
+  const fields = new Fields(job, lineOf(job))
   const startedAt = fields.date('started_at')
   const endedAt = Math.max(startedAt, fields.date('completed_at'))
-  const steps = fields.list('steps').map((step) => readStep(new Fields(step, document.lineOf(step)), startedAt, endedAt))
+  const steps = fields.list('steps').map((step) => readStep(new Fields(step, lineOf(step, job)), startedAt, endedAt))
   return {
     id: `job-${fields.amount('id')}`,
     line: fields.line,

@@ -17,9 +17,9 @@ export const codingAgentRun: TraceFormat = {
   read (text) {
     const { value, lineOf } = parseJson(text)
     const run = new Fields(value, lineOf(value))
-    const steps = run.list('trajectory').map((step) => readStep(new Fields(step, lineOf(step))))
+    const steps = run.list('trajectory').map((step) => readStep(new Fields(step, lineOf(step, value))))
     const { info } = value as { info?: unknown }
-    return runEvents(steps, new Fields(info, lineOf(info)).text('exit_status'))
+    return runEvents(steps, new Fields(info, lineOf(info, value)).text('exit_status'))
   }
 }
 

@@ -1,7 +1,11 @@
 import { TraceError } from './trace.js'
 
 /** A JSON document that knows on which line each of its objects begins. */
-export interface JsonDocument { value: unknown, lineOf (object: unknown): number }
+export interface JsonDocument {
+  value: unknown
+  /** The line of `value` if it is an object, else that of the object around it. */
+  lineOf (value: unknown, around?: unknown): number
+}
 
 /** @throws TraceError with the line where the text stops being JSON */
 export function parseJson (text: string): JsonDocument {
@@ -12,7 +16,7 @@ export function parseJson (text: string): JsonDocument {
     throw new TraceError(findBrokenLine(text), 'not JSON from here on')
   }
   const lines = linesOfObjects(text, value)
-  return { value, lineOf: (object) => lines.get(object) ?? 1 }
+  return { value, lineOf: (inner, around) => lines.get(inner) ?? lines.get(around) ?? 1 }
 }
 
 /**
@@ -36,7 +40,8 @@ function isUnfinished (text: string): boolean {
     JSON.parse(text)
     return true
   } catch (err) {
-    return (err as Error).message === 'Unexpected end of JSON input'
+    const { message } = err as Error
+    return message === 'Unexpected end of JSON input' || Number(/position (\d+)/.exec(message)?.[1]) >= text.length
   }
 }
 
@@ -56,7 +61,7 @@ function linesOfObjects (text: string, value: unknown): Map<unknown, number> {
 function startLines (text: string): number[] {
   const lines: number[] = []
   let line = 1
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{\n]/g)) {
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{\n]/g)) {
     if (token === '{') lines.push(line)
     else if (token === '\n') line++
   }

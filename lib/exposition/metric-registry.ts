@@ -58,5 +58,5 @@ export async function readDefaultLabels (registry: MetricRegistry): Promise<Labe
   const probe = { name: 'probe', get: () => ({ values: [{ labels: {}, value: 0 }] }) }
   const view: MetricRegistry = Object.create(registry, { getMetricsAsArray: { value: () => [probe] } })
   const [answer] = await view.getMetricsAsJSON()
-  return answer?.values[0]?.labels ?? {}
+  return answer!.values[0]!.labels
 }

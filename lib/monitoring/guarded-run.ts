@@ -49,7 +49,7 @@ export class GuardedRun<T> {
     if (this.#isBusy || this.#isStopped) return
     this.#isBusy = true
     const run = this.#open()
-    void this.#call(run.controller.signal).then((result) => {
+    this.#call(run.controller.signal).then((result) => {
       this.#isBusy = false
       this.#end(run, result)
     })

@@ -1,9 +1,9 @@
 import type { Timer } from '../clock.js'
 import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../errors.js'
 import { worstOf } from './health-levels.js'
+import { isComponentName } from './health-report.js'
 import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type Reading, type SourceContext } from './health-sources.js'
 
-const NAME_MAX_LENGTH = 64
 const LONGEST_TIMER_MS = 2_147_483_647
 
 export interface HealthChecksInit extends SourceContext {
@@ -47,7 +47,10 @@ export class HealthChecks {
     const source = checkSource(check, this.#init)
     this.#checks.set(name, source)
     this.#sources.add(source)
-    if (this.#rounds !== undefined) this.#begin(source)
+    if (this.#rounds !== undefined) {
+      this.#schedule(source)
+      source.run.begin()
+    }
     return () => { if (this.#sources.has(source)) this.#remove(name, source) }
   }
 
@@ -55,6 +58,7 @@ export class HealthChecks {
     if (this.#rounds !== undefined || this.#isClosed) return
     for (const source of this.#sources) this.#schedule(source)
     this.#rounds = this.#init.clock.every(this.#init.intervalMs, () => this.#openRound())
+    for (const source of this.#sources) source.run.begin()
     this.#openRound()
   }
 
@@ -63,11 +67,6 @@ export class HealthChecks {
     this.#isClosed = true
     this.#rounds?.cancel()
     for (const source of this.#sources) this.#stop(source, new Closing())
-  }
-
-  #begin (source: HealthSource): void {
-    this.#schedule(source)
-    source.run.begin()
   }
 
   #schedule (source: HealthSource): void {
@@ -89,10 +88,9 @@ export class HealthChecks {
 
   #openRound (): void {
     if (this.#isRoundOpen) return
-    const isFirst = this.#isFirst
-    for (const source of this.#sources) if (isFirst || source.intervalMs === undefined) source.run.begin()
+    for (const source of this.#sources) if (source.intervalMs === undefined) source.run.begin()
     this.#isRoundOpen = true
-    void Promise.all([...this.#sources].map((source) => source.run.done)).then(() => this.#endRound())
+    Promise.all([...this.#sources].map((source) => source.run.done)).then(() => this.#endRound())
   }
 
   #endRound (): void {
@@ -109,7 +107,7 @@ export class HealthChecks {
 function findFault (check: unknown): string | undefined {
   if (typeof check !== 'object' || check === null) return 'it must be an object with a name and a run function'
   const { name, run, critical, intervalMs, timeoutMs } = check as Record<string, unknown>
-  if (typeof name !== 'string' || name.length < 1 || name.length > NAME_MAX_LENGTH) return `name must be text of 1 to ${NAME_MAX_LENGTH} characters`
+  if (!isComponentName(name)) return 'name must be text of 1 to 64 characters in one line'
   if (typeof run !== 'function') return 'run must be a function'
   if (critical !== undefined && typeof critical !== 'boolean') return 'critical must be true or false'
   if (!isDelay(intervalMs)) return `intervalMs must be a whole number from 1 to ${LONGEST_TIMER_MS}`

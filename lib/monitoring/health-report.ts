@@ -1,10 +1,13 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { ComponentStatus, HealthReport, HealthStatus, type HealthComponent } from '../../schemas/health.js'
 import { InvalidHealthReport } from '../errors.js'
-import { compile, describeFailure, type Validate } from '../validation.js'
+import { compile, describeFailure, type ErrorObject, type Validate } from '../validation.js'
 
 /** Components one report may have: each may become an alert and a series of metrics. */
 const MAX_COMPONENTS = 256
+
+// One line, as the record in the schema checks only what its pattern `.*` matches.
+const COMPONENT_NAME = /^.{1,64}$/u
 
 const CheckReport = Type.Object({ status: ComponentStatus })
 /** What a health check may return instead of nothing. Other properties are allowed and never leave the process. */
@@ -13,6 +16,11 @@ export type CheckReport = Static<typeof CheckReport>
 const isHealthStatus = compile(HealthStatus)
 const isHealthReport = compile(HealthReport)
 const isCheckReport = compile(CheckReport)
+
+/** Whether this can name a component: 1 to 64 characters in one line. */
+export function isComponentName (name: unknown): name is string {
+  return typeof name === 'string' && COMPONENT_NAME.test(name)
+}
 
 /**
  * The status that a check returned; nothing means healthy.
@@ -60,6 +68,7 @@ function copyComponents (components: unknown): unknown {
   if (!isRecord(components)) return components
   const entries = Object.entries(components)
   if (entries.length > MAX_COMPONENTS) throw new InvalidHealthReport(`it must not have more than ${MAX_COMPONENTS} components`)
+  if (!entries.every(([name]) => isComponentName(name))) throw new InvalidHealthReport('a component needs a name of 1 to 64 characters in one line')
   return Object.fromEntries(entries.map(([name, component]) => [name, copyComponent(component)]))
 }
 
@@ -71,7 +80,12 @@ function copyComponent (component: unknown): unknown {
 
 function ensure<T> (validate: Validate<T>, value: unknown): T {
   if (validate(value)) return value
-  throw new InvalidHealthReport(describeFailure(validate.errors).join('; '))
+  throw new InvalidHealthReport(describeFailure(validate.errors!.map(withoutName)).join('; '))
+}
+
+// The names of components are the host's words, which an error does not repeat.
+function withoutName (error: ErrorObject): ErrorObject {
+  return { ...error, instancePath: error.instancePath.replace(/^\/components\/[^/]+/, '/components/name') }
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -10,7 +10,7 @@ import { readCheckReport, readHealthReport, reportedComponents, type CheckReport
  * component `unhealthy`. Its signal aborts when `timeoutMs` is over, when the check is removed and on close.
  */
 export interface HealthCheck {
-  /** Name of the component, 1 to 64 characters, unique among the checks. */
+  /** Name of the component, 1 to 64 characters in one line, unique among the checks. */
   name: string
   run: (signal: AbortSignal) => CheckReport | void | PromiseLike<CheckReport | void>
   /** `true` makes the service `critical` while the component is `unhealthy`; otherwise, and by default, it is `degraded`. */
@@ -44,6 +44,9 @@ export interface SourceContext {
 }
 
 const PROVIDER = 'provider'
+
+/** How bad the status of a component is. */
+export const COMPONENT_BADNESS: Record<ComponentStatus, number> = { healthy: 0, degraded: 1, unhealthy: 2 }
 
 /** A health check as a source: one component. */
 export function checkSource (check: HealthCheck, { clock, timeoutMs, warn }: SourceContext): HealthSource {

@@ -17,18 +17,18 @@ export class UpgradeDispatch {
   constructor (server: Server, isOurs: (path: string) => boolean) {
     this.#server = server
     this.#isOurs = isOurs
-    this.#before = new Set(server.listeners('upgrade'))
+    this.#before = new Set(server.rawListeners('upgrade'))
   }
 
   /** To be called right after that registration: from now on its listener takes our path, and others only when nobody else listens. */
   claim (): void {
-    const added = this.#server.listeners('upgrade').filter((listener) => !this.#before.has(listener)) as UpgradeListener[]
+    const added = this.#server.rawListeners('upgrade').filter((listener) => !this.#before.has(listener)) as UpgradeListener[]
     this.#own = added.map((listener) => this.#replace(listener, (request) => this.#isForUs(request) || this.#isAlone()))
   }
 
   /** To be called when all plugins are loaded: listeners of others no longer see upgrades to our path. */
   guard (): void {
-    for (const listener of this.#server.listeners('upgrade') as UpgradeListener[]) {
+    for (const listener of this.#server.rawListeners('upgrade') as UpgradeListener[]) {
       if (!this.#own.includes(listener)) this.#replace(listener, (request) => !this.#isForUs(request))
     }
   }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket, type ClientOptions } from 'ws'
 import { SERVER_MESSAGES, type ServerMessages, type ServerMessageType } from '../../schemas/index.js'
@@ -88,8 +89,7 @@ export class Client {
 
 /** The WebSocket URL of a listening app. */
 export function urlOf (app: FastifyInstance, path = '/ws/mission-control'): string {
-  const address = app.addresses()[0]!
-  return `ws://127.0.0.1:${address.port}${path}`
+  return `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}${path}`
 }
 
 /** Connects to an app, which starts to listen if it does not yet. */

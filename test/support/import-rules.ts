@@ -32,7 +32,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   routes: {
     rooms: ['schemas', 'base', ...DOMAIN, ...DELIVERY],
     packages: ['@fastify/websocket', 'node:*'],
-    typePackages: ['fastify']
+    typePackages: ['fastify', 'ws']
   },
   root: {
     rooms: ['schemas', 'base', ...DOMAIN, ...DELIVERY, 'routes'],
@@ -114,9 +114,10 @@ function readImports ({ path, text }: SourceFile): Import[] {
   return imports
 }
 
+// `import { type X }` counts as a value import: the compiler settings keep it, and it loads the module.
 function readImport (node: ts.Node): Import | undefined {
-  if (ts.isImportDeclaration(node)) return at(node.moduleSpecifier, isTypeImport(node.importClause))
-  if (ts.isExportDeclaration(node)) return at(node.moduleSpecifier, node.isTypeOnly || isTypeList(node.exportClause))
+  if (ts.isImportDeclaration(node)) return at(node.moduleSpecifier, node.importClause?.isTypeOnly === true)
+  if (ts.isExportDeclaration(node)) return at(node.moduleSpecifier, node.isTypeOnly)
   if (ts.isImportTypeNode(node)) return at(ts.isLiteralTypeNode(node.argument) ? node.argument.literal : undefined, true)
   if (ts.isExternalModuleReference(node)) return at(node.expression, false)
   if (ts.isCallExpression(node) && isLoader(node.expression)) return at(node.arguments[0], false)
@@ -131,15 +132,6 @@ function at (node: ts.Node | undefined, isType: boolean): Import | undefined {
   if (node === undefined) return undefined
   return { specifier: ts.isStringLiteralLike(node) ? node.text : '(computed)', isType }
 }
-
-function isTypeImport (clause: ts.ImportClause | undefined): boolean {
-  if (clause === undefined) return false
-  return clause.isTypeOnly || (clause.name === undefined && isTypeList(clause.namedBindings))
-}
-
-const isTypeList = (list: ts.NamedImportBindings | ts.NamedExportBindings | undefined): boolean =>
-  list !== undefined && (ts.isNamedImports(list) || ts.isNamedExports(list)) &&
-  list.elements.length > 0 && list.elements.every((element) => element.isTypeOnly)
 
 /** One path through each circle, from a file back to itself. */
 function findCircles (imports: ReadonlyMap<string, readonly Import[]>): string[][] {

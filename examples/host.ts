@@ -1,0 +1,77 @@
+import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import { follow } from './host/follow.js'
+import { runRound } from './host/round.js'
+import { Screen } from './host/screen.js'
+import { createService } from './host/service.js'
+import { renderRound, renderUrls } from './host/summary.js'
+import { InputError, interruption, parseFlags, readNumber, runProgram, UsageError } from './flags.js'
+
+const USAGE = `Usage: npm run demo -- [--once] [--port N] [--dir PATH]
+
+A service that audits installed packages, a mission a scope, and shows what it tells its clients.
+
+  --once       one round, a summary, and the end
+  --port N     the port to listen on; else PORT, else 3000; 0 for any free one
+  --dir PATH   the packages to audit; else this project's node_modules`
+
+const PACE_MS = 400
+const PAUSE_MS = 10_000
+
+interface Flags { isOnce: boolean, port: number, root: string }
+
+async function readFlags (args: string[], environment: NodeJS.ProcessEnv): Promise<Flags> {
+  const { values } = parseFlags({
+    args,
+    options: { once: { type: 'boolean', default: false }, port: { type: 'string' }, dir: { type: 'string' } }
+  })
+  const root = values.dir ?? fileURLToPath(new URL('../node_modules', import.meta.url))
+  const found = await stat(root).catch(() => undefined)
+  if (found?.isDirectory() !== true) throw new InputError(`${root} is no folder; install the packages first, or give another --dir`)
+  return { isOnce: values.once, port: readPort(values.port, environment['PORT']), root }
+}
+
+function readPort (flag: string | undefined, variable: string | undefined): number {
+  const port = flag === undefined ? readNumber('PORT', variable ?? '3000', 0, 65_535) : readNumber('--port', flag, 0, 65_535)
+  if (!Number.isInteger(port)) throw new UsageError(`the port is ${port}, but must be a whole number`)
+  return port
+}
+
+/** Listens on the port, or on a free one if it is taken, and gives the one that it became. */
+async function listen (app: FastifyInstance, port: number, screen: Screen): Promise<number> {
+  try {
+    await app.listen({ host: '127.0.0.1', port })
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw err
+    screen.line(`Port ${port} is taken, so this takes a free one.\n`)
+    await app.listen({ host: '127.0.0.1', port: 0 })
+  }
+  return (app.server.address() as AddressInfo).port
+}
+
+await runProgram(USAGE, async () => {
+  const { isOnce, port, root } = await readFlags(process.argv.slice(2), process.env)
+  const signal = interruption()
+  const screen = new Screen(process.stdout)
+  const { app, finishRound } = await createService(root)
+  try {
+    const actualPort = await listen(app, port, screen)
+    screen.line(`Auditing the packages in ${root}\n\n${renderUrls(actualPort)}\n${isOnce ? '' : '\nCtrl-C ends it.\n'}`)
+    const viewer = await follow(`ws://127.0.0.1:${actualPort}/ws/mission-control`, screen)
+    while (!signal.aborted) {
+      const round = await runRound({ app, root, paceMs: isOnce ? 0 : PACE_MS, signal })
+      finishRound(round)
+      await viewer.settled()
+      screen.line(`\n${renderRound(round, app.monitoring.latency().p95)}\n`)
+      if (isOnce) break
+      await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
+    }
+    await viewer.close()
+  } finally {
+    await app.close()
+  }
+  return 0
+})

@@ -1,0 +1,77 @@
+import type { MissionUpdate, ServerMessage, ServerMessages } from 'fastify-mission-control/schemas'
+import { Viewer } from '../viewer.js'
+import type { Screen, Style } from './screen.js'
+
+/** Of a mission's progress, where nothing can be written over, every so many tasks are a line. */
+const TASKS_A_LINE = 25
+
+const STATUS_STYLES: Record<string, Style> = {
+  completed: 'green', healthy: 'green', error: 'red', critical: 'red', cancelled: 'yellow', degraded: 'yellow', warning: 'yellow'
+}
+
+/** Connects to the service as any client would and shows what it says, a line an event. Progress is written over. */
+export async function follow (url: string, screen: Screen): Promise<Viewer> {
+  const follower = new Follower(screen)
+  const viewer = await Viewer.connect(url, (message) => follower.show(message))
+  await viewer.subscribe(['health_delta', 'anomaly_alert', 'mission_stats', 'metrics_tick', 'mission_update'])
+  return viewer
+}
+
+class Follower {
+  readonly #screen: Screen
+  readonly #running = new Map<string, string>()
+
+  constructor (screen: Screen) {
+    this.#screen = screen
+  }
+
+  show (message: ServerMessage): void {
+    if (message.type === 'mission_update') return this.#showMission(message)
+    const text = describe(message)
+    if (text !== undefined) this.#line(message, ...text)
+  }
+
+  #showMission (message: ServerMessages['mission_update']): void {
+    const { missionId, status, name, progress } = message.payload
+    if (isEnd(status)) this.#running.delete(missionId)
+    else this.#running.set(missionId, progress === undefined ? name : `${name} ${progress.index}/${progress.total}`)
+
+    if (status === 'execution_started' || isEnd(status)) this.#line(message, status, describeMission(message.payload))
+    else if (progress !== undefined && !this.#screen.isTerminal && progress.index % TASKS_A_LINE === 0) {
+      this.#line(message, 'progress', `${name} ${progress.index} of ${progress.total}: ${progress.taskId}`)
+    }
+    this.#screen.status([...this.#running.values()].join('   '))
+  }
+
+  #line ({ timestamp, type }: ServerMessage, word: string, text: string): void {
+    const { paint } = this.#screen
+    const style = STATUS_STYLES[word]
+    const padded = word.padEnd(17)
+    this.#screen.line(`${paint.call(this.#screen, 'dim', `${timestamp.slice(11, 23)}  ${type.padEnd(14)}`)}  ${style === undefined ? padded : paint.call(this.#screen, style, padded)}  ${text}`)
+  }
+}
+
+const isEnd = (status: MissionUpdate['status']): boolean => status === 'completed' || status === 'cancelled' || status === 'error'
+
+function describeMission ({ name, error, cancel, durationMs }: MissionUpdate): string {
+  if (durationMs === undefined) return name
+  const why = error?.message ?? cancel?.reason ?? undefined
+  return `${name} in ${durationMs.toFixed(0)} ms${why === undefined ? '' : `, ${why}`}`
+}
+
+function describe (message: ServerMessage): [word: string, text: string] | undefined {
+  if (message.type === 'health_delta') {
+    const components = Object.entries(message.payload.health.components).map(([name, { status }]) => `${name} ${status}`)
+    return [message.payload.status, components.join(', ')]
+  }
+  if (message.type === 'anomaly_alert') return [message.payload.severity, `${message.payload.state}: ${message.payload.message}`]
+  if (message.type === 'mission_stats') {
+    const { active, completed, errors, cancelled, avgDurationMs } = message.payload
+    return [`${active} active`, `${completed} completed, ${errors} errors, ${cancelled} cancelled, mean ${(avgDurationMs ?? 0).toFixed(0)} ms`]
+  }
+  if (message.type === 'metrics_tick') {
+    const { p50, p95, p99, count } = message.payload
+    return [`${count} operations`, `p50 ${p50.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`]
+  }
+  return undefined
+}

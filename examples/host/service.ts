@@ -1,0 +1,67 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { readdir } from 'node:fs/promises'
+import Fastify, { type FastifyInstance } from 'fastify'
+import missionControl from 'fastify-mission-control'
+import { startAudit } from './audit.js'
+import { listScopes } from './packages.js'
+import type { Round } from './round.js'
+
+export interface Service {
+  app: FastifyInstance
+  /** Makes the result of a round known to the health check and to `GET /`. */
+  finishRound (round: Round): void
+}
+
+const SLOW_LOOP_MS = 200
+const MOST_FAILURES = 0.25
+
+/** The host: a Fastify service with a route of its own, health checks, and missions that clients may start and cancel too. */
+export async function createService (root: string): Promise<Service> {
+  let lastRound: Round | undefined
+  const app = Fastify({ logger: { level: 'error', stream: process.stderr } })
+  await app.register(missionControl, {
+    server: { name: 'package-audit', version: '1.0.0' },
+    health: { intervalMs: 2_000 },
+    monitoring: { trackRequests: true }
+  })
+  app.get('/', async () => ({ lastRound: lastRound ?? null, missions: app.missions.stats() }))
+  addHealthChecks(app, root, () => lastRound)
+  await acceptCommands(app, root)
+  return { app, finishRound (round) { lastRound = round } }
+}
+
+function addHealthChecks (app: FastifyInstance, root: string, lastRound: () => Round | undefined): void {
+  app.monitoring.addHealthCheck({ name: 'node_modules', critical: true, run: async () => { await readdir(root) } })
+
+  app.monitoring.addHealthCheck({
+    name: 'last-round',
+    run () {
+      const { missions, errors } = lastRound() ?? { missions: 0, errors: 0 }
+      return { status: errors > missions * MOST_FAILURES ? 'degraded' : 'healthy' }
+    }
+  })
+
+  const delay = monitorEventLoopDelay()
+  delay.enable()
+  app.addHook('onClose', async () => { delay.disable() })
+  app.monitoring.addHealthCheck({
+    name: 'event-loop',
+    run () {
+      const p99Ms = delay.percentile(99) / 1e6
+      delay.reset()
+      return { status: p99Ms > SLOW_LOOP_MS ? 'degraded' : 'healthy' }
+    }
+  })
+}
+
+/** `{"type":"mission_start","command":"@fastify"}` audits that scope now; any running mission may be cancelled. */
+async function acceptCommands (app: FastifyInstance, root: string): Promise<void> {
+  const scopes = new Map((await listScopes(root)).map((scope) => [scope.name, scope]))
+  app.missions.handle({
+    start: {
+      authorize: (command) => scopes.has(command),
+      start: (command) => startAudit(app, root, scopes.get(command)!).mission
+    },
+    cancel: {}
+  })
+}

@@ -1,0 +1,65 @@
+import { once } from 'node:events'
+import { WebSocket } from 'ws'
+import type { ChannelName, ClientMessage, ServerMessage } from 'fastify-mission-control/schemas'
+
+/** Somebody who watches a service over its WebSocket route, as a dashboard would. */
+export class Viewer {
+  readonly #socket: WebSocket
+  readonly #waiting = new Map<string, { resolve: () => void, reject: (err: Error) => void }>()
+  #asked = 0
+
+  /** Connects; `onMessage` gets every message of the server, its replies too. */
+  static async connect (url: string, onMessage: (message: ServerMessage) => void): Promise<Viewer> {
+    const socket = new WebSocket(url)
+    // Before the wait: the server may close as soon as it has opened.
+    const viewer = new Viewer(socket, onMessage)
+    await once(socket, 'open')
+    return viewer
+  }
+
+  private constructor (socket: WebSocket, onMessage: (message: ServerMessage) => void) {
+    this.#socket = socket
+    socket.on('message', (data) => {
+      const message = JSON.parse(String(data)) as ServerMessage
+      onMessage(message)
+      if (message.replyTo !== undefined) this.#answered(message.replyTo)
+    })
+    socket.on('close', (code, reason) => this.#closed(code, String(reason)))
+  }
+
+  /** Subscribes; resolves when the acknowledgements and the channels' snapshots are there. */
+  async subscribe (channels: ChannelName[]): Promise<void> {
+    this.#send({ type: 'subscribe', channels })
+    await this.settled()
+  }
+
+  /** Resolves when all that the server had sent before this call has been received: its `pong` comes behind it. */
+  async settled (): Promise<void> {
+    const id = `ping-${++this.#asked}`
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#send({ type: 'ping', id })
+    })
+  }
+
+  async close (): Promise<void> {
+    if (this.#socket.readyState === WebSocket.CLOSED) return
+    const closed = once(this.#socket, 'close')
+    this.#socket.close(1000)
+    await closed
+  }
+
+  #send (message: ClientMessage): void {
+    this.#socket.send(JSON.stringify(message))
+  }
+
+  #answered (id: string): void {
+    this.#waiting.get(id)?.resolve()
+    this.#waiting.delete(id)
+  }
+
+  #closed (code: number, reason: string): void {
+    for (const { reject } of this.#waiting.values()) reject(new Error(`the server closed the connection: ${code} ${reason}`))
+    this.#waiting.clear()
+  }
+}

@@ -1,0 +1,82 @@
+import type { Anomaly } from '../../schemas/anomaly.js'
+import type { HealthComponent, HealthSnapshot } from '../../schemas/health.js'
+import type { MissionTotals } from '../../schemas/mission.js'
+
+/** What the rules judge: the totals and the health of one moment. */
+export interface AlertInput { totals: MissionTotals, health: HealthSnapshot }
+
+/** Something that is wrong now. `key` names the trouble from one evaluation to the next: one alert a key. */
+export interface AlertCondition extends Pick<Anomaly, 'category' | 'rule' | 'message' | 'metric' | 'value' | 'threshold' | 'details'> {
+  key: string
+  severity: 'warning' | 'critical'
+}
+
+type Finding = Omit<AlertCondition, 'rule' | 'category' | 'key'> & { subject?: string }
+
+interface AlertRule {
+  rule: string
+  category: Anomaly['category']
+  find (input: AlertInput): Finding[]
+}
+
+const ACTIVE_LIMITS = { warning: 10, critical: 25 }
+const ERROR_RATE_LIMITS = { warning: 0.3, critical: 0.5 }
+const ERROR_RATE_LEAST_ENDED = 5
+const RESPONSE_TIME_LIMIT_MS = 1_000
+
+/** Every rule; a new one is one more entry. */
+const RULES: readonly AlertRule[] = [
+  {
+    rule: 'mission_active',
+    category: 'mission',
+    find: ({ totals: { active } }) => exceeding('active', active, ACTIVE_LIMITS,
+      (limit) => `${active} missions are active, more than ${limit}`)
+  },
+  {
+    rule: 'mission_error_rate',
+    category: 'mission',
+    find ({ totals: { completed, cancelled, errors } }) {
+      const ended = completed + cancelled + errors
+      if (ended < ERROR_RATE_LEAST_ENDED) return []
+      return exceeding('error_rate', errors / ended, ERROR_RATE_LIMITS,
+        (limit) => `${errors} of ${ended} ended missions failed, more than ${limit * 100} %`)
+    }
+  },
+  {
+    rule: 'health_component',
+    category: 'health',
+    find: ({ health }) => components(health).filter(([, component]) => component.status === 'unhealthy').map(([name, { error }]) => ({
+      subject: name,
+      severity: 'critical',
+      message: `The component ${name} is unhealthy`,
+      metric: null,
+      value: null,
+      threshold: null,
+      details: { component: name, error }
+    }))
+  },
+  {
+    rule: 'health_response_time',
+    category: 'health',
+    find: ({ health }) => components(health).flatMap(([name, { responseTimeMs }]) =>
+      exceeding('response_time_ms', responseTimeMs ?? 0, { warning: RESPONSE_TIME_LIMIT_MS, critical: Infinity },
+        (limit) => `The component ${name} took more than ${limit} ms to answer`)
+        .map((finding) => ({ ...finding, subject: name, details: { component: name } })))
+  }
+]
+
+/** Everything that the rules find wrong, in the order of the rules. */
+export function evaluateRules (input: AlertInput): AlertCondition[] {
+  return RULES.flatMap(({ rule, category, find }) => find(input).map(({ subject, ...finding }) =>
+    ({ key: subject === undefined ? rule : `${rule}:${subject}`, rule, category, ...finding })))
+}
+
+function exceeding (metric: string, value: number, limits: { warning: number, critical: number }, describe: (limit: number) => string): Finding[] {
+  const severity = value > limits.critical ? 'critical' : 'warning'
+  const threshold = limits[severity]
+  return value > threshold ? [{ severity, message: describe(threshold), metric, value, threshold, details: null }] : []
+}
+
+function components (health: HealthSnapshot): [string, HealthComponent][] {
+  return Object.entries(health.components)
+}

@@ -1,0 +1,8 @@
+export { Monitoring, type MonitoringEvents, type MonitoringInit } from './monitoring.js'
+export { Alerts } from './alerts.js'
+export { evaluateRules, type AlertCondition, type AlertInput } from './alert-rules.js'
+export { DURATION_BOUNDS_MS, labelValue, type OperationSeries, type OperationTotals } from './operations.js'
+export type { HealthCheck, HealthProvider } from './health-sources.js'
+export type { CheckReport } from './health-report.js'
+export type { ReportedHealth } from './health.js'
+export type { HealthEvent } from './health-levels.js'

@@ -1,0 +1,245 @@
+import t from 'tap'
+import { createVirtualClock } from '../lib/clock.js'
+import type { MissionControlOptions } from '../lib/index.js'
+import { boot } from './support/app.js'
+import { connect, type Client } from './support/client.js'
+
+const START = Date.UTC(2026, 5, 1)
+// A long heartbeat: on a clock that jumps, no answer to a ping could come in time.
+const setup = async (t: Tap, options: MissionControlOptions = {}) => {
+  const clock = createVirtualClock(START)
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 }, ...options })
+  return { clock, app, client: await connect(app) }
+}
+type Tap = Parameters<typeof boot>[0]
+
+const typesOf = async (client: Client) => (await client.settle()).map(({ type }) => type)
+
+t.test('metrics_tick', async (t) => {
+  const operation = { component: 'db', operation: 'read', status: 'success' } as const
+
+  t.test('comes at once after the first operation, then at most once per interval, and only when something was measured', async (t) => {
+    const { clock, app, client } = await setup(t)
+    await client.subscribe('metrics_tick')
+    clock.advance(60_000)
+    t.same(await typesOf(client), [], 'no operation, no tick')
+    app.monitoring.trackOperation({ ...operation, durationMs: 10 })
+    const { payload } = await client.next('metrics_tick')
+    t.match(payload, { count: 1, windowMs: 60_000, tISO: new Date(START + 60_000).toISOString() })
+    for (const quantile of [payload.p50, payload.p95, payload.p99]) t.ok(Math.abs(quantile - 10) <= 0.16, `${quantile}`)
+    for (let i = 0; i < 10; i++) {
+      app.monitoring.trackOperation({ ...operation, durationMs: 20 })
+      clock.advance(249)
+    }
+    t.same(await typesOf(client), [])
+    clock.advance(10)
+    t.same(await typesOf(client), [], 'time alone does not tick')
+    app.monitoring.trackOperation({ ...operation, durationMs: 20 })
+    t.equal((await client.next('metrics_tick')).payload.count, 12)
+  })
+
+  t.test('is triggered by an operation without a duration too, with numbers even when nothing was measured', async (t) => {
+    const { app, client } = await setup(t)
+    await client.subscribe('metrics_tick')
+    app.monitoring.trackOperation(operation)
+    t.match((await client.next('metrics_tick')).payload, { p50: 0, p95: 0, p99: 0, count: 0 })
+  })
+
+  t.test('reaches a new subscriber at the next operation without speeding up the others', async (t) => {
+    const { app, client } = await setup(t)
+    await client.subscribe('metrics_tick')
+    app.monitoring.trackOperation(operation)
+    const second = await (await connect(app)).subscribe('metrics_tick')
+    const gone = await (await connect(app)).subscribe('metrics_tick')
+    await gone.send({ type: 'unsubscribe', channels: ['metrics_tick'] }).next('subscription_ack')
+    app.monitoring.trackOperation(operation)
+    app.monitoring.trackOperation(operation)
+    t.same(await typesOf(client), ['metrics_tick'])
+    t.same(await typesOf(second), ['metrics_tick'])
+    t.same(await typesOf(gone), [])
+  })
+
+  t.test('obeys its interval option', async (t) => {
+    const { clock, app, client } = await setup(t, { channels: { metricsTickMinMs: 100 } })
+    await client.subscribe('metrics_tick')
+    for (const waitMs of [0, 99, 1, 100]) {
+      clock.advance(waitMs)
+      app.monitoring.trackOperation(operation)
+    }
+    t.equal((await typesOf(client)).length, 3)
+  })
+
+  t.test('is never triggered by the work of the plugin itself', async (t) => {
+    const { app, client } = await setup(t, { monitoring: { trackRequests: true } })
+    await client.subscribe('metrics_tick', 'mission_stats', 'health_delta')
+    app.missions.start('job').complete()
+    for (const url of ['/health', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']) {
+      t.equal((await fetch(`http://127.0.0.1:${port(app)}${url}`)).status, 200)
+    }
+    t.same((await typesOf(client)).filter((type) => type === 'metrics_tick'), [])
+  })
+})
+
+t.test('requests of the host become operations when asked for', async (t) => {
+  const clock = createVirtualClock()
+  const app = await boot(t, { clock, monitoring: { trackRequests: true } })
+  app.get('/users/:id', async () => 'ok')
+  app.get('/fail', async () => { throw new Error('no') })
+  app.get('/refuse', async (_request, reply) => reply.code(404).send())
+  await app.inject('/users/7')
+  await app.inject('/users/8')
+  await app.inject('/fail')
+  await app.inject('/refuse')
+  await app.inject('/nowhere')
+  const series = app.monitoring.operations().series.map(({ component, operation, success, error }) => [component, operation, success, error])
+  t.same(series, [['http', 'GET:/users/:id', 2, 0], ['http', 'GET:/fail', 0, 1], ['http', 'GET:/refuse', 1, 0], ['http', 'GET:unmatched', 1, 0]])
+
+  const silent = await boot(t)
+  silent.get('/', async () => 'ok')
+  await silent.inject('/')
+  t.same(silent.monitoring.operations().series, [], 'and not when not asked for')
+})
+
+t.test('mission_stats', async (t) => {
+  t.test('comes at once and then at its interval, from one computation for all', async (t) => {
+    const { clock, app, client } = await setup(t)
+    await client.subscribe('mission_stats')
+    const first = (await client.next('mission_stats')).payload
+    t.match(first, { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null })
+    app.missions.start('a').complete()
+    app.missions.start('b').fail('no')
+    app.missions.start('c').report('cancelled')
+    app.missions.start('d')
+    const second = await (await connect(app)).subscribe('mission_stats')
+    await second.next('mission_stats')
+    clock.advance(9_999)
+    t.same(await client.settle(), [])
+    clock.advance(1)
+    const stats = await client.next('mission_stats')
+    t.match(stats.payload, { active: 1, completed: 1, cancelled: 1, errors: 1, total: 4, avgDurationMs: 0 })
+    t.not(stats.payload.snapshotId, first.snapshotId)
+    t.same(await second.next('mission_stats'), stats)
+  })
+
+  t.test('stops its timer after the last subscriber and when the connection goes', async (t) => {
+    const { clock, app, client } = await setup(t, { channels: { missionStatsMs: 50 } })
+    await client.subscribe('mission_stats')
+    await client.send({ type: 'unsubscribe', channels: ['mission_stats'] }).next('subscription_ack', ({ payload }) => payload.status === 'unsubscribed')
+    const sent = app.missionControl.wsMetrics().messagesSentTotal
+    clock.advance(500)
+    t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent)
+    await client.subscribe('mission_stats')
+    await client.settle()
+    clock.advance(50)
+    t.same(await typesOf(client), ['mission_stats'])
+  })
+})
+
+t.test('mission_update', async (t) => {
+  t.test('carries every mission under its own id, also when many run at once', async (t) => {
+    const { app, client } = await setup(t)
+    await client.subscribe('mission_update')
+    const missions = ['a', 'b', 'c'].map((id) => app.missions.start({ id, name: `job ${id}` }))
+    for (const step of ['tasks_generated', 'planned', 'execution_started'] as const) for (const mission of missions) mission.report(step)
+    for (const mission of missions) mission.progress({ taskId: `task of ${mission.id}`, index: 1, total: 1, status: 'done' })
+    for (const mission of missions) mission.complete()
+    const updates = (await client.settle()).map((message) => message.type === 'mission_update' ? message.payload : undefined)
+    for (const { id } of missions) {
+      const own = updates.filter((update) => update?.missionId === id)
+      t.same(own.map((update) => update!.status), ['planning_started', 'tasks_generated', 'planned', 'execution_started', 'execution_progress', 'completed'])
+      t.equal(own[4]!.progress!.taskId, `task of ${id}`)
+      t.equal(own[0]!.name, `job ${id}`)
+    }
+    t.equal(updates.length, 18, 'and nothing twice')
+  })
+
+  t.test('brings reports for an id alone, errors included', async (t) => {
+    const { app, client } = await setup(t)
+    await client.subscribe('mission_update')
+    app.missions.report('job-1', 'planned', { planningSession: { steps: ['x'] }, tasksSummary: ['x'] })
+    app.missions.report('job-1', 'error', { error: Object.assign(new Error('broken'), { code: 'E_BROKEN' }) })
+    t.match((await client.next('mission_update')).payload, { missionId: 'job-1', planningSession: { steps: ['x'] }, tasksSummary: ['x'] })
+    t.same((await client.next('mission_update')).payload.error, { code: 'E_BROKEN', message: 'broken' })
+  })
+})
+
+t.test('health_delta', async (t) => {
+  t.test('gives a new subscriber the present state, unknown before the first round, and then only changes', async (t) => {
+    const { app, client } = await setup(t, { health: { provider: () => new Promise(() => {}) } })
+    await client.subscribe('health_delta')
+    t.match((await client.next('health_delta')).payload, { status: 'unknown', snapshot: true, health: { checkedAt: null } })
+    app.monitoring.reportHealth('degraded')
+    const degraded = (await client.next('health_delta')).payload
+    t.match(degraded, { status: 'degraded', health: { status: 'degraded' } })
+    t.notOk('snapshot' in degraded)
+    app.monitoring.reportHealth('degraded')
+    app.monitoring.reportHealth('critical')
+    app.monitoring.reportHealth('healthy')
+    t.same((await client.settle()).map((message) => message.type === 'health_delta' && message.payload.status), ['critical', 'healthy'])
+  })
+
+  t.test('sends nothing of the host but status and response time of its components', async (t) => {
+    const { app, client } = await setup(t)
+    await client.subscribe('health_delta')
+    app.monitoring.reportHealth('critical', {
+      status: 'critical', secret: 'canary', components: { db: { status: 'unhealthy', responseTimeMs: 5, dsn: 'canary' } }
+    } as never)
+    const message = await client.next('health_delta', ({ payload }) => payload.status === 'critical')
+    t.match(message.payload.health.components['db'], { status: 'unhealthy', responseTimeMs: 5 })
+    t.notMatch(JSON.stringify(message), 'canary')
+  })
+})
+
+t.test('anomaly_alert', async (t) => {
+  t.test('tells when an alert begins, changes and ends, and says nothing in between', async (t) => {
+    const { clock, app, client } = await setup(t)
+    await client.subscribe('anomaly_alert')
+    t.same(await client.settle(), [])
+    const missions = Array.from({ length: 11 }, () => app.missions.start('job'))
+    clock.advance(14_999)
+    t.same(await client.settle(), [])
+    clock.advance(1)
+    const firing = (await client.next('anomaly_alert')).payload
+    t.match(firing, { category: 'mission', severity: 'warning', rule: 'mission_active', metric: 'active', value: 11, threshold: 10, state: 'firing' })
+    clock.advance(150_000)
+    t.same(await client.settle(), [], 'an alert that goes on is not repeated')
+
+    const late = await (await connect(app)).subscribe('anomaly_alert')
+    t.match((await late.next('anomaly_alert')).payload, { alertId: firing.alertId, state: 'firing', snapshot: true }, 'a new subscriber learns what fires')
+
+    for (let i = 0; i < 15; i++) missions.push(app.missions.start('job'))
+    clock.advance(15_000)
+    t.match((await client.next('anomaly_alert')).payload, { alertId: firing.alertId, severity: 'critical', threshold: 25, state: 'firing' })
+    for (const mission of missions) mission.complete()
+    clock.advance(15_000)
+    t.match((await client.next('anomaly_alert')).payload, { alertId: firing.alertId, severity: 'info', state: 'resolved' })
+    t.same(await client.settle(), [])
+  })
+
+  t.test('is up to date for the first subscriber after nobody listened', async (t) => {
+    const { app, client } = await setup(t)
+    for (let i = 0; i < 5; i++) app.missions.start('job').fail('no')
+    await client.subscribe('anomaly_alert')
+    t.match((await client.next('anomaly_alert')).payload, { rule: 'mission_error_rate', severity: 'critical', state: 'firing', snapshot: true })
+  })
+})
+
+t.test('the host may publish on a channel what fits it, and nothing else', async (t) => {
+  const { app, client } = await setup(t)
+  await client.subscribe('anomaly_alert')
+  const anomaly = {
+    category: 'performance', severity: 'info', message: 'a slow query', metric: null, value: null, threshold: null, details: { table: 'orders' },
+    alertId: 'a1', rule: 'slow_query', state: 'firing'
+  } as const
+  app.missionControl.publish('anomaly_alert', anomaly)
+  t.same((await client.next('anomaly_alert')).payload, anomaly)
+  t.throws(() => app.missionControl.publish('anomaly_alert', { ...anomaly, severity: 'fatal' } as never), { code: 'FST_MC_INVALID_PAYLOAD', message: /severity/ })
+  t.throws(() => app.missionControl.publish('nope' as never, {} as never), { code: 'FST_MC_INVALID_PAYLOAD', message: /metrics_tick/ })
+  t.throws(() => app.missionControl.publish('__proto__' as never, {} as never), { code: 'FST_MC_INVALID_PAYLOAD' })
+  app.missionControl.publish('metrics_tick', { p50: 0, p95: 0, p99: 0, count: 0, windowMs: 1, tISO: new Date().toISOString() })
+  t.same(await client.settle(), [], 'who does not listen gets nothing')
+})
+
+function port (app: { server: { address (): unknown } }): number {
+  return (app.server.address() as { port: number }).port
+}

@@ -1,0 +1,708 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { gunzipSync } from 'node:zlib'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { Counter, Gauge, Histogram, openMetricsContentType, prometheusContentType, Registry, Summary, type OpenMetricsContentType, type RegistryContentType } from 'prom-client'
+import { test, type Test } from 'tap'
+import type { TSchema } from '@sinclair/typebox'
+import { createVirtualClock, type VirtualClock } from '../lib/clock.js'
+import { COLLECTOR_TIMEOUT_MS } from '../lib/exposition/collector.js'
+import { Exposition, type ExpositionOptions } from '../lib/exposition/exposition.js'
+import type { ExpositionSources, HubTotals, OperationTotals } from '../lib/exposition/sources.js'
+import { mountHealth } from '../lib/routes/health.js'
+import { mountPrometheus } from '../lib/routes/prometheus.js'
+import { mountWsMetrics } from '../lib/routes/ws-metrics.js'
+import { compile } from '../lib/validation.js'
+import type { HealthComponent, HealthSnapshot } from '../schemas/health.js'
+import { ErrorResponse, HealthResponse, ProbeResponse, WsMetricsResponse } from '../schemas/http.js'
+import type { MissionTotals } from '../schemas/mission.js'
+import { parseExposition, valueOf } from './support/exposition-parser.js'
+
+const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0'
+const PROMETHEUS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1'
+const HOSTILE = 'a"b\nc}d\\e\u2028f{g="h"} 1\n# EOF\nforged 1'
+
+const component = (status: HealthComponent['status']): HealthComponent =>
+  ({ status, critical: false, responseTimeMs: null, error: null, checkedAt: null })
+
+interface State {
+  missions: MissionTotals
+  operations: OperationTotals
+  health: HealthSnapshot
+  hub: HubTotals
+  callbackErrors: Record<string, number>
+}
+
+const createState = (): State => ({
+  missions: { active: 3, completed: 6, cancelled: 2, errors: 2, total: 13, avgDurationMs: 12.5 },
+  operations: {
+    boundsMs: [5, 1_000],
+    series: [{ component: 'db', operation: 'GET:/users', success: 4, error: 1, durationCount: 4, durationSumMs: 3_010, buckets: [1, 1, 2] }]
+  },
+  health: { status: 'degraded', checkedAt: 5, components: { db: component('unhealthy'), cache: component('degraded') } },
+  hub: {
+    metrics: { connectionsOpen: 1, connectionsTotal: 12, messagesSentTotal: 324, subscriptionsTotal: 57, channels: [{ channel: 'metrics_tick', count: 1 }] },
+    messagesReceivedTotal: 60,
+    bytesSentTotal: 4_096,
+    replacedTotal: 7,
+    refused: { origin: 2 },
+    closed: { slow_consumer: 3 },
+    protocolErrors: { invalid_json: 4 },
+    subscribers: new Map([['metrics_tick', 1], ['mission_stats', 0]])
+  },
+  callbackErrors: { onRequest: 5 }
+})
+
+interface Stand { exposition: Exposition, state: State, clock: VirtualClock, errors: [string, unknown][], sources: ExpositionSources }
+
+function build (t: Test, options: Partial<ExpositionOptions> = {}): Stand {
+  const state = createState()
+  const clock = createVirtualClock()
+  const errors: [string, unknown][] = []
+  const sources: ExpositionSources = {
+    missionTotals: () => state.missions,
+    operations: () => state.operations,
+    health: () => state.health,
+    hub: () => state.hub,
+    callbackErrors: () => state.callbackErrors
+  }
+  const exposition = new Exposition({
+    sources,
+    prefix: 'mission_control_',
+    defaultMetrics: false,
+    clock,
+    onCollectorError: (metric, err) => errors.push([metric, err]),
+    ...options
+  })
+  t.teardown(() => exposition.close())
+  return { exposition, state, clock, errors, sources }
+}
+
+const readText = async ({ exposition }: Stand) => parseExposition((await exposition.render()).body, 'text')
+const readOpenMetrics = async ({ exposition }: Stand) => parseExposition((await exposition.render(OPEN_METRICS)).body, 'openmetrics')
+
+const addGauge = (registry: Registry, name: string) => new Gauge({ name, help: 'of the host', registers: [registry] })
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
+test('the mission gauges', async (t) => {
+  t.test('show the seven figures of the missions in both formats', async (t) => {
+    const stand = build(t)
+    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
+      const gauges = [...page.values()].filter(({ name }) => name.startsWith('oneagent_'))
+      t.strictSame(gauges.map(({ name, type, samples }) => [name, type, samples.map(({ name, value }) => [name, value])]), [
+        ['oneagent_mission_active', 'gauge', [['oneagent_mission_active', 3]]],
+        ['oneagent_mission_completed', 'gauge', [['oneagent_mission_completed', 6]]],
+        ['oneagent_mission_cancelled', 'gauge', [['oneagent_mission_cancelled', 2]]],
+        ['oneagent_mission_errors', 'gauge', [['oneagent_mission_errors', 2]]],
+        ['oneagent_mission_total', 'gauge', [['oneagent_mission_total', 13]]],
+        ['oneagent_mission_avg_duration_ms', 'gauge', [['oneagent_mission_avg_duration_ms', 12.5]]],
+        ['oneagent_mission_error_rate', 'gauge', [['oneagent_mission_error_rate', 0.2]]]
+      ])
+    }
+  })
+
+  t.test('are 0 before a mission has ended', async (t) => {
+    const stand = build(t)
+    stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null }
+    const page = await readText(stand)
+    t.equal(valueOf(page, 'oneagent_mission_avg_duration_ms'), 0)
+    t.equal(valueOf(page, 'oneagent_mission_error_rate'), 0)
+  })
+
+  t.test('are of one moment, whoever scrapes, and fresh in the next scrape', async (t) => {
+    const registry = new Registry()
+    let reads = 0
+    const missionTotals = () => {
+      reads++
+      return { active: reads, completed: reads, cancelled: reads, errors: reads, total: 4 * reads, avgDurationMs: reads }
+    }
+    const sources = { ...build(t).sources, missionTotals }
+    const stand = build(t, { registry, sources })
+    const pages = [await readText(stand), parseExposition(await registry.metrics(), 'text'), await readOpenMetrics(stand)]
+    t.equal(reads, 3, 'each scrape read the totals once')
+    pages.forEach((page, i) => {
+      t.equal(valueOf(page, 'oneagent_mission_active'), i + 1)
+      t.equal(valueOf(page, 'oneagent_mission_total'), 4 * (i + 1))
+    })
+  })
+})
+
+test('the metrics of the plugin', async (t) => {
+  t.test('show operations, sockets, health and callbacks under the prefix', async (t) => {
+    const stand = build(t, { prefix: 'mc_' })
+    const expected: [string, Record<string, string>, number][] = [
+      ['mc_operations_total', { component: 'db', operation: 'GET:/users', status: 'success' }, 4],
+      ['mc_operations_total', { component: 'db', operation: 'GET:/users', status: 'error' }, 1],
+      ['mc_ws_connections', {}, 1],
+      ['mc_ws_connections_opened_total', {}, 12],
+      ['mc_ws_messages_sent_total', {}, 324],
+      ['mc_ws_messages_received_total', {}, 60],
+      ['mc_ws_bytes_sent_total', {}, 4_096],
+      ['mc_ws_messages_replaced_total', {}, 7],
+      ['mc_ws_subscriptions_total', {}, 57],
+      ['mc_ws_subscribers', { channel: 'metrics_tick' }, 1],
+      ['mc_ws_subscribers', { channel: 'mission_stats' }, 0],
+      ['mc_ws_refused_total', { reason: 'origin' }, 2],
+      ['mc_ws_closed_total', { reason: 'slow_consumer' }, 3],
+      ['mc_ws_protocol_errors_total', { code: 'invalid_json' }, 4],
+      ['mc_callback_errors_total', { callback: 'onRequest' }, 5],
+      ['mc_health_status', { status: 'healthy' }, 0],
+      ['mc_health_status', { status: 'degraded' }, 1],
+      ['mc_health_status', { status: 'critical' }, 0],
+      ['mc_health_status', { status: 'unknown' }, 0],
+      ['mc_health_component_up', { component: 'db' }, 0],
+      ['mc_health_component_up', { component: 'cache' }, 1],
+      ['mc_scrape_collector_errors_total', {}, 0]
+    ]
+    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
+      for (const [name, labels, value] of expected) t.equal(valueOf(page, name, labels), value, `${name} ${JSON.stringify(labels)}`)
+      const all = [...page.values()].filter(({ name, type }) => name.startsWith('mc_') && type !== 'histogram').flatMap(({ samples }) => samples)
+      t.equal(all.length, expected.length, 'there is no other series')
+    }
+  })
+
+  t.test('show durations as a cumulative histogram in seconds', async (t) => {
+    const stand = build(t)
+    const labels = { component: 'db', operation: 'GET:/users' }
+    const name = 'mission_control_operation_duration_seconds'
+    const text = await readText(stand)
+    t.equal(text.get(name)?.type, 'histogram')
+    t.equal(valueOf(text, `${name}_bucket`, { ...labels, le: '0.005' }), 1)
+    t.equal(valueOf(text, `${name}_bucket`, { ...labels, le: '1' }), 2)
+    t.equal(valueOf(text, `${name}_bucket`, { ...labels, le: '+Inf' }), 4)
+    t.equal(valueOf(text, `${name}_sum`, labels), 3.01)
+    t.equal(valueOf(text, `${name}_count`, labels), 4)
+    t.equal(valueOf(await readOpenMetrics(stand), `${name}_bucket`, { ...labels, le: '1.0' }), 2, 'OpenMetrics writes 1.0')
+  })
+
+  t.test('let no name of the host forge or break a line', async (t) => {
+    const stand = build(t)
+    const safe = 'a_b_c_d_e_f_g__h___1___EOF_forged_1'
+    const [series] = stand.state.operations.series
+    stand.state.operations = { boundsMs: [5, 1_000], series: [{ ...series!, component: HOSTILE, operation: '\u{1f600}'.repeat(200) }] }
+    stand.state.health.components = { [HOSTILE]: component('healthy'), '': component('healthy') }
+    stand.state.hub = { ...stand.state.hub, refused: { [HOSTILE]: 1 }, closed: { [HOSTILE]: 1 }, protocolErrors: { [HOSTILE]: 1 } }
+    stand.state.callbackErrors = { [HOSTILE]: 1 }
+    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
+      t.equal(valueOf(page, 'mission_control_health_component_up', { component: safe }), 1)
+      t.equal(valueOf(page, 'mission_control_health_component_up', { component: '_' }), 1)
+      t.equal(valueOf(page, 'mission_control_ws_refused_total', { reason: safe }), 1)
+      for (const { name, samples } of page.values()) {
+        for (const { labels } of samples) t.ok(Object.values(labels).every((value) => /^[A-Za-z0-9_.:/+-]{1,64}$/.test(value)), name)
+      }
+    }
+  })
+
+  t.test('are one series where two names of the host become alike', async (t) => {
+    const stand = build(t)
+    const [series] = stand.state.operations.series
+    stand.state.operations = { boundsMs: [5, 1_000], series: ['a b', 'a_b', 'a"b'].map((component) => ({ ...series!, component })) }
+    stand.state.health.components = { 'a b': component('healthy'), a_b: component('unhealthy'), 'a"b': component('healthy') }
+    const page = await readText(stand)
+    const labels = { component: 'a_b', operation: 'GET:/users' }
+    t.equal(valueOf(page, 'mission_control_operations_total', { ...labels, status: 'success' }), 12)
+    t.equal(valueOf(page, 'mission_control_operation_duration_seconds_bucket', { ...labels, le: '1' }), 6)
+    t.equal(valueOf(page, 'mission_control_operation_duration_seconds_sum', labels), 9.03)
+    t.equal(valueOf(page, 'mission_control_health_component_up', { component: 'a_b' }), 0, 'one that is down shows')
+  })
+
+  t.test('are lost alone when their source fails, also in a scrape of the host', async (t) => {
+    const registry = new Registry()
+    const failure = new Error('no hub')
+    const sources = { ...build(t).sources, hub: () => { throw failure } }
+    const stand = build(t, { registry, sources })
+    const ours = await readText(stand)
+    const hosts = parseExposition(await registry.metrics(), 'text')
+    for (const page of [ours, hosts]) {
+      t.equal(valueOf(page, 'oneagent_mission_active'), 3)
+      t.strictSame(page.get('mission_control_ws_connections')?.samples, [])
+    }
+    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 11)
+    t.strictSame(stand.errors[0], ['mission_control_ws_connections', failure])
+  })
+})
+
+test('formats', async (t) => {
+  t.test('a text page after an OpenMetrics page is the text page from before, byte for byte', async (t) => {
+    const registry = new Registry()
+    new Counter({ name: 'host_jobs_total', help: 'jobs', registers: [registry] }).inc(3)
+    const { exposition } = build(t, { registry })
+    const before = await exposition.render()
+    const between = await exposition.render(OPEN_METRICS)
+    const after = await exposition.render()
+    t.equal(after.body, before.body)
+    t.equal((await exposition.render(OPEN_METRICS)).body, between.body)
+    t.equal(before.contentType, prometheusContentType)
+    t.equal(between.contentType, openMetricsContentType)
+  })
+
+  t.test('follow the Accept header', async (t) => {
+    const { exposition } = build(t)
+    const isOpenMetrics = async (accept?: string) => (await exposition.render(accept)).contentType === openMetricsContentType
+    for (const accept of [
+      PROMETHEUS_ACCEPT,
+      'application/openmetrics-text',
+      'APPLICATION/OpenMetrics-Text; Version="1.0.0"; Q=1.0',
+      'application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
+      'application/openmetrics-text;q=0.2, text/plain;q=0.1, */*',
+      'text/*;q=0.1, */*;q=0.9, application/openmetrics-text;q=0.5',
+      'text/plain;version=1.0.0, application/openmetrics-text;q=0.5',
+      'text/html, application/openmetrics-text;q=0.1'
+    ]) t.equal(await isOpenMetrics(accept), true, accept)
+    for (const accept of [
+      undefined,
+      '',
+      '*/*',
+      'application/*',
+      'text/plain',
+      'text/plain;version=0.0.4;q=0.6, application/openmetrics-text;version=1.0.0;q=0.5',
+      'application/openmetrics-text;q=0',
+      'application/openmetrics-text;q=0.000, */*',
+      'application/openmetrics-text;q=much',
+      'application/openmetrics-text;version=2.0.0',
+      'application/openmetrics-text;q=0.5, */*',
+      ';;;,,,=;q'
+    ]) t.equal(await isOpenMetrics(accept), false, accept ?? 'no header')
+  })
+})
+
+test('a registry of the host', async (t) => {
+  t.test('is shown by the plugin and shows the plugin, whichever format either of them uses', async (t) => {
+    const registry = new Registry<RegistryContentType>()
+    const counter = new Counter({ name: 'host_jobs_total', help: 'A "job"\nis \\ work', labelNames: ['kind'], registers: [registry] })
+    counter.inc({ kind: HOSTILE }, 3)
+    const histogram = new Histogram({ name: 'host_size_bytes', help: 'h', labelNames: ['kind'], buckets: [0.00001, 0.5, 1, 1_000_000, 2_500_000], registers: [registry] })
+    histogram.observe({ kind: 'x' }, 0.7)
+    const summary = new Summary({ name: 'host_wait_seconds', help: 's', percentiles: [0.5, 1], registers: [registry] })
+    summary.observe(2)
+    const stand = build(t, { registry })
+    const labels = { kind: HOSTILE }
+
+    t.equal(valueOf(await readText(stand), 'host_jobs_total', labels), 3)
+    t.equal(valueOf(parseExposition(await registry.metrics(), 'text'), 'oneagent_mission_total'), 13)
+    const open = await readOpenMetrics(stand)
+    t.equal(valueOf(open, 'host_jobs_total', labels), 3)
+    t.strictSame(open.get('host_size_bytes')?.samples.map(({ labels }) => labels['le']).slice(0, 6), ['1e-05', '0.5', '1.0', '1e+06', '2.5e+06', '+Inf'])
+    t.equal(valueOf(open, 'host_wait_seconds', { quantile: '1.0' }), 2)
+    t.equal(registry.contentType, prometheusContentType)
+
+    registry.setContentType(openMetricsContentType)
+    const body = await registry.metrics()
+    t.match(body, /^# TYPE mission_control_ws_subscriptions counter$/m)
+    t.match(body, /^mission_control_ws_subscriptions_total 57$/m)
+    t.match(body, /^oneagent_mission_total 13$/m)
+    t.equal(valueOf(await readText(stand), 'host_jobs_total', labels), 3, 'the name that the host\'s own scrape took away is back')
+    t.equal(valueOf(await readText(stand), 'mission_control_ws_subscriptions_total'), 57)
+    t.equal(registry.contentType, openMetricsContentType)
+    t.equal(await registry.metrics(), body)
+    registry.setContentType(prometheusContentType)
+    t.match(await registry.metrics(), /^mission_control_ws_subscriptions_total 57$/m)
+  })
+
+  t.test('keeps its default labels on every line, and a metric\'s own label goes before them', async (t) => {
+    const registry = new Registry()
+    registry.setDefaultLabels({ app: HOSTILE, kind: 'default' })
+    new Gauge({ name: 'host_load', help: 'load', labelNames: ['kind'], registers: [registry] }).set({ kind: 'own' }, 1)
+    const stand = build(t, { registry, defaultMetrics: true })
+    const other = build(t, { defaultMetrics: true })
+    await registry.getMetricsAsJSON()
+    const page = await readText(stand)
+    t.equal(valueOf(page, 'host_load', { app: HOSTILE, kind: 'own' }), 1)
+    t.equal(valueOf(page, 'oneagent_mission_active', { app: HOSTILE, kind: 'default' }), 3)
+    t.equal(valueOf(page, 'process_start_time_seconds', { app: HOSTILE, kind: 'default' }) > 0, true)
+    t.equal(valueOf(await readText(other), 'process_start_time_seconds') > 0, true, 'another app does not get them')
+  })
+
+  t.test('keeps its exemplars in OpenMetrics', async (t) => {
+    const registry = new Registry<OpenMetricsContentType>()
+    registry.setContentType(openMetricsContentType)
+    const counter = new Counter({ name: 'host_jobs_total', help: 'jobs', registers: [registry], enableExemplars: true })
+    counter.inc({ value: 2, labels: {}, exemplarLabels: { trace: 'a"b' } })
+    const { exposition } = build(t, { registry })
+    t.match((await exposition.render(OPEN_METRICS)).body, /^host_jobs_total 2 # \{trace="a\\"b"\} 2 [0-9.]+$/m)
+    t.match((await exposition.render()).body, /^host_jobs_total 2$/m)
+  })
+
+  t.test('may reset and clear itself; closing takes off the metrics of the plugin alone', async (t) => {
+    const registry = new Registry()
+    const load = addGauge(registry, 'host_load')
+    const { exposition } = build(t, { registry })
+    registry.resetMetrics()
+    t.equal(valueOf(parseExposition(await registry.metrics(), 'text'), 'oneagent_mission_active'), 3)
+    registry.removeSingleMetric('oneagent_mission_active')
+    const replacement = addGauge(registry, 'oneagent_mission_active')
+    exposition.close()
+    t.strictSame(registry.getMetricsAsArray(), [load, replacement])
+    exposition.close()
+    t.doesNotThrow(() => build(t, { registry: new Registry() }))
+  })
+
+  t.test('stays as it was when it has a metric of the same name', async (t) => {
+    const registry = new Registry()
+    addGauge(registry, 'mission_control_ws_connections')
+    t.throws(() => build(t, { registry }), { code: 'FST_MC_METRIC_NAME_TAKEN', message: /"mission_control_ws_connections"/ })
+    t.equal(registry.getMetricsAsArray().length, 1)
+    const other = new Registry()
+    addGauge(other, 'nodejs_heap_size_total_bytes')
+    t.throws(() => build(t, { registry: other, defaultMetrics: true }), { code: 'FST_MC_METRIC_NAME_TAKEN', message: /"nodejs_heap_size_total_bytes"/ })
+    t.equal(other.getMetricsAsArray().length, 1)
+  })
+
+  t.test('must be one of prom-client', async (t) => {
+    t.throws(() => build(t, { registry: {} }), { code: 'FST_MC_INVALID_OPTION', message: /prometheus\.registry .* prom-client Registry/ })
+  })
+})
+
+test('two apps in one process have metrics of their own', async (t) => {
+  const one = build(t, { defaultMetrics: true })
+  const two = build(t, { defaultMetrics: true })
+  two.state.missions = { ...two.state.missions, active: 9 }
+  one.exposition.close()
+  t.equal(valueOf(await readText(two), 'oneagent_mission_active'), 9)
+  const page = await readOpenMetrics(two)
+  t.equal(page.get('process_cpu_seconds')?.type, 'counter')
+  t.ok(valueOf(page, 'process_resident_memory_bytes') > 0)
+  t.ok(valueOf(await readText(two), 'process_cpu_seconds_total') > 0)
+})
+
+test('a metric of the host', async (t) => {
+  const hostMetric = (answer: unknown, name = 'host_metric') => ({ name, get: () => typeof answer === 'function' ? answer() : answer })
+  const register = (registry: Registry, metric: object) => (registry as { registerMetric (metric: object): void }).registerMetric(metric)
+  const line = (values: unknown) => ({ name: 'host_metric', help: 'help', type: 'gauge', values })
+
+  const failures: [string, unknown][] = [
+    ['throws', () => { throw new Error('no') }],
+    ['rejects', () => Promise.reject(new Error('no'))],
+    ['answers nothing', undefined],
+    ['has no help', { name: 'host_metric', type: 'gauge', values: [] }],
+    ['has no type', { name: 'host_metric', help: 'help', values: [] }],
+    ['has a type that does not exist', { ...line([]), type: 'constructor' }],
+    ['has values that are no list', line('values')],
+    ['has a value that is no object', line([1])],
+    ['has a value that is no number', line([{ value: '1\nforged 1', labels: {} }])],
+    ['has labels that are no object', line([{ value: 1, labels: 'a' }])],
+    ['has a label name that breaks the line', line([{ value: 1, labels: { 'a="b"} 1\nforged{c': 'd' } }])],
+    ['has a label that cannot be text', line([{ value: 1, labels: { a: Object.create(null) } }])],
+    ['has a line of another metric', line([{ value: 1, labels: {}, metricName: 'oneagent_mission_active' }])],
+    ['has an exemplar that is no object', line([{ value: 1, labels: {}, exemplar: 1 }])],
+    ['has an exemplar without numbers', line([{ value: 1, labels: {}, exemplar: { labelSet: {}, value: 1 } }])],
+    ['has an exemplar without labels', line([{ value: 1, labels: {}, exemplar: { value: 1, timestamp: 1 } }])]
+  ]
+  for (const [title, answer] of failures) {
+    t.test(`that ${title} loses only itself`, async (t) => {
+      const registry = new Registry()
+      register(registry, hostMetric(answer))
+      const stand = build(t, { registry })
+      const page = await readOpenMetrics(stand)
+      t.equal(page.has('host_metric'), false)
+      t.equal(valueOf(page, 'oneagent_mission_active'), 3)
+      t.equal(valueOf(page, 'mission_control_scrape_collector_errors_total'), 1)
+      t.strictSame(stand.errors.map(([metric]) => metric), ['host_metric'])
+    })
+  }
+
+  t.test('that has a name which breaks the line loses only itself', async (t) => {
+    const registry = new Registry()
+    register(registry, hostMetric(line([]), 'host metric\nforged 1'))
+    const stand = build(t, { registry })
+    t.equal((await readText(stand)).size, 24)
+    t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
+  })
+
+  t.test('that answers with the least there is is shown', async (t) => {
+    const registry = new Registry()
+    register(registry, hostMetric({ name: 'host_metric', help: 'help', type: 'gauge', values: [{ value: 1 }] }))
+    register(registry, hostMetric({ name: 'host_other', help: 'help', type: 'gauge' }, 'host_other'))
+    const page = await readText(build(t, { registry }))
+    t.equal(valueOf(page, 'host_metric'), 1)
+    t.strictSame(page.get('host_other')?.samples, [])
+  })
+
+  t.test('that hangs is waited for once, and shown again when it has come back', async (t) => {
+    const registry = new Registry()
+    let asked = 0
+    let finish: (answer: unknown) => void = () => {}
+    register(registry, hostMetric(() => {
+      asked++
+      return asked === 1 ? new Promise((resolve) => { finish = resolve }) : line([{ value: asked }])
+    }))
+    const stand = build(t, { registry })
+    const [first, second] = [readText(stand), readText(stand)]
+    await nextTurn()
+    stand.clock.advance(COLLECTOR_TIMEOUT_MS - 1)
+    t.equal(stand.errors.length, 0)
+    stand.clock.advance(1)
+    t.equal(valueOf(await first, 'oneagent_mission_active'), 3)
+    await second
+    t.equal(asked, 1, 'two scrapes share one question')
+    t.equal((await readText(stand)).has('host_metric'), false, 'a later scrape does not wait')
+    t.match(stand.errors, Array(3).fill(['host_metric', { code: 'FST_MC_COLLECTOR_TIMEOUT' }]))
+    finish(line([]))
+    await nextTurn()
+    t.equal(valueOf(await readText(stand), 'host_metric'), 2)
+  })
+
+  t.test('is left out where its lines would meet those of another', async (t) => {
+    const registry = new Registry()
+    const registers = [registry]
+    new Counter({ name: 'host_jobs_total', help: 'jobs', registers }).inc()
+    addGauge(registry, 'host_jobs')
+    new Histogram({ name: 'host_wait', help: 'wait', registers }).observe(1)
+    addGauge(registry, 'host_wait_count')
+    const stand = build(t, { registry })
+    const text = await readText(stand)
+    t.strictSame(['host_jobs_total', 'host_jobs', 'host_wait', 'host_wait_count'].map((name) => text.has(name)), [true, true, true, false])
+    const open = await readOpenMetrics(stand)
+    t.equal(open.get('host_jobs')?.type, 'counter')
+    t.equal(open.has('host_wait_count'), false)
+    t.match(stand.errors.at(-1), ['host_wait_count', { code: 'FST_MC_METRIC_NAME_CLASH' }])
+  })
+})
+
+const promtool = (args: string[], input = '') => spawnSync('promtool', args, { input, encoding: 'utf8' })
+
+test('promtool finds nothing wrong but what the protocol fixes', { skip: promtool(['--version']).error !== undefined && 'promtool is not on PATH' }, async (t) => {
+  const { exposition } = build(t)
+  const { stdout, stderr } = promtool(['check', 'metrics'], (await exposition.render()).body)
+  const complaints = (stdout + stderr).split('\n').filter((line) => line !== '')
+  t.strictSame(complaints.filter((line) => !/^oneagent_mission_(total|avg_duration_ms) /.test(line)), [])
+})
+
+interface Host { app: FastifyInstance, stand: Stand, closing: { now: boolean } }
+
+async function boot (t: Test, options: FastifyServerOptions = {}, prepare: (app: FastifyInstance) => unknown = () => {}): Promise<Host> {
+  const app = Fastify(options)
+  t.teardown(() => app.close())
+  await prepare(app)
+  const stand = build(t)
+  const closing = { now: false }
+  await app.register(async (scope) => {
+    const { clock, exposition, state } = stand
+    const wsMetrics = () => state.hub.metrics
+    mountPrometheus(scope, { url: '/metrics', render: (accept) => exposition.render(accept) })
+    mountWsMetrics(scope, { url: '/ws-metrics', wsMetrics, clock })
+    mountHealth(scope, {
+      url: '/health',
+      health: () => state.health,
+      wsMetrics,
+      server: { name: 'svc', version: '1.2.3' },
+      uptimeMs: () => clock.monotonic() + 0.75,
+      isClosing: () => closing.now,
+      clock
+    })
+  })
+  return { app, stand, closing }
+}
+
+function conforms (t: Test, schema: TSchema, body: unknown): void {
+  const validate = compile(schema)
+  t.ok(validate(body), JSON.stringify(validate.errors))
+}
+
+test('GET of the Prometheus route', async (t) => {
+  t.test('answers in the format of the Accept header and forbids caches to keep it', async (t) => {
+    const { app, stand } = await boot(t)
+    const text = await app.inject('/metrics')
+    t.equal(text.statusCode, 200)
+    t.equal(text.headers['content-type'], prometheusContentType)
+    t.equal(text.headers['cache-control'], 'no-store')
+    t.equal(text.headers.vary, 'accept, accept-encoding')
+    t.equal(text.body, (await stand.exposition.render()).body)
+    const open = await app.inject({ url: '/metrics', headers: { accept: PROMETHEUS_ACCEPT } })
+    t.equal(open.headers['content-type'], openMetricsContentType)
+    t.equal(valueOf(parseExposition(open.body, 'openmetrics'), 'oneagent_mission_total'), 13)
+    const head = await app.inject({ method: 'HEAD', url: '/metrics' })
+    t.equal(head.statusCode, 200)
+    t.equal(head.body, '')
+  })
+
+  t.test('packs the page for those who ask', async (t) => {
+    const { app } = await boot(t)
+    const { body } = await app.inject('/metrics')
+    for (const encoding of ['gzip', 'deflate, GZIP;q=0.8', 'x-gzip', '*', 'gzip, identity;q=0.5']) {
+      const packed = await app.inject({ url: '/metrics', headers: { 'accept-encoding': encoding } })
+      t.equal(packed.headers['content-encoding'], 'gzip', encoding)
+      t.equal(gunzipSync(packed.rawPayload).toString(), body)
+    }
+    for (const encoding of ['', 'identity', 'br', 'gzip;q=0', 'gzip;q=0, *', '*;q=0', 'gzip;q=0.5, identity']) {
+      const plain = await app.inject({ url: '/metrics', headers: { 'accept-encoding': encoding } })
+      t.equal(plain.headers['content-encoding'], undefined, encoding)
+      t.equal(plain.body, body)
+    }
+  })
+})
+
+test('GET of the WebSocket metrics', async (t) => {
+  const { app, stand } = await boot(t)
+  stand.clock.stepWallClock(1_758_544_496_789)
+  const response = await app.inject('/ws-metrics')
+  t.equal(response.statusCode, 200)
+  t.equal(response.headers['cache-control'], 'no-store')
+  t.match(response.headers['content-type'], /^application\/json/)
+  conforms(t, WsMetricsResponse, response.json())
+  t.strictSame(response.json(), {
+    timestamp: '2025-09-22T12:34:56.789Z',
+    metrics: { connectionsOpen: 1, connectionsTotal: 12, messagesSentTotal: 324, subscriptionsTotal: 57, channels: [{ channel: 'metrics_tick', count: 1 }] }
+  })
+})
+
+test('GET of the health route', async (t) => {
+  const summary = { status: 'degraded', timestamp: '1970-01-01T00:00:01.500Z', server: 'svc', version: '1.2.3', uptimeMs: 1_500 }
+
+  t.test('gives a summary', async (t) => {
+    const { app, stand } = await boot(t)
+    stand.clock.advance(1_500)
+    for (const url of ['/health', '/health?details=false', '/health?details=yes', '/health?details=', '/health?other=1&__proto__=2']) {
+      const response = await app.inject(url)
+      t.equal(response.statusCode, 200, url)
+      t.equal(response.headers['cache-control'], 'no-store')
+      t.strictSame(response.json(), summary)
+      conforms(t, HealthResponse, response.json())
+    }
+    t.equal((await app.inject({ method: 'HEAD', url: '/health' })).statusCode, 200)
+  })
+
+  t.test('gives all it knows on ?details=true in any case', async (t) => {
+    const { app, stand } = await boot(t)
+    stand.clock.advance(1_500)
+    stand.state.health.components = {
+      db: { status: 'unhealthy', critical: true, responseTimeMs: 1.5, error: 'check_timeout', checkedAt: 5 },
+      'a\nb': component('healthy')
+    }
+    for (const url of ['/health?details=true', '/health?details=TRUE']) {
+      const response = await app.inject(url)
+      t.strictSame(response.json(), { ...summary, health: stand.state.health, metrics: { ws: stand.state.hub.metrics } })
+      conforms(t, HealthResponse, response.json())
+    }
+    stand.state.health = { status: 'unknown', checkedAt: null, components: {} }
+    const response = await app.inject('/health?details=true')
+    t.strictSame(response.json().health, { status: 'unknown', checkedAt: null, components: {} })
+    conforms(t, HealthResponse, response.json())
+  })
+
+  t.test('is 503 when health is critical and only then', async (t) => {
+    const { app, stand } = await boot(t)
+    for (const [status, statusCode] of [['healthy', 200], ['degraded', 200], ['unknown', 200], ['critical', 503]] as const) {
+      stand.state.health = { ...stand.state.health, status }
+      for (const url of ['/health', '/health?details=true']) {
+        const response = await app.inject(url)
+        t.equal(response.statusCode, statusCode, `${status} ${url}`)
+        t.equal(response.json().status, status)
+        conforms(t, HealthResponse, response.json())
+      }
+    }
+  })
+
+  t.test('answers probes: alive while it answers, ready once health is known and while it is not critical', async (t) => {
+    const { app, stand } = await boot(t)
+    for (const [status, statusCode] of [['healthy', 200], ['degraded', 200], ['unknown', 503], ['critical', 503]] as const) {
+      stand.state.health = { ...stand.state.health, status }
+      const ready = await app.inject('/health?probe=ready&details=true')
+      t.equal(ready.statusCode, statusCode, status)
+      t.strictSame(ready.json(), { status: statusCode === 200 ? 'ok' : 'unavailable' })
+      conforms(t, ProbeResponse, ready.json())
+      const live = await app.inject('/health?probe=live')
+      t.equal(live.statusCode, 200)
+      t.strictSame(live.json(), { status: 'ok' })
+      conforms(t, ProbeResponse, live.json())
+    }
+  })
+
+  t.test('refuses a query it cannot understand without repeating it', async (t) => {
+    const { app } = await boot(t)
+    for (const query of ['probe=canary', 'probe=', 'probe=live&probe=canary', 'details=true&details=canary', `details=${'canary'.repeat(9)}`]) {
+      const response = await app.inject(`/health?${query}`)
+      t.equal(response.statusCode, 400, query)
+      t.notMatch(response.body, /canary/)
+      conforms(t, ErrorResponse, response.json())
+    }
+  })
+
+  t.test('is not ready while the service closes', async (t) => {
+    for (const return503OnClosing of [true, false]) {
+      const { app, closing } = await boot(t, { return503OnClosing })
+      let goOn = () => {}
+      const closingBegan = new Promise<void>((resolve) => {
+        app.addHook('preClose', (done) => {
+          closing.now = true
+          goOn = done
+          resolve()
+        })
+      })
+      const { port } = new URL(await app.listen({ port: 0 }))
+      t.match(await get(Number(port), '/health?probe=ready'), /^HTTP\/1\.1 200 /)
+      const closed = app.close()
+      await closingBegan
+      t.match(await get(Number(port), '/health?probe=ready'), /^HTTP\/1\.1 503 /)
+      if (!return503OnClosing) {
+        t.match(await get(Number(port), '/health?probe=ready'), /\{"status":"unavailable"\}$/)
+        t.match(await get(Number(port), '/health?probe=live'), /^HTTP\/1\.1 200 [^]*\{"status":"ok"\}$/)
+      }
+      goOn()
+      await closed
+    }
+  })
+})
+
+async function get (port: number, url: string): Promise<string> {
+  const socket = connect(port)
+  socket.end(`GET ${url} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
+  let answer = ''
+  socket.setEncoding('utf8').on('data', (chunk: string) => { answer += chunk })
+  await once(socket, 'close')
+  return answer
+}
+
+test('the routes work in an app that validates and serializes in its own way', async (t) => {
+  const { app } = await boot(t, {}, (app) => {
+    app.setValidatorCompiler(() => { throw new Error('this is no schema of mine') })
+    app.setSerializerCompiler(() => { throw new Error('this is no schema of mine') })
+  })
+  t.equal((await app.inject('/health?details=true')).json().health.status, 'degraded')
+  t.equal((await app.inject('/health?probe=canary')).statusCode, 400)
+  t.equal((await app.inject('/ws-metrics')).json().metrics.connectionsTotal, 12)
+})
+
+test('the strict parser refuses', async (t) => {
+  const head = '# HELP a help\n# TYPE a'
+  const bucket = (le: string, value: number) => `a_bucket{le="${le}"} ${value}\n`
+  const tail = 'a_sum 1\na_count 2\n'
+  const bad: [string, 'text' | 'openmetrics', string][] = [
+    ['a series twice', 'text', `${head} gauge\na{b="1",c="2"} 1\na{c="2",b="1"} 1\n`],
+    ['a quote that is not escaped', 'text', `${head} gauge\na{b="1"2"} 1\n`],
+    ['a backslash that escapes nothing', 'text', `${head} gauge\na{b="\\x"} 1\n`],
+    ['a label twice', 'text', `${head} gauge\na{b="1",b="2"} 1\n`],
+    ['a comma at the end of labels', 'text', `${head} gauge\na{b="1",} 1\n`],
+    ['a TYPE after samples', 'text', '# HELP a help\na 1\n# TYPE a gauge\n'],
+    ['a second TYPE', 'text', `${head} gauge\n# TYPE a gauge\n`],
+    ['a second HELP', 'text', `${head} gauge\n# HELP a help\n`],
+    ['a family without a TYPE', 'text', '# HELP a help\n'],
+    ['a TYPE without its HELP', 'text', '# TYPE a gauge\n'],
+    ['a type that does not exist', 'text', `${head} thing\n`],
+    ['a broken HELP', 'text', '# HELP 1 help\n'],
+    ['a comment', 'text', '# forged\n'],
+    ['a sample of another family', 'text', `${head} gauge\nb 1\n`],
+    ['a line that is no sample', 'text', `${head} gauge\na one\n`],
+    ['a falling counter', 'text', `${head} counter\na -1\n`],
+    ['a page whose last line does not end', 'text', `${head} gauge`],
+    ['a carriage return', 'text', `${head} gauge\r\n`],
+    ['a name of two families', 'text', `${head} histogram\n${bucket('+Inf', 2)}${tail}# HELP a_sum help\n# TYPE a_sum gauge\n`],
+    ['buckets that are not cumulative', 'text', `${head} histogram\n${bucket('1', 3)}${bucket('+Inf', 2)}${tail}`],
+    ['buckets out of order', 'text', `${head} histogram\n${bucket('2', 1)}${bucket('1', 1)}${bucket('+Inf', 2)}${tail}`],
+    ['a histogram without +Inf', 'text', `${head} histogram\n${bucket('1', 2)}${tail}`],
+    ['a histogram without a sum', 'text', `${head} histogram\n${bucket('+Inf', 2)}a_count 2\n`],
+    ['a count that is not that of +Inf', 'text', `${head} histogram\n${bucket('+Inf', 3)}${tail}`],
+    ['a limit without a point', 'openmetrics', `${head} histogram\n${bucket('1', 2)}${bucket('+Inf', 2)}${tail}# EOF\n`],
+    ['no EOF', 'openmetrics', `${head} gauge\na 1\n`],
+    ['something behind EOF', 'openmetrics', `${head} gauge\n# EOF\na 1\n`],
+    ['an empty line', 'openmetrics', `${head} gauge\n\n# EOF\n`],
+    ['a counter without _total', 'openmetrics', `${head} counter\na 1\n# EOF\n`],
+    ['a counter family with _total', 'openmetrics', '# HELP a_total help\n# TYPE a_total counter\n# EOF\n'],
+    ['a quote in HELP', 'openmetrics', '# HELP a "help"\n# TYPE a gauge\n# EOF\n']
+  ]
+  for (const [title, format, body] of bad) t.throws(() => parseExposition(body, format), title)
+  t.throws(() => valueOf(new Map(), 'a'), 'a series that is not there')
+  t.equal(valueOf(parseExposition(`${head} gauge\na{b="\\"\\\\\\n"} 1e+3\n`, 'text'), 'a', { b: '"\\\n' }), 1_000)
+})

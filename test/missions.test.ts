@@ -1,0 +1,343 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createVirtualClock } from '../lib/clock.js'
+import { judge } from '../lib/missions/lifecycle.js'
+import { CancelledError, Missions } from '../lib/missions/index.js'
+import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate } from '../schemas/index.js'
+import { compile } from '../lib/validation.js'
+
+const setup = () => {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const failures: Array<[string, unknown]> = []
+  const missions = new Missions({ clock, onCallbackError: (where, err) => failures.push([where, err]) })
+  const updates: MissionUpdate[] = []
+  missions.on('mission_update', (update) => { updates.push(update) })
+  return { clock, missions, updates, failures }
+}
+
+t.test('the lifecycle table', async (t) => {
+  const rank = (status: MissionStatus) => Math.min(MISSION_STATUSES.indexOf(status), 5)
+
+  t.test('answers every pair of statuses by rank alone', async (t) => {
+    for (const from of MISSION_STATUSES) {
+      for (const to of MISSION_STATUSES) {
+        const expected = rank(from) === 5 ? 'terminal' : from === to ? 'repeated' : rank(to) < rank(from) ? 'backward' : undefined
+        t.equal(judge(from, to, false), expected, `${from} -> ${to}`)
+      }
+    }
+  })
+
+  t.test('lets only progress repeat, and only with news', async (t) => {
+    for (const status of MISSION_STATUSES) {
+      const expected = rank(status) === 5 ? 'terminal' : status === 'execution_progress' ? undefined : 'repeated'
+      t.equal(judge(status, status, true), expected, status)
+    }
+  })
+
+  t.test('takes any status as the first one', async (t) => {
+    for (const status of MISSION_STATUSES) t.equal(judge(undefined, status, false), undefined, status)
+  })
+})
+
+t.test('a mission', async (t) => {
+  t.test('tells every step of its life once, numbered without a hole', async (t) => {
+    const { missions, updates, clock } = setup()
+    const mission = missions.start({ name: 'import', objective: 'all rows', tags: ['nightly'], metadata: { rows: 3 }, tenant: 'acme' })
+    t.same(mission.tasksGenerated(['read', 'write']), { applied: true })
+    t.same(mission.planned({ steps: 2 }), { applied: true })
+    t.same(mission.executionStarted(), { applied: true })
+    t.same(mission.progress({ taskId: 'read', index: 1, total: 2, status: 'done' }), { applied: true })
+    clock.advance(1_500.25)
+    t.same(mission.complete(), { applied: true })
+
+    t.same(updates, [
+      { missionId: mission.id, status: 'planning_started', name: 'import', seq: 1 },
+      { missionId: mission.id, status: 'tasks_generated', name: 'import', seq: 2, tasksSummary: ['read', 'write'] },
+      { missionId: mission.id, status: 'planned', name: 'import', seq: 3, planningSession: { steps: 2 } },
+      { missionId: mission.id, status: 'execution_started', name: 'import', seq: 4 },
+      { missionId: mission.id, status: 'execution_progress', name: 'import', seq: 5, progress: { taskId: 'read', index: 1, total: 2, status: 'done' } },
+      { missionId: mission.id, status: 'completed', name: 'import', seq: 6, durationMs: 1_500.25 }
+    ])
+    const view = mission.view()
+    t.ok(compile(MissionView)(view))
+    t.match(view, {
+      name: 'import',
+      objective: 'all rows',
+      tags: ['nightly'],
+      metadata: { rows: 3 },
+      tenant: 'acme',
+      status: 'completed',
+      seq: 6,
+      startedAt: Date.UTC(2026, 0, 1),
+      endedAt: Date.UTC(2026, 0, 1) + 1_500,
+      durationMs: 1_500.25
+    })
+  })
+
+  t.test('may skip steps, and ends with the first terminal status', async (t) => {
+    for (const status of TERMINAL_STATUSES) {
+      const { missions, updates } = setup()
+      const mission = missions.start('short')
+      mission.report(status)
+      for (const late of MISSION_STATUSES) t.same(mission.report(late), { applied: false, reason: 'terminal' })
+      t.equal(mission.status, status)
+      t.equal(mission.view().lateOutcome, 'completed', 'the first late ending is kept')
+      t.equal(updates.length, 2, 'and nothing of it is told')
+    }
+  })
+
+  t.test('keeps no late outcome for a late step that ends nothing', async (t) => {
+    const { missions } = setup()
+    const mission = missions.start('short')
+    mission.complete()
+    mission.executionStarted()
+    t.equal(mission.view().lateOutcome, null)
+  })
+
+  t.test('never goes back and says nothing twice', async (t) => {
+    const { missions, updates } = setup()
+    const mission = missions.start('job')
+    mission.executionStarted()
+    t.same(mission.planned(), { applied: false, reason: 'backward' })
+    t.same(mission.executionStarted(), { applied: false, reason: 'repeated' })
+    const progress = { taskId: 'a', index: 1, total: 3, status: 'running' }
+    t.same(mission.progress(progress), { applied: true })
+    t.same(mission.progress({ ...progress }), { applied: false, reason: 'repeated' })
+    for (const change of [{ taskId: 'b' }, { index: 2 }, { total: 4 }, { status: 'done' }]) {
+      t.same(mission.progress({ ...progress, ...change }), { applied: true }, `new ${Object.keys(change)[0]}`)
+      mission.progress(progress)
+    }
+    t.same(mission.report('execution_progress'), { applied: false, reason: 'repeated' })
+    t.equal(mission.status, 'execution_progress')
+    t.equal(updates.length, 11)
+  })
+
+  t.test('takes its first progress also when a status without progress came before', async (t) => {
+    const { missions } = setup()
+    const mission = missions.start('job')
+    t.same(mission.report('execution_progress'), { applied: true })
+    t.same(mission.progress({ taskId: 'a', index: 1, total: 1, status: 'done' }), { applied: true })
+  })
+
+  t.test('is not changed by what the host does to its objects afterwards', async (t) => {
+    const { missions, updates } = setup()
+    const tags = ['one']
+    const metadata = { deep: { value: 1 } }
+    const progress = { taskId: 'a', index: 1, total: 2, status: 'running' }
+    const mission = missions.start({ name: 'job', tags, metadata })
+    mission.progress(progress)
+    tags.push('two')
+    metadata.deep.value = 2
+    progress.index = 2
+    t.match(mission.view(), { tags: ['one'], metadata: { deep: { value: 1 } }, progress: { index: 1 } })
+    t.equal(updates[1]!.progress!.index, 1)
+    const view = mission.view()
+    view.progress!.index = 9
+    t.equal(mission.view().progress!.index, 1, 'a view is a copy')
+  })
+
+  t.test('keeps the code and the message of what was thrown, and never a stack', async (t) => {
+    const { missions, updates } = setup()
+    const hostile = { get code () { throw new Error('no code') }, get message () { throw new Error('no message') } }
+    const cases: Array<[unknown, { code: string, message: string }]> = [
+      [Object.assign(new Error('disk full'), { code: 'ENOSPC' }), { code: 'ENOSPC', message: 'disk full' }],
+      [new Error('plain'), { code: 'error', message: 'plain' }],
+      ['just text', { code: 'error', message: 'just text' }],
+      [{ code: 'mine', message: 'my text' }, { code: 'mine', message: 'my text' }],
+      [{ code: 'no code at all', message: 'x' }, { code: 'error', message: 'x' }],
+      [{ code: 42 }, { code: 'error', message: 'unknown error' }],
+      [null, { code: 'error', message: 'unknown error' }],
+      [7, { code: 'error', message: 'unknown error' }],
+      [hostile, { code: 'error', message: 'unknown error' }],
+      ['y'.repeat(5_000), { code: 'error', message: 'y'.repeat(2_048) }]
+    ]
+    for (const [thrown, expected] of cases) {
+      const mission = missions.start('job')
+      mission.fail(thrown)
+      t.same(mission.view().error, expected)
+      t.same(updates.at(-1)!.error, expected)
+      t.notMatch(JSON.stringify(updates.at(-1)), 'missions.test')
+    }
+  })
+
+  t.test('replaces what cannot be sent by something that says so', async (t) => {
+    const { missions, updates } = setup()
+    const cycle: Record<string, unknown> = {}
+    cycle['self'] = cycle
+    const throwing = { get secret () { throw new Error('secret text') } }
+    const mission = missions.start({ name: 'job', metadata: { big: 'x'.repeat(5_000) } })
+    t.same(mission.view().metadata, { truncated: true, bytes: 5_010, preview: `{"big":"${'x'.repeat(248)}` })
+    mission.tasksGenerated([cycle, { n: 1n }, throwing, 'fine', () => 1, 'six', 'seven'])
+    const placeholder = { unserializable: true }
+    t.same(updates.at(-1)!.tasksSummary, [placeholder, placeholder, placeholder, 'fine', placeholder, { truncated: true, count: 2 }])
+    mission.planned('ü'.repeat(20_000))
+    t.same(updates.at(-1)!.planningSession, { truncated: true, bytes: 40_002, preview: `"${'ü'.repeat(255)}` })
+    mission.report('execution_started', { tasksSummary: { not: 'a list' } })
+    t.same(updates.at(-1)!.tasksSummary, { not: 'a list' })
+  })
+
+  t.test('asked to end, keeps its status, aborts its signal once and tells once', async (t) => {
+    const { missions, updates } = setup()
+    const mission = missions.start('job')
+    const { signal } = mission
+    mission.executionStarted()
+    t.equal(mission.cancel({ reason: 'not needed', by: 'ann' }), 'requested')
+    t.equal(mission.cancel(), 'already_requested')
+    t.equal(mission.status, 'execution_started')
+    const cancel = { requested: true, kind: 'request', reason: 'not needed', by: 'ann' }
+    t.same(updates.at(-1), { missionId: mission.id, status: 'execution_started', name: 'job', seq: 3, cancel })
+    t.ok(signal.aborted)
+    t.ok(signal.reason instanceof CancelledError)
+    t.match(signal.reason, { code: 'FST_MC_CANCELLED', cancel })
+    mission.progress({ taskId: 'a', index: 1, total: 1, status: 'cleaning up' })
+    t.notOk(updates.at(-1)!.cancel, 'progress does not repeat the request')
+    mission.report('cancelled')
+    t.same(updates.at(-1)!.cancel, cancel, 'the ending shows it')
+    t.equal(mission.cancel(), 'terminal')
+    t.equal(missions.cancel(mission.id), 'terminal')
+    t.equal(missions.cancel('nobody'), 'not_found')
+    t.equal(missions.start('other').cancel(), 'requested')
+    t.same(missions.list()[0]!.cancel, { requested: true, kind: 'request', reason: null, by: null })
+  })
+})
+
+t.test('the registry', async (t) => {
+  t.test('refuses a status outside the eight, whoever says it', async (t) => {
+    const { missions } = setup()
+    const mission = missions.start('job')
+    for (const status of ['done', '', 'COMPLETED', '__proto__', undefined, null, 5]) {
+      t.throws(() => mission.report(status as MissionStatus), { code: 'FST_MC_UNKNOWN_STATUS' })
+      t.throws(() => missions.report('other', status as MissionStatus), { code: 'FST_MC_UNKNOWN_STATUS' })
+    }
+    t.equal(missions.get('other'), undefined, 'and registers nothing')
+    t.throws(() => missions.list({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
+  })
+
+  t.test('refuses a mission or progress of the wrong shape, without repeating it', async (t) => {
+    const { missions } = setup()
+    const inits: unknown[] = [undefined, null, 7, '', {}, { name: '' }, { name: 'x', secret: 'canary' }, { name: 'x', tags: Array(11).fill('t') },
+      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(129) }, { name: 'x', metadata: 'canary' }]
+    for (const init of inits) {
+      t.throws(() => missions.start(init as string), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ }, JSON.stringify(init))
+    }
+    const mission = missions.start('job')
+    const progresses: unknown[] = [null, 'half', {}, { taskId: 'a', index: 0, total: 1, status: 'x' }, { taskId: 'a', index: 2, total: 1, status: 'x' },
+      { taskId: 'a', index: 1.5, total: 2, status: 'x' }, { taskId: 'a', index: 1, total: 2 }]
+    for (const progress of progresses) {
+      t.throws(() => mission.progress(progress as never), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(progress))
+    }
+    for (const id of ['', 'x'.repeat(129), undefined, 5]) {
+      t.throws(() => missions.report(id as string, 'planned'), { code: 'FST_MC_INVALID_MISSION' })
+    }
+    for (const limit of [0, 201, 1.5, NaN]) t.throws(() => missions.list({ limit }), { code: 'FST_MC_INVALID_MISSION' })
+    t.equal(missions.stats().total, 1)
+  })
+
+  t.test('gives every mission an id that cannot be guessed', async (t) => {
+    const { missions } = setup()
+    const ids = Array.from({ length: 1_000 }, () => missions.start('job').id)
+    t.equal(new Set(ids).size, 1_000)
+    t.ok(ids.every((id) => /^mission_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)))
+  })
+
+  t.test('joins a live mission by its id and refuses the id of one that has ended', async (t) => {
+    const { missions, updates } = setup()
+    const first = missions.start({ id: 'order-7', name: 'order' })
+    t.equal(missions.start({ id: 'order-7', name: 'again' }), first)
+    t.equal(updates.length, 1)
+    first.complete()
+    t.throws(() => missions.start({ id: 'order-7', name: 'order' }), { code: 'FST_MC_MISSION_ENDED' })
+    t.equal(missions.get('order-7'), first)
+  })
+
+  t.test('registers a mission of which only the id is known, with no step it was not told', async (t) => {
+    const { missions, updates } = setup()
+    t.same(missions.report('job-1', 'execution_started'), { applied: true })
+    t.same(missions.report('job-1', 'planned'), { applied: false, reason: 'backward' })
+    t.same(missions.report('job-1', 'error', { error: { code: 'boom', message: 'it broke' } }), { applied: true })
+    t.same(missions.report('job-2', 'completed'), { applied: true })
+    t.same(updates.map(({ missionId, status }) => [missionId, status]),
+      [['job-1', 'execution_started'], ['job-1', 'error'], ['job-2', 'completed']])
+    t.match(missions.stats(), { active: 0, completed: 1, errors: 1, total: 2 })
+  })
+
+  t.test('lists copies, newest first', async (t) => {
+    const { missions } = setup()
+    for (let i = 0; i < 60; i++) missions.start({ id: `m${i}`, name: 'job' })
+    missions.get('m3')!.complete()
+    t.equal(missions.list().length, 50)
+    t.same(missions.list({ limit: 2 }).map(({ id }) => id), ['m59', 'm58'])
+    t.same(missions.list({ status: 'completed' }).map(({ id }) => id), ['m3'])
+    t.same(missions.list({ status: 'planning_started', limit: 200 }).length, 59)
+    missions.list()[0]!.status = 'error'
+    t.equal(missions.get('m59')!.status, 'planning_started')
+  })
+
+  t.test('knows the mean duration of all that ended, and null while none has', async (t) => {
+    const { missions, clock } = setup()
+    t.same(missions.stats(), { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null })
+    const [a, b] = [missions.start('a'), missions.start('b')]
+    clock.advance(100)
+    a.complete()
+    clock.advance(200)
+    b.report('cancelled')
+    t.equal(missions.stats().avgDurationMs, 200)
+  })
+
+  t.test('measures durations that a step of the wall clock cannot touch', async (t) => {
+    const { missions, clock } = setup()
+    const mission = missions.start('job')
+    clock.stepWallClock(-3_600_000)
+    clock.advance(250)
+    mission.complete()
+    t.equal(mission.view().durationMs, 250)
+  })
+
+  t.test('holds its totals equal to a full recount through any history', async () => {
+    const step = fc.record({ mission: fc.integer({ min: 0, max: 7 }), status: fc.constantFrom(...MISSION_STATUSES), waitMs: fc.integer({ min: 0, max: 1_000 }) })
+    fc.assert(fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const { missions, updates, clock } = setup()
+      for (const { mission, status, waitMs } of steps) {
+        clock.advance(waitMs)
+        missions.report(`m${mission}`, status)
+        const views = missions.list({ limit: 200 })
+        const count = (wanted: string) => views.filter((view) => view.status === wanted).length
+        const ended = views.filter(({ durationMs }) => durationMs !== null)
+        const totals = missions.stats()
+        const recount = { completed: count('completed'), cancelled: count('cancelled'), errors: count('error') }
+        const mean = ended.length === 0 ? null : ended.reduce((sum, { durationMs }) => sum + durationMs!, 0) / ended.length
+        if (totals.active !== views.length - ended.length || totals.total !== views.length) return false
+        if (Object.entries(recount).some(([name, value]) => totals[name as keyof typeof recount] !== value)) return false
+        if (Math.abs((totals.avgDurationMs ?? -1) - (mean ?? -1)) > 1e-6) return false
+      }
+      const lastSeq = new Map<string, number>()
+      return updates.every(({ missionId, seq }) => {
+        const isNext = seq === (lastSeq.get(missionId) ?? 0) + 1
+        lastSeq.set(missionId, seq)
+        return isNext
+      })
+    }), { numRuns: 300 })
+  })
+
+  t.test('outlives listeners that throw, reject or report themselves', async (t) => {
+    const { missions, updates, failures } = setup()
+    missions.on('mission_update', () => { throw new Error('thrown') })
+    missions.on('mission_update', async () => { throw new Error('rejected') })
+    const off = missions.on('mission_update', ({ missionId, status }) => {
+      if (status === 'planning_started') missions.get(missionId)!.executionStarted()
+    })
+    missions.start({ id: 'a', name: 'job' })
+    await new Promise((resolve) => setImmediate(resolve))
+    t.equal(missions.get('a')!.status, 'execution_started')
+    t.equal(updates.length, 2)
+    t.same(failures.map(([where, err]) => [where, (err as Error).message]).sort(),
+      [['mission_listener', 'rejected'], ['mission_listener', 'rejected'], ['mission_listener', 'thrown'], ['mission_listener', 'thrown']])
+    off()
+    off()
+    missions.start({ id: 'b', name: 'job' })
+    t.equal(missions.get('b')!.status, 'planning_started')
+    missions.close()
+    missions.get('b')!.complete()
+    t.equal(updates.at(-1)!.status, 'planning_started', 'after close nobody is told')
+  })
+})

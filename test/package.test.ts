@@ -1,0 +1,273 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Ajv } from 'ajv'
+import t, { type Test } from 'tap'
+import { findProgram, onlyWith, pathOf } from './support/skip.js'
+import { traceFile } from './support/trace-data.js'
+
+interface Manifest {
+  type: string
+  license: string
+  engines: Record<string, string>
+  exports: Record<string, string | { types: string, default: string }>
+  files: string[]
+  scripts: Record<string, string>
+  dependencies: Record<string, string>
+  peerDependencies: Record<string, string>
+}
+
+const root = resolve(fileURLToPath(import.meta.url), '../..')
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const manifest = JSON.parse(read('package.json')) as Manifest
+
+/** Runs a script of `.ci` in `folder` and gives what it said. */
+function run (script: string, folder: string, args: string[] = [], input = ''): { status: number | null, said: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, '.ci', script), ...args], { cwd: folder, input, encoding: 'utf8' })
+  return { status, said: stdout + stderr }
+}
+
+t.test('the package', async (t) => {
+  t.test('exports the plugin, the schemas and its manifest, all as ES modules with types', async (t) => {
+    t.equal(manifest.type, 'module')
+    t.strictSame(manifest.exports, {
+      '.': { types: './dist/lib/index.d.ts', default: './dist/lib/index.js' },
+      './schemas': { types: './dist/schemas/index.d.ts', default: './dist/schemas/index.js' },
+      './package.json': './package.json'
+    })
+    for (const source of ['lib/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
+  })
+
+  t.test("runs on Node 20.19 and later beside the host's own Fastify 5", async (t) => {
+    t.strictSame(manifest.engines, { node: '>=20.19' })
+    t.strictSame(Object.keys(manifest.peerDependencies), ['fastify'])
+    t.match(manifest.peerDependencies['fastify'], /^\^5\./)
+    t.notOk('fastify' in manifest.dependencies)
+  })
+
+  t.test('runs nothing when it is installed', async (t) => {
+    for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) t.notOk(script in manifest.scripts, script)
+  })
+
+  t.test('ships what runs, its sources and its documents, and nothing else', async (t) => {
+    t.strictSame(manifest.files, ['dist/lib', 'dist/schemas', 'lib', 'schemas', 'docs', 'CHANGELOG.md'])
+  })
+
+  t.test('depends on what its sources import and on nothing else', async (t) => {
+    const sources = ['lib', 'schemas'].flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts')).map((name) => read(join(folder, name)))).join('\n')
+    const imported = [...sources.matchAll(/^(?! \*).*\bfrom '([^.'][^']*)'/gm)].map(([, name]) => name!).filter((name) => !name.startsWith('node:'))
+    t.strictSame([...new Set(imported)].sort(), [...Object.keys(manifest.dependencies), 'fastify'].sort())
+  })
+
+  t.test('is under the MIT licence', async (t) => {
+    t.equal(manifest.license, 'MIT')
+    t.match(read('LICENSE'), /^MIT License/)
+  })
+})
+
+t.test('the emitted JSON Schema', async (t) => {
+  const compile = (side: string) => new Ajv({ strictTypes: false }).compile(JSON.parse(read(`schemas/json/${side}-messages.json`)))
+
+  t.test('takes what a client may send and refuses what it may not', async (t) => {
+    const validate = compile('client')
+    t.ok(validate({ type: 'subscribe', channels: ['metrics_tick'], id: '1' }))
+    t.notOk(validate({ type: 'subscribe', channels: [] }))
+    t.notOk(validate({ type: 'ping', extra: true }))
+    t.notOk(validate({ type: 'shutdown' }))
+  })
+
+  t.test('tells the messages of the server apart', async (t) => {
+    const validate = compile('server')
+    const envelope = { protocolVersion: 1, id: 'a', timestamp: '2025-01-02T03:04:05.678Z', unix: 1735787045678, server: { name: 's', version: '1' } }
+    t.ok(validate({ ...envelope, type: 'heartbeat' }))
+    t.ok(validate({ ...envelope, type: 'protocol_error', error: { code: 'invalid_json', message: 'no' }, later: 'a field of a newer server' }))
+    t.notOk(validate({ ...envelope, type: 'protocol_error', error: { code: 'invalid', message: 'no' } }))
+    t.notOk(validate({ ...envelope, type: 'heartbeat', unix: -1 }))
+  })
+})
+
+t.test('what follows from the sources', async (t) => {
+  t.test('is written once and then stands the check', async (t) => {
+    const folder = project(t)
+    t.match(run('emit.mjs', folder), { status: 0, said: 'README.md written' })
+    t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
+    t.same(run('emit.mjs', folder), { status: 0, said: '' })
+
+    const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+    t.match(readme, '| `timers.beatMs` | `1_000` | a whole number from 1 to 5 | Time between beats. Environment: `BEAT_MS`. |')
+    t.match(readme, '| `path` | none | text that fits `^(a\\|b)$`, at most 9 characters | Where. |', 'a pattern keeps to its cell')
+    t.match(readme, /^# Title\n\n<!-- options -->[^]*<!-- \/options -->\n\nAfter\.\n$/, 'the text around a table stays')
+    t.match(readFileSync(join(folder, 'docs/protocol.md'), 'utf8'), '| 1001 | `closing` | later | Bye. |')
+    t.match(readFileSync(join(folder, 'docs/errors.md'), 'utf8'), '| `FST_MC_BAD` | 503 | Something is bad. | `%s is bad` |')
+
+    const { oneOf, definitions } = JSON.parse(readFileSync(join(folder, 'schemas/json/client-messages.json'), 'utf8'))
+    t.strictSame(oneOf, [{ $ref: '#/definitions/PingPongMessage' }])
+    t.strictSame(definitions, {
+      PingPongMessage: {
+        title: 'PingPongMessage',
+        type: 'object',
+        properties: {
+          side: { type: 'string', enum: ['left', 'right', 'net'] },
+          score: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
+          notes: { type: 'object', additionalProperties: { type: 'string' } },
+          sets: { type: 'object', patternProperties: { '^(.*)$': {}, '^[0-9]+$': { type: 'integer' } } }
+        }
+      }
+    })
+  })
+
+  t.test('is found to have drifted when a schema changed, file by file, and is left as it was', async (t) => {
+    const folder = project(t)
+    run('emit.mjs', folder)
+    replaceIn(folder, 'dist/schemas/index.js', "const: 'net'", "const: 'table'")
+    t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: /^schemas\/json\/client-messages\.json has drifted from the sources \(first at line \d+\)[^\n]*\n$/ })
+    replaceIn(folder, 'dist/schemas/index.js', 'default: 1000', 'default: 2000')
+    t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'README.md has drifted' })
+    replaceIn(folder, 'dist/lib/errors.d.ts', 'is bad', 'went bad')
+    t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'docs/errors.md has drifted' })
+    t.notMatch(readFileSync(join(folder, 'README.md'), 'utf8'), '2_000', 'a check writes nothing')
+    run('emit.mjs', folder)
+    t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
+  })
+
+  t.test('says which document or marker is missing and does not make one up', async (t) => {
+    const folder = project(t)
+    rmSync(join(folder, 'docs/errors.md'))
+    replaceIn(folder, 'docs/protocol.md', '<!-- /close-codes -->', '')
+    for (const args of [[], ['--check']]) {
+      const { status, said } = run('emit.mjs', folder, args)
+      t.equal(status, 1)
+      t.match(said, 'docs/errors.md is missing; it takes the tables error-codes')
+      t.match(said, 'docs/protocol.md must hold <!-- close-codes --> and, after it, <!-- /close-codes -->, each once')
+    }
+    t.notOk(existsSync(join(folder, 'docs/errors.md')))
+  })
+
+  t.test('needs a description of every option and every error', async (t) => {
+    const folder = project(t)
+    replaceIn(folder, 'dist/lib/errors.d.ts', '/** Something is bad. */', '')
+    t.match(run('emit.mjs', folder), { status: 1, said: 'Bad has no description' })
+  })
+})
+
+t.test('the count at the end of a CI run', async (t) => {
+  const tally = (t: Test, lines: string[]) => {
+    const folder = t.testdir()
+    const result = run('tally.mjs', folder, ['counts'], ['TAP version 14', ...lines, ''].join('\n'))
+    return { ...result, counts: readFileSync(join(folder, 'counts'), 'utf8').trim() }
+  }
+  const file = (...points: string[]) => ['# Subtest: test/a.test.ts', ...points.map((point) => `    ${point}`)]
+
+  t.test('is of assertions, not of the subtests around them', async (t) => {
+    t.match(tally(t, [...file('# Subtest: inner', '    ok 1 - a', '    ok 2 - b', '    1..2', 'ok 1 - inner', 'ok 2 - c', '1..2'), 'ok 1 - test/a.test.ts', '1..1']),
+      { status: 0, counts: '3 0' })
+  })
+
+  t.test('has a failure once, though it fails everything around it', async (t) => {
+    t.match(tally(t, [...file('# Subtest: inner', '    not ok 1 - a', '    1..1', 'not ok 1 - inner', '1..1'), 'not ok 1 - test/a.test.ts', '1..1']),
+      { status: 1, counts: '0 1', said: 'FAILED: test/a.test.ts > inner > a' })
+  })
+
+  t.test('has a file that fails after its last assertion', async (t) => {
+    t.match(tally(t, [...file('ok 1 - a', '1..1'), 'not ok 1 - test/a.test.ts', '1..1']), { status: 1, counts: '1 1', said: 'FAILED: test/a.test.ts\n' })
+  })
+
+  t.test('has a run that was cut short, and one of nothing', async (t) => {
+    t.match(tally(t, [...file('ok 1 - a', '1..1'), 'ok 1 - test/a.test.ts', '1..2']), { status: 1, counts: /^1 [12]$/ })
+    t.match(tally(t, ['1..0']), { status: 1, counts: '0 1' })
+  })
+
+  t.test('has a skipped test as a failure, unless its trace is really absent', async (t) => {
+    const skip = (reason: string) => tally(t, [...file('ok 1 - a', `ok 2 - b # SKIP ${reason}`, '1..2'), 'ok 1 - test/a.test.ts', '1..1'])
+    t.match(skip('promtool is not installed'), { status: 1, counts: '1 1', said: 'skipped: test/a.test.ts > b: promtool is not installed' })
+    t.match(skip(`no recorded trace at ${fileURLToPath(import.meta.url)}`), { status: 1, counts: '1 1' })
+    t.match(skip(absentTrace()), { status: 0, counts: '1 0' })
+    t.match(tally(t, [...file('ok 1 - a', 'ok 2 - b # TODO later', '1..2'), 'ok 1 - test/a.test.ts', '1..1']), { status: 1, counts: '1 1' })
+  })
+})
+
+t.test('the lock file check', async (t) => {
+  const good = {
+    'node_modules/fastify': { version: '5.12.8', dev: true },
+    'node_modules/@fastify/websocket': { version: '11.3.6' },
+    'node_modules/ajv': { version: '8.18.0' },
+    'node_modules/eslint/node_modules/ajv': { version: '6.14.0', dev: true },
+    'node_modules/ws': { version: '8.23.0' }
+  }
+  const check = (packages: object) => run('floors.mjs', t.testdir({ 'package-lock.json': JSON.stringify({ packages: { '': { name: 'fastify', version: '0.1.0' }, ...packages } }) }))
+
+  t.match(check(good), { status: 0 }, 'takes versions at and above their floors')
+  t.match(check({ ...good, 'node_modules/b/node_modules/ws': { version: '8.9.0' } }), { status: 1, said: 'node_modules/b/node_modules/ws is 8.9.0, but must be at least 8.21.1' }, 'sees a second copy')
+  t.match(check({ ...good, 'node_modules/ajv': { version: '8.18.0-beta.1' } }), { status: 1, said: 'at least 8.18.0' }, 'sees a version before its release')
+  t.match(check({ ...good, 'node_modules/socket': { name: 'ws', version: '7.0.0' } }), { status: 1, said: 'node_modules/socket is 7.0.0' }, 'sees a copy under another name')
+  t.match(check({ ...good, 'node_modules/b/node_modules/ajv': { version: '6.14.0' } }), { status: 1, said: 'at least 8.18.0' }, 'lets only development tools have the old line')
+  t.match(check({ ...good, 'node_modules/ws': undefined }), { status: 1, said: 'ws is not in package-lock.json' }, 'misses a package it must know of')
+  t.match(check({ ...good, 'node_modules/b': { version: '1.0.0', resolved: 'https://packages.example/b.tgz' } }), { status: 1, said: 'node_modules/b has a "resolved" address' }, 'refuses the address of a registry')
+})
+
+t.test('a test that needs something from the machine', async (t) => {
+  t.test('runs with the path of what is there', async (t) => {
+    const node = findProgram('no-such-program', 'node')
+    t.strictSame(onlyWith(node), {})
+    t.ok(existsSync(pathOf(node)))
+  })
+
+  t.test('is skipped with the reason where it is missing', async (t) => {
+    const missing = findProgram('no-such-program')
+    t.strictSame(onlyWith(findProgram('node'), missing), { skip: 'no-such-program is not installed' })
+    t.throws(() => pathOf(missing), { message: 'no-such-program is not installed; guard the test with onlyWith()' })
+    t.match(onlyWith(traceFile('no-such-trace.csv')), { skip: /^no recorded trace at .*no-such-trace\.csv$/ })
+  })
+})
+
+function absentTrace (): string {
+  return onlyWith(traceFile('no-such-trace.csv')).skip!
+}
+
+function replaceIn (folder: string, path: string, before: string, after: string): void {
+  const file = join(folder, path)
+  writeFileSync(file, readFileSync(file, 'utf8').replace(before, after))
+}
+
+/** A built project as small as the emitter takes one. */
+function project (t: Test): string {
+  return t.testdir({
+    'README.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
+    docs: {
+      'protocol.md': '<!-- protocol-errors --><!-- /protocol-errors -->\n<!-- subscription-errors --><!-- /subscription-errors -->\n<!-- close-codes --><!-- /close-codes -->\n',
+      'errors.md': '<!-- error-codes -->\nold\n<!-- /error-codes -->\n'
+    },
+    dist: {
+      schemas: {
+        'index.js': `
+          const word = (text) => ({ type: 'string', const: text })
+          const net = { type: 'string', const: 'net' }
+          export const CLIENT_MESSAGES = { ping_pong: { type: 'object', properties: {
+            side: { anyOf: [{ anyOf: [word('left'), word('right')] }, net] },
+            score: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
+            notes: { type: 'object', patternProperties: { '^(.*)$': { type: 'string' } } },
+            sets: { type: 'object', patternProperties: { '^(.*)$': {}, '^[0-9]+$': { type: 'integer' } } }
+          } } }
+          export const SERVER_MESSAGES = { pong: { type: 'object' } }
+          export const PROTOCOL_ERRORS = { bad: 'Bad.' }
+          export const SUBSCRIPTION_ERRORS = { worse: 'Worse.' }
+          export const CLOSE_CODES = { closing: { code: 1001, reconnect: 'later', meaning: 'Bye.' } }
+          export const ENVIRONMENT = { BEAT_MS: ['timers', 'beatMs'] }
+          export const Options = { properties: {
+            timers: { properties: { beatMs: { type: 'integer', minimum: 1, maximum: 5, default: 1000, description: 'Time between beats.' } } },
+            path: { type: 'string', pattern: '^(a|b)$', maxLength: 9, description: 'Where.' }
+          } }
+        `
+      },
+      lib: {
+        'options.js': `export const describeBounds = ({ pattern, maxLength, minimum, maximum }) => pattern === undefined
+          ? 'a whole number from ' + minimum + ' to ' + maximum
+          : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
+        'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
+        'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'
+      }
+    }
+  })
+}
