@@ -244,6 +244,7 @@ test('formats', async (t) => {
     for (const accept of [
       PROMETHEUS_ACCEPT,
       'application/openmetrics-text',
+      'text/plain, application/openmetrics-text',
       'APPLICATION/OpenMetrics-Text; Version="1.0.0"; Q=1.0',
       'application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1',
       'application/openmetrics-text;q=0.2, text/plain;q=0.1, */*',
@@ -355,8 +356,9 @@ test('a registry of the host', async (t) => {
   })
 })
 
-test('two apps in one process have metrics of their own', async (t) => {
+test('two apps in one process have metrics of their own, and one set of those of the process', async (t) => {
   const one = build(t, { defaultMetrics: true })
+  const cpuSeconds = valueOf(await readText(one), 'process_cpu_seconds_total')
   const two = build(t, { defaultMetrics: true })
   two.state.missions = { ...two.state.missions, active: 9 }
   one.exposition.close()
@@ -364,7 +366,7 @@ test('two apps in one process have metrics of their own', async (t) => {
   const page = await readOpenMetrics(two)
   t.equal(page.get('process_cpu_seconds')?.type, 'counter')
   t.ok(valueOf(page, 'process_resident_memory_bytes') > 0)
-  t.ok(valueOf(await readText(two), 'process_cpu_seconds_total') > 0)
+  t.ok(valueOf(await readText(two), 'process_cpu_seconds_total') >= cpuSeconds, 'the second app did not start to count anew')
 })
 
 test('a metric of the host', async (t) => {
@@ -442,6 +444,8 @@ test('a metric of the host', async (t) => {
     finish(line([]))
     await nextTurn()
     t.equal(valueOf(await readText(stand), 'host_metric'), 2)
+    stand.clock.advance(COLLECTOR_TIMEOUT_MS)
+    t.equal(valueOf(await readText(stand), 'host_metric'), 3, 'nothing of a scrape outlives it')
   })
 
   t.test('is left out where its lines would meet those of another', async (t) => {

@@ -4,6 +4,8 @@ const { CHANNEL_NAMES } = require('fastify-mission-control/schemas')
 const { license } = require('fastify-mission-control/package.json')
 const whoami = require('./whoami.cjs')
 
+// Fastify would also find the plugin in a namespace object; other code that requires it would not.
+assert.equal(typeof missionControl, 'function')
 whoami(missionControl).then(({ payload, replyTo }) => {
   assert.deepEqual(payload.server, { name: 'smoke', version: '1.2.3' })
   assert.deepEqual(payload.channels, CHANNEL_NAMES)

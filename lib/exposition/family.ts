@@ -57,7 +57,7 @@ function copyLine (line: Record<string, unknown>, context: Context): Line {
   const copy: Line = { labels: copyLabels({ ...context.defaults, ...labels }, context), value: line['value'] }
   if (ending !== '') copy.metricName = context.familyName + ending
   const exemplar = line['exemplar'] ?? undefined
-  if (exemplar !== undefined && context.format === 'openmetrics') copy.exemplar = copyExemplar(exemplar, context)
+  if (exemplar !== undefined) copy.exemplar = copyExemplar(exemplar, context)
   return copy
 }
 

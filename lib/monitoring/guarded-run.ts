@@ -101,8 +101,8 @@ export class GuardedRun<T> {
     const { clock, onFailure } = this.#init
     const before = this.#outcome?.code ?? null
     this.#outcome = { ...result, responseTimeMs: clock.monotonic() - run.startedMs, checkedAt: clock.now() }
-    if (result.code !== null && result.code !== before) onFailure(result.code, result.err)
     this.#close(run)
+    if (result.code !== null && result.code !== before) onFailure(result.code, result.err)
   }
 
   #close (run: Run): void {

@@ -1,7 +1,6 @@
-import { Type, type Static } from '@sinclair/typebox'
 import { ComponentStatus, HealthReport, HealthStatus, type HealthComponent } from '../../schemas/health.js'
 import { InvalidHealthReport } from '../errors.js'
-import { compile, describeFailure, type ErrorObject, type Validate } from '../validation.js'
+import { compile, describeFailure, type ErrorObject } from '../validation.js'
 
 /** Components one report may have: each may become an alert and a series of metrics. */
 const MAX_COMPONENTS = 256
@@ -9,13 +8,12 @@ const MAX_COMPONENTS = 256
 // One line, as the record in the schema checks only what its pattern `.*` matches.
 const COMPONENT_NAME = /^.{1,64}$/u
 
-const CheckReport = Type.Object({ status: ComponentStatus })
 /** What a health check may return instead of nothing. Other properties are allowed and never leave the process. */
-export type CheckReport = Static<typeof CheckReport>
+export interface CheckReport { status: ComponentStatus }
 
 const isHealthStatus = compile(HealthStatus)
+const isComponentStatus = compile(ComponentStatus)
 const isHealthReport = compile(HealthReport)
-const isCheckReport = compile(CheckReport)
 
 /** Whether this can name a component: 1 to 64 characters in one line. */
 export function isComponentName (name: unknown): name is string {
@@ -29,8 +27,9 @@ export function isComponentName (name: unknown): name is string {
  */
 export function readCheckReport (given: unknown): ComponentStatus {
   if (given === undefined) return 'healthy'
-  const report = isRecord(given) ? { status: given['status'] } : given
-  return ensure(isCheckReport, report).status
+  const status = isRecord(given) ? given['status'] : undefined
+  if (isComponentStatus(status)) return status
+  throw new InvalidHealthReport('a check must return nothing, or { status } with healthy, degraded or unhealthy')
 }
 
 /**
@@ -42,7 +41,9 @@ export function readHealthReport (given: unknown): HealthReport {
   if (!isRecord(given)) throw new InvalidHealthReport('it must be an object')
   const { status, components } = given
   // Copied before it is checked, so that a getter cannot answer the check and the reader differently.
-  return ensure(isHealthReport, components === undefined ? { status } : { status, components: copyComponents(components) })
+  const report: unknown = components === undefined ? { status } : { status, components: copyComponents(components) }
+  if (isHealthReport(report)) return report
+  throw new InvalidHealthReport(describeFailure(isHealthReport.errors!.map(withoutName)).join('; '))
 }
 
 /**
@@ -76,11 +77,6 @@ function copyComponent (component: unknown): unknown {
   if (!isRecord(component)) return component
   const { status, responseTimeMs } = component
   return responseTimeMs === undefined ? { status } : { status, responseTimeMs }
-}
-
-function ensure<T> (validate: Validate<T>, value: unknown): T {
-  if (validate(value)) return value
-  throw new InvalidHealthReport(describeFailure(validate.errors!.map(withoutName)).join('; '))
 }
 
 // The names of components are the host's words, which an error does not repeat.

@@ -42,10 +42,10 @@ export async function provideWebSocket (scope: FastifyInstance, options: Resolve
   return { isHostServer }
 }
 
-/** Refuses upgrades to any other route of the scope, which @fastify/websocket would carry out and then close, and those of foreign pages. */
+/** Refuses upgrades to the other routes of the scope, which a host's @fastify/websocket would carry out and then close, and those of foreign pages. */
 export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: ResolvedOptions['websocket']): void {
   scope.addHook('onRequest', async (request) => {
-    if (!request.ws) return
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket') return
     if (!isWebSocketRoute(request)) throw new UpgradeRefused()
     const { host, protocol, headers: { origin } } = request
     if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) refuse(hub.refuse('origin'))
@@ -73,8 +73,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
 }
 
 async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['websocket']): Promise<void> {
-  const path = scope.prefix + options.path
-  const dispatch = new UpgradeDispatch(scope.server, (asked) => asked === path)
+  const dispatch = new UpgradeDispatch(scope.server, scope.prefix + options.path)
   await scope.register(websocket, {
     options: {
       maxPayload: options.maxPayloadBytes,

@@ -1,0 +1,357 @@
+import { createRequire } from 'node:module'
+import { connect as connectTcp } from 'node:net'
+import { once } from 'node:events'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { Counter, Registry } from 'prom-client'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { createVirtualClock } from '../lib/clock.js'
+import missionControl, { missionControl as named, type MissionControlOptions } from '../lib/index.js'
+import { describeBounds, resolveOptions } from '../lib/options.js'
+import { boot, uncaught } from './support/app.js'
+import { connect, tryUpgrade, urlOf } from './support/client.js'
+
+const refusal = async (options: unknown): Promise<{ code: string, message: string }> => {
+  const app = Fastify()
+  try {
+    await app.register(missionControl, options as MissionControlOptions)
+    throw new Error(`${JSON.stringify(options)} was accepted`)
+  } catch (err) {
+    return err as { code: string, message: string }
+  } finally {
+    await app.close()
+  }
+}
+
+t.test('an option that is wrong refuses to boot and names the option, its value and its bound', async (t) => {
+  const cases: Array<[unknown, RegExp]> = [
+    [{ websocket: { heartbeatMs: 0 } }, /websocket\.heartbeatMs is 0, but must be a whole number from 1 to 2147483647$/],
+    [{ websocket: { heartbeatMs: 1.5 } }, /websocket\.heartbeatMs is 1\.5, but/],
+    [{ websocket: { heartbeatMs: '30s' } }, /websocket\.heartbeatMs is "30s", but/],
+    [{ websocket: { heartbeatMs: NaN } }, /websocket\.heartbeatMs is NaN, but/],
+    [{ websocket: { heartbeatMs: 10n } }, /websocket\.heartbeatMs is a bigint, but/],
+    [{ websocket: { maxPayloadBytes: 255 } }, /from 256 to 16777216$/],
+    [{ websocket: { maxConnections: 0 } }, /websocket\.maxConnections/],
+    [{ websocket: { maxMessagesPerSecond: -1 } }, /websocket\.maxMessagesPerSecond is -1/],
+    [{ websocket: { path: 'ws' } }, /websocket\.path is "ws", but must be text that fits/],
+    [{ websocket: { allowedOrigins: 'https://a.example' } }, /websocket\.allowedOrigins is "https:\/\/a\.example", but must be "same-origin", "\*" or a list/],
+    [{ websocket: { allowedOrigins: ['https://a.example/'] } }, /websocket\.allowedOrigins is a list of 1, but/],
+    [{ websocket: { allowedOrigins: null } }, /websocket\.allowedOrigins is null, but/],
+    [{ websocket: null }, /websocket is null, but must be an object$/],
+    [{ websocket: [] }, /websocket is a list of 0, but/],
+    [{ websocket: { heartbeat: 5 } }, /websocket\.heartbeat is not an option; there are path, heartbeatMs/],
+    [{ sockets: {} }, /sockets is not an option; there are prefix, server, websocket/],
+    [{ server: { name: '' } }, /server\.name is "", but must be text of 1 to 128 characters$/],
+    [{ routes: { health: true } }, /routes\.health is true, but must be false, or a path that starts with \/$/],
+    [{ routes: { health: 'health' } }, /routes\.health is "health", but/],
+    [{ monitoring: { trackRequests: 'yes' } }, /monitoring\.trackRequests is "yes", but must be true or false$/],
+    [{ health: { provider: {} } }, /health\.provider is an object, but must be a function that returns a health report$/],
+    [{ health: { provider: Symbol('x') } }, /health\.provider is a symbol, but/],
+    [{ prometheus: { registry: 'mine' } }, /prometheus\.registry is "mine", but must be a prom-client Registry$/],
+    [{ prometheus: { prefix: 'my-' } }, /prometheus\.prefix is "my-", but/],
+    [{ onRequest: [async () => {}, 'no'] }, /onRequest is a list of 2, but must be a Fastify onRequest hook or a list of them$/],
+    [{ clock: () => 0 }, /clock is a function, but must be a clock/],
+    [{ prefix: '/x?y' }, /prefix is "\/x\?y", but/]
+  ]
+  for (const [options, message] of cases) {
+    const err = await refusal(options)
+    t.equal(err.code, 'FST_MC_INVALID_OPTION', String(message))
+    t.match(err.message, message)
+  }
+})
+
+t.test('options that are no object are refused', async (t) => {
+  t.throws(() => resolveOptions('x' as never, {}), { code: 'FST_MC_INVALID_OPTION', message: /the options object is "x", but must be an object/ })
+})
+
+t.test('the words for bounds follow the schema', async (t) => {
+  t.equal(describeBounds({ expected: 'mine' }), 'mine')
+  t.equal(describeBounds({ type: 'integer', minimum: 1, maximum: 2 }), 'a whole number from 1 to 2')
+  t.equal(describeBounds({ type: 'string', pattern: '^a', maxLength: 3 }), 'text that fits ^a, at most 3 characters')
+})
+
+t.test('options are filled in, frozen, and the host keeps its own object as it was', async (t) => {
+  const input = Object.freeze({ websocket: Object.freeze({ heartbeatMs: 5, path: undefined }), channels: undefined })
+  const options = resolveOptions(input as never, {})
+  t.match(options, {
+    server: { name: 'mission-control', version: '0.0.0' },
+    websocket: { path: '/ws/mission-control', heartbeatMs: 5, maxPayloadBytes: 16_384, allowedOrigins: 'same-origin', maxConnections: 10_000, maxMessagesPerSecond: 50 },
+    channels: { metricsTickMinMs: 2_500, missionStatsMs: 10_000, anomalyAlertMs: 15_000 },
+    routes: { wsMetrics: '/mission-control/ws-metrics', health: '/health', prometheus: '/api/v1/metrics/prometheus' },
+    monitoring: { trackRequests: false },
+    prometheus: { prefix: 'mission_control_', defaultMetrics: false }
+  })
+  t.throws(() => { options.websocket.heartbeatMs = 6 }, TypeError)
+  const registry = new Registry()
+  const clock = createVirtualClock()
+  const kept = resolveOptions({ prometheus: { registry }, clock, websocket: { allowedOrigins: ['https://a.example'] } }, {})
+  t.equal(kept.prometheus.registry, registry)
+  t.equal(kept.clock, clock)
+  t.notOk(Object.isFrozen(clock) || Object.isFrozen(registry), 'objects of the host are not touched')
+  t.throws(() => { (kept.websocket.allowedOrigins as string[]).push('x') }, TypeError)
+})
+
+t.test('the environment stands in for options that the code does not give, and a bad value refuses to boot', async (t) => {
+  const variables = {
+    ONEAGENT_MISSION_STATS_INTERVAL_MS: 'missionStatsMs',
+    ONEAGENT_ANOMALY_ALERT_INTERVAL_MS: 'anomalyAlertMs',
+    ONEAGENT_METRICS_TICK_MIN_INTERVAL_MS: 'metricsTickMinMs'
+  } as const
+  for (const [variable, option] of Object.entries(variables)) {
+    t.equal(resolveOptions({}, { [variable]: '1234' }).channels[option], 1_234, variable)
+    t.equal(resolveOptions({ channels: { [option]: 7 } }, { [variable]: '1234' }).channels[option], 7, 'code wins')
+    for (const value of ['0', '-1', '1.5', '1e3', '10s', ' 5', '', '2147483648', '99999999999']) {
+      t.throws(() => resolveOptions({}, { [variable]: value }), { code: 'FST_MC_INVALID_ENVIRONMENT', message: new RegExp(`${variable} is "${value.replace('.', '\\.')}"`) })
+    }
+  }
+  t.throws(() => resolveOptions({ channels: 5 } as never, { ONEAGENT_MISSION_STATS_INTERVAL_MS: '5' }), { code: 'FST_MC_INVALID_OPTION' })
+  process.env['ONEAGENT_MISSION_STATS_INTERVAL_MS'] = '40'
+  t.teardown(() => { delete process.env['ONEAGENT_MISSION_STATS_INTERVAL_MS'] })
+  const clock = createVirtualClock()
+  const client = await connect(await boot(t, { clock }))
+  await client.subscribe('mission_stats')
+  await client.settle()
+  clock.advance(40)
+  t.ok(await client.next('mission_stats'), 'read when the plugin is registered')
+})
+
+t.test('registering twice says what to do instead', async (t) => {
+  const app = await boot(t)
+  await t.rejects(async () => await app.register(missionControl), { code: 'FST_MC_ALREADY_REGISTERED', message: /app\.missions/ })
+  await t.rejects(async () => await app.register(async (scope) => { await scope.register(missionControl) }), { code: 'FST_MC_ALREADY_REGISTERED' })
+})
+
+t.test('the plugin is the default export, a named one, and what require gives', async (t) => {
+  t.equal(missionControl, named)
+  t.equal((await import('../lib/index.js'))['module.exports'], missionControl)
+  t.equal((missionControl as unknown as Record<symbol, unknown>)[Symbol.for('skip-override')], true)
+  t.ok(createRequire(import.meta.url)('fastify-plugin'))
+})
+
+t.test('every route can be moved or left out', async (t) => {
+  const moved = await boot(t, {
+    websocket: { path: '/live' }, routes: { wsMetrics: '/a', health: '/b', prometheus: '/c' }
+  })
+  for (const url of ['/a', '/b', '/c']) t.equal((await moved.inject(url)).statusCode, 200, url)
+  t.equal(await tryUpgrade(moved, { path: '/live' }), 101)
+  t.equal(await tryUpgrade(moved), 404)
+  const none = await boot(t, { routes: { wsMetrics: false, health: false, prometheus: false } })
+  for (const url of ['/mission-control/ws-metrics', '/health', '/api/v1/metrics/prometheus']) t.equal((await none.inject(url)).statusCode, 404, url)
+})
+
+t.test('a plain request to the WebSocket route is told to upgrade', async (t) => {
+  const app = await boot(t)
+  t.match((await app.inject('/ws/mission-control')).json(), { statusCode: 426, code: 'FST_MC_UPGRADE_REQUIRED' })
+  t.equal((await app.inject({ method: 'HEAD', url: '/ws/mission-control' })).statusCode, 404)
+})
+
+t.test('everything works under a prefix, the plugin\'s own or that of the scope it is registered in', async (t) => {
+  const own = await boot(t, { prefix: '/ops' })
+  const nested = Fastify()
+  t.teardown(() => nested.close())
+  await nested.register(async (scope) => { await scope.register(missionControl, { prefix: '/b' }) }, { prefix: '/a' })
+  for (const [app, prefix] of [[own, '/ops'], [nested, '/a/b']] as const) {
+    t.equal((await app.inject(`${prefix}/health`)).statusCode, 200)
+    t.equal((await app.inject('/health')).statusCode, 404)
+    const client = await connect(app, { path: `${prefix}/ws/mission-control` })
+    t.ok(await client.send({ type: 'ping' }).next('pong'))
+  }
+})
+
+t.test('hooks stand in front of every route, the upgrade too', async (t) => {
+  const seen: string[] = []
+  const app = await boot(t, {
+    onRequest: [
+      async (request) => { seen.push(request.url) },
+      (request, reply, done) => {
+        if (request.headers.authorization === 'Bearer good') return done()
+        reply.code(401).send({ error: 'no' })
+      }
+    ]
+  })
+  app.get('/host', async () => 'open')
+  const urls = ['/health', '/health?probe=live', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']
+  for (const url of urls) {
+    t.equal((await app.inject(url)).statusCode, 401, url)
+    t.equal((await app.inject({ url, headers: { authorization: 'Bearer good' } })).statusCode, 200, url)
+  }
+  t.equal(await tryUpgrade(app), 401)
+  const client = await connect(app, { headers: { authorization: 'Bearer good' } })
+  t.ok(await client.send({ type: 'ping' }).next('pong'))
+  t.equal((await app.inject('/host')).statusCode, 200, 'and in front of no other')
+  t.equal(app.missionControl.wsMetrics().connectionsTotal, 1)
+  t.equal(seen.length, 10)
+
+  const single = await boot(t, { onRequest: async () => { throw new Error('no') } })
+  t.equal(await tryUpgrade(single), 500)
+})
+
+t.test('two apps in one process know nothing of each other', async (t) => {
+  const [first, second] = [await boot(t), await boot(t)]
+  first.missions.start('job')
+  const client = await connect(first)
+  t.equal(first.missions.stats().total, 1)
+  t.equal(second.missions.stats().total, 0)
+  t.equal(second.missionControl.wsMetrics().connectionsTotal, 0)
+  t.match((await second.missionControl.metrics.render()).body, /^oneagent_mission_total 0$/m)
+  t.match((await first.missionControl.metrics.render()).body, /^oneagent_mission_total 1$/m)
+  await client.close()
+})
+
+t.test('a prom-client registry of the host shows both sides and is given back on close', async (t) => {
+  const registry = new Registry()
+  const orders = new Counter({ name: 'orders_total', help: 'Orders.', registers: [registry] })
+  orders.inc(3)
+  const app = await boot(t, { prometheus: { registry } })
+  t.match((await app.inject('/api/v1/metrics/prometheus')).body, /^orders_total 3$/m)
+  t.match(await registry.metrics(), /^oneagent_mission_active 0$/m)
+  const second = Fastify()
+  await t.rejects(async () => await second.register(missionControl, { prometheus: { registry } }), { code: 'FST_MC_METRIC_NAME_TAKEN' })
+  await second.close()
+  t.match(await registry.metrics(), /^oneagent_mission_active 0$/m, 'a refused second app takes nothing away')
+  await app.close()
+  t.same((await registry.getMetricsAsJSON()).map(({ name }) => name), ['orders_total'])
+})
+
+const echo = async (app: FastifyInstance) => app.get('/echo', { websocket: true }, (socket) => { socket.on('message', (data) => socket.send(String(data))) })
+
+const hosts: Record<string, (options?: MissionControlOptions) => Promise<FastifyInstance>> = {
+  'no @fastify/websocket of the host' (options) {
+    const app = Fastify()
+    return (async () => { await app.register(missionControl, options ?? {}); return app })()
+  },
+  'the host\'s registered before' (options) {
+    const app = Fastify()
+    return (async () => {
+      await app.register(websocket)
+      await app.register(missionControl, options ?? {})
+      await app.register(echo)
+      return app
+    })()
+  },
+  'the host\'s registered after' (options) {
+    const app = Fastify()
+    return (async () => {
+      await app.register(missionControl, options ?? {})
+      await app.register(websocket)
+      await app.register(echo)
+      return app
+    })()
+  },
+  'the host\'s registered before, in a scope of its own' (options) {
+    const app = Fastify()
+    return (async () => {
+      await app.register(async (scope) => {
+        await scope.register(websocket)
+        await scope.register(echo)
+      })
+      await app.register(missionControl, options ?? {})
+      return app
+    })()
+  }
+}
+
+for (const [title, make] of Object.entries(hosts)) {
+  t.test(`with ${title}`, async (t) => {
+    const warnings: unknown[] = []
+    const app = await make()
+    t.teardown(() => app.close())
+    app.log.warn = (...args: unknown[]) => { warnings.push(args) }
+    const client = await connect(app)
+    const frozen = await connect(app)
+    frozen.socket.pause()
+    await client.subscribe('mission_update')
+    app.missions.start('job')
+    t.equal((await client.next('mission_update')).payload.name, 'job')
+
+    let host: WebSocket | undefined
+    if (!title.startsWith('no ')) {
+      host = new WebSocket(urlOf(app, '/echo'))
+      await once(host, 'open')
+      host.send('hello')
+      t.equal(String((await once(host, 'message'))[0]), 'hello', 'the routes of the host work')
+    }
+    t.equal(await tryUpgrade(app, { path: '/health' }), 400, 'other routes of ours do not upgrade')
+    // Registered in a scope, @fastify/websocket leaves the socket of an upgrade to an unknown path open for ever, with or without us.
+    if (!title.endsWith('scope of its own')) t.equal(await tryUpgrade(app, { path: '/nowhere' }), 404)
+    t.equal(app.missionControl.wsMetrics().connectionsTotal, 2)
+
+    app.missions.start('last words')
+    const closing = app.close()
+    t.equal((await client.next('mission_update')).payload.name, 'last words')
+    t.same(await client.closed, { code: 1001, reason: 'server_closing' })
+    host?.terminate()
+    await closing
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 0, 'a frozen client holds nothing up')
+    t.same(warnings, [])
+    frozen.socket.terminate()
+  })
+}
+
+t.test('an upgrade that is not for us leaves the routes of the host as they were', async (t) => {
+  const app = await boot(t)
+  app.get('/plain', async () => 'plain')
+  app.post('/plain', async () => 'taken')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const ask = async (head: string) => {
+    const socket = connectTcp((app.server.address() as { port: number }).port, '127.0.0.1')
+    socket.end(`${head}\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n`)
+    let answer = ''
+    for await (const chunk of socket) answer += String(chunk)
+    return answer
+  }
+  t.match(await ask('GET /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*plain$/s)
+  t.match(await ask('GET /health HTTP/1.1'), /^HTTP\/1\.1 200 /)
+  t.match(await ask('GET /nowhere HTTP/1.1'), /^HTTP\/1\.1 404 /)
+  t.match(await ask('POST /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*taken$/s, 'without a body')
+  t.match(await ask('POST /plain HTTP/1.1\r\nContent-Length: 2'), /^HTTP\/1\.1 400 /, 'a body that cannot be read is not taken for none')
+  t.match(await ask('POST /plain HTTP/1.1\r\nTransfer-Encoding: chunked'), /^HTTP\/1\.1 400 /)
+})
+
+t.test('another upgrade listener beside Fastify keeps its own paths', async (t) => {
+  const app = await boot(t)
+  const seen: string[] = []
+  app.server.on('upgrade', (request, socket) => {
+    seen.push(request.url!)
+    socket.end('HTTP/1.1 418 Teapot\r\n\r\n')
+  })
+  t.equal(await tryUpgrade(app, { path: '/socket.io/' }), 418)
+  t.equal(await tryUpgrade(app), 101)
+  t.same(seen, ['/socket.io/'])
+})
+
+t.test('no upgrade is let in while the service closes', async (t) => {
+  const app = await boot(t)
+  const client = await connect(app)
+  const { port } = app.server.address() as { port: number }
+  const closing = app.close()
+  const late = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
+  const [err] = await once(late, 'error')
+  t.ok(err)
+  await client.closed
+  await closing
+})
+
+t.test('the service closes when it never listened, with clients, and twice', async (t) => {
+  const idle = Fastify()
+  await idle.register(missionControl)
+  await idle.close()
+  const app = await boot(t)
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(app)))
+  t.same(await uncaught(async () => {
+    await Promise.all([app.close(), app.close()])
+  }), [])
+  for (const client of clients) t.same(await client.closed, { code: 1001, reason: 'server_closing' })
+})
+
+t.test('works with the host\'s logger and without one, on any address', async (t) => {
+  const lines: string[] = []
+  const app = await boot(t, {}, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+  const client = await connect(app)
+  client.send('nonsense')
+  await client.next('protocol_error')
+  t.notMatch(lines.join(''), 'nonsense')
+  t.ok(lines.every((line) => JSON.parse(line)))
+  await client.close()
+})
