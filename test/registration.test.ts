@@ -304,6 +304,7 @@ t.test('an upgrade that is not for us leaves the routes of the host as they were
   t.match(await ask('GET /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*plain$/s)
   t.match(await ask('GET /health HTTP/1.1'), /^HTTP\/1\.1 200 /)
   t.match(await ask('GET /nowhere HTTP/1.1'), /^HTTP\/1\.1 404 /)
+  t.match(await ask('POST /ws/mission-control HTTP/1.1'), /^HTTP\/1\.1 404 /)
   t.match(await ask('POST /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*taken$/s, 'without a body')
   t.match(await ask('POST /plain HTTP/1.1\r\nContent-Length: 2'), /^HTTP\/1\.1 400 /, 'a body that cannot be read is not taken for none')
   t.match(await ask('POST /plain HTTP/1.1\r\nTransfer-Encoding: chunked'), /^HTTP\/1\.1 400 /)
@@ -328,7 +329,7 @@ t.test('no upgrade is let in while the service closes', async (t) => {
   const closing = app.close()
   const late = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
   const [err] = await once(late, 'error')
-  t.ok(err)
+  t.match(err.message, /503|ECONNREFUSED/)
   await client.closed
   await closing
 })
@@ -338,6 +339,7 @@ t.test('the service closes when it never listened, with clients, and twice', asy
   await idle.register(missionControl)
   await idle.close()
   const app = await boot(t)
+  await app.listen({ port: 0, host: '127.0.0.1' })
   const clients = await Promise.all(Array.from({ length: 20 }, () => connect(app)))
   t.same(await uncaught(async () => {
     await Promise.all([app.close(), app.close()])

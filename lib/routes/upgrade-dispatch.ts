@@ -27,7 +27,7 @@ export class UpgradeDispatch {
   claim (): void {
     const added = this.#server.rawListeners('upgrade').filter((listener) => !this.#before.has(listener)) as UpgradeListener[]
     this.#own = added.map((listener) => this.#replace(listener, (request, socket, head) => {
-      if (this.#isOurs(request)) listener(request, socket, head)
+      if (this.#isOurs(request)) upgrade(listener, request, socket, head)
       else if (this.#isAlone()) serveWithoutUpgrade(this.#server, request, socket)
     }))
   }
@@ -56,12 +56,21 @@ export class UpgradeDispatch {
   }
 
   #isOurs (request: IncomingMessage): boolean {
-    return request.url!.split('?', 1)[0] === this.#path
+    return request.method === 'GET' && request.url!.split('?', 1)[0] === this.#path
   }
 
   #isAlone (): boolean {
     return this.#server.listenerCount('upgrade') === this.#own.length
   }
+}
+
+// A service that closes answers 503 on the spot, before any hook that would end the socket afterwards; left open, that socket
+// would hold up the close for ever. Every other answer comes later, since our own hooks are asynchronous.
+function upgrade (listener: UpgradeListener, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const tcp = socket as Socket
+  const writtenBefore = tcp.bytesWritten
+  listener(request, socket, head)
+  if (tcp.bytesWritten > writtenBefore) tcp.destroySoon()
 }
 
 function serveWithoutUpgrade (server: Server, request: IncomingMessage, socket: Duplex): void {

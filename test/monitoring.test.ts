@@ -1,0 +1,462 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createVirtualClock } from '../lib/clock.js'
+import { Alerts, evaluateRules, Monitoring, type AlertCondition, type MonitoringEvents } from '../lib/monitoring/index.js'
+import { LatencyWindow } from '../lib/monitoring/latency-window.js'
+import { compile } from '../lib/validation.js'
+import { Anomaly, LatencySnapshot, Operation, type HealthComponent, type HealthSnapshot, type MissionTotals } from '../schemas/index.js'
+import { uncaught } from './support/app.js'
+
+const SECRET = 'hunter2'
+const isLatencySnapshot = compile(LatencySnapshot)
+const isOperation = compile(Operation)
+const isAnomaly = compile(Anomaly)
+
+const setup = () => {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const failures: Array<[string, unknown]> = []
+  const monitoring = new Monitoring({
+    clock,
+    health: { intervalMs: 10_000, timeoutMs: 5_000 },
+    log: { warn () {} },
+    onCallbackError: (where, err) => failures.push([where, err])
+  })
+  const metrics: Operation[] = []
+  monitoring.on('operation_metric', (operation) => { metrics.push(operation) })
+  const track = (operation: Partial<Operation>) =>
+    monitoring.trackOperation({ component: 'db', operation: 'query', status: 'success', ...operation })
+  return { clock, monitoring, failures, metrics, track }
+}
+
+t.test('latency', async (t) => {
+  const quantile = (values: number[], percent: number) => values.toSorted((a, b) => a - b)[Math.ceil(percent * values.length / 100) - 1] ?? 0
+  const isClose = (estimate: number, exact: number) => Math.abs(estimate - exact) <= exact / 64
+
+  t.test('is zero while nothing was measured', async (t) => {
+    const { monitoring } = setup()
+    t.strictSame(monitoring.latency(), { p50: 0, p95: 0, p99: 0, count: 0, windowMs: 60_000 })
+  })
+
+  t.test('has the quantiles of what was recorded within 1.6 %', async () => {
+    const duration = fc.oneof(fc.constant(0), fc.double({ min: 0.001, max: 4_000_000, noNaN: true }), fc.integer({ min: 1, max: 300 }))
+    fc.assert(fc.property(fc.array(duration, { minLength: 1, maxLength: 300 }), (durations) => {
+      const window = new LatencyWindow(0)
+      for (const one of durations) window.record(one, 0)
+      const { p50, p95, p99, count } = window.snapshot(0)
+      return count === durations.length && isClose(p50, quantile(durations, 50)) &&
+        isClose(p95, quantile(durations, 95)) && isClose(p99, quantile(durations, 99))
+    }))
+  })
+
+  t.test('forgets by the ten seconds what is older than a minute, over any gaps', async () => {
+    const step = fc.record({ gapMs: fc.oneof(fc.integer({ min: 0, max: 15_000 }), fc.integer({ min: 0, max: 500_000 })), durationMs: fc.integer({ min: 1, max: 1_000 }) })
+    fc.assert(fc.property(fc.integer({ min: 0, max: 1e9 }), fc.array(step, { maxLength: 60 }), (startMs, steps) => {
+      const window = new LatencyWindow(startMs)
+      const records: Array<{ slice: number, durationMs: number }> = []
+      let now = startMs
+      return steps.every(({ gapMs, durationMs }) => {
+        now += gapMs
+        const isKept = ({ slice }: { slice: number }) => slice > Math.floor(now / 10_000) - 6
+        const before = window.snapshot(now)
+        const expected = records.filter(isKept).length
+        window.record(durationMs, now)
+        records.push({ slice: Math.floor(now / 10_000), durationMs })
+        const kept = records.filter(isKept).map((record) => record.durationMs)
+        const { p50, p99, count } = window.snapshot(now)
+        return before.count === expected && count === kept.length && isClose(p50, quantile(kept, 50)) && isClose(p99, quantile(kept, 99))
+      })
+    }))
+  })
+
+  t.test('keeps zero and clamps what no clock measures', async (t) => {
+    const only = (durationMs: number) => {
+      const window = new LatencyWindow(0)
+      window.record(durationMs, 0)
+      return window.snapshot(0)
+    }
+    t.equal(only(0).p50, 0)
+    t.equal(only(-0).p50, 0)
+    t.ok(isClose(only(Number.MIN_VALUE).p50, 2 ** -10), 'a microsecond')
+    t.ok(only(Number.MAX_VALUE).p99 < 2 ** 22, 'seventy minutes')
+    t.ok(isClose(only(Number.MAX_VALUE).p99, 2 ** 22))
+  })
+
+  t.test('of the last minute is what the service tells, failed operations too', async (t) => {
+    const { clock, monitoring, track } = setup()
+    track({ durationMs: 100 })
+    track({ durationMs: 3_000, status: 'error' })
+    const latency = monitoring.latency()
+    t.ok(isLatencySnapshot(latency))
+    t.equal(latency.count, 2)
+    t.ok(isClose(latency.p50, 100))
+    t.ok(isClose(latency.p99, 3_000))
+    clock.advance(61_000)
+    t.strictSame(monitoring.latency(), { p50: 0, p95: 0, p99: 0, count: 0, windowMs: 60_000 })
+  })
+
+  t.test('does not depend on the wall clock', async (t) => {
+    const { clock, monitoring, track } = setup()
+    track({ durationMs: 10 })
+    clock.stepWallClock(-3_600_000)
+    track({ durationMs: 10 })
+    clock.stepWallClock(86_400_000)
+    t.equal(monitoring.latency().count, 2)
+  })
+})
+
+t.test('operations', async (t) => {
+  t.test('that failed count as errors, never as successes', async (t) => {
+    const { monitoring, track } = setup()
+    track({})
+    track({ status: 'error', errorCode: 'ECONNRESET', durationMs: 4 })
+    track({ status: 'error' })
+    t.match(monitoring.operations().series, [{ component: 'db', operation: 'query', success: 1, error: 2, durationCount: 1, durationSumMs: 4 }])
+  })
+
+  t.test('fall into the first bucket whose bound they do not exceed', async (t) => {
+    const { monitoring, track } = setup()
+    const { boundsMs } = monitoring.operations()
+    t.strictSame(boundsMs, [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000])
+    for (const durationMs of [0, 1, 1.001, 2.5, 299_999, 300_000, 300_001, 1e300]) track({ durationMs })
+    const { buckets, durationCount } = monitoring.operations().series[0]!
+    t.equal(buckets.length, boundsMs.length + 1)
+    t.strictSame([buckets[0], buckets[1], buckets[15], buckets[16]], [2, 2, 2, 2])
+    t.equal(durationCount, 8)
+  })
+
+  t.test('with absurd durations keep a finite sum', async (t) => {
+    const { monitoring, track } = setup()
+    track({ durationMs: Number.MAX_VALUE })
+    track({ durationMs: Number.MAX_VALUE })
+    t.ok(Number.isFinite(monitoring.operations().series[0]!.durationSumMs))
+  })
+
+  t.test('whose duration is no duration are counted without one', async (t) => {
+    const { monitoring, metrics, track } = setup()
+    for (const durationMs of [NaN, Infinity, -Infinity, -1]) track({ durationMs, errorCode: 'E' })
+    monitoring.trackOperation({ component: 'db', operation: 'query', status: 'success', durationMs: undefined } as unknown as Operation)
+    t.match(monitoring.operations().series, [{ success: 5, durationCount: 0, durationSumMs: 0 }])
+    t.equal(monitoring.latency().count, 0)
+    t.equal(metrics.length, 5)
+    t.ok(metrics.every((metric) => isOperation(metric) && !('durationMs' in metric)))
+  })
+
+  t.test('have names that are safe as labels', async (t) => {
+    const { monitoring, track } = setup()
+    const names: Array<[string, string]> = [
+      ['api/v1:users.get-all_2', 'api/v1:users.get-all_2'],
+      ['a"} 1\nfoo{b="', 'a___1_foo_b__'],
+      ['é ☃ 𝒳', '_____'.concat('_')],
+      ['x'.repeat(200), 'x'.repeat(64)],
+      ['ü'.repeat(100), '_'.repeat(64)]
+    ]
+    for (const [operation] of names) track({ component: operation, operation })
+    t.strictSame(monitoring.operations().series.map((series) => series.operation), names.map(([, label]) => label))
+    t.strictSame(monitoring.operations().series.map((series) => series.component), names.map(([, label]) => label))
+  })
+
+  t.test('named after parts of every object are only names', async (t) => {
+    const { monitoring, track } = setup()
+    const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty']
+    for (const name of names) track({ component: name, operation: name, durationMs: 1 })
+    t.strictSame(monitoring.operations().series.map((series) => [series.component, series.operation, series.success]), names.map((name) => [name, name, 1]))
+    t.equal(({} as Record<string, unknown>)['success'], undefined)
+  })
+
+  t.test('of more than 500 pairs of names are counted together beyond them', async (t) => {
+    const { monitoring, track } = setup()
+    for (let i = 0; i < 2_000; i++) track({ component: `c${i % 100}`, operation: `o${Math.floor(i / 100)}`, status: i % 2 === 0 ? 'success' : 'error' })
+    track({ component: 'c0', operation: 'o0' })
+    const { series } = monitoring.operations()
+    t.equal(series.length, 501)
+    t.match(series[0], { component: 'c0', operation: 'o0', success: 2, error: 0 })
+    t.match(series.at(-1), { component: 'other', operation: 'other', success: 750, error: 750 })
+  })
+
+  t.test('are told as they were given, in a copy', async (t) => {
+    const { monitoring, metrics } = setup()
+    const given: Operation = { component: 'my db', operation: 'query', status: 'error', durationMs: 7, errorCode: 'E_X' }
+    monitoring.trackOperation(given)
+    t.strictSame(metrics, [given])
+    t.not(metrics[0], given)
+  })
+
+  t.test('leave totals that a reader cannot change', async (t) => {
+    const { monitoring, track } = setup()
+    track({ durationMs: 1 })
+    const { series } = monitoring.operations()
+    ;(series[0]!.buckets as number[])[0] = 99
+    series[0]!.success = 99
+    t.match(monitoring.operations().series[0], { success: 1 })
+    t.equal(monitoring.operations().series[0]!.buckets[0], 1)
+  })
+
+  t.test('of the wrong shape are refused without repeating them', async (t) => {
+    const { monitoring, metrics } = setup()
+    const good = { component: 'db', operation: 'query', status: 'success' }
+    const wrong: unknown[] = [undefined, null, SECRET, 1, [], {}, { ...good, status: SECRET }, { ...good, component: '' }, { ...good, operation: 5 },
+      { ...good, durationMs: SECRET }, { ...good, durationMs: 1n }, { ...good, errorCode: 5 }, { ...good, [SECRET]: 1 }, { ...good, status: SECRET, durationMs: NaN }]
+    for (const operation of wrong) {
+      t.throws(() => monitoring.trackOperation(operation as Operation), { code: 'FST_MC_INVALID_OPERATION', message: /^Invalid operation: / })
+      try { monitoring.trackOperation(operation as Operation) } catch (err) { t.notMatch(String(err), SECRET) }
+    }
+    t.strictSame(monitoring.operations().series, [])
+    t.strictSame(metrics, [])
+  })
+})
+
+t.test('timing', async (t) => {
+  t.test('counts a function by what it does and gives what it gave', async (t) => {
+    const { clock, monitoring, metrics } = setup()
+    const value = {}
+    t.equal(monitoring.time('pdf', 'render', () => { clock.advance(12); return value }), value)
+    const failure = Object.assign(new Error('no paper'), { code: 'E_PAPER' })
+    let thrown: unknown
+    try { monitoring.time('pdf', 'render', () => { clock.advance(3); throw failure }) } catch (err) { thrown = err }
+    t.equal(thrown, failure)
+    t.strictSame(metrics, [
+      { component: 'pdf', operation: 'render', status: 'success', durationMs: 12 },
+      { component: 'pdf', operation: 'render', status: 'error', durationMs: 3, errorCode: 'E_PAPER' }
+    ])
+  })
+
+  t.test('follows a promise to its end', async (t) => {
+    const { clock, monitoring, metrics } = setup()
+    let finish = (_: string): void => {}
+    const pending = monitoring.time('db', 'query', async () => await new Promise<string>((resolve) => { finish = resolve }))
+    clock.advance(40)
+    t.strictSame(metrics, [], 'not before it has ended')
+    finish('rows')
+    t.equal(await pending, 'rows')
+    const failure = new Error('gone')
+    await t.rejects(monitoring.time('db', 'query', async () => { throw failure }), failure)
+    t.strictSame(metrics.map(({ status, durationMs }) => [status, durationMs]), [['success', 40], ['error', 0]])
+  })
+
+  t.test('awaits a lazy query once', async (t) => {
+    const { monitoring, metrics } = setup()
+    let executions = 0
+    // eslint-disable-next-line unicorn/no-thenable
+    const query = { then (resolve: (rows: number) => void) { executions += 1; resolve(3) } }
+    t.equal(await monitoring.time('db', 'query', () => query as unknown as Promise<number>), 3)
+    t.equal(executions, 1)
+    t.equal(metrics.length, 1)
+  })
+
+  t.test('leaves a rejection that nobody catches visible to the host', async (t) => {
+    const { monitoring } = setup()
+    const failure = new Error('uncared for')
+    const caught = await uncaught(async () => { monitoring.time('db', 'query', async () => { throw failure }) })
+    t.strictSame(caught, [failure])
+  })
+
+  t.test('survives whatever is thrown', async (t) => {
+    const { monitoring, metrics } = setup()
+    const nasty = { get code () { throw new Error('from the getter') } }
+    const thrown = [null, undefined, 0, 'text', Symbol('s'), nasty, { code: 42 }]
+    for (const value of thrown) {
+      let got: unknown = 'nothing'
+      try { monitoring.time('a', 'b', () => { throw value }) } catch (err) { got = err }
+      t.equal(got, value)
+    }
+    t.ok(metrics.every((metric) => metric.status === 'error' && metric.errorCode === undefined))
+    t.equal(metrics.length, thrown.length)
+  })
+
+  t.test('cuts error codes', async (t) => {
+    const { monitoring, metrics } = setup()
+    try { monitoring.time('a', 'b', () => { throw Object.assign(new Error(), { code: 'E'.repeat(1_000) }) }) } catch {}
+    t.equal(metrics[0]?.errorCode, 'E'.repeat(64))
+  })
+
+  t.test('with a wrong name is refused before the function runs', async (t) => {
+    const { monitoring } = setup()
+    let calls = 0
+    t.throws(() => monitoring.time('', 'b', () => { calls += 1 }), { code: 'FST_MC_INVALID_OPERATION' })
+    t.throws(() => monitoring.time('a', 5 as unknown as string, () => { calls += 1 }), { code: 'FST_MC_INVALID_OPERATION' })
+    t.equal(calls, 0)
+  })
+
+  t.test('of work that ends after close is not counted, and the work is not hurt', async (t) => {
+    const { monitoring } = setup()
+    let finish = (_: string): void => {}
+    const pending = monitoring.time('db', 'query', async () => await new Promise<string>((resolve) => { finish = resolve }))
+    monitoring.close()
+    finish('rows')
+    t.equal(await pending, 'rows')
+    t.equal(monitoring.time('', '', () => 5), 5)
+    t.strictSame(monitoring.operations().series, [])
+  })
+})
+
+t.test('listeners', async (t) => {
+  t.test('that throw or reject hurt nobody else', async (t) => {
+    const { monitoring, failures, metrics, track } = setup()
+    monitoring.on('operation_metric', () => { throw new Error('thrown') })
+    monitoring.on('operation_metric', async () => { throw new Error('rejected') })
+    monitoring.on('operation_metric', () => new Promise(() => {}))
+    const after: unknown[] = []
+    monitoring.on('operation_metric', (operation) => { after.push(operation) })
+    const caught = await uncaught(async () => track({}))
+    t.strictSame(caught, [])
+    t.strictSame([metrics.length, after.length], [1, 1])
+    t.match(failures, [['monitoring.operation_metric', { message: 'thrown' }], ['monitoring.operation_metric', { message: 'rejected' }]])
+  })
+
+  t.test('hear nothing after they were taken off', async (t) => {
+    const { monitoring, track } = setup()
+    let calls = 0
+    const off = monitoring.on('operation_metric', () => { calls += 1 })
+    track({})
+    off()
+    off()
+    track({})
+    t.equal(calls, 1)
+  })
+})
+
+t.test('after close', async (t) => {
+  t.test('whatever the host says is ignored and whatever it asks is answered', async (t) => {
+    const { clock, monitoring, metrics, track } = setup()
+    track({ durationMs: 5 })
+    monitoring.close()
+    monitoring.close()
+    t.doesNotThrow(() => monitoring.trackOperation(null as unknown as Operation))
+    track({})
+    monitoring.reportHealth('critical')
+    monitoring.addHealthCheck({ name: 'db', run () { t.fail('ran') } })()
+    monitoring.start()
+    for (const event of ['operation_metric', 'health_degraded', 'health_critical', 'system_recovery'] satisfies Array<keyof MonitoringEvents>) {
+      monitoring.on(event, () => t.fail('heard'))()
+    }
+    clock.advance(30_000)
+    t.equal(monitoring.operations().series[0]?.success, 1)
+    t.equal(monitoring.latency().count, 1)
+    t.equal(monitoring.health().status, 'unknown')
+    t.equal(metrics.length, 1)
+  })
+})
+
+t.test('alert rules', async (t) => {
+  const totals = (some: Partial<MissionTotals> = {}): MissionTotals =>
+    ({ active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, ...some })
+  const health = (components: Record<string, Partial<HealthComponent>> = {}): HealthSnapshot => ({
+    status: 'healthy',
+    checkedAt: 0,
+    components: Object.fromEntries(Object.entries(components).map(([name, component]) =>
+      [name, { status: 'healthy', critical: false, responseTimeMs: 1, error: null, checkedAt: 0, ...component }]))
+  })
+  const evaluate = (some: { totals?: Partial<MissionTotals>, components?: Record<string, Partial<HealthComponent>> }) =>
+    evaluateRules({ totals: totals(some.totals), health: health(some.components) })
+  const brief = (conditions: AlertCondition[]) => conditions.map(({ rule, severity, value, threshold }) => [rule, severity, value, threshold])
+
+  t.test('say nothing of a service that is well', async (t) => {
+    t.strictSame(evaluate({ totals: { active: 10, completed: 7, errors: 3 }, components: { db: { responseTimeMs: 1_000 }, host: { responseTimeMs: null } } }), [])
+  })
+
+  t.test('warn of more than 10 active missions and call more than 25 critical', async (t) => {
+    t.strictSame(brief(evaluate({ totals: { active: 11 } })), [['mission_active', 'warning', 11, 10]])
+    t.strictSame(brief(evaluate({ totals: { active: 25 } })), [['mission_active', 'warning', 25, 10]])
+    t.strictSame(brief(evaluate({ totals: { active: 26 } })), [['mission_active', 'critical', 26, 25]])
+    t.match(evaluate({ totals: { active: 26 } }), [{ key: 'mission_active', category: 'mission', metric: 'active', details: null, message: '26 missions are active, more than 25' }])
+  })
+
+  t.test('judge the error rate once five missions have ended', async (t) => {
+    t.strictSame(evaluate({ totals: { errors: 4 } }), [])
+    t.strictSame(brief(evaluate({ totals: { errors: 5 } })), [['mission_error_rate', 'critical', 1, 0.5]])
+    t.strictSame(brief(evaluate({ totals: { errors: 5, completed: 3, cancelled: 2 } })), [['mission_error_rate', 'warning', 0.5, 0.3]])
+    t.strictSame(brief(evaluate({ totals: { errors: 3, completed: 3, cancelled: 4 } })), [])
+    t.match(evaluate({ totals: { errors: 4, completed: 6 } }), [{ category: 'mission', metric: 'error_rate', message: '4 of 10 ended missions failed, more than 30 %' }])
+  })
+
+  t.test('call an unhealthy component critical, each by itself', async (t) => {
+    const found = evaluate({ components: { db: { status: 'unhealthy', error: 'check_timeout' }, cache: { status: 'unhealthy' }, mail: { status: 'degraded' } } })
+    t.match(found, [
+      { key: 'health_component:db', rule: 'health_component', category: 'health', severity: 'critical', metric: null, value: null, threshold: null, details: { component: 'db', error: 'check_timeout' } },
+      { key: 'health_component:cache', severity: 'critical' }
+    ])
+    t.equal(found.length, 2)
+  })
+
+  t.test('warn of a component that takes more than a second', async (t) => {
+    t.match(evaluate({ components: { db: { responseTimeMs: 1_000.5 } } }), [{
+      key: 'health_response_time:db',
+      rule: 'health_response_time',
+      category: 'health',
+      severity: 'warning',
+      metric: 'response_time_ms',
+      value: 1_000.5,
+      threshold: 1_000,
+      details: { component: 'db' },
+      message: 'The component db took more than 1000 ms to answer'
+    }])
+  })
+})
+
+t.test('alerts', async (t) => {
+  const condition = (some: Partial<AlertCondition> = {}): AlertCondition => ({
+    key: 'mission_active',
+    rule: 'mission_active',
+    category: 'mission',
+    severity: 'warning',
+    message: '11 missions are active',
+    metric: 'active',
+    value: 11,
+    threshold: 10,
+    details: null,
+    ...some
+  })
+
+  t.test('fire once however long the condition is true', async (t) => {
+    const alerts = new Alerts()
+    const [fired] = alerts.evaluate([condition()])
+    t.ok(isAnomaly(fired))
+    t.match(fired, { state: 'firing', severity: 'warning', alertId: /^alert_/, rule: 'mission_active', value: 11 })
+    t.notOk(fired && 'key' in fired)
+    for (let i = 0; i < 20; i++) t.strictSame(alerts.evaluate([condition({ value: 12 + i })]), [])
+  })
+
+  t.test('fire again under the same id when they get worse or milder', async (t) => {
+    const alerts = new Alerts()
+    const [first] = alerts.evaluate([condition()])
+    const [worse] = alerts.evaluate([condition({ severity: 'critical', value: 26 })])
+    t.match(worse, { alertId: first!.alertId, state: 'firing', severity: 'critical', value: 26 })
+    const [milder] = alerts.evaluate([condition({ value: 24 })])
+    t.match(milder, { alertId: first!.alertId, state: 'firing', severity: 'warning', value: 24 })
+  })
+
+  t.test('are resolved once, and get a new id the next time', async (t) => {
+    const alerts = new Alerts()
+    const [first] = alerts.evaluate([condition({ severity: 'critical' })])
+    const [resolved, ...more] = alerts.evaluate([])
+    t.ok(isAnomaly(resolved))
+    t.strictSame(resolved, { ...first, state: 'resolved', severity: 'info', message: 'Resolved: 11 missions are active', value: null })
+    t.strictSame(more, [])
+    t.strictSame(alerts.evaluate([]), [])
+    const [again] = alerts.evaluate([condition()])
+    t.not(again!.alertId, first!.alertId)
+  })
+
+  t.test('of different keys do not touch each other', async (t) => {
+    const alerts = new Alerts()
+    const a = condition({ key: 'health_component:a' })
+    const b = condition({ key: 'health_component:b' })
+    const [firstA] = alerts.evaluate([a])
+    const [firstB, ...none] = alerts.evaluate([a, b])
+    t.strictSame(none, [])
+    t.not(firstA!.alertId, firstB!.alertId)
+    t.match(alerts.evaluate([b]), [{ alertId: firstA!.alertId, state: 'resolved' }])
+  })
+
+  t.test('that fire now are what a newcomer gets, with their latest values', async (t) => {
+    const alerts = new Alerts()
+    t.strictSame(alerts.firing(), [])
+    const [first] = alerts.evaluate([condition()])
+    alerts.evaluate([condition({ value: 19 })])
+    const firing = alerts.firing()
+    t.strictSame(firing, [{ ...first, value: 19, snapshot: true }])
+    t.ok(firing.every((anomaly) => isAnomaly(anomaly)))
+    alerts.evaluate([])
+    t.strictSame(alerts.firing(), [])
+  })
+})
