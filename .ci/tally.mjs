@@ -43,7 +43,10 @@ function watch (parser, path) {
 
 function fail (name, diag) {
   failures.push(name)
-  console.log(`not ok ${name}\n${JSON.stringify(diag, null, 2) ?? ''}`)
+  console.log(`not ok ${name}`)
+  for (const [key, value] of Object.entries(diag ?? {})) {
+    console.log(typeof value === 'string' && value.includes('\n') ? `${key}:\n${value}` : `${key}: ${JSON.stringify(value)}`)
+  }
 }
 
 function reasonOf ({ skip, todo }) {

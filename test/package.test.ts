@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import t, { type Test } from 'tap'
+import { builtProject } from './support/built-project.js'
 import { findProgram, onlyWith, pathOf } from './support/skip.js'
 import { traceFile } from './support/trace-data.js'
 
@@ -90,7 +91,7 @@ t.test('the emitted JSON Schema', async (t) => {
 
 t.test('what follows from the sources', async (t) => {
   t.test('is written once and then stands the check', async (t) => {
-    const folder = project(t)
+    const folder = builtProject(t)
     t.match(run('emit.mjs', folder), { status: 0, said: 'README.md written' })
     t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
     t.same(run('emit.mjs', folder), { status: 0, said: '' })
@@ -119,7 +120,7 @@ t.test('what follows from the sources', async (t) => {
   })
 
   t.test('is found to have drifted when a schema changed, file by file, and is left as it was', async (t) => {
-    const folder = project(t)
+    const folder = builtProject(t)
     run('emit.mjs', folder)
     replaceIn(folder, 'dist/schemas/index.js', "const: 'net'", "const: 'table'")
     t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: /^schemas\/json\/client-messages\.json has drifted from the sources \(first at line \d+\)[^\n]*\n$/ })
@@ -133,7 +134,7 @@ t.test('what follows from the sources', async (t) => {
   })
 
   t.test('says which document or marker is missing and does not make one up', async (t) => {
-    const folder = project(t)
+    const folder = builtProject(t)
     rmSync(join(folder, 'docs/errors.md'))
     replaceIn(folder, 'docs/protocol.md', '<!-- /close-codes -->', '')
     for (const args of [[], ['--check']]) {
@@ -146,7 +147,7 @@ t.test('what follows from the sources', async (t) => {
   })
 
   t.test('needs a description of every option and every error', async (t) => {
-    const folder = project(t)
+    const folder = builtProject(t)
     replaceIn(folder, 'dist/lib/errors.d.ts', '/** Something is bad. */', '')
     t.match(run('emit.mjs', folder), { status: 1, said: 'Bad has no description' })
   })
@@ -229,45 +230,4 @@ function absentTrace (): string {
 function replaceIn (folder: string, path: string, before: string, after: string): void {
   const file = join(folder, path)
   writeFileSync(file, readFileSync(file, 'utf8').replace(before, after))
-}
-
-/** A built project as small as the emitter takes one. */
-function project (t: Test): string {
-  return t.testdir({
-    'README.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
-    docs: {
-      'protocol.md': '<!-- protocol-errors --><!-- /protocol-errors -->\n<!-- subscription-errors --><!-- /subscription-errors -->\n<!-- close-codes --><!-- /close-codes -->\n',
-      'errors.md': '<!-- error-codes -->\nold\n<!-- /error-codes -->\n'
-    },
-    dist: {
-      schemas: {
-        'index.js': `
-          const word = (text) => ({ type: 'string', const: text })
-          const net = { type: 'string', const: 'net' }
-          export const CLIENT_MESSAGES = { ping_pong: { type: 'object', properties: {
-            side: { anyOf: [{ anyOf: [word('left'), word('right')] }, net] },
-            score: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
-            notes: { type: 'object', patternProperties: { '^(.*)$': { type: 'string' } } },
-            sets: { type: 'object', patternProperties: { '^(.*)$': {}, '^[0-9]+$': { type: 'integer' } } }
-          } } }
-          export const SERVER_MESSAGES = { pong: { type: 'object' } }
-          export const PROTOCOL_ERRORS = { bad: 'Bad.' }
-          export const SUBSCRIPTION_ERRORS = { worse: 'Worse.' }
-          export const CLOSE_CODES = { closing: { code: 1001, reconnect: 'later', meaning: 'Bye.' } }
-          export const ENVIRONMENT = { BEAT_MS: ['timers', 'beatMs'] }
-          export const Options = { properties: {
-            timers: { properties: { beatMs: { type: 'integer', minimum: 1, maximum: 5, default: 1000, description: 'Time between beats.' } } },
-            path: { type: 'string', pattern: '^(a|b)$', maxLength: 9, description: 'Where.' }
-          } }
-        `
-      },
-      lib: {
-        'options.js': `export const describeBounds = ({ pattern, maxLength, minimum, maximum }) => pattern === undefined
-          ? 'a whole number from ' + minimum + ' to ' + maximum
-          : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
-        'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
-        'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'
-      }
-    }
-  })
 }

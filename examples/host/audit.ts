@@ -5,20 +5,16 @@ import { auditPackage, type PackageAudit, type Scope } from './packages.js'
 /** A mission that audits one scope; `done` resolves with what was audited when it has ended, however it ended. */
 export interface Audit { mission: Mission, done: Promise<PackageAudit[]> }
 
-const BUDGET_MS = 30_000
-
-/** Large scopes get a budget that no disk can keep, so that the demo has missions that time out. */
-const LARGE = 60
-const LARGE_BUDGET_MS_PER_PACKAGE = 0.25
-
-/** Starts the mission of one scope: a task for each package. It ends as `error` when a package has no licence. */
-export function startAudit (app: FastifyInstance, root: string, scope: Scope): Audit {
+/**
+ * Starts the mission of one scope: a task for each package. It ends as `error` when a package has no licence, and as `cancelled`
+ * when it takes longer than `budgetMs`.
+ */
+export function startAudit (app: FastifyInstance, root: string, scope: Scope, budgetMs = 30_000): Audit {
   const mission = app.missions.start({ name: scope.name, objective: `Audit the ${scope.packages.length} packages of ${scope.name}`, tags: ['audit'] })
-  return { mission, done: runAudit(app, root, scope, mission) }
+  return { mission, done: runAudit(app, root, scope, mission, budgetMs) }
 }
 
-async function runAudit (app: FastifyInstance, root: string, { packages }: Scope, mission: Mission): Promise<PackageAudit[]> {
-  const budgetMs = packages.length < LARGE ? BUDGET_MS : packages.length * LARGE_BUDGET_MS_PER_PACKAGE
+async function runAudit (app: FastifyInstance, root: string, { packages }: Scope, mission: Mission, budgetMs: number): Promise<PackageAudit[]> {
   const timer = setTimeout(() => mission.cancel({ kind: 'timeout', reason: `the budget of ${budgetMs} ms is used up` }), budgetMs)
   const audits: PackageAudit[] = []
   try {

@@ -5,7 +5,7 @@ import type { Screen, Style } from './screen.js'
 /** Of a mission's progress, where nothing can be written over, every so many tasks are a line. */
 const TASKS_A_LINE = 25
 
-const STATUS_STYLES: Record<string, Style> = {
+const WORD_STYLES: Record<string, Style> = {
   completed: 'green', healthy: 'green', error: 'red', critical: 'red', cancelled: 'yellow', degraded: 'yellow', warning: 'yellow'
 }
 
@@ -38,7 +38,7 @@ class Follower {
 
     if (status === 'execution_started' || isEnd(status)) this.#line(message, status, describeMission(message.payload))
     else if (progress !== undefined && !this.#screen.isTerminal && progress.index % TASKS_A_LINE === 0) {
-      this.#line(message, 'progress', `${name} ${progress.index} of ${progress.total}: ${progress.taskId}`)
+      this.#line(message, status, `${name} ${progress.index} of ${progress.total}: ${progress.taskId}`)
     }
     this.#screen.status([...this.#running.values()].join('   '))
   }
@@ -46,7 +46,7 @@ class Follower {
   #line ({ timestamp, type }: ServerMessage, word: string, text: string): void {
     const { paint } = this.#screen
     const style = STATUS_STYLES[word]
-    const padded = word.padEnd(17)
+    const padded = word.padEnd(18)
     this.#screen.line(`${paint.call(this.#screen, 'dim', `${timestamp.slice(11, 23)}  ${type.padEnd(14)}`)}  ${style === undefined ? padded : paint.call(this.#screen, style, padded)}  ${text}`)
   }
 }

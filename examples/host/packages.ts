@@ -46,7 +46,10 @@ function groupByLetter (names: string[]): Scope[] {
     if (isFull) groups.push([name])
     else group.push(name)
   }
-  return groups.map((packages) => ({ name: `packages ${packages[0]![0]}-${packages.at(-1)![0]}`, packages }))
+  return groups.map((packages) => {
+    const letters = [packages[0]![0], packages.at(-1)![0]]
+    return { name: `packages ${[...new Set(letters)].join('-')}`, packages }
+  })
 }
 
 async function measure (folder: string, signal: AbortSignal): Promise<{ files: number, bytes: number }> {

@@ -1,0 +1,42 @@
+import type { Test } from 'tap'
+
+/** A built project as small as the emitter takes one. */
+export function builtProject (t: Test): string {
+  return t.testdir({
+    'README.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
+    docs: {
+      'protocol.md': '<!-- protocol-errors --><!-- /protocol-errors -->\n<!-- subscription-errors --><!-- /subscription-errors -->\n<!-- close-codes --><!-- /close-codes -->\n',
+      'errors.md': '<!-- error-codes -->\nold\n<!-- /error-codes -->\n'
+    },
+    dist: {
+      schemas: {
+        'index.js': `
+          const word = (text) => ({ type: 'string', const: text })
+          const net = { type: 'string', const: 'net' }
+          export const CLIENT_MESSAGES = { ping_pong: { type: 'object', properties: {
+            side: { anyOf: [{ anyOf: [word('left'), word('right')] }, net] },
+            score: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
+            notes: { type: 'object', patternProperties: { '^(.*)$': { type: 'string' } } },
+            sets: { type: 'object', patternProperties: { '^(.*)$': {}, '^[0-9]+$': { type: 'integer' } } }
+          } } }
+          export const SERVER_MESSAGES = { pong: { type: 'object' } }
+          export const PROTOCOL_ERRORS = { bad: 'Bad.' }
+          export const SUBSCRIPTION_ERRORS = { worse: 'Worse.' }
+          export const CLOSE_CODES = { closing: { code: 1001, reconnect: 'later', meaning: 'Bye.' } }
+          export const ENVIRONMENT = { BEAT_MS: ['timers', 'beatMs'] }
+          export const Options = { properties: {
+            timers: { properties: { beatMs: { type: 'integer', minimum: 1, maximum: 5, default: 1000, description: 'Time between beats.' } } },
+            path: { type: 'string', pattern: '^(a|b)$', maxLength: 9, description: 'Where.' }
+          } }
+        `
+      },
+      lib: {
+        'options.js': `export const describeBounds = ({ pattern, maxLength, minimum, maximum }) => pattern === undefined
+          ? 'a whole number from ' + minimum + ' to ' + maximum
+          : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
+        'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
+        'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'
+      }
+    }
+  })
+}
