@@ -18,7 +18,7 @@ A service that audits installed packages, a mission a scope, and shows what it t
   --port N     the port to listen on; else PORT, else 3000; 0 for any free one
   --dir PATH   the packages to audit; else this project's node_modules`
 
-const PACE_MS = 400
+const PACE_MS = 60
 const PAUSE_MS = 10_000
 
 interface Flags { isOnce: boolean, port: number, root: string }

@@ -13,7 +13,7 @@ export const AlreadyRegistered = createError('FST_MC_ALREADY_REGISTERED',
 
 /** A metric of the plugin has the name of one that the host's prom-client registry holds. */
 export const MetricNameTaken = createError<[string]>('FST_MC_METRIC_NAME_TAKEN',
-  'fastify-mission-control: the given prometheus.registry already has a metric "%s"; give each app a registry of its own, or another prometheus.prefix')
+  'fastify-mission-control: the given prometheus.registry already has a metric "%s"; give each app a registry of its own')
 
 /** A status is not one of the eight. */
 export const UnknownStatus = createError<[string]>('FST_MC_UNKNOWN_STATUS',

@@ -9,7 +9,7 @@ import { AlreadyRegistered } from './errors.js'
 import { Exposition } from './exposition/exposition.js'
 import { Hub } from './hub/hub.js'
 import { Missions } from './missions/index.js'
-import { Monitoring } from './monitoring/index.js'
+import { Alerts, evaluateRules, Monitoring } from './monitoring/index.js'
 import { resolveOptions } from './options.js'
 import { createPublisher } from './publisher.js'
 import { mountHealth } from './routes/health.js'
@@ -86,11 +86,21 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
   const onCallbackError = callbackErrors.report
   const missions = new Missions({ clock, onCallbackError })
   const monitoring = new Monitoring({ clock, health: options.health, log, onCallbackError })
+  const alerts = new Alerts()
   const hub = new Hub({
     clock,
     server: options.server,
     options: options.websocket,
-    channels: createChannels({ clock, options: options.channels, missions, monitoring }),
+    channels: createChannels({
+      clock,
+      options: options.channels,
+      missions,
+      monitoring,
+      alerts: {
+        evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.stats(), health: monitoring.health() })),
+        firing: () => alerts.firing()
+      }
+    }),
     commands: missions.commands,
     onCallbackError
   })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Mission } from 'fastify-mission-control'
 import { auditPackage, type PackageAudit, type Scope } from './packages.js'
@@ -5,16 +6,24 @@ import { auditPackage, type PackageAudit, type Scope } from './packages.js'
 /** A mission that audits one scope; `done` resolves with what was audited when it has ended, however it ended. */
 export interface Audit { mission: Mission, done: Promise<PackageAudit[]> }
 
-/**
- * Starts the mission of one scope: a task for each package. It ends as `error` when a package has no licence, and as `cancelled`
- * when it takes longer than `budgetMs`.
- */
-export function startAudit (app: FastifyInstance, root: string, scope: Scope, budgetMs = 30_000): Audit {
-  const mission = app.missions.start({ name: scope.name, objective: `Audit the ${scope.packages.length} packages of ${scope.name}`, tags: ['audit'] })
-  return { mission, done: runAudit(app, root, scope, mission, budgetMs) }
+export interface AuditOptions {
+  /** The `node_modules` folder. */
+  root: string
+  /** A break after every package, in ms, that leaves the disk to others. */
+  paceMs: number
+  /** What the whole audit may take; after that it is cancelled. */
+  budgetMs: number
 }
 
-async function runAudit (app: FastifyInstance, root: string, { packages }: Scope, mission: Mission, budgetMs: number): Promise<PackageAudit[]> {
+/** Starts the mission of one scope: a task for each package. It ends as `error` when a package has no licence. */
+export function startAudit (app: FastifyInstance, scope: Scope, options: AuditOptions): Audit {
+  const objective = `Audit the ${scope.packages.length} packages of ${scope.name}`
+  const mission = app.missions.start({ name: scope.name, objective, tags: ['audit'] })
+  return { mission, done: runAudit(app, mission, scope, options) }
+}
+
+async function runAudit (app: FastifyInstance, mission: Mission, { packages }: Scope, options: AuditOptions): Promise<PackageAudit[]> {
+  const { root, paceMs, budgetMs } = options
   const timer = setTimeout(() => mission.cancel({ kind: 'timeout', reason: `the budget of ${budgetMs} ms is used up` }), budgetMs)
   const audits: PackageAudit[] = []
   try {
@@ -24,6 +33,7 @@ async function runAudit (app: FastifyInstance, root: string, { packages }: Scope
     for (const [position, name] of packages.entries()) {
       audits.push(await app.monitoring.time('audit', 'package', () => auditPackage(root, name, mission.signal)))
       mission.progress({ taskId: name, index: position + 1, total: packages.length, status: 'completed' })
+      await sleep(paceMs, undefined, { signal: mission.signal })
     }
     conclude(mission, audits)
   } catch (err) {

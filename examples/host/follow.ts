@@ -44,10 +44,9 @@ class Follower {
   }
 
   #line ({ timestamp, type }: ServerMessage, word: string, text: string): void {
-    const { paint } = this.#screen
-    const style = STATUS_STYLES[word]
-    const padded = word.padEnd(18)
-    this.#screen.line(`${paint.call(this.#screen, 'dim', `${timestamp.slice(11, 23)}  ${type.padEnd(14)}`)}  ${style === undefined ? padded : paint.call(this.#screen, style, padded)}  ${text}`)
+    const origin = this.#screen.paint('dim', `${timestamp.slice(11, 23)}  ${type.padEnd(14)}`)
+    const paintedWord = this.#screen.paint(WORD_STYLES[word] ?? 'reset', word.padEnd(18))
+    this.#screen.line(`${origin}  ${paintedWord}  ${text}`)
   }
 }
 

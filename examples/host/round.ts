@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { startAudit } from './audit.js'
+import { startAudit, type AuditOptions } from './audit.js'
 import { listScopes, type PackageAudit, type Scope } from './packages.js'
 
 /** What one round of audits came to. */
@@ -19,14 +18,15 @@ export interface RoundOptions {
   app: FastifyInstance
   /** The `node_modules` folder. */
   root: string
-  /** The least time between the starts of two missions, in ms, so that one can follow them. */
+  /** A break after every package, in ms. */
   paceMs: number
   signal: AbortSignal
 }
 
 const MISSIONS_AT_ONCE = 3
+const BUDGET_MS = 60_000
 
-/** The largest scope gets a budget that no disk can keep, so that every round has a mission that times out. */
+/** The largest scope gets less time than its breaks alone take, and no disk is that fast: every round has a mission that times out. */
 const TIGHT_FROM_PACKAGES = 40
 const TIGHT_MS_PER_PACKAGE = 0.25
 
@@ -34,13 +34,13 @@ const TIGHT_MS_PER_PACKAGE = 0.25
 export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Promise<Round> {
   const startedMs = performance.now()
   const before = app.missions.stats()
-  const audits: PackageAudit[] = []
   const scopes = await listScopes(root)
-  const largest = scopes.reduce((found, { packages }) => Math.max(found, packages.length), TIGHT_FROM_PACKAGES)
+  const largest = scopes.reduce((most, { packages }) => Math.max(most, packages.length), TIGHT_FROM_PACKAGES)
+  const audits: PackageAudit[] = []
   await Promise.all(Array.from({ length: MISSIONS_AT_ONCE }, async () => {
     for (let scope = scopes.shift(); scope !== undefined && !signal.aborted; scope = scopes.shift()) {
-      audits.push(...await auditUnlessAborted(app, root, scope, budgetFor(scope, largest), signal))
-      await sleep(paceMs * MISSIONS_AT_ONCE, undefined, { signal }).catch(() => undefined)
+      const budgetMs = scope.packages.length < largest ? BUDGET_MS : Math.ceil(largest * (paceMs / 2 + TIGHT_MS_PER_PACKAGE))
+      audits.push(...await auditUnlessAborted(app, scope, { root, paceMs, budgetMs }, signal))
     }
   }))
   const after = app.missions.stats()
@@ -56,12 +56,8 @@ export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Pr
   }
 }
 
-function budgetFor ({ packages }: Scope, largest: number): number | undefined {
-  return packages.length < largest ? undefined : Math.ceil(packages.length * TIGHT_MS_PER_PACKAGE)
-}
-
-async function auditUnlessAborted (app: FastifyInstance, root: string, scope: Scope, budgetMs: number | undefined, signal: AbortSignal): Promise<PackageAudit[]> {
-  const { mission, done } = startAudit(app, root, scope, budgetMs)
+async function auditUnlessAborted (app: FastifyInstance, scope: Scope, options: AuditOptions, signal: AbortSignal): Promise<PackageAudit[]> {
+  const { mission, done } = startAudit(app, scope, options)
   const cancel = () => { mission.cancel({ kind: 'shutdown', reason: 'the service is closing' }) }
   signal.addEventListener('abort', cancel, { once: true })
   try {

@@ -1,8 +1,9 @@
+import type { Anomaly } from '../../schemas/anomaly.js'
+import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../clock.js'
 import type { Channel } from '../hub/channel.js'
 import type { Missions } from '../missions/index.js'
-import { Alerts, evaluateRules, type Monitoring } from '../monitoring/index.js'
-import type { ResolvedOptions } from '../../schemas/options.js'
+import type { Monitoring } from '../monitoring/index.js'
 import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
@@ -12,13 +13,13 @@ import { createMissionUpdateChannel } from './mission-update.js'
 const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
 
 /** Every channel, fed by the two domain services. A new channel is one more entry. */
-export function createChannels ({ clock, options, missions, monitoring }: {
+export function createChannels ({ clock, options, missions, monitoring, alerts }: {
   clock: Clock
   options: ResolvedOptions['channels']
   missions: Missions
   monitoring: Monitoring
+  alerts: { evaluate (): Anomaly[], firing (): Anomaly[] }
 }): Channel[] {
-  const alerts = new Alerts()
   const channels = [
     createMetricsTickChannel({
       clock,
@@ -38,7 +39,7 @@ export function createChannels ({ clock, options, missions, monitoring }: {
     createAnomalyAlertChannel({
       clock,
       intervalMs: options.anomalyAlertMs,
-      evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.stats(), health: monitoring.health() })),
+      evaluate: () => alerts.evaluate(),
       firing: () => alerts.firing()
     })
   ]
