@@ -228,8 +228,16 @@ t.test('the host may publish on a channel what fits it, and nothing else', async
   const { app, client } = await setup(t)
   await client.subscribe('anomaly_alert')
   const anomaly = {
-    category: 'performance', severity: 'info', message: 'a slow query', metric: null, value: null, threshold: null, details: { table: 'orders' },
-    alertId: 'a1', rule: 'slow_query', state: 'firing'
+    category: 'performance',
+    severity: 'info',
+    message: 'a slow query',
+    metric: null,
+    value: null,
+    threshold: null,
+    details: { table: 'orders' },
+    alertId: 'a1',
+    rule: 'slow_query',
+    state: 'firing'
   } as const
   app.missionControl.publish('anomaly_alert', anomaly)
   t.same((await client.next('anomaly_alert')).payload, anomaly)

@@ -66,7 +66,7 @@ export class GuardedRun<T> {
 
   #open (): Run {
     const { clock, timeoutMs } = this.#init
-    let release = (): void => undefined
+    let release!: () => void
     const done = new Promise<void>((resolve) => { release = resolve })
     const timer = clock.after(timeoutMs, () => this.#timeOut(run))
     const run: Run = { controller: new AbortController(), startedMs: clock.monotonic(), timer, done, release }
