@@ -3,7 +3,7 @@ import missionControl from 'fastify-mission-control'
 
 const app = Fastify()
 await app.register(missionControl, { server: { name: 'quick-start', version: '1.0.0' } })
-await app.listen({ port: Number(process.env.PORT ?? 3000) })
+console.log(await app.listen({ port: Number(process.env.PORT ?? 3000) }))
 
 const mission = app.missions.start({ name: 'count to ten' })
 for (let index = 1; index <= 10; index++) {

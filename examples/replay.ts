@@ -4,7 +4,7 @@ import { createVirtualClock } from 'fastify-mission-control'
 import { InputError, interruption, parseFlags, readNumber, runProgram, UsageError } from './flags.js'
 import { play } from './replay/play.js'
 import { HEARTBEAT_MS, startService } from './replay/service.js'
-import { areAlike, readSurfaces, renderSurfaces, Tally, type Surfaces } from './replay/surfaces.js'
+import { areAlike, readSurfaces, renderSurfaces, Tally, type Reading } from './replay/surfaces.js'
 import { readTrace, TraceError, type Trace } from './traces/index.js'
 import { Viewer } from './viewer.js'
 
@@ -18,7 +18,7 @@ Replays a recorded trace through the plugin on a virtual clock, and compares wha
 
 interface Flags { file: string, speed: number, isJson: boolean }
 
-interface Result extends Pick<Trace, 'format' | 'from' | 'to'> { file: string, events: number, tookMs: number, isAlike: boolean, surfaces: Surfaces }
+interface Result extends Reading, Pick<Trace, 'format' | 'from' | 'to'> { file: string, events: number, tookMs: number, isAlike: boolean }
 
 function readFlags (args: string[]): Flags {
   const { values, positionals } = parseFlags({
@@ -54,10 +54,11 @@ async function replay (trace: Trace, { file, speed, isJson }: Flags): Promise<Re
     if (signal.aborted) return undefined
     clock.advance(missionStatsMs)
     await viewer.settled()
-    const surfaces = await readSurfaces(app, tally, prometheusUrl)
+    const reading = await readSurfaces(app, tally, prometheusUrl)
     await viewer.close()
     const { format, from, to, events } = trace
-    return { file: basename(file), format, from, to, events: events.length, tookMs: performance.now() - startedMs, isAlike: areAlike(surfaces), surfaces }
+    const tookMs = performance.now() - startedMs
+    return { file: basename(file), format, from, to, events: events.length, tookMs, isAlike: areAlike(reading.surfaces), ...reading }
   } finally {
     await app.close()
   }
@@ -68,11 +69,18 @@ function announce ({ format, events, from, to }: Trace, urls: string[]): void {
   console.log(`${format}: ${events.length.toLocaleString('en')} events in ${days} days. Watch it at\n${urls.map((url) => `  ${url}`).join('\n')}\n`)
 }
 
+function render ({ surfaces, operations, meanDurationMs, isAlike, tookMs }: Result): string {
+  const mean = meanDurationMs === null ? 'none has ended' : `${(meanDurationMs / 1_000).toFixed(1)} s`
+  return `${renderSurfaces(surfaces)}
+
+Operations: ${operations.success.toLocaleString('en')} succeeded, ${operations.error.toLocaleString('en')} failed. Mean duration of a mission: ${mean}.
+The surfaces ${isAlike ? 'agree' : 'DIFFER'}. Took ${(tookMs / 1_000).toFixed(1)} s.`
+}
+
 await runProgram(USAGE, async () => {
   const flags = readFlags(process.argv.slice(2))
   const result = await replay(await loadTrace(flags.file), flags)
   if (result === undefined) return 130
-  if (flags.isJson) console.log(JSON.stringify(result))
-  else console.log(`${renderSurfaces(result.surfaces)}\n\nThe surfaces ${result.isAlike ? 'agree' : 'DIFFER'}. Took ${(result.tookMs / 1_000).toFixed(1)} s.`)
+  console.log(flags.isJson ? JSON.stringify(result) : render(result))
   return result.isAlike ? 0 : 1
 })

@@ -17,7 +17,11 @@ export class CallbackErrors {
   readonly report = (callback: string, err: unknown): void => {
     const count = this.#counts.get(callback) ?? 0
     this.#counts.set(callback, count + 1)
-    this.#log[count === 0 ? 'warn' : 'debug']({ err, callback }, 'a callback of the host failed')
+    try {
+      this.#log[count === 0 ? 'warn' : 'debug']({ err, callback }, 'a callback of the host failed')
+    } catch {
+      // The logger is the host's too; a failure of it can't be logged, but it is in the count.
+    }
   }
 
   read (): Record<string, number> {

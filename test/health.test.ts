@@ -341,13 +341,23 @@ t.test('a health check', async (t) => {
     t.equal(finish.length, 1)
     t.match(db(), { status: 'unhealthy', error: 'check_timeout' })
     finish[0]!()
-    await settle()
-    t.match(db(), { error: 'check_timeout' }, 'an outcome that late counts for nothing')
     await round()
     t.equal(finish.length, 2)
     finish[1]!()
     await settle()
     t.match(db(), { status: 'healthy', error: null })
+  })
+
+  t.test('that ends after its timeout stays failed until its next run', async (t) => {
+    const { add, start, pass, round, db, warnings } = setup()
+    let fail = (_: Error): void => {}
+    add({ intervalMs: 25_000, run: () => new Promise((_resolve, reject) => { fail = reject }) })
+    await start()
+    await pass(TIMEOUT_MS)
+    fail(new Error('late'))
+    await round()
+    t.match(db(), { error: 'check_timeout', responseTimeMs: TIMEOUT_MS })
+    t.equal(warnings.length, 1)
   })
 
   t.test('may report with other properties, which stay in the process', async (t) => {
@@ -439,6 +449,7 @@ t.test('a health check', async (t) => {
     remove()
     await round(2)
     t.strictSame(Object.keys(monitoring.health().components), ['db'], 'the old remover does not touch the new check')
+    t.throws(() => add(), { code: 'FST_MC_INVALID_HEALTH_CHECK' }, 'nor its name')
     t.equal(signal, undefined, 'its timer is gone')
   })
 
@@ -524,12 +535,13 @@ t.test('closing', async (t) => {
       timers.add(handle)
       return handle
     }
-    const monitoring = new Monitoring({
+    const create = () => new Monitoring({
       clock: { ...clock, after: counting('after'), every: counting('every') },
       health: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, provider: async () => await new Promise<HealthReport>(() => {}) },
       log: { warn () {} },
       onCallbackError () {}
     })
+    const monitoring = create()
     monitoring.addHealthCheck({ name: 'quick', run () {} })
     monitoring.addHealthCheck({ name: 'hung', run: never })
     monitoring.addHealthCheck({ name: 'own', run: never, intervalMs: 1_000 })
@@ -538,12 +550,17 @@ t.test('closing', async (t) => {
     t.equal(timers.size, 5, 'the rounds, one interval and three timeouts')
     monitoring.close()
     t.equal(timers.size, 0)
+    const late = create()
+    late.close()
+    late.start()
+    t.equal(timers.size, 0, 'nor does a start that comes after close')
   })
 
   t.test('from within a check ends the rounds too', async (t) => {
     const { clock, monitoring, add, start } = setup()
     let runs = 0
     add({ run: () => { runs += 1; monitoring.close() } })
+    add({ name: 'next', run: () => { runs += 1 } })
     await start()
     clock.advance(60_000)
     await settle()
@@ -571,6 +588,14 @@ t.test('the provider', async (t) => {
         disk: { status: 'healthy', critical: false, responseTimeMs: null, error: null, checkedAt: now }
       }
     })
+  })
+
+  t.test('cannot pass the check with one answer and tell another', async (t) => {
+    let reads = 0
+    const moody = { get status () { return reads++ === 0 ? 'healthy' : SECRET } }
+    const { monitoring, start } = setup({ provider: () => ({ status: 'healthy', components: { moody } }) as HealthReport })
+    await start()
+    t.match(monitoring.health().components, { moody: { status: 'healthy' } })
   })
 
   t.test('is asked once a round and held to two bad rounds as a check is', async (t) => {

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
 import websocket from '@fastify/websocket'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { Counter, Registry } from 'prom-client'
 import t from 'tap'
 import { WebSocket } from 'ws'
@@ -346,6 +346,21 @@ t.test('the service closes when it never listened, with clients, and twice', asy
   }), [])
   for (const client of clients) t.same(await client.closed, { code: 1001, reason: 'server_closing' })
 })
+
+t.test('a logger of the host that throws hurts nobody', async (t) => {
+  const app = await boot(t, {}, { loggerInstance: throwingLogger() })
+  app.missions.on('mission_update', () => { throw new Error('listener') })
+  t.same(await uncaught(async () => { app.missions.start('job').complete() }), [])
+  t.equal(app.missions.stats().completed, 1)
+  t.match((await app.missionControl.metrics.render()).body, /^mission_control_callback_errors_total\{callback="mission_listener"\} 2$/m)
+})
+
+function throwingLogger (): FastifyBaseLogger {
+  const fail = () => { throw new Error('logger') }
+  const silent = () => {}
+  const logger = { level: 'info', trace: silent, debug: fail, info: silent, warn: fail, error: silent, fatal: silent, silent, child: () => logger }
+  return logger as unknown as FastifyBaseLogger
+}
 
 t.test('works with the host\'s logger and without one, on any address', async (t) => {
   const lines: string[] = []

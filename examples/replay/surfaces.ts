@@ -18,6 +18,15 @@ export interface Surfaces {
   registry: Counts
 }
 
+/** What `readSurfaces` found. */
+export interface Reading {
+  surfaces: Surfaces
+  /** Operations by how they ended, as Prometheus shows them. */
+  operations: { success: number, error: number }
+  /** Of all missions that have ended, `null` if none has. */
+  meanDurationMs: number | null
+}
+
 /** Keeps what a viewer learns of the missions from the wire. */
 export class Tally {
   readonly #statuses = new Map<string, MissionUpdate['status']>()
@@ -45,14 +54,15 @@ export class Tally {
 }
 
 /** Reads every surface. The viewer must have got the `mission_stats` of this moment. */
-export async function readSurfaces (app: FastifyInstance, tally: Tally, prometheusUrl: string): Promise<Surfaces> {
+export async function readSurfaces (app: FastifyInstance, tally: Tally, prometheusUrl: string): Promise<Reading> {
   const response = await fetch(prometheusUrl)
   if (!response.ok) throw new Error(`${prometheusUrl} answered ${response.status}`)
+  const page = await response.text()
+  const stats = app.missions.stats()
   return {
-    websocket: tally.stats,
-    updates: tally.updates,
-    prometheus: parsePrometheus(await response.text()),
-    registry: pick(app.missions.stats())
+    surfaces: { websocket: tally.stats, updates: tally.updates, prometheus: readGauges(page), registry: pick(stats) },
+    operations: { success: sumOperations(page, 'success'), error: sumOperations(page, 'error') },
+    meanDurationMs: stats.avgDurationMs
   }
 }
 
@@ -80,11 +90,16 @@ function pick (counts: Counts): Counts {
   return { completed, errors, cancelled, active, total }
 }
 
-function parsePrometheus (text: string): Counts {
+function readGauges (page: string): Counts {
   const read = (field: string): number => {
-    const value = new RegExp(`^oneagent_mission_${field} (\\S+)$`, 'm').exec(text)?.[1]
+    const value = new RegExp(`^oneagent_mission_${field} (\\S+)$`, 'm').exec(page)?.[1]
     if (value === undefined) throw new Error(`the exposition has no oneagent_mission_${field}`)
     return Number(value)
   }
   return pick(Object.fromEntries(FIELDS.map((field) => [field, read(field)])) as Counts)
+}
+
+function sumOperations (page: string, status: 'success' | 'error'): number {
+  const series = page.matchAll(new RegExp(`^mission_control_operations_total\\{.*status="${status}"\\} (\\S+)$`, 'gm'))
+  return [...series].reduce((sum, [, value]) => sum + Number(value), 0)
 }

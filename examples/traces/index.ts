@@ -17,7 +17,7 @@ export interface Trace { format: string, events: TraceEvent[], from: number, to:
  */
 export function readTrace (text: string): Trace {
   const format = FORMATS.find((one) => one.recognises(text))
-  if (format === undefined) throw new TraceError(1, `this is no ${FORMATS.map(({ name }) => name).join(', ')} trace`)
+  if (format === undefined) throw new TraceError(1, 'this is neither a CSV file whose first column is gmt_create, nor a JSON list, nor a JSON object')
   // The sort is stable: what happened at one time stays in the order of the file.
   const events = format.read(text).sort((a, b) => a.at - b.at)
   if (events.length === 0) throw new TraceError(1, 'the trace has no events')

@@ -40,6 +40,7 @@ export class Connection {
   readonly #counters: HubCounters
   readonly #rate: RateLimit
   #isAnswering = true
+  #owedPongs = 0
   #isClosing = false
   #cutOff: Timer | undefined
 
@@ -80,7 +81,15 @@ export class Connection {
   probe (): void {
     if (!this.#isAnswering) return this.#socket.terminate()
     this.#isAnswering = false
+    this.#owedPongs++
     this.#socket.ping()
+  }
+
+  /** Whether a pong is one that we asked for; such a pong is no frame that the client chose to send. */
+  takesPong (): boolean {
+    if (this.#owedPongs === 0) return false
+    this.#owedPongs--
+    return true
   }
 
   /**
@@ -89,11 +98,17 @@ export class Connection {
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return
+    if (reason !== 'slow_consumer') this.outbox.flush()
+    this.failed(reason)
+    this.#socket.close(CLOSE_CODES[reason].code, reason)
+  }
+
+  /** To be called when the socket's owner says goodbye by itself; nothing is sent any more, and the peer has the same time to go. */
+  failed (reason: CloseReason): void {
+    if (this.#isClosing) return
     this.#isClosing = true
     this.#counters.closed.add(reason)
-    if (reason !== 'slow_consumer') this.outbox.flush()
     this.outbox.close()
-    this.#socket.close(CLOSE_CODES[reason].code, reason)
     this.#cutOff = this.#clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
   }
 

@@ -9,7 +9,7 @@ import { Connection, type Socket } from './connection.js'
 import { HubCounters } from './counters.js'
 import { Dispatcher, type CommandPort } from './dispatcher.js'
 import { Envelope } from './envelope.js'
-import { Subscriptions } from './subscriptions.js'
+import { laneOf, Subscriptions } from './subscriptions.js'
 
 /** Why an upgrade was refused before it happened. */
 export const REFUSALS = ['origin', 'connections', 'address', 'closing'] as const
@@ -27,8 +27,8 @@ export interface HubSetup {
 /** What the socket's owner calls; never throws. */
 export interface ConnectionInput {
   message (data: Buffer): void
-  /** A ping or pong frame of the peer. */
-  controlFrame (): void
+  ping (): void
+  pong (): void
   /** The socket's owner closes the connection by itself, for this reason. */
   failed (reason: CloseReason): void
   /** The connection is to be closed for this reason. */
@@ -106,8 +106,9 @@ export class Hub {
     this.#add(connection)
     return {
       message: (data) => this.#received(connection, data),
-      controlFrame: () => this.#receivedControl(connection),
-      failed: (reason) => this.#counters.closed.add(reason),
+      ping: () => { this.#accepts(connection) },
+      pong: () => this.#receivedPong(connection),
+      failed: (reason) => connection.failed(reason),
       refused: (reason) => connection.close(reason),
       closed: () => this.#remove(connection)
     }
@@ -187,8 +188,9 @@ export class Hub {
     }
   }
 
-  #receivedControl (connection: Connection): void {
-    this.#accepts(connection)
+  #receivedPong (connection: Connection): void {
+    if (connection.takesPong()) connection.answered()
+    else this.#accepts(connection)
   }
 
   #accepts (connection: Connection): boolean {
@@ -207,9 +209,9 @@ export class Hub {
     const message = this.#envelope.encode(name, { payload } as never)
     for (const subscriber of subscribers) {
       if (only !== undefined && !only.has(subscriber)) continue
-      if (forgets !== undefined) subscriber.outbox.forget(forgets)
+      if (forgets !== undefined) subscriber.outbox.forget(laneOf(name) + forgets)
       if (key === undefined) subscriber.outbox.push(message)
-      else subscriber.outbox.replace(key, message)
+      else subscriber.outbox.replace(laneOf(name) + key, message)
     }
   }
 

@@ -1,12 +1,17 @@
-/** What an outbox writes to. `done` is called once the bytes have left this process, or never will. */
-export interface Sink { send (message: Buffer, done: () => void): void }
+/** What an outbox writes to. */
+export interface Sink {
+  /** Bytes that were handed over and that the system has not taken yet. */
+  readonly bufferedBytes: number
+  /** `done` is called in a later turn, once the bytes have left this process or never will. */
+  send (message: Buffer, done: () => void): void
+}
 
 export interface OutboxSetup {
   sink: Sink
   maxBytes: number
   /** Called for every message handed to the sink. */
   onSent: (bytes: number) => void
-  /** Called for every message that a newer one of the same key replaced or made pointless. */
+  /** Called for every message that was replaced by a newer one of the same key, or made pointless. */
   onReplaced: () => void
   /** Called once, when more than `maxBytes` wait. Nothing is queued or sent afterwards. */
   onOverflow: () => void
@@ -32,9 +37,6 @@ export class Outbox {
   constructor (setup: OutboxSetup) {
     this.#setup = setup
   }
-
-  /** Bytes that wait here or are on their way. */
-  get bytes (): number { return this.#waitingBytes + this.#unsentBytes }
 
   /** Sends a message that must arrive, after all of its kind before it. */
   push (message: Buffer): void {
@@ -62,6 +64,11 @@ export class Outbox {
     this.#setup.onReplaced()
   }
 
+  /** Drops what waits under all keys that start like this, because nobody wants it any more. */
+  forgetAll (prefix: string): void {
+    for (const key of this.#replaceable.keys()) if (key.startsWith(prefix)) this.forget(key)
+  }
+
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
   flush (): void {
     for (let message = this.#next(); message !== undefined; message = this.#next()) {
@@ -78,7 +85,13 @@ export class Outbox {
     this.#waitingBytes = 0
   }
 
-  get #isIdle (): boolean { return this.#waitingBytes === 0 && this.#unsentBytes < HIGH_WATER_BYTES }
+  get #isIdle (): boolean { return this.#waitingBytes === 0 && !this.#isCongested }
+
+  // What the system took at once is not held against the peer, though `done` comes later: a burst of the host within one turn would
+  // else make a slow consumer of everybody. Our own bytes count too, as only their `done` wakes up what waits.
+  get #isCongested (): boolean {
+    return this.#unsentBytes >= HIGH_WATER_BYTES && this.#setup.sink.bufferedBytes >= HIGH_WATER_BYTES
+  }
 
   #wait (bytes: number): void {
     this.#waitingBytes += bytes
@@ -97,7 +110,7 @@ export class Outbox {
   }
 
   #drain (): void {
-    while (this.#unsentBytes < HIGH_WATER_BYTES) {
+    while (!this.#isCongested) {
       const message = this.#next()
       if (message === undefined) return
       this.#waitingBytes -= message.length

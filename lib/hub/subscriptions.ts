@@ -4,6 +4,9 @@ import type { Connection } from './connection.js'
 
 type Broadcast = <Name extends ChannelName>(name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => void
 
+/** Start of the keys under which replaceable messages of a channel wait. */
+export const laneOf = (name: ChannelName): string => `${name} `
+
 /** Who listens to what. Starts a channel at its first subscriber and stops it after the last one. */
 export class Subscriptions {
   readonly #channels: ReadonlyMap<string, Channel>
@@ -48,6 +51,7 @@ export class Subscriptions {
     const subscribers = this.#subscribers.get(name)!
     if (!subscribers.delete(connection)) return
     connection.subscriptions.delete(name)
+    connection.outbox.forgetAll(laneOf(name))
     if (subscribers.size === 0) this.channel(name).stop()
   }
 

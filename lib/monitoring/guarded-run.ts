@@ -90,13 +90,12 @@ export class GuardedRun<T> {
 
   #timeOut (run: Run): void {
     const err = new HealthCheckTimeout(this.#init.timeoutMs)
-    // Ended before it is aborted: a run that rejects because of its signal has timed out, not failed.
     this.#end(run, { code: 'check_timeout', err })
     run.controller.abort(err)
   }
 
   #end (run: Run, result: Result<T>): void {
-    // What a run says after it timed out or was stopped comes too late.
+    // What a run says after it timed out or was stopped comes too late, also its rejection because of the signal.
     if (this.#current !== run) return
     const { clock, onFailure } = this.#init
     const before = this.#outcome?.code ?? null

@@ -1,11 +1,12 @@
+import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { RawData, WebSocket } from 'ws'
 import type { CloseReason } from '../../schemas/messages/close-codes.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../errors.js'
-import { CLOSE_GRACE_MS, type Socket } from '../hub/connection.js'
-import type { ConnectionInput, Hub, RefusalReason } from '../hub/hub.js'
+import { CLOSE_GRACE_MS, type Socket as HubSocket } from '../hub/connection.js'
+import type { ConnectionInput, Hub } from '../hub/hub.js'
 import { isOriginAllowed } from './origin.js'
 import { isWebSocketRoute, WEBSOCKET_ROUTE } from './own-route.js'
 import { guardReceivedBytes } from './receive-guard.js'
@@ -42,13 +43,26 @@ export async function provideWebSocket (scope: FastifyInstance, options: Resolve
   return { isHostServer }
 }
 
-/** Refuses upgrades to the other routes of the scope, which a host's @fastify/websocket would carry out and then close, and those of foreign pages. */
+/**
+ * Refuses upgrades to the other routes of the scope, which a host's @fastify/websocket would carry out and then close, and those of
+ * foreign pages; on close it cuts off those that still wait in a hook.
+ */
 export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: ResolvedOptions['websocket']): void {
+  const sockets = new Set<Socket>()
+  // The hub's goodbye comes before: who is left never became a connection, and the HTTP server waits for them without bound.
+  scope.addHook('preClose', async () => { for (const socket of sockets) socket.destroy() })
   scope.addHook('onRequest', async (request) => {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return
     if (!isWebSocketRoute(request)) throw new UpgradeRefused()
     const { host, protocol, headers: { origin } } = request
-    if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) refuse(hub.refuse('origin'))
+    if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) {
+      hub.refuse('origin')
+      throw new OriginRefused()
+    }
+    const socket = socketOf(request)
+    if (socket === undefined) return
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
   })
 }
 
@@ -60,8 +74,12 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     exposeHeadRoute: false,
     config: WEBSOCKET_ROUTE as object,
     schema: { hide: true } as object,
-    // The last hook before the handler, and the handler upgrades in the same turn: the limit holds exactly.
-    preHandler: async (request) => { if (request.ws) refuse(hub.admit(request.ip)) },
+    // The last hook before the handler, and with a callback instead of a promise the upgrade follows in the same step: however many
+    // upgrades end their hooks at once, the limit holds exactly.
+    preHandler (request, _reply, done) {
+      const reason = request.ws ? hub.admit(request.ip) : undefined
+      done(reason && new REFUSAL[reason]())
+    },
     handler: async () => { throw new UpgradeRequired() },
     wsHandler (socket, request) {
       // Left to the library, clients of ours would be closed without a code before we could say goodbye.
@@ -92,16 +110,12 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
   scope.addHook('onReady', async () => { dispatch.guard() })
 }
 
-function refuse (reason: RefusalReason | undefined): void {
-  if (reason !== undefined) throw new REFUSAL[reason]()
-}
-
 // Everything is attached in the turn of the upgrade: a message that came before would be lost.
 function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub): ConnectionInput {
   const input = hub.connect(adapt(websocket), request, request.ip)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
-  websocket.on('ping', () => input.controlFrame())
-  websocket.on('pong', () => input.controlFrame())
+  websocket.on('ping', () => input.ping())
+  websocket.on('pong', () => input.pong())
   websocket.on('error', (err) => input.failed(FAILURES[(err as { code?: string }).code ?? ''] ?? 'invalid_frame'))
   websocket.on('close', () => input.closed())
   return input
@@ -109,12 +123,17 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub): Conne
 
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: ConnectionInput, maxBytes: number): void {
   const refuseSize = () => input.refused('message_too_large')
-  guardReceivedBytes(websocket, request.raw.socket, maxBytes, refuseSize)
+  const stream = socketOf(request)
+  if (stream !== undefined) guardReceivedBytes(websocket, stream, maxBytes, refuseSize)
   websocket.prependListener('message', (data: RawData) => { if ((data as Buffer).length > maxBytes) refuseSize() })
 }
 
+// A request that a test injects has none.
+const socketOf = (request: FastifyRequest): Socket | undefined => request.raw.socket
+
 // ws calls back with an error when the socket is gone; the `close` event tells the hub, so there is nothing to do with it.
-const adapt = (websocket: WebSocket): Socket => ({
+const adapt = (websocket: WebSocket): HubSocket => ({
+  get bufferedBytes () { return websocket.bufferedAmount },
   send: (message, done) => websocket.send(message, { binary: false }, () => done()),
   ping: () => websocket.ping(),
   close: (code, reason) => websocket.close(code, reason),

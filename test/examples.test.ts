@@ -1,0 +1,159 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { WebSocket } from 'ws'
+import { Client } from './support/client.js'
+import { runExample, startExample } from './support/run-example.js'
+
+const HOST = '.examples/host.js'
+const WATCH = 'examples/watch.mjs'
+const QUICK_START = 'examples/quick-start.mjs'
+
+const read = (path: string) => readFileSync(resolve(fileURLToPath(import.meta.url), '../..', path), 'utf8')
+
+/** The table of a round: its numbers by name. */
+function readSummary (stdout: string): Record<string, number> {
+  const rows = stdout.matchAll(/^ {2}([a-zA-Z0-9 ]+?) {2,}([0-9.]+)$/gm)
+  return Object.fromEntries([...rows].map(([, name, value]) => [name, Number(value)]))
+}
+
+const manifest = (license: unknown) => JSON.stringify({ name: 'one', license })
+
+/** A folder of installed packages: two of a scope, one with the licence of old, one without any. */
+function installPackages (t: Test): string {
+  return t.testdir({
+    '.bin': { tool: '' },
+    '@scope': { one: { 'package.json': manifest('MIT'), lib: { 'a.js': '12345' } }, two: { 'package.json': manifest({ type: 'ISC' }) } },
+    bare: { 'package.json': manifest(undefined), 'index.js': '123' }
+  })
+}
+
+t.test('one round of the demo audits the installed packages and ends by itself', async (t) => {
+  const { code, stdout, stderr } = await runExample(t, HOST, ['--once', '--port', '0'])
+  t.equal(code, 0)
+  t.equal(stderr, '')
+  const { missions, completed, errors, cancelled, packages, files, MB, 'p95 ms': p95 } = readSummary(stdout)
+  t.ok(missions! > 1)
+  t.equal(completed! + errors! + cancelled!, missions)
+  t.ok(cancelled! >= 1, 'the largest scope times out')
+  t.match(stdout, /mission_update +cancelled .* the budget of \d+ ms is used up/)
+  for (const amount of [packages, files, MB, p95]) t.ok(amount! > 0)
+  t.equal([...stdout.matchAll(/mission_update +(completed|error|cancelled) /g)].length, missions, 'every mission is seen to end')
+})
+
+t.test('the demo prints its URLs in full', async (t) => {
+  const { stdout } = await runExample(t, HOST, ['--once', '--port', '0', '--dir', installPackages(t)])
+  const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(stdout)![1]
+  for (const url of [
+    `ws://127.0.0.1:${port}/ws/mission-control`,
+    `http://127.0.0.1:${port}/health?details=true`,
+    `http://127.0.0.1:${port}/api/v1/metrics/prometheus`,
+    `http://127.0.0.1:${port}/mission-control/ws-metrics`
+  ]) t.ok(stdout.includes(`${url}\n`), url)
+})
+
+t.test('an audit counts files, bytes and licences, and fails over a package without one', async (t) => {
+  const root = installPackages(t)
+  const { code, stdout } = await runExample(t, HOST, ['--once', '--port', '0', '--dir', root])
+  t.equal(code, 0)
+  t.match(readSummary(stdout), { missions: 2, completed: 1, errors: 1, cancelled: 0, packages: 3, files: 5 })
+  t.match(stdout, /completed +@scope in \d+ ms\n/)
+  t.match(stdout, /error +packages b in \d+ ms, no licence: bare\n/)
+})
+
+t.test('the demo takes a free port where its own is taken, and says so', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.teardown(() => other.close())
+  const { port } = other.address() as AddressInfo
+  const { code, stdout } = await runExample(t, HOST, ['--once', '--dir', installPackages(t)], { PORT: String(port) })
+  t.equal(code, 0)
+  t.match(stdout, `Port ${port} is taken`)
+  t.notMatch(stdout, `127.0.0.1:${port}/`)
+})
+
+t.test('a wrong command line of the demo tells what to write instead', async (t) => {
+  const wrong: Array<[string[], NodeJS.ProcessEnv, RegExp]> = [
+    [['--twice'], {}, /--twice[^]*Usage: npm run demo/],
+    [['--port', 'http'], {}, /--port is "http", but must be a number from 0 to 65535/],
+    [['--port', '1.5'], {}, /must be a whole number/],
+    [[], { PORT: '70000' }, /PORT is "70000", but must be a number from 0 to 65535/],
+    [['--dir', 'no-such-folder'], {}, /no-such-folder is no folder; install the packages first/]
+  ]
+  await Promise.all(wrong.map(async ([args, environment, reason]) => {
+    const { code, stdout, stderr } = await runExample(t, HOST, args, environment)
+    t.equal(code, 2)
+    t.equal(stdout, '')
+    t.match(stderr, reason)
+  }))
+})
+
+t.test('the demo goes on until Ctrl-C, and says goodbye to whoever watches', async (t) => {
+  const host = startExample(t, HOST, ['--port', '0', '--dir', installPackages(t)])
+  const [url] = await host.says(/ws:\/\/\S+/)
+  const watch = startExample(t, WATCH, [url])
+  await watch.says(/ mission_stats \{/)
+  await host.says(/ {2}seconds +[0-9.]+\n/)
+  host.signal('SIGINT')
+  t.equal((await host.ended).code, 0)
+  const watched = await watch.ended
+  t.equal(watched.code, 0)
+  t.match(watched.stdout, /\nclosed: 1001 server_closing\n$/)
+})
+
+t.test('Ctrl-C cancels the missions that run', async (t) => {
+  const host = startExample(t, HOST, ['--port', '0'])
+  await host.says(/execution_started/)
+  host.signal('SIGINT')
+  const { code, stdout } = await host.ended
+  t.equal(code, 0)
+  const { missions, cancelled } = readSummary(stdout)
+  t.ok(cancelled! >= 1 && cancelled! <= missions!)
+  t.match(stdout, /cancelled .*, the service is closing/)
+})
+
+t.test('clients of the demo may start the audit of a scope and cancel it', async (t) => {
+  const host = startExample(t, HOST, ['--port', '0', '--dir', installPackages(t)])
+  const [url] = await host.says(/ws:\/\/\S+/)
+  const client = await connectTo(url)
+  await client.subscribe('mission_update')
+  client.send({ type: 'mission_start', command: '@scope', id: 'start' })
+  const { payload: { missionId } } = await client.next('mission_ack')
+  const { payload } = await client.next('mission_update', (message) => message.payload.missionId === missionId && message.payload.durationMs !== undefined)
+  t.match(payload, { name: '@scope', status: 'completed' })
+  client.send({ type: 'mission_start', command: 'rm -rf' })
+  t.equal((await client.next('protocol_error')).error.code, 'forbidden')
+  client.send({ type: 'mission_cancel', missionId })
+  t.equal((await client.next('mission_ack')).payload.action, 'cancel')
+  await client.close()
+})
+
+t.test('the quick start has a mission within 15 lines', async (t) => {
+  const lines = read(QUICK_START).split('\n').filter((line) => line.trim() !== '')
+  t.ok(lines.length <= 15, `${lines.length} lines`)
+
+  const service = startExample(t, QUICK_START, [], { PORT: '0' })
+  const [address] = await service.says(/http:\/\/\S+/)
+  const client = await connectTo(`${address.replace('http', 'ws')}/ws/mission-control`)
+  client.send({ type: 'whoami' })
+  t.strictSame((await client.next('whoami')).payload.server, { name: 'quick-start', version: '1.0.0' })
+  await client.subscribe('mission_update')
+  t.match((await client.next('mission_update')).payload, { name: 'count to ten', progress: { total: 10, status: 'completed' } })
+  await client.close()
+})
+
+t.test('a watcher without a service says why it cannot watch', async (t) => {
+  const { code, stderr } = await runExample(t, WATCH, ['ws://127.0.0.1:1/ws/mission-control'])
+  t.equal(code, 1)
+  t.match(stderr, /cannot watch ws:\/\/127\.0\.0\.1:1/)
+})
+
+async function connectTo (url: string): Promise<Client> {
+  const socket = new WebSocket(url)
+  const client = new Client(socket)
+  await once(socket, 'open')
+  return client
+}
