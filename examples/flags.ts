@@ -40,9 +40,13 @@ function explain (err: unknown, usage: string): string {
   return err instanceof Error ? (err instanceof InputError ? err.message : err.stack ?? err.message) : String(err)
 }
 
-/** A signal that aborts at the first Ctrl-C or SIGTERM; the second one ends the process as if nobody listened. */
+/**
+ * A signal that aborts at the first Ctrl-C or SIGTERM, or when nobody reads the output any more (`| head`). A second Ctrl-C ends the
+ * process as if nobody listened.
+ */
 export function interruption (): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort(name))
+  process.stdout.on('error', (err) => controller.abort(err))
   return controller.signal
 }

@@ -24,6 +24,8 @@ export class Viewer {
       onMessage(message)
       if (message.replyTo !== undefined) this.#answered(message.replyTo)
     })
+    // `close` follows every error, and says all that matters here.
+    socket.on('error', () => undefined)
     socket.on('close', (code, reason) => this.#closed(code, String(reason)))
   }
 
@@ -35,6 +37,7 @@ export class Viewer {
 
   /** Resolves when all that the server had sent before this call has been received: its `pong` comes behind it. */
   async settled (): Promise<void> {
+    if (this.#socket.readyState !== WebSocket.OPEN) throw new Error('the connection is closed')
     const id = `ping-${++this.#asked}`
     await new Promise<void>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })

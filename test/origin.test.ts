@@ -98,6 +98,14 @@ t.test('two Origin headers are refused, whichever of them is the good one', asyn
   t.equal(app.missionControl.wsMetrics().connectionsTotal, 0)
 })
 
+t.test('a browser\'s upgrade without a Host has no origin that could be the same', async (t) => {
+  const app = await boot(t)
+  for (const origin of ['http://localhost', 'http://', '']) {
+    const request = upgradeRequest({ headers: [`Origin: ${origin}`] }).replace('HTTP/1.1', 'HTTP/1.0').replace(/Host: .*\r\n/, '')
+    t.match(await exchange(app, request), /^HTTP\/1\.1 403 /, origin)
+  }
+})
+
 t.test('an allow-list holds exactly what it says', async (t) => {
   const list = ['https://ops.example.com', 'http://localhost:5173', 'app://mobile']
   for (const origin of [...list, undefined]) t.equal(isOriginAllowed({ origin, host: HOST, protocol: 'https' }, list), true, String(origin))
