@@ -65,8 +65,9 @@ async function replay (trace: Trace, { file, speed, isJson }: Flags): Promise<Re
 }
 
 function announce ({ format, events, from, to }: Trace, urls: string[]): void {
-  const days = ((to - from) / 86_400_000).toFixed(1)
-  console.log(`${format}: ${events.length.toLocaleString('en')} events in ${days} days. Watch it at\n${urls.map((url) => `  ${url}`).join('\n')}\n`)
+  const days = (to - from) / 86_400_000
+  const span = days < 1 ? `${((to - from) / 1_000).toFixed(0)} seconds` : `${days.toFixed(0)} days`
+  console.log(`${format}: ${events.length.toLocaleString('en')} events in ${span}. Watch it at\n${urls.map((url) => `  ${url}`).join('\n')}\n`)
 }
 
 function render ({ surfaces, operations, meanDurationMs, isAlike, tookMs }: Result): string {
