@@ -215,6 +215,7 @@ t.test('the limit on connections holds', async (t) => {
 
 t.test('handshakes that drip in disturb nobody, and end with 408', async (t) => {
   const app = await boot(t, {}, { http: { headersTimeout: 300, connectionsCheckingInterval: 50 } } as FastifyServerOptions)
+  await app.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
   const dripping = await Promise.all(Array.from({ length: 300 }, async () => {
     const socket = await openTcp(app)
     socket.write(upgradeRequest().slice(0, 60))
@@ -252,6 +253,7 @@ t.test('a peer that is gone', async (t) => {
     await polite.settle()
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 2)
     t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_update')!.count, 0)
+    talking.socket.destroy()
   })
 
   t.test('by the end of its half of the connection or by a reset frees its slot at once', async (t) => {
@@ -287,11 +289,158 @@ t.test('a peer that is gone', async (t) => {
       for (const client of [flooding, broken]) client.send({ type: 'ping' })
       await witness.settle()
       t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent + 1, 'nothing is answered any more')
-      t.equal(app.missionControl.wsMetrics().connectionsOpen, 3)
+      t.ok(app.missionControl.wsMetrics().connectionsOpen > 1, 'they have a moment to go by themselves')
       clock.advance(2_000)
       await Promise.all([flooding.ended, broken.ended])
       await witness.settle()
       t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
+    }
+  })
+})
+
+const BROKEN_FRAME = { code: 1002, reason: 'invalid_frame' }
+const TOO_LARGE = { code: 1009, reason: 'message_too_large' }
+const TOO_MANY_FRAGMENTS = { code: 1008, reason: 'too_many_fragments' }
+const NO_UTF8 = { code: 1007, reason: 'invalid_utf8' }
+
+const PING = '{"type":"ping"}'
+const LIMIT = 16_384
+const text = (payload: string | Buffer, options = {}) => frame(OPCODE.text, payload, options)
+const parts = (count: number, part: string | Buffer = '') => [PING, ...Array.from({ length: count - 1 }, () => part)]
+
+/** Bytes of a client, with the code and the counted reason of the close that they lead to. */
+const abuses: Array<[string, Buffer[], { code: number, reason: string }]> = [
+  ['a message of 10 MB', [text(Buffer.alloc(10_000_000, 'x'))], TOO_LARGE],
+  ['a message of one byte more than the limit', [text(' '.repeat(LIMIT + 1))], TOO_LARGE],
+  ['fragments of one byte more than the limit', fragments(OPCODE.text, [' '.repeat(LIMIT), ' ']), TOO_LARGE],
+  ['a length of 2^53', [text('', { length: 2 ** 53 })], TOO_LARGE],
+  ['257 fragments', fragments(OPCODE.text, parts(257)), TOO_MANY_FRAGMENTS],
+  ['10,000 fragments of nothing', fragments(OPCODE.text, parts(10_000)), TOO_MANY_FRAGMENTS],
+  ['an unmasked frame', [text(PING, { isMasked: false })], BROKEN_FRAME],
+  ...[1, 2, 4, 7].map((reservedBits): [string, Buffer[], typeof BROKEN_FRAME] => [`reserved bits ${reservedBits}`, [text(PING, { reservedBits })], BROKEN_FRAME]),
+  ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode): [string, Buffer[], typeof BROKEN_FRAME] => [`opcode ${opcode}`, [frame(opcode, PING)], BROKEN_FRAME]),
+  ['a ping of 126 bytes', [frame(OPCODE.ping, Buffer.alloc(126))], BROKEN_FRAME],
+  ['a ping in two fragments', [frame(OPCODE.ping, '', { isFinal: false })], BROKEN_FRAME],
+  ['a continuation of nothing', [frame(OPCODE.continuation, PING)], BROKEN_FRAME],
+  ['a message in the middle of another', [text('{', { isFinal: false }), text(PING)], BROKEN_FRAME],
+  ...[0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_535].map((code): [string, Buffer[], typeof BROKEN_FRAME] => [`close code ${code}`, [closeFrame(code)], BROKEN_FRAME]),
+  ['a close frame of one byte', [frame(OPCODE.close, 'x')], BROKEN_FRAME],
+  ['a close reason that is not UTF-8', [closeFrame(1000, Buffer.from([0xff]))], NO_UTF8],
+  ['text that is not UTF-8', [text(Buffer.from([0x22, 0xc3, 0x28, 0x22]))], NO_UTF8],
+  ['text with a surrogate in UTF-8', [text(Buffer.from([0xed, 0xa0, 0x80]))], NO_UTF8],
+  ['fragments that are not UTF-8 only together', fragments(OPCODE.text, [Buffer.from([0x22, 0xe2, 0x82]), Buffer.from([0x22])]), NO_UTF8]
+]
+
+t.test('a client that breaks the rules of the frames is closed with the code for it, and nobody else notices', async (t) => {
+  const app = await boot(t)
+  const witness = await connect(app)
+  await witness.subscribe('mission_update')
+  const caught = await uncaught(async () => {
+    for (const [title, frames, { code, reason }] of abuses) {
+      const before = await metric(app, 'closed_total', { reason })
+      const client = await RawClient.connect(app)
+      const { code: got } = await client.write(...frames).ended
+      t.equal(got, code, title)
+      t.equal(await metric(app, 'closed_total', { reason }), before + 1, `${title} counts once`)
+      t.same(client.types, [], 'nothing of it is carried out')
+      t.same(await witness.settle(), [], title)
+    }
+  })
+  t.same(caught, [])
+  while (app.missionControl.wsMetrics().connectionsOpen > 1) await nextTurn()
+  app.missions.start('job')
+  t.equal((await witness.next('mission_update')).payload.name, 'job')
+})
+
+t.test('a client that stays just within the rules is served', async (t) => {
+  for (const make of [boot, bootBesideHost]) {
+    const app = await make(t)
+    const euro = Buffer.from('{"type":"ping","id":"€"}')
+    const cut = euro.indexOf('€') + 1
+    const allowed: Record<string, Buffer[]> = {
+      'a message of exactly the limit': [text(PING.padEnd(LIMIT))],
+      'fragments of exactly the limit': fragments(OPCODE.text, [PING, ' '.repeat(LIMIT - PING.length)]),
+      '256 fragments': fragments(OPCODE.text, parts(256)),
+      'a fragment a byte': fragments(OPCODE.text, [...PING]),
+      'one byte a packet': [],
+      'a character split over two fragments': fragments(OPCODE.text, [euro.subarray(0, cut), euro.subarray(cut)]),
+      'pings between its fragments': fragments(OPCODE.text, [...PING]).flatMap((one) => [one, frame(OPCODE.ping, 'p')]),
+      'pongs that nobody asked for': [frame(OPCODE.pong, 'p'), text(PING)],
+      'a ping of 125 bytes': [frame(OPCODE.ping, Buffer.alloc(125)), text(PING)],
+      'a binary message': [frame(OPCODE.binary, PING)]
+    }
+    for (const [title, frames] of Object.entries(allowed)) {
+      const client = await RawClient.connect(app)
+      client.write(...frames)
+      if (title === 'one byte a packet') {
+        for (const byte of text(PING)) {
+          client.socket.write(Buffer.from([byte]))
+          await nextTurn()
+        }
+      }
+      t.equal((await client.next('pong'))['type'], 'pong', title)
+      t.equal((await client.write(closeFrame(1000)).ended).code, 1000)
+    }
+  }
+})
+
+t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
+  t.test('our own limit on messages still holds, also for one that never ends', async (t) => {
+    const app = await bootBesideHost(t, { websocket: { maxMessagesPerSecond: 100_000 } })
+    const witness = await connect(app)
+    const half = (bytes: number) => text(Buffer.alloc(bytes, 'x'), { isFinal: false })
+    const more = (bytes: number) => frame(OPCODE.continuation, Buffer.alloc(bytes, 'x'), { isFinal: false })
+    const endless = Array.from({ length: 100 }, () => more(8_192))
+    const large: Record<string, Buffer[]> = {
+      'one byte more than the limit': [text(' '.repeat(LIMIT + 1))],
+      '10 MB': [text(Buffer.alloc(10_000_000, 'x'))],
+      'the head of 100 MB, and a part of it': [text(Buffer.alloc(1_000_000), { length: 100_000_000 })],
+      'fragments without end': [half(8_192), ...endless],
+      'fragments without end, and pings between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.ping, 'x'.repeat(125))])],
+      'fragments without end, and pongs between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.pong, '')])],
+      'fragments without end behind many small messages': [...Array.from({ length: 2_000 }, () => text(PING)), half(8_192), ...endless]
+    }
+    for (const [title, frames] of Object.entries(large)) {
+      const client = await RawClient.connect(app)
+      for (const one of frames) client.write(one)
+      t.same(await client.ended, { code: 1009, reason: 'message_too_large' }, title)
+      t.same(await witness.settle(), [])
+    }
+    t.equal(await metric(app, 'closed_total', { reason: 'message_too_large' }), Object.keys(large).length)
+  })
+
+  t.test('many small messages in few packets are no large one, nor are years of pings', async (t) => {
+    const app = await bootBesideHost(t, { websocket: { maxMessagesPerSecond: 100_000 } })
+    const client = await RawClient.connect(app)
+    for (let round = 0; round < 5; round++) {
+      client.write(...Array.from({ length: 10_000 }, () => text('x')), text(JSON.stringify({ type: 'ping', id: `round ${round}` })))
+      t.equal((await client.next('pong'))['replyTo'], `round ${round}`)
+    }
+    for (let round = 0; round < 100; round++) {
+      client.write(...Array.from({ length: 50 }, (_, at) => frame(at % 2 === 0 ? OPCODE.ping : OPCODE.pong, 'x'.repeat(125))))
+      for (let at = 0; at < 25; at++) await client.nextFrame(OPCODE.pong)
+    }
+    await client.write(text(PING)).next('pong')
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
+  })
+
+  t.test('broken frames are closed with their code, and counted', async (t) => {
+    const app = await bootBesideHost(t)
+    for (const [title, frames, { code, reason }] of abuses.filter(([, , { code }]) => code === 1002 || code === 1007)) {
+      const before = await metric(app, 'closed_total', { reason })
+      const client = await RawClient.connect(app)
+      t.equal((await client.write(...frames).ended).code, code, title)
+      t.equal(await metric(app, 'closed_total', { reason }), before + 1, title)
+    }
+  })
+
+  t.test('none of our other routes upgrades', async (t) => {
+    for (const make of [boot, bootBesideHost]) {
+      const app = await make(t)
+      for (const path of ['/health', '/health?probe=live', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']) {
+        t.match(await exchange(app, upgradeRequest({ path })), /^HTTP\/1\.1 400 (?!.*101 Switching)/s, path)
+      }
+      t.equal(app.missionControl.wsMetrics().connectionsTotal, 0)
     }
   })
 })

@@ -1,3 +1,6 @@
+/** How many seconds' worth of frames may come in one burst. */
+export const BURST_SECONDS = 2
+
 /** A token bucket: `perSecond` on average, twice as many in a burst. Takes the time as an argument, in ms that never go back. */
 export class RateLimit {
   readonly #perSecond: number
@@ -7,7 +10,7 @@ export class RateLimit {
 
   constructor (perSecond: number, now: number) {
     this.#perSecond = perSecond
-    this.#burst = perSecond * 2
+    this.#burst = perSecond * BURST_SECONDS
     this.#tokens = this.#burst
     this.#filledAt = now
   }

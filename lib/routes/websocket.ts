@@ -7,6 +7,7 @@ import type { ResolvedOptions } from '../../schemas/options.js'
 import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../errors.js'
 import { CLOSE_GRACE_MS, type Socket as HubSocket } from '../hub/connection.js'
 import type { ConnectionInput, Hub } from '../hub/hub.js'
+import { BURST_SECONDS } from '../hub/rate-limit.js'
 import { isOriginAllowed } from './origin.js'
 import { isWebSocketRoute, WEBSOCKET_ROUTE } from './own-route.js'
 import { guardReceivedBytes } from './receive-guard.js'
@@ -97,6 +98,9 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
       maxPayload: options.maxPayloadBytes,
       maxFragments: MAX_FRAGMENTS,
       maxBufferedChunks: MAX_BUFFERED_CHUNKS,
+      // ws cuts a flood of pings off without a word; up to here the rate limit is first, and says why. The bound stays for pings of a
+      // peer that does not read our pongs.
+      maxPendingAutoPongs: options.maxMessagesPerSecond * BURST_SECONDS + 1,
       perMessageDeflate: false,
       clientTracking: false,
       closeTimeout: CLOSE_GRACE_MS

@@ -135,7 +135,7 @@ export class RawClient {
         resolve(this.#goodbye)
       }
       socket.once('close', end)
-      socket.once('end', () => { if (!isMute) socket.end() })
+      socket.once('end', () => socket.end())
       if (socket.destroyed) end()
     })
     this.#take(rest)
