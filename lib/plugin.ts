@@ -109,7 +109,8 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
     prefix: options.prometheus.prefix,
     defaultMetrics: options.prometheus.defaultMetrics,
     ...(options.prometheus.registry !== undefined && { registry: options.prometheus.registry }),
-    onCollectorError: (metric, err) => log.warn({ err, metric }, 'a metrics collector failed'),
+    // Counted by the exposition itself; here it is only kept from being logged at every scrape.
+    onCollectorError: new CallbackErrors(log).report,
     sources: {
       missionTotals: () => missions.stats(),
       operations: () => monitoring.operations(),

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
@@ -11,7 +10,7 @@ import { RateLimit } from '../lib/hub/rate-limit.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
-import { connect, tryUpgrade } from './support/client.js'
+import { connect } from './support/client.js'
 import { parseExposition, valueOf } from './support/exposition-parser.js'
 import { closeFrame, exchange, fragments, frame, OPCODE, openTcp, RawClient, upgradeRequest, type RawOptions } from './support/raw-client.js'
 
@@ -86,7 +85,7 @@ t.test('a hook in front of the upgrade', async (t) => {
     const hooks: Record<string, [MissionControlOptions['onRequest'], RegExp]> = {
       throws: [() => { throw new Error('canary') }, / 500 /],
       rejects: [async () => { throw Object.assign(new Error('no'), { statusCode: 403 }) }, / 403 /],
-      'rejects with nothing': [async () => { throw undefined as unknown as Error }, / 500 /],
+      'rejects with nothing': [async () => await Promise.reject(undefined), / 500 /], // eslint-disable-line prefer-promise-reject-errors -- a host may
       'fails by callback': [(_request, _reply, done) => done(Object.assign(new Error('no'), { statusCode: 401 })), / 401 /],
       answers: [(_request, reply) => { reply.code(401).send({ error: 'no' }) }, / 401 /],
       'answers in a promise': [async (_request, reply) => await reply.code(401).send({ error: 'no' }), / 401 /],
@@ -443,4 +442,437 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
       t.equal(app.missionControl.wsMetrics().connectionsTotal, 0)
     }
   })
+})
+
+t.test('whatever JSON a client sends', async (t) => {
+  t.test('1,000, 16,000 or 200,000 levels deep, it is answered in a few words and the connection stays', async (t) => {
+    const app = await boot(t, { websocket: { maxPayloadBytes: 2_000_000 } })
+    const client = await RawClient.connect(app)
+    for (const levels of [1_000, 16_000, 200_000]) {
+      const lists = '['.repeat(levels) + ']'.repeat(levels)
+      const objects = '{"a":'.repeat(levels) + '1' + '}'.repeat(levels)
+      const messages = [
+        lists, objects, `{"type":${lists}}`, `{"type":"ping","id":${objects}}`, `{"type":"ping","x":${lists}}`, `{"type":"subscribe","channels":${lists}}`,
+        `{"type":"subscribe","channels":[${objects}]}`, `{"type":"mission_start","command":${objects}}`
+      ]
+      for (const message of messages) {
+        const { error } = await client.send(message).next('protocol_error')
+        t.equal(error.code, 'invalid_message', `${levels} levels: ${message.slice(0, 40)}`)
+        t.ok(JSON.stringify(error).length < 400)
+      }
+      t.equal((await client.send('['.repeat(levels)).next('protocol_error'))['error'].code, 'invalid_json')
+    }
+    t.ok(await client.send({ type: 'ping' }).next('pong'))
+  })
+
+  t.test('it pollutes no prototype: 10,000 messages of odd keys', async (t) => {
+    const app = await boot(t, { websocket: { maxMessagesPerSecond: 100_000, maxPayloadBytes: 65_536 } })
+    const client = await RawClient.connect(app)
+    const before = Object.getOwnPropertyNames(Object.prototype)
+    const key = fc.constantFrom('type', 'id', 'channels', 'command', 'missionId', '__proto__', 'constructor', 'prototype', 'polluted', 'toString', 'hasOwnProperty', 'then', 'toJSON', 'length', '')
+    const type = fc.constantFrom('ping', 'subscribe', 'unsubscribe', 'whoami', 'mission_start', 'mission_cancel', '__proto__', 'constructor', 'valueOf')
+    const value = fc.oneof(
+      fc.constantFrom('{"polluted":true}', '{"prototype":{"polluted":true}}', '{"__proto__":{"polluted":true}}', '["__proto__","constructor","mission_update"]', '[[]]', '"__proto__"'),
+      fc.json({ maxDepth: 2 }))
+    const message = fc.tuple(type, fc.array(fc.tuple(key, value), { maxLength: 4 }))
+      .map(([type, pairs]) => `{"type":"${type}"${pairs.map(([key, value]) => `,"${key}":${value}`).join('')}}`)
+    const messages = fc.sample(message, { numRuns: 10_000, seed: 42 })
+    const caught = await uncaught(async () => {
+      for (let at = 0; at < messages.length; at += 500) {
+        client.write(...messages.slice(at, at + 500).map((one) => text(one)), text(`{"type":"ping","id":"batch ${at}"}`))
+        while ((await client.next('pong'))['replyTo'] !== `batch ${at}`);
+      }
+    })
+    t.same(caught, [])
+    t.same(Object.getOwnPropertyNames(Object.prototype), before)
+    t.equal(({} as Record<string, unknown>)['polluted'], undefined)
+    t.ok(client.received.length > 10_000, 'each got an answer')
+    t.same(app.missionControl.wsMetrics().channels.map(({ channel }) => channel), CHANNEL_NAMES)
+  })
+
+  t.test('60 kB of unknown properties or names, all in one message, get one short answer', async (t) => {
+    const app = await boot(t, { websocket: { maxPayloadBytes: 65_536 } })
+    const client = await RawClient.connect(app)
+    const properties = Object.fromEntries(Array.from({ length: 3_300 }, (_, at) => [`canary${at}`, at]))
+    const flat = (count: number) => Array.from({ length: count }, (_, at) => `canary${at}`)
+    const messages = [{ type: 'ping', ...properties }, properties, { type: properties }, { type: 'subscribe', channels: flat(4_000) }, { type: 'subscribe', channels: ['x'.repeat(60_000)] }]
+    for (const message of messages) {
+      client.send(message)
+      const answer = await Promise.race([client.next('protocol_error'), client.next('subscription_error')])
+      t.ok(JSON.stringify(answer).length < 1_000)
+      t.notMatch(JSON.stringify(answer), /canary|xxx/)
+    }
+    client.send({ type: 'ping' })
+    await client.next('pong')
+    t.equal(client.received.length, messages.length + 1)
+  })
+
+  t.test('no list of names is answered with more than ten times its bytes', async (t) => {
+    const app = await boot(t, { websocket: { maxMessagesPerSecond: 1_000 } })
+    for (const type of ['subscribe', 'unsubscribe']) {
+      for (const names of [['x'], Array(64).fill('x'), Array(64).fill(''), Array(64).fill('y'.repeat(200)), Array(64).fill('mission_update'), Array(65).fill('x'), Array.from({ length: 64 }, (_, at) => `x${at}`)]) {
+        const client = await RawClient.connect(app)
+        const message = text(JSON.stringify({ type, channels: names }))
+        client.write(message)
+        await client.send({ type: 'ping' }).next('pong')
+        const bytes = client.received.slice(0, -1).reduce((sum, { payload }) => sum + payload.length, 0)
+        t.ok(bytes > 0 && bytes <= 10 * message.length, `${bytes} bytes for ${message.length}`)
+      }
+    }
+  })
+
+  t.test('a lone surrogate travels as an escape, so that every message stays UTF-8', async (t) => {
+    const app = await boot(t)
+    const client = await RawClient.connect(app)
+    await client.send({ type: 'subscribe', channels: ['mission_update'] }).next('subscription_ack')
+    client.send('{"type":"ping","id":"\\ud800 \\udc00\\ud800"}')
+    t.equal((await client.next('pong'))['replyTo'], '\ud800 \udc00\ud800')
+    app.missions.start({ name: 'job \udfff' }).planned({ text: '\ud83d' })
+    t.equal((await client.next('mission_update'))['payload'].name, 'job \udfff')
+    for (const { payload } of client.received) t.ok(Buffer.from(payload.toString()).equals(payload))
+    t.match(client.received.find(({ json }) => json?.['type'] === 'pong')!.payload.toString(), '\\ud800')
+  })
+
+  t.test('the same id in many messages is given back in each answer', async (t) => {
+    const app = await boot(t)
+    const client = await RawClient.connect(app)
+    for (let at = 0; at < 30; at++) client.send({ type: at % 2 === 0 ? 'ping' : 'whoami', id: 'same' })
+    for (let at = 0; at < 30; at++) t.equal((await client.next(at % 2 === 0 ? 'pong' : 'whoami'))['replyTo'], 'same')
+  })
+})
+
+/** A clock that counts the timers under way. */
+function countTimers (clock: Clock): Clock & { count: number } {
+  const counting = {
+    ...clock,
+    count: 0,
+    every (ms: number, run: () => void) {
+      counting.count++
+      let isOver = false
+      const timer = clock.every(ms, run)
+      return {
+        cancel () {
+          if (!isOver) counting.count--
+          isOver = true
+          timer.cancel()
+        }
+      }
+    }
+  }
+  return counting
+}
+
+t.test('5,000 subscribes and unsubscribes leave no timer and no listener behind', async (t) => {
+  const clock = createVirtualClock()
+  const counting = countTimers(clock)
+  const app = await boot(t, { clock: counting, websocket: { maxMessagesPerSecond: 100_000 } })
+  const client = await RawClient.connect(app)
+  await client.send({ type: 'ping' }).next('pong')
+  const before = counting.count
+  const channels = [...CHANNEL_NAMES]
+  for (let batch = 0; batch < 100; batch++) {
+    for (let at = 0; at < 50; at++) client.send({ type: at % 2 === 0 ? 'subscribe' : 'unsubscribe', channels })
+    await client.send({ type: 'ping' }).next('pong')
+  }
+  t.equal(counting.count, before)
+  t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 2_500 * channels.length)
+
+  client.received.length = 0
+  app.missions.start('job')
+  app.monitoring.trackOperation({ component: 'db', operation: 'read', status: 'success' })
+  clock.advance(20_000)
+  await client.send({ type: 'ping' }).next('pong')
+  t.same(client.types, ['pong'], 'nobody is told anything')
+
+  client.received.length = 0
+  client.send({ type: 'subscribe', channels })
+  await client.send({ type: 'ping' }).next('pong')
+  app.missions.start('job')
+  app.monitoring.trackOperation({ component: 'db', operation: 'read', status: 'success' })
+  app.monitoring.reportHealth('degraded')
+  await client.send({ type: 'ping' }).next('pong')
+  const updates = client.types.slice(client.types.indexOf('pong') + 1, -1)
+  t.same(updates, ['mission_update', 'metrics_tick', 'health_delta'], 'and after all of it each message comes once')
+})
+
+t.test('a client that sends too much', async (t) => {
+  const floods: Array<[string, (at: number) => Buffer]> = [
+    ['pings', (at) => text(`{"type":"ping","id":"${at}"}`)],
+    ['messages that are not JSON', () => text('{')],
+    ['ping frames', () => frame(OPCODE.ping, 'p')],
+    ['pong frames', () => frame(OPCODE.pong, 'p')],
+    ['a mix', (at) => [text(PING), frame(OPCODE.ping), frame(OPCODE.pong), text('x'), frame(OPCODE.binary, Buffer.from([0xff]))][at % 5]!]
+  ]
+  t.test('gets one rate_limited error and is closed with 1008; nothing of the rest is carried out, and nobody else notices', async (t) => {
+    let starts = 0
+    const app = await boot(t, { clock: createVirtualClock() })
+    app.missions.handle({ start: { start: () => { starts++; return app.missions.start('job') } } })
+    const witness = await connect(app)
+    await witness.subscribe('mission_update')
+    const caught = await uncaught(async () => {
+      for (const [title, make] of floods) {
+        const client = await RawClient.connect(app)
+        const rest = [text('{"type":"mission_start","command":"canary"}'), text('{"type":"subscribe","channels":["mission_update"]}')]
+        client.write(...Array.from({ length: 10_000 }, (_, at) => make(at)), ...rest)
+        t.same(await client.ended, { code: 1008, reason: 'rate_limited' }, title)
+        const errors = client.received.filter(({ json }) => json?.['error']?.code === 'rate_limited')
+        t.equal(errors.length, 1, title)
+        t.equal(client.received.at(-1)!.opcode, OPCODE.close)
+        t.equal(client.received.at(-2), errors[0], 'it is the last thing it is told')
+        t.same(await witness.settle(), [], title)
+      }
+    })
+    t.same(caught, [])
+    t.equal(starts, 0)
+    t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 1)
+    t.equal(await metric(app, 'closed_total', { reason: 'rate_limited' }), floods.length)
+    t.equal(await metric(app, 'protocol_errors_total', { code: 'rate_limited' }), floods.length)
+    app.missions.start('job')
+    t.equal((await witness.next('mission_update')).payload.name, 'job')
+  })
+
+  t.test('may send twice the rate in a burst, to the message', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 10 } })
+    const client = await RawClient.connect(app)
+    client.write(...Array.from({ length: 20 }, () => text(PING)))
+    for (let at = 0; at < 20; at++) await client.next('pong')
+    clock.advance(100)
+    await client.send(PING).next('pong')
+    t.same(await client.send(PING).ended, { code: 1008, reason: 'rate_limited' })
+  })
+
+  t.test('is another than one that sends at the allowed rate for ever and answers our pings', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 1, heartbeatMs: 5_000 } })
+    const client = await RawClient.connect(app)
+    for (let second = 0; second < 600; second++) {
+      clock.advance(1_000)
+      await client.send(PING).next('pong')
+    }
+    t.equal(client.received.filter(({ opcode }) => opcode === OPCODE.ping).length, 120)
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
+  })
+
+  t.test('cannot save up by silence, nor by a clock of the host that was set back', async (t) => {
+    const bucket = new RateLimit(10, 0)
+    const take = (now: number) => {
+      let taken = 0
+      while (bucket.take(now)) taken++
+      return taken
+    }
+    t.equal(take(0), 20)
+    t.equal(take(99), 0)
+    t.equal(take(100), 1)
+    t.equal(take(3_600_000), 20)
+    t.equal(take(3_600_500), 5)
+  })
+})
+
+/** Every way in which a function of a host can fail to give what it should. */
+const misbehaviours: Record<string, () => any> = {
+  throws: () => { throw new Error('canary') },
+  'throws nothing': () => { throw undefined as unknown as Error }, // eslint-disable-line no-throw-literal -- a host may
+  rejects: async () => { throw new Error('canary') },
+  'rejects later': async () => { await nextTurn(); throw new Error('canary') },
+  hangs: () => new Promise(() => {}),
+  'returns a symbol': () => Symbol('canary'),
+  'returns an object that is none': () => new Proxy({}, { get () { throw new Error('canary') } }),
+  'returns what only looks like a promise': () => ({ then (_resolve: unknown, reject?: (err: unknown) => void) { reject?.(new Error('canary')); throw new Error('canary') } }),
+  'returns an endless structure': () => { const self: Record<string, unknown> = {}; self['self'] = self; return self }
+}
+
+for (const [title, misbehave] of Object.entries(misbehaviours)) {
+  t.test(`a host whose every callback ${title} hurts nobody but itself`, async (t) => {
+    const clock = createVirtualClock(Date.parse('2026-01-01'))
+    const lines: string[] = []
+    const caught = await uncaught(async () => {
+      const app = await boot(t, { clock, health: { provider: misbehave } }, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+      app.missions.on('mission_update', misbehave)
+      for (const event of ['operation_metric', 'health_degraded', 'health_critical', 'system_recovery'] as const) app.monitoring.on(event, misbehave)
+      app.monitoring.addHealthCheck({ name: 'db', run: misbehave, critical: true })
+      const viewer = await connect(app)
+      await viewer.subscribe(...CHANNEL_NAMES)
+      const client = await connect(app)
+      const mission = app.missions.start('job')
+      const commands = [{ type: 'mission_start', command: 'go' }, { type: 'mission_cancel', missionId: mission.id }]
+      for (const handlers of [
+        { start: { start: misbehave }, cancel: { authorize: misbehave } },
+        { start: { authorize: misbehave, start: () => app.missions.start('x') }, cancel: { authorize: misbehave } }
+      ]) {
+        app.missions.handle(handlers)
+        for (const command of commands) client.send(command)
+        await client.settle()
+        for (let turn = 0; turn < 5; turn++) await nextTurn()
+        clock.advance(10_000)
+        for (let turn = 0; turn < 5; turn++) await nextTurn()
+      }
+      mission.progress({ taskId: 'rows', index: 1, total: 2, status: 'done' })
+      app.monitoring.trackOperation({ component: 'db', operation: 'read', status: 'error', errorCode: 'x' })
+      t.equal(app.monitoring.time('db', 'read', () => 5), 5)
+      for (const status of ['critical', 'healthy', 'degraded'] as const) app.monitoring.reportHealth(status)
+      mission.fail(misbehave)
+      for (let turn = 0; turn < 5; turn++) await nextTurn()
+
+      await client.settle()
+      const answers = client.received.filter((message) => message.type === 'protocol_error').map(({ error }) => error.code)
+      t.equal(answers.length, 4, 'each command gets an answer')
+      t.ok(answers.every((code) => ['internal_error', 'forbidden', 'unknown_mission'].includes(code)), String(answers))
+      t.notMatch(JSON.stringify(client.received) + JSON.stringify(viewer.received), 'canary')
+      const steps = (await viewer.settle(), viewer.received).flatMap((message) => message.type === 'mission_update' ? [message.payload.status] : [])
+      t.same(steps, ['planning_started', 'execution_progress', 'error'], 'viewers see every step')
+      t.ok(viewer.received.some(({ type }) => type === 'metrics_tick') && viewer.received.some(({ type }) => type === 'health_delta'))
+      for (const url of ['/health', '/health?details=true', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']) {
+        const response = await app.inject(url)
+        t.ok([200, 503].includes(response.statusCode), url)
+        t.notMatch(response.body, 'canary')
+      }
+      t.equal(app.missionControl.wsMetrics().connectionsOpen, 2)
+      await app.close()
+    })
+    t.same(caught, [])
+    for (const line of lines) t.ok(JSON.parse(line))
+  })
+}
+
+/** What an attacker writes to a log: lines of its own, terminal commands, text that runs the other way, and JSON that looks like the log's. */
+const forgeries: string[] = [
+  '\n', '\r\n', '\r', '\u0085', '\u2028', '\u2029', '\v', '\f', '\0', '\b', '\t', '\u001b[2J', '\u001b[31mred\u001b[0m', '\u001b]0;title\u0007', '\u009b2J', '\u007f',
+  '\u202ereversed', '\u2066isolated\u2069', '\u200b', '\ufeff', '\ud800', '\udfff', '😀', 'ß'.repeat(64), '"', '\\', '\\n', '"}\n{"level":60,"msg":"forged"}', '\n{"level":60,"msg":"forged"}\n',
+  '","level":60,"msg":"forged', '{"level":60}', '%s %d %j %o', '$(reboot)', '`reboot`', '$' + '{jndi:ldap://evil.example/a}', '<script>alert(1)</script>', '\'; drop table missions; --',
+  '../../../etc/passwd', 'a'.repeat(120), '=cmd|calc!A1', '\u001b[1A\u001b[2Kforged'
+]
+
+for (const level of ['trace', 'info']) {
+  t.test(`at log level ${level} every line stays one JSON object, whatever clients and missions are called, and no message is logged`, async (t) => {
+    let log = ''
+    const stream = { write (chunk: string) { log += chunk } }
+    const app = await boot(t, {}, { logger: { level, stream } })
+    const viewer = await connect(app)
+    await viewer.subscribe('mission_update')
+    for (const forgery of forgeries) {
+      const name = `canary ${forgery}`
+      const mission = app.missions.start({ name: name.slice(0, 128), objective: name, tags: [name.slice(0, 128)], metadata: { [name]: name } })
+      mission.fail(new Error(name))
+      app.monitoring.trackOperation({ component: name, operation: name, status: 'error', errorCode: name })
+      app.monitoring.reportHealth('degraded', { status: 'degraded', components: {}, [name]: name } as never)
+      const client = await RawClient.connect(app)
+      const messages: unknown[] = [
+        name, { type: name }, { [name]: 1 }, { type: 'ping', id: name }, { type: 'subscribe', channels: [name] }, { type: 'unsubscribe', channels: [name] },
+        { type: 'mission_start', command: name }, { type: 'mission_cancel', missionId: name }
+      ]
+      for (const message of messages) client.send(JSON.stringify(message))
+      client.send(name).send({ type: 'ping', id: 'last' })
+      while ((await client.next('pong'))['replyTo'] !== 'last');
+      await client.write(frame(3, name), closeFrame(1000, name)).ended
+
+      const header = Buffer.from(forgery).toString('latin1').replaceAll(/[\0\r\n]/g, ' ')
+      const path = `/ws/mission-control?x=${encodeURIComponent(Buffer.from(forgery).toString('latin1'))}`
+      await exchange(app, Buffer.from(upgradeRequest({ path, headers: [`Origin: http://${header}`, `User-Agent: ${header}`] }), 'latin1'))
+      await exchange(app, Buffer.from(`GET /health?probe=${encodeURIComponent(header)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`))
+    }
+    await viewer.settle()
+    await app.close()
+    t.ok(log.endsWith('\n'))
+    const lines = log.slice(0, -1).split('\n')
+    t.ok(lines.length > 2 * forgeries.length, 'requests are logged')
+    for (const line of lines) {
+      // No control character may reach a terminal, and what JSON calls a line is one.
+      if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(line.replaceAll(/"(?:url|host)":"[^"]*"/g, ''))) t.fail(`a control character in ${JSON.stringify(line)}`) // eslint-disable-line no-control-regex
+      const { msg, level, pid } = JSON.parse(line) as Record<string, unknown>
+      t.ok(typeof pid === 'number' && level !== 60 && msg !== 'forged')
+    }
+    t.notMatch(log, 'canary', 'nothing of a message')
+  })
+}
+
+t.test('a wall clock that jumps changes no cadence and no duration', async (t) => {
+  const start = Date.parse('2026-03-29T01:00:00Z')
+  const clock = createVirtualClock(start)
+  const app = await boot(t, { clock, channels: { missionStatsMs: 10_000, metricsTickMinMs: 2_500 }, websocket: { heartbeatMs: 30_000 } })
+  const client = await connect(app)
+  await client.subscribe('mission_stats', 'metrics_tick', 'mission_update', 'anomaly_alert', 'health_delta')
+  await client.settle()
+  const jumps = [-3_600_000, 86_400_000, ...Array<number>(100).fill(1_000), ...Array<number>(100).fill(-1_000), -2 * 365 * 86_400_000]
+  let monotonicMs = 0
+  for (const jump of jumps) {
+    const mission = app.missions.start('job')
+    clock.advance(2_500)
+    clock.stepWallClock(jump)
+    app.monitoring.time('db', 'read', () => clock.advance(7_500))
+    monotonicMs += 10_000
+    mission.complete()
+    t.equal(mission.view().durationMs, 10_000)
+    const got = await client.settle()
+    const times = (type: string) => got.filter((message) => message.type === type).length
+    t.same([times('mission_stats'), times('metrics_tick'), times('heartbeat')], [1, 1, monotonicMs % 30_000 === 0 ? 1 : 0], `after a jump of ${jump} ms`)
+    for (const message of got) if (message.type === 'metrics_tick') t.ok(message.payload.p95 >= 7_000 && message.payload.p99 <= 8_000)
+  }
+  const wall = start + monotonicMs + jumps.reduce((sum, jump) => sum + jump, 0)
+  t.equal((await client.send({ type: 'ping' }).next('pong')).unix, wall, 'the timestamps follow the wall clock')
+  t.equal(app.missions.stats().avgDurationMs, 10_000)
+  t.equal((await app.inject('/health')).json().uptimeMs, monotonicMs)
+  const page = parseExposition((await app.missionControl.metrics.render()).body, 'text')
+  for (const { samples } of page.values()) for (const { value, name } of samples) t.ok(value >= 0, name)
+})
+
+t.test('10,000 missions with hostile names and as many odd clients add no series and no line to the metrics', async (t) => {
+  const app = await boot(t, { websocket: { maxMessagesPerSecond: 100_000 } })
+  const client = await RawClient.connect(app)
+  const tell = async (from: number, to: number) => {
+    for (let at = from; at < to; at++) {
+      const name = `${forgeries[at % forgeries.length]}"} 1\nforged_metric{x="${at}`.slice(0, 128)
+      const mission = app.missions.start({ id: `${at}${name}`.slice(0, 128), name, tags: [name], tenant: name, metadata: { [name]: name } })
+      mission.report('planned')
+      if (at % 3 === 0) mission.complete()
+      else if (at % 3 === 1) mission.fail(Object.assign(new Error(name), { code: name }))
+      else if (at % 6 === 2) mission.report('cancelled')
+      client.send({ type: 'subscribe', channels: [name] }).send({ type: name, [name]: at })
+      if (at % 100 === 99) await client.send({ type: 'ping' }).next('pong')
+    }
+  }
+  const series = (body: string, format: 'text' | 'openmetrics') =>
+    [...parseExposition(body, format).values()].flatMap(({ samples }) => samples.map(({ name, labels }) => `${name} ${JSON.stringify(labels)}`)).sort()
+  const read = async () => {
+    const [plain, open] = [await app.missionControl.metrics.render(), await app.missionControl.metrics.render('application/openmetrics-text')]
+    return [series(plain.body, 'text'), series(open.body, 'openmetrics')]
+  }
+  await tell(0, 100)
+  const few = await read()
+  await tell(100, 10_000)
+  t.same(await read(), few)
+  t.notMatch(JSON.stringify(few), /forged|canary/)
+  const page = parseExposition((await app.missionControl.metrics.render()).body, 'text')
+  const counts = ['active', 'completed', 'cancelled', 'errors', 'total'].map((name) => valueOf(page, `oneagent_mission_${name}`))
+  t.same(counts, [1_667, 3_334, 1_666, 3_333, 10_000])
+  t.equal(app.missions.stats().total, 10_000)
+})
+
+/** Regular expressions of a source file: literals, and `pattern` of schemas. */
+function patternsIn (path: string): RegExp[] {
+  const found: RegExp[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isRegularExpressionLiteral(node)) {
+      const end = node.text.lastIndexOf('/')
+      found.push(new RegExp(node.text.slice(1, end), node.text.slice(end + 1)))
+    } else if (ts.isPropertyAssignment(node) && node.name.getText() === 'pattern' && ts.isStringLiteral(node.initializer)) {
+      found.push(new RegExp(node.initializer.text, 'u'))
+    }
+    node.forEachChild(visit)
+  }
+  visit(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true))
+  return found
+}
+
+t.test('no regular expression of the sources takes more than one walk through a long text', { timeout: 30_000 }, async (t) => {
+  const root = new URL('../', import.meta.url)
+  const files = ['lib', 'schemas'].flatMap((folder) => readdirSync(new URL(folder, root), { recursive: true }).map((name) => `${folder}/${String(name)}`)).filter((name) => name.endsWith('.ts'))
+  const patterns = files.flatMap((name) => patternsIn(new URL(name, root).pathname))
+  t.ok(patterns.length > 10)
+  const pumps = ['a', '0', ' ', '/', '.', '-', '_', ':', '"', '\\', '\n', 'é', 'a.', '0.', 'a:', 'a ']
+  for (const pump of pumps) {
+    // A search that is quadratic in this length would take hours: then this test runs into its time limit.
+    const long = pump.repeat(1_000_000 / pump.length)
+    for (const text of [long, `http://${long}!`, `${long}\0`]) for (const pattern of patterns) text.search(pattern)
+  }
 })

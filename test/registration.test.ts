@@ -347,6 +347,15 @@ t.test('the service closes when it never listened, with clients, and twice', asy
   for (const client of clients) t.same(await client.closed, { code: 1001, reason: 'server_closing' })
 })
 
+t.test('refused upgrades fill no error log', async (t) => {
+  const lines: string[] = []
+  const app = await boot(t, { websocket: { maxConnections: 1 } }, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+  await connect(app)
+  t.equal(await tryUpgrade(app), 503)
+  t.equal(await tryUpgrade(app, { origin: 'https://evil.example' }), 403)
+  t.same(lines.map((line) => JSON.parse(line) as { level: number, err?: unknown }).filter(({ level, err }) => level > 30 || err !== undefined), [])
+})
+
 t.test('a logger of the host that throws hurts nobody', async (t) => {
   const app = await boot(t, {}, { loggerInstance: throwingLogger() })
   app.missions.on('mission_update', () => { throw new Error('listener') })

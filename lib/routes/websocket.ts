@@ -1,12 +1,13 @@
+import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RawData, WebSocket } from 'ws'
 import type { CloseReason } from '../../schemas/messages/close-codes.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../errors.js'
 import { CLOSE_GRACE_MS, type Socket as HubSocket } from '../hub/connection.js'
-import type { ConnectionInput, Hub } from '../hub/hub.js'
+import type { ConnectionInput, Hub, RefusalReason } from '../hub/hub.js'
 import { BURST_SECONDS } from '../hub/rate-limit.js'
 import { isOriginAllowed } from './origin.js'
 import { isWebSocketRoute, WEBSOCKET_ROUTE } from './own-route.js'
@@ -52,13 +53,12 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
   const sockets = new Set<Socket>()
   // The hub's goodbye comes before: who is left never became a connection, and the HTTP server waits for them without bound.
   scope.addHook('preClose', async () => { for (const socket of sockets) socket.destroy() })
-  scope.addHook('onRequest', async (request) => {
+  scope.addHook('onRequest', async (request, reply) => {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return
     if (!isWebSocketRoute(request)) throw new UpgradeRefused()
     const { host, protocol, headers: { origin } } = request
     if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) {
-      hub.refuse('origin')
-      throw new OriginRefused()
+      return refuse(reply, hub.refuse('origin'))
     }
     const socket = socketOf(request)
     if (socket === undefined) return
@@ -77,9 +77,10 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     schema: { hide: true } as object,
     // The last hook before the handler, and with a callback instead of a promise the upgrade follows in the same step: however many
     // upgrades end their hooks at once, the limit holds exactly.
-    preHandler (request, _reply, done) {
+    preHandler (request, reply, done) {
       const reason = request.ws ? hub.admit(request.ip) : undefined
-      done(reason && new REFUSAL[reason]())
+      if (reason === undefined) done()
+      else refuse(reply, reason)
     },
     handler: async () => { throw new UpgradeRequired() },
     wsHandler (socket, request) {
@@ -89,6 +90,12 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
     }
   })
+}
+
+// Sent, not thrown: Fastify logs what is thrown, and a flood of connections would become a flood of error lines.
+function refuse (reply: FastifyReply, reason: RefusalReason): FastifyReply {
+  const { statusCode, code, message } = new REFUSAL[reason]()
+  return reply.code(statusCode!).send({ statusCode, code, error: STATUS_CODES[statusCode!], message })
 }
 
 async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['websocket']): Promise<void> {
