@@ -1,4 +1,5 @@
 import t from 'tap'
+import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/clock.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
@@ -161,6 +162,17 @@ t.test('mission_update', async (t) => {
     t.match((await client.next('mission_update')).payload, { missionId: 'job-1', planningSession: { steps: ['x'] }, tasksSummary: ['x'] })
     t.same((await client.next('mission_update')).payload.error, { code: 'E_BROKEN', message: 'broken' })
   })
+})
+
+t.test('only progress that brings nothing else may be replaced by newer progress', async (t) => {
+  const { delivery } = createMissionUpdateChannel({ onUpdate: () => () => {} })
+  const progress = { missionId: 'm', name: 'job', seq: 3, status: 'execution_progress' } as const
+  t.same(delivery(progress), { key: 'm' })
+  t.same(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })
+  const cancel = { requested: true, kind: 'client', reason: null, by: null } as const
+  for (const news of [{ status: 'completed' }, { status: 'planned' }, { cancel }, { planningSession: {} }, { tasksSummary: [] }] as const) {
+    t.same(delivery({ ...progress, ...news }), { forgets: 'm' }, Object.keys(news)[0])
+  }
 })
 
 t.test('health_delta', async (t) => {

@@ -204,7 +204,7 @@ t.test('the limit on connections holds', async (t) => {
 
   t.test('and refused or broken clients take no slot', async (t) => {
     const app = await boot(t, { websocket: { maxConnections: 2 } })
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       await exchange(app, upgradeRequest({ headers: ['Origin: http://evil.example'] }))
       await exchange(app, upgradeRequest().replace('Version: 13', 'Version: 1'))
     }
@@ -411,7 +411,7 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
   t.test('many small messages in few packets are no large one, nor are years of pings', async (t) => {
     const app = await bootBesideHost(t, { websocket: { maxMessagesPerSecond: 100_000 } })
     const client = await RawClient.connect(app)
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       client.write(...Array.from({ length: 10_000 }, () => text('x')), text(JSON.stringify({ type: 'ping', id: `round ${round}` })))
       t.equal((await client.next('pong'))['replyTo'], `round ${round}`)
     }
@@ -498,7 +498,7 @@ t.test('whatever JSON a client sends', async (t) => {
     const messages = [{ type: 'ping', ...properties }, properties, { type: properties }, { type: 'subscribe', channels: flat(4_000) }, { type: 'subscribe', channels: ['x'.repeat(60_000)] }]
     for (const message of messages) {
       client.send(message)
-      const answer = await Promise.race([client.next('protocol_error'), client.next('subscription_error')])
+      const answer = await client.next('protocol_error', 'subscription_error')
       t.ok(JSON.stringify(answer).length < 1_000)
       t.notMatch(JSON.stringify(answer), /canary|xxx/)
     }
@@ -778,7 +778,7 @@ for (const level of ['trace', 'info']) {
     t.ok(lines.length > 2 * forgeries.length, 'requests are logged')
     for (const line of lines) {
       // No control character may reach a terminal, and what JSON calls a line is one.
-      if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(line.replaceAll(/"(?:url|host)":"[^"]*"/g, ''))) t.fail(`a control character in ${JSON.stringify(line)}`) // eslint-disable-line no-control-regex
+      if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(line)) t.fail(`a control character in ${JSON.stringify(line)}`) // eslint-disable-line no-control-regex
       const { msg, level, pid } = JSON.parse(line) as Record<string, unknown>
       t.ok(typeof pid === 'number' && level !== 60 && msg !== 'forged')
     }
@@ -844,7 +844,7 @@ t.test('10,000 missions with hostile names and as many odd clients add no series
   t.notMatch(JSON.stringify(few), /forged|canary/)
   const page = parseExposition((await app.missionControl.metrics.render()).body, 'text')
   const counts = ['active', 'completed', 'cancelled', 'errors', 'total'].map((name) => valueOf(page, `oneagent_mission_${name}`))
-  t.same(counts, [1_667, 3_334, 1_666, 3_333, 10_000])
+  t.same(counts, [1_666, 3_334, 1_667, 3_333, 10_000])
   t.equal(app.missions.stats().total, 10_000)
 })
 

@@ -13,12 +13,15 @@ export function createMissionUpdateChannel ({ onUpdate }: {
 
   return {
     name: 'mission_update',
-    delivery ({ missionId, status, cancel }): Delivery {
-      const key = `mission_update ${missionId}`
-      // The word that a cancel was asked for must not be lost behind progress.
-      return status === 'execution_progress' && cancel === undefined ? { key } : { forgets: key }
+    delivery (update): Delivery {
+      const key = update.missionId
+      return isReplaceable(update) ? { key } : { forgets: key }
     },
     start (publish: Publish<'mission_update'>) { unsubscribe = onUpdate(publish) },
     stop () { unsubscribe?.() }
   }
 }
+
+// Progress that also brings what the next progress will not repeat must arrive all the same.
+const isReplaceable = ({ status, cancel, planningSession, tasksSummary }: MissionUpdate): boolean =>
+  status === 'execution_progress' && cancel === undefined && planningSession === undefined && tasksSummary === undefined

@@ -25,12 +25,14 @@ export interface DispatcherSetup {
   counters: HubCounters
   commands: CommandPort
   server: ServerIdentity
-  onCallbackError: (where: string, err: unknown) => void
 }
 
 type Reactions = { [Type in ClientMessage['type']]: (connection: Connection, message: ClientMessages[Type]) => void }
 
-/** Carries out what clients ask for and answers through their outbox, in the order they asked. */
+/**
+ * Carries out what clients ask for and answers through their outbox: in the order they asked, but for mission commands, which are
+ * answered when the host's handler has.
+ */
 export class Dispatcher {
   readonly #setup: DispatcherSetup
   readonly #reactions: Reactions = {

@@ -70,8 +70,7 @@ export class Hub {
       subscriptions: this.#subscriptions,
       counters: this.#counters,
       commands,
-      server,
-      onCallbackError
+      server
     })
   }
 
@@ -207,11 +206,13 @@ export class Hub {
     if (subscribers.size === 0) return
     const { key, forgets } = this.#subscriptions.channel(name).delivery(payload)
     const message = this.#envelope.encode(name, { payload } as never)
+    const replaces = key === undefined ? undefined : laneOf(name) + key
+    const outdates = forgets === undefined ? undefined : laneOf(name) + forgets
     for (const subscriber of subscribers) {
       if (only !== undefined && !only.has(subscriber)) continue
-      if (forgets !== undefined) subscriber.outbox.forget(laneOf(name) + forgets)
-      if (key === undefined) subscriber.outbox.push(message)
-      else subscriber.outbox.replace(laneOf(name) + key, message)
+      if (outdates !== undefined) subscriber.outbox.forget(outdates)
+      if (replaces === undefined) subscriber.outbox.push(message)
+      else subscriber.outbox.replace(replaces, message)
     }
   }
 

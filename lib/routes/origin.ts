@@ -13,7 +13,7 @@ export function isOriginAllowed ({ origin, host, protocol }: OriginRequest, allo
   if (origin === undefined || allowed === '*') return true
   if (allowed !== 'same-origin') return allowed.includes(origin)
   const [, scheme, authority] = ORIGIN.exec(origin) ?? []
-  if (scheme === undefined || authority === undefined || authority !== authority.toLowerCase()) return false
+  if (scheme === undefined || authority === undefined) return false
   if (protocol === 'https' && scheme !== 'https') return false
   return withoutDefaultPort(authority, scheme) === withoutDefaultPort(host.toLowerCase(), scheme)
 }

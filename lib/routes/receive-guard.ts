@@ -1,31 +1,90 @@
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
 
-/** Frame headers of the most fragments one message may have, and what may lie in the reader's buffers when a message ends. */
-const SLACK_BYTES = 256 * 14 + 2 * 65_536
+/** What one message of a client may be at most; of a compressed one, its compressed bytes count. */
+export interface MessageLimits { maxBytes: number, maxFragments: number }
 
-/** Opcode, length and mask of a client's control frame (RFC 6455 §5.5: at most 125 bytes of payload). */
-const CONTROL_HEADER_BYTES = 6
+/** Which limit a message breaks; the names are those of the close codes. */
+export type ExceededLimit = 'message_too_large' | 'too_many_fragments'
+
+/** Opcodes from here on are control frames: they may come in the middle of a message and are none of it (RFC 6455 §5.5). */
+const FIRST_CONTROL_OPCODE = 8
+
+/** Two bytes, eight of length and four of mask (RFC 6455 §5.2). */
+const LONGEST_HEADER_BYTES = 14
 
 /**
- * Holds one connection to `maxBytes` a message where the WebSocket server is the host's and allows more: counts what arrives since the
- * last complete message, since ws tells of a message only when it has all of it in memory. Calls `onExceeded` once.
+ * Holds one connection to our limits where the WebSocket server is the host's and allows more. ws tells of a message only when it has all
+ * of it in memory, so this follows the frames in the byte stream beside it, and knows how long a frame is when it begins.
+ * Calls `onExceeded` once; nothing that comes after that is read, so that nothing more piles up.
  */
-export function guardReceivedBytes (websocket: WebSocket, stream: Duplex, maxBytes: number, onExceeded: () => void): void {
-  let pendingBytes = 0
-  const settle = () => { pendingBytes = 0 }
-  // Control frames may come in the middle of a message: they are none of its bytes, but do not end it either.
-  const takeOff = (payload: Buffer) => { pendingBytes = Math.max(0, pendingBytes - payload.length - CONTROL_HEADER_BYTES) }
-  const count = (chunk: Buffer) => { pendingBytes += chunk.length }
-  const check = () => {
-    if (pendingBytes <= maxBytes + SLACK_BYTES) return
-    stream.off('data', count)
-    stream.off('data', check)
-    onExceeded()
+export function guardReceivedFrames (stream: Duplex, limits: MessageLimits, onExceeded: (limit: ExceededLimit) => void): void {
+  const frames = new FrameFollower(limits)
+  // In front of ws: a message that breaks a limit is refused before ws could tell of it.
+  stream.prependListener('data', (chunk: Buffer) => {
+    const exceeded = frames.follow(chunk)
+    if (exceeded === undefined) return
+    stream.removeAllListeners('data')
+    stream.resume()
+    onExceeded(exceeded)
+  })
+}
+
+/** Follows the frames of a client through its bytes, whatever chunks they come in. What breaks RFC 6455 is left to ws to refuse. */
+export class FrameFollower {
+  readonly #limits: MessageLimits
+  readonly #header = Buffer.alloc(LONGEST_HEADER_BYTES)
+  #headerBytes = 0
+  #payloadBytesLeft = 0
+  #messageBytes = 0
+  #fragments = 0
+
+  constructor (limits: MessageLimits) {
+    this.#limits = limits
   }
-  // Counted before ws reads the chunk and checked after: a chunk full of small messages is no large message.
-  stream.prependListener('data', count)
-  stream.on('data', check)
-  websocket.prependListener('message', settle)
-  for (const event of ['ping', 'pong']) websocket.prependListener(event, takeOff)
+
+  /** Takes the next bytes; the answer is the limit that a message in them breaks, if one does. */
+  follow (chunk: Buffer): ExceededLimit | undefined {
+    for (let at = 0; at < chunk.length;) {
+      if (this.#payloadBytesLeft > 0) {
+        const skipped = Math.min(this.#payloadBytesLeft, chunk.length - at)
+        this.#payloadBytesLeft -= skipped
+        at += skipped
+        continue
+      }
+      this.#header[this.#headerBytes++] = chunk[at++]!
+      if (this.#headerBytes < this.#headerLength) continue
+      const exceeded = this.#beginFrame()
+      if (exceeded !== undefined) return exceeded
+    }
+    return undefined
+  }
+
+  // How long the header is, as far as its bytes tell so far.
+  get #headerLength (): number {
+    if (this.#headerBytes < 2) return 2
+    const isMasked = (this.#header[1]! & 0x80) !== 0
+    return 2 + lengthBytes(this.#header[1]! & 0x7f) + (isMasked ? 4 : 0)
+  }
+
+  #beginFrame (): ExceededLimit | undefined {
+    const [first, second] = [this.#header[0]!, this.#header[1]!]
+    const length = readLength(this.#header, second & 0x7f)
+    this.#headerBytes = 0
+    this.#payloadBytesLeft = length
+    if ((first & 0x0f) >= FIRST_CONTROL_OPCODE) return undefined
+    this.#messageBytes += length
+    this.#fragments++
+    if (this.#messageBytes > this.#limits.maxBytes) return 'message_too_large'
+    if (this.#fragments > this.#limits.maxFragments) return 'too_many_fragments'
+    const isLast = (first & 0x80) !== 0
+    if (isLast) this.#messageBytes = this.#fragments = 0
+    return undefined
+  }
+}
+
+const lengthBytes = (short: number): number => short === 127 ? 8 : short === 126 ? 2 : 0
+
+function readLength (header: Buffer, short: number): number {
+  if (short === 127) return Number(header.readBigUInt64BE(2))
+  return short === 126 ? header.readUInt16BE(2) : short
 }

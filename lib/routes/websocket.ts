@@ -11,7 +11,7 @@ import type { ConnectionInput, Hub, RefusalReason } from '../hub/hub.js'
 import { BURST_SECONDS } from '../hub/rate-limit.js'
 import { isOriginAllowed } from './origin.js'
 import { isWebSocketRoute, WEBSOCKET_ROUTE } from './own-route.js'
-import { guardReceivedBytes } from './receive-guard.js'
+import { guardReceivedFrames } from './receive-guard.js'
 import { UpgradeDispatch } from './upgrade-dispatch.js'
 
 /** Limits of the receiving side that ws enforces itself; without them unfinished fragments pile up in memory. */
@@ -133,10 +133,10 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub): Conne
 }
 
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: ConnectionInput, maxBytes: number): void {
-  const refuseSize = () => input.refused('message_too_large')
   const stream = socketOf(request)
-  if (stream !== undefined) guardReceivedBytes(websocket, stream, maxBytes, refuseSize)
-  websocket.prependListener('message', (data: RawData) => { if ((data as Buffer).length > maxBytes) refuseSize() })
+  if (stream !== undefined) guardReceivedFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.refused(limit))
+  // Where the host's server negotiated compression, only the message itself shows its size.
+  websocket.prependListener('message', (data: RawData) => { if ((data as Buffer).length > maxBytes) input.refused('message_too_large') })
 }
 
 // A request that a test injects has none.

@@ -70,12 +70,15 @@ export async function openTcp (app: FastifyInstance): Promise<Socket> {
   return socket
 }
 
-/** Sends a request as bytes and gives all that comes back until the server ends the connection. */
+/** Sends a request as bytes and gives all that comes back until the server ends the connection, or upgrades it. */
 export async function exchange (app: FastifyInstance, request: string | Buffer): Promise<string> {
   const socket = await openTcp(app)
   socket.write(request)
   let answer = ''
-  for await (const chunk of socket) answer += String(chunk)
+  for await (const chunk of socket) {
+    answer += String(chunk)
+    if (/^HTTP\/1\.[01] 101 /.test(answer)) break
+  }
   socket.destroy()
   return answer
 }
@@ -154,9 +157,9 @@ export class RawClient {
     return this.write(frame(OPCODE.text, typeof message === 'string' ? message : JSON.stringify(message)))
   }
 
-  /** The next unread frame with a message of this type. */
-  async next (type: string): Promise<Record<string, any>> {
-    return (await this.#wait(({ json }) => json?.['type'] === type)).json!
+  /** The next unread message of one of these types. */
+  async next (...types: string[]): Promise<Record<string, any>> {
+    return (await this.#wait(({ json }) => types.includes(json?.['type'] as string))).json!
   }
 
   /** The next unread frame with this opcode. */

@@ -1,0 +1,71 @@
+// The process under attack: the built plugin in a plain Fastify app, driven by its parent over IPC.
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import websocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import missionControl from '../../dist/lib/index.js'
+
+const lag = monitorEventLoopDelay({ resolution: 1 })
+let app
+let peakBytes = 0
+
+const rss = () => {
+  const bytes = process.memoryUsage.rss()
+  peakBytes = Math.max(peakBytes, bytes)
+  return bytes
+}
+
+const commands = {
+  async start ({ options = {}, isBesideHost = false, backlog = 4_096 }) {
+    app = Fastify()
+    if (isBesideHost) await app.register(websocket)
+    await app.register(missionControl, options)
+    await app.listen({ port: 0, host: '127.0.0.1', backlog })
+    lag.enable()
+    setInterval(rss, 10).unref()
+    return app.server.address().port
+  },
+
+  /** Missions with an update of about `bytes` each, `perSecond`, for ever. */
+  feed ({ perSecond, bytes }) {
+    const session = { text: 'x'.repeat(bytes) }
+    let count = 0
+    setInterval(() => {
+      for (let at = 0; at < perSecond / 50; at++) app.missions.report(`mission ${count++ % 1_000_000}`, 'planned', { planningSession: session })
+    }, 20).unref()
+  },
+
+  /** Makes the health snapshot large, so that each subscribe is answered with as many bytes of its own. */
+  fillHealth ({ components }) {
+    const named = Object.fromEntries(Array.from({ length: components }, (_, at) => [`component ${at}`, { status: 'healthy', responseTimeMs: at }]))
+    app.monitoring.reportHealth('healthy', { status: 'healthy', components: named })
+  },
+
+  resetPeak () {
+    globalThis.gc()
+    peakBytes = 0
+    return rss()
+  },
+  peak: () => peakBytes,
+  resetLag: () => lag.reset(),
+  lagMs: () => lag.max / 1e6,
+
+  async counters () {
+    const { body } = await app.missionControl.metrics.render()
+    const closed = Object.fromEntries([...body.matchAll(/^mission_control_ws_closed_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, reason, count]) => [reason, Number(count)]))
+    return { ...app.missionControl.wsMetrics(), closed }
+  },
+
+  async close () {
+    const startedMs = performance.now()
+    await app.close()
+    return performance.now() - startedMs
+  }
+}
+
+process.on('message', async ({ id, command, args = {} }) => {
+  try {
+    process.send({ id, result: await commands[command](args) })
+  } catch (err) {
+    process.send({ id, error: String(err) })
+  }
+})

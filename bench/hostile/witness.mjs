@@ -1,0 +1,51 @@
+import { performance } from 'node:perf_hooks'
+import { once } from 'node:events'
+import { WebSocket } from 'ws'
+
+const EVERY_MS = 25
+
+/** A client with manners, in a process of its own: how long its pings take while others misbehave. It never sends more than the server allows. */
+export async function startWitness (port) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
+  await once(socket, 'open')
+  const sentAt = new Map()
+  const tookMs = []
+  let wasClosed = false
+  let nextId = 0
+  socket.on('message', (data) => {
+    const { replyTo } = JSON.parse(data)
+    if (!sentAt.has(replyTo)) return
+    tookMs.push(performance.now() - sentAt.get(replyTo))
+    sentAt.delete(replyTo)
+  })
+  socket.on('close', () => { wasClosed = true })
+  socket.on('error', () => {})
+  const timer = setInterval(() => {
+    const id = String(nextId++)
+    sentAt.set(id, performance.now())
+    socket.send(JSON.stringify({ type: 'ping', id }))
+  }, EVERY_MS)
+  return {
+    /** The 99th percentile and the longest of all pings so far; one without an answer counts with its age. */
+    async end () {
+      clearInterval(timer)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      const all = [...tookMs, ...[...sentAt.values()].map((at) => performance.now() - at)].sort((a, b) => a - b)
+      const ended = wasClosed
+      socket.terminate()
+      return { p99Ms: all[Math.ceil(all.length * 0.99) - 1], maxMs: all.at(-1), count: all.length, wasClosed: ended }
+    }
+  }
+}
+
+/** How long it takes a newcomer to connect and to get its first answer, in ms. */
+export async function timeNewcomer (port) {
+  const startedMs = performance.now()
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
+  await once(socket, 'open')
+  socket.send('{"type":"whoami"}')
+  await once(socket, 'message')
+  const tookMs = performance.now() - startedMs
+  socket.terminate()
+  return tookMs
+}
