@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { createVirtualClock, type Clock } from '../lib/clock.js'
 import { RateLimit } from '../lib/hub/rate-limit.js'
+import { FrameFollower } from '../lib/routes/receive-guard.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
@@ -330,26 +331,27 @@ const abuses: Array<[string, Buffer[], { code: number, reason: string }]> = [
   ['fragments that are not UTF-8 only together', fragments(OPCODE.text, [Buffer.from([0x22, 0xe2, 0x82]), Buffer.from([0x22])]), NO_UTF8]
 ]
 
-t.test('a client that breaks the rules of the frames is closed with the code for it, and nobody else notices', async (t) => {
-  const app = await boot(t)
-  const witness = await connect(app)
-  await witness.subscribe('mission_update')
-  const caught = await uncaught(async () => {
-    for (const [title, frames, { code, reason }] of abuses) {
-      const before = await metric(app, 'closed_total', { reason })
-      const client = await RawClient.connect(app)
-      const { code: got } = await client.write(...frames).ended
-      t.equal(got, code, title)
-      t.equal(await metric(app, 'closed_total', { reason }), before + 1, `${title} counts once`)
-      t.same(client.types, [], 'nothing of it is carried out')
-      t.same(await witness.settle(), [], title)
-    }
+for (const [place, make] of [['', boot], [', also beside a WebSocket server of the host that allows 100 MiB', bootBesideHost]] as const) {
+  t.test(`a client that breaks the rules of the frames is closed with the code for it, and nobody else notices${place}`, async (t) => {
+    const app = await make(t)
+    const witness = await connect(app)
+    await witness.subscribe('mission_update')
+    const caught = await uncaught(async () => {
+      for (const [title, frames, { code, reason }] of abuses) {
+        const before = await metric(app, 'closed_total', { reason })
+        const client = await RawClient.connect(app)
+        t.equal((await client.write(...frames).ended).code, code, title)
+        t.equal(await metric(app, 'closed_total', { reason }), before + 1, `${title} counts once`)
+        t.same(client.types, [], 'nothing of it is carried out')
+        t.same(await witness.settle(), [], title)
+      }
+    })
+    t.same(caught, [])
+    while (app.missionControl.wsMetrics().connectionsOpen > 1) await nextTurn()
+    app.missions.start('job')
+    t.equal((await witness.next('mission_update')).payload.name, 'job')
   })
-  t.same(caught, [])
-  while (app.missionControl.wsMetrics().connectionsOpen > 1) await nextTurn()
-  app.missions.start('job')
-  t.equal((await witness.next('mission_update')).payload.name, 'job')
-})
+}
 
 t.test('a client that stays just within the rules is served', async (t) => {
   for (const make of [boot, bootBesideHost]) {
@@ -384,15 +386,15 @@ t.test('a client that stays just within the rules is served', async (t) => {
 })
 
 t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
-  t.test('our own limit on messages still holds, also for one that never ends', async (t) => {
+  t.test('our own limits still hold, also for a message that never ends', async (t) => {
     const app = await bootBesideHost(t, { websocket: { maxMessagesPerSecond: 100_000 } })
     const witness = await connect(app)
+    await witness.settle()
     const half = (bytes: number) => text(Buffer.alloc(bytes, 'x'), { isFinal: false })
     const more = (bytes: number) => frame(OPCODE.continuation, Buffer.alloc(bytes, 'x'), { isFinal: false })
     const endless = Array.from({ length: 100 }, () => more(8_192))
     const large: Record<string, Buffer[]> = {
-      'one byte more than the limit': [text(' '.repeat(LIMIT + 1))],
-      '10 MB': [text(Buffer.alloc(10_000_000, 'x'))],
+      'the head of 100 MB alone': [text('', { length: 100_000_000 })],
       'the head of 100 MB, and a part of it': [text(Buffer.alloc(1_000_000), { length: 100_000_000 })],
       'fragments without end': [half(8_192), ...endless],
       'fragments without end, and pings between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.ping, 'x'.repeat(125))])],
@@ -423,14 +425,43 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
   })
 
-  t.test('broken frames are closed with their code, and counted', async (t) => {
-    const app = await bootBesideHost(t)
-    for (const [title, frames, { code, reason }] of abuses.filter(([, , { code }]) => code === 1002 || code === 1007)) {
-      const before = await metric(app, 'closed_total', { reason })
-      const client = await RawClient.connect(app)
-      t.equal((await client.write(...frames).ended).code, code, title)
-      t.equal(await metric(app, 'closed_total', { reason }), before + 1, title)
-    }
+  t.test('a message that is large only when unpacked is refused too', async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(websocket, { options: { perMessageDeflate: { threshold: 0 } } })
+    await app.register(missionControl)
+    const client = await connect(app, { perMessageDeflate: { threshold: 0 } })
+    t.equal(client.socket.extensions, 'permessage-deflate')
+    t.ok(await client.send({ type: 'ping' }).next('pong'))
+    client.send(' '.repeat(1_000_000))
+    t.same(await client.closed, { code: 1009, reason: 'message_too_large' })
+  })
+
+  t.test('frames are followed through chunks of any size', async () => {
+    const limits = { maxBytes: 1_000, maxFragments: 4 }
+    const part = fc.record({ opcode: fc.constantFrom(OPCODE.ping, OPCODE.pong, OPCODE.text, OPCODE.text, OPCODE.text), bytes: fc.oneof(fc.integer({ min: 0, max: 125 }), fc.integer({ min: 126, max: 700 })), isMasked: fc.boolean(), isFinal: fc.boolean() })
+    fc.assert(fc.property(fc.array(part, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (sent, sizes) => {
+      const expected: string[] = []
+      let [bytes, count] = [0, 0]
+      for (const one of sent) {
+        if (one.opcode >= OPCODE.close) continue
+        bytes += one.bytes
+        count++
+        if (bytes > limits.maxBytes) expected.push('message_too_large')
+        else if (count > limits.maxFragments) expected.push('too_many_fragments')
+        if (expected.length > 0) break
+        if (one.isFinal) [bytes, count] = [0, 0]
+      }
+      const stream = Buffer.concat(sent.map((one) => frame(one.opcode, Buffer.alloc(one.bytes), one)))
+      const frames = new FrameFollower(limits)
+      let found: string | undefined
+      for (let at = 0, turn = 0; at < stream.length && found === undefined; turn++) {
+        const size = sizes[turn % sizes.length]!
+        found = frames.follow(stream.subarray(at, at + size))
+        at += size
+      }
+      return found === expected[0]
+    }))
   })
 
   t.test('none of our other routes upgrades', async (t) => {
