@@ -1,6 +1,6 @@
 // What hostile clients cost a service with the plugin: `npm run build && node bench/hostile.mjs [--json] [part of a scenario's title…]`.
 // The server, the attackers and the client that measures are three processes. Exits with 1 if a figure is beyond its bound.
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { timeRegexes } from './hostile/regexes.mjs'
 import { SCENARIOS } from './hostile/scenarios.mjs'
@@ -11,6 +11,7 @@ const SCENARIO_LIMIT_MS = 60_000
 const args = process.argv.slice(2)
 const isJson = args.includes('--json')
 const wanted = args.filter((arg) => arg !== '--json')
+const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryGb: Math.round(totalmem() / 1e9), loadBefore: Math.round(loadavg()[0] * 10) / 10 }
 const startedMs = performance.now()
 const figures = []
 
@@ -21,7 +22,6 @@ for (const [title, run] of Object.entries({ ...SCENARIOS, 'regular expressions':
 }
 
 const durationMs = Math.round(performance.now() - startedMs)
-const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, memoryGb: Math.round(totalmem() / 1e9) }
 if (isJson) console.log(JSON.stringify({ machine, durationMs, figures }))
 else print()
 process.exit(figures.every(({ holds }) => holds) ? 0 : 1)
@@ -50,5 +50,5 @@ function print () {
     console.log(`| ${name} | ${value} ${unit} | ${demanded} | ${bound === undefined ? '' : holds ? 'holds' : '**does not hold**'} |`)
   }
   console.log(`\n${figures.filter(({ bound, holds }) => bound !== undefined && holds).length} of ${figures.filter(({ bound }) => bound !== undefined).length} bounds hold; ` +
-    `${(durationMs / 1_000).toFixed(0)} s; Node ${machine.node}, ${machine.cores} x ${machine.cpu}, ${machine.memoryGb} GB`)
+    `${(durationMs / 1_000).toFixed(0)} s; Node ${machine.node}, ${machine.cores} x ${machine.cpu}, ${machine.memoryGb} GB, load before ${machine.loadBefore}`)
 }

@@ -28,6 +28,16 @@ async function growthMb (server, run) {
   return { growth: (await server.call('peak') - before) / MB, result }
 }
 
+const baseline = () => against({}, async ({ port }) => {
+  const witness = await startWitness(port)
+  await sleep(3_000)
+  const { p99Ms, maxMs } = await witness.end()
+  return [
+    figure('nobody attacks: ping of a client, p99', p99Ms, 'ms', undefined),
+    figure('nobody attacks: ping of a client, longest', maxMs, 'ms', undefined)
+  ]
+})
+
 const floods = (kind, maxGrowthMb) => () => against({}, async ({ server, port, attack }) => {
   const witness = await startWitness(port)
   await sleep(1_000)
@@ -169,6 +179,7 @@ const closing = (title, isBesideHost) => () => against({ isBesideHost }, async (
 
 /** Every scenario by its title, in the order of the report. */
 export const SCENARIOS = {
+  'nobody attacks': baseline,
   'flood of pings': floods('pings', 50),
   'flood of bad frames': floods('bad frames', 50),
   'flood of ping frames': floods('ping frames', 60),

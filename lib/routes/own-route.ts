@@ -7,7 +7,7 @@ export const WEBSOCKET_ROUTE: Mark = { missionControl: 'websocket' }
 
 /** Marks every route of the plugin's scope as the plugin's own; to be called before any is mounted. */
 export function markOwnRoutes (scope: FastifyInstance): void {
-  scope.addHook('onRoute', (route) => { route.config = { missionControl: 'http', ...route.config } as Mark })
+  scope.addHook('onRoute', (route) => { route.config = { missionControl: 'http', ...route.config } as object })
 }
 
 const markOf = (request: FastifyRequest) => (request.routeOptions.config as Mark | undefined)?.missionControl

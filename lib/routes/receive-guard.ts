@@ -6,6 +6,8 @@ export interface MessageLimits { maxBytes: number, maxFragments: number }
 /** Which limit a message breaks; the names are those of the close codes. */
 export type ExceededLimit = 'message_too_large' | 'too_many_fragments'
 
+type Reader = (this: Duplex, chunk: Buffer) => void
+
 /** Opcodes from here on are control frames: they may come in the middle of a message and are none of it (RFC 6455 §5.5). */
 const FIRST_CONTROL_OPCODE = 8
 
@@ -15,16 +17,23 @@ const LONGEST_HEADER_BYTES = 14
 /**
  * Holds one connection to our limits where the WebSocket server is the host's and allows more. ws tells of a message only when it has all
  * of it in memory, so this follows the frames in the byte stream beside it, and knows how long a frame is when it begins.
- * Calls `onExceeded` once; nothing that comes after that is read, so that nothing more piles up.
+ * Calls `onExceeded` once; ws sees neither that chunk nor any after it, so that nothing piles up.
  */
 export function guardReceivedFrames (stream: Duplex, limits: MessageLimits, onExceeded: (limit: ExceededLimit) => void): void {
   const frames = new FrameFollower(limits)
-  // In front of ws: a message that breaks a limit is refused before ws could tell of it.
+  let isExceeded = false
+  for (const reader of stream.listeners('data') as Reader[]) {
+    // `listener` on a wrapper is what EventEmitter itself sets for `once`: ws still finds its own listener to take it off.
+    const guarded = Object.assign((chunk: Buffer) => { if (!isExceeded) reader.call(stream, chunk) }, { listener: reader })
+    stream.off('data', reader)
+    stream.on('data', guarded)
+  }
+  // In front of ws, which would make an object of every fragment in the chunk.
   stream.prependListener('data', (chunk: Buffer) => {
+    if (isExceeded) return
     const exceeded = frames.follow(chunk)
     if (exceeded === undefined) return
-    stream.removeAllListeners('data')
-    stream.resume()
+    isExceeded = true
     onExceeded(exceeded)
   })
 }
