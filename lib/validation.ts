@@ -14,9 +14,9 @@ export function compile<Schema extends TSchema> (schema: Schema): Validate<Stati
   return ajv.compile<Static<Schema>>(schema)
 }
 
-/** Where and why a value failed, in words that repeat nothing of the value: `channels/3 must be string`. */
+/** Where and why a value has just failed, in words that repeat nothing of the value: `channels/3 must be string`. */
 export function describeFailure (errors: readonly ErrorObject[] | null | undefined): string[] {
-  return (errors ?? []).slice(0, 3).map((error) => `${where(error)} ${why(error)}`.trim().slice(0, 128))
+  return errors!.slice(0, 3).map((error) => `${where(error)} ${why(error)}`.trim().slice(0, 128))
 }
 
 // Below a record the path holds keys that the sender chose; only list places and property names of ours may show.
@@ -25,5 +25,5 @@ function where (error: ErrorObject): string {
 }
 
 function why (error: ErrorObject): string {
-  return error.keyword === 'additionalProperties' ? 'has an unknown property' : error.message ?? 'is invalid'
+  return error.keyword === 'additionalProperties' ? 'has an unknown property' : error.message!
 }

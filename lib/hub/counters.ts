@@ -1,13 +1,13 @@
-/** Counts by name; a name not counted yet reads as 0. */
+/** Counts by names that are known from the start, so that a scrape shows all of them. */
 export class Tally {
   readonly #counts = new Map<string, number>()
 
-  constructor (names: Iterable<string> = []) {
+  constructor (names: Iterable<string>) {
     for (const name of names) this.#counts.set(name, 0)
   }
 
   add (name: string): void {
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
+    this.#counts.set(name, this.#counts.get(name)! + 1)
   }
 
   read (): Record<string, number> {
