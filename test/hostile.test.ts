@@ -1,13 +1,17 @@
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
 import websocket from '@fastify/websocket'
 import fc from 'fast-check'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { createVirtualClock, type Clock } from '../lib/clock.js'
+import { Hub } from '../lib/hub/hub.js'
 import { RateLimit } from '../lib/hub/rate-limit.js'
-import { FrameFollower } from '../lib/routes/receive-guard.js'
+import { resolveOptions } from '../lib/options.js'
+import { FrameFollower, guardReceivedFrames } from '../lib/routes/receive-guard.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
@@ -279,17 +283,20 @@ t.test('a peer that is gone', async (t) => {
       const clock = createVirtualClock()
       const app = await make(t, { clock })
       const witness = await connect(app)
+      await witness.subscribe('mission_update')
       const flooding = await RawClient.connect(app, { isMute: true })
+      const broken = await RawClient.connect(app, { isMute: true })
+      for (const client of [flooding, broken]) await client.send({ type: 'subscribe', channels: ['mission_update'] }).next('subscription_ack')
       flooding.write(...Array.from({ length: 101 }, () => frame(OPCODE.text, '{"type":"ping"}')))
       t.equal((await flooding.nextFrame(OPCODE.close)).readUInt16BE(), 1008)
-      const broken = await RawClient.connect(app, { isMute: true })
       broken.write(frame(OPCODE.text, '{}', { isMasked: false }))
       t.equal((await broken.nextFrame(OPCODE.close)).readUInt16BE(), 1002)
       const sent = app.missionControl.wsMetrics().messagesSentTotal
-      for (const client of [flooding, broken]) client.send({ type: 'ping' })
+      for (const client of [flooding, broken]) client.send({ type: 'ping' }).write(frame(3))
+      app.missions.start('job')
       await witness.settle()
-      t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent + 1, 'nothing is answered any more')
-      t.ok(app.missionControl.wsMetrics().connectionsOpen > 1, 'they have a moment to go by themselves')
+      t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent + 2, 'they get neither answers nor news any more')
+      t.same([await metric(app, 'closed_total', { reason: 'rate_limited' }), await metric(app, 'closed_total', { reason: 'invalid_frame' })], [1, 1], 'each is counted once')
       clock.advance(2_000)
       await Promise.all([flooding.ended, broken.ended])
       await witness.settle()
@@ -437,10 +444,39 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     t.same(await client.closed, { code: 1009, reason: 'message_too_large' })
   })
 
+  t.test('what breaks a limit is not even read by the library, which would keep every fragment', async (t) => {
+    const stream = new PassThrough()
+    const read: number[] = []
+    const exceeded: string[] = []
+    const reader = (chunk: Buffer) => { read.push(chunk.length) }
+    stream.on('data', reader)
+    guardReceivedFrames(stream, { maxBytes: LIMIT, maxFragments: 256 }, (limit) => exceeded.push(limit))
+    const chunks = [Buffer.concat(fragments(OPCODE.text, parts(256))), Buffer.concat(fragments(OPCODE.text, parts(9_000))), text(PING)]
+    for (const chunk of chunks) {
+      stream.write(chunk)
+      await nextTurn()
+    }
+    t.same(read, [chunks[0]!.length])
+    t.same(exceeded, ['too_many_fragments'])
+    stream.off('data', reader)
+    t.equal(stream.listenerCount('data'), 1, 'the library still finds its own listener to take it off')
+  })
+
+  t.test('a WebSocket that the host injects in its tests is served as well', async (t) => {
+    const app = await bootBesideHost(t)
+    await app.ready()
+    const socket = await app.injectWS('/ws/mission-control')
+    socket.send(PING)
+    const [data] = await once(socket, 'message')
+    t.equal(JSON.parse(String(data)).type, 'pong')
+    socket.terminate()
+  })
+
   t.test('frames are followed through chunks of any size', async () => {
-    const limits = { maxBytes: 1_000, maxFragments: 4 }
-    const part = fc.record({ opcode: fc.constantFrom(OPCODE.ping, OPCODE.pong, OPCODE.text, OPCODE.text, OPCODE.text), bytes: fc.oneof(fc.integer({ min: 0, max: 125 }), fc.integer({ min: 126, max: 700 })), isMasked: fc.boolean(), isFinal: fc.boolean() })
-    fc.assert(fc.property(fc.array(part, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (sent, sizes) => {
+    const limits = { maxBytes: 100_000, maxFragments: 4 }
+    const bytes = fc.oneof(fc.integer({ min: 0, max: 125 }), fc.integer({ min: 126, max: 700 }), fc.integer({ min: 65_500, max: 66_000 }))
+    const part = fc.record({ opcode: fc.constantFrom(OPCODE.ping, OPCODE.pong, OPCODE.text, OPCODE.text, OPCODE.text), bytes, isMasked: fc.boolean(), isFinal: fc.boolean() })
+    fc.assert(fc.property(fc.array(part, { maxLength: 12 }), fc.array(fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 70_000 })), { minLength: 1 }), (sent, sizes) => {
       const expected: string[] = []
       let [bytes, count] = [0, 0]
       for (const one of sent) {
@@ -685,6 +721,20 @@ t.test('a client that sends too much', async (t) => {
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
   })
 
+  t.test('has one pong for free for each ping of ours, and no more', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 1 } })
+    const client = await RawClient.connect(app, { isMute: true })
+    clock.advance(30_000)
+    await client.nextFrame(OPCODE.ping)
+    const pong = frame(OPCODE.pong)
+    await client.write(pong, pong, text(PING)).next('pong')
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
+    client.write(pong)
+    t.equal((await client.nextFrame(OPCODE.close)).readUInt16BE(), 1008)
+    client.socket.destroy()
+  })
+
   t.test('cannot save up by silence, nor by a clock of the host that was set back', async (t) => {
     const bucket = new RateLimit(10, 0)
     const take = (now: number) => {
@@ -816,6 +866,48 @@ for (const level of ['trace', 'info']) {
     t.notMatch(log, 'canary', 'nothing of a message')
   })
 }
+
+t.test('a channel that fails costs the message that asked for it, not the process', async (t) => {
+  const failures: string[] = []
+  const sent: string[] = []
+  const hub = new Hub({
+    clock: createVirtualClock(),
+    server: { name: 'x', version: '1' },
+    options: resolveOptions({}, {}).websocket,
+    channels: [{ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot () { throw new Error('canary') } }],
+    commands: {} as never,
+    onCallbackError: (where, err) => { failures.push(`${where}: ${(err as Error).message}`) }
+  })
+  const socket = { bufferedBytes: 0, send: (message: Buffer) => { sent.push(String(message)) }, ping () {}, close () {}, terminate () {} }
+  const input = hub.connect(socket, {}, '192.0.2.1')
+  input.message(Buffer.from('{"type":"subscribe","channels":["mission_stats"]}'))
+  input.message(Buffer.from(PING))
+  t.same(sent.map((message) => JSON.parse(message).error?.code ?? JSON.parse(message).type), ['subscription_ack', 'internal_error', 'pong'])
+  t.same(failures, ['message: canary'])
+  t.notMatch(sent.join(), 'canary')
+  input.closed()
+  await hub.close()
+})
+
+t.test('a logger that throws costs only its lines', async (t) => {
+  const fails = () => { throw new Error('the disk is full') }
+  const logger = { level: 'trace', fatal: fails, error: fails, warn: fails, info: () => {}, debug: fails, trace: fails, child: () => logger }
+  const app = await boot(t, {}, { loggerInstance: logger as never })
+  const client = await connect(app)
+  await client.subscribe('mission_update')
+  const caught = await uncaught(async () => {
+    app.missions.on('mission_update', () => { throw new Error('canary') })
+    app.missions.on('mission_update', async () => { throw new Error('canary') })
+    app.missions.handle({ start: { start: () => { throw new Error('canary') } } })
+    app.missions.start('job')
+    t.equal((await client.next('mission_update')).payload.name, 'job')
+    t.equal((await client.send({ type: 'mission_start', command: 'go' }).next('protocol_error')).error.code, 'internal_error')
+    const broken = await RawClient.connect(app)
+    t.equal((await broken.write(frame(3)).ended).code, 1002)
+  })
+  t.same(caught, [])
+  t.same(await client.settle(), [])
+})
 
 t.test('a wall clock that jumps changes no cadence and no duration', async (t) => {
   const start = Date.parse('2026-03-29T01:00:00Z')

@@ -152,7 +152,6 @@ export class Hub {
     this.#heartbeat?.cancel()
     for (const connection of this.#connections) connection.close('server_closing')
     if (this.#connections.size > 0) await new Promise<void>((resolve) => { this.#whenEmpty = resolve })
-    this.#subscriptions.close()
   }
 
   #add (connection: Connection): void {

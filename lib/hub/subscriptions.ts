@@ -58,10 +58,4 @@ export class Subscriptions {
   leaveAll (connection: Connection): void {
     for (const name of connection.subscriptions) this.leave(connection, name)
   }
-
-  close (): void {
-    for (const [name, subscribers] of this.#subscribers) {
-      for (const connection of subscribers) this.leave(connection, name)
-    }
-  }
 }

@@ -115,7 +115,13 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
     // The hub says goodbye with a code and a bound on time; the default does neither.
     preClose: async () => { dispatch.close() },
     // ws answers a broken frame with the right close code; cutting the socket here, as the default does, could swallow it.
-    errorHandler (err, _socket, request) { request.log.debug({ err }, 'websocket error') }
+    errorHandler (err, _socket, request) {
+      try {
+        request.log.debug({ err }, 'websocket error')
+      } catch {
+        // This is called from an event of the socket, where a logger that throws would end the process; the hub has counted the error.
+      }
+    }
   })
   dispatch.claim()
   scope.addHook('onReady', async () => { dispatch.guard() })
@@ -127,7 +133,7 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub): Conne
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
-  websocket.on('error', (err) => input.failed(FAILURES[(err as { code?: string }).code ?? ''] ?? 'invalid_frame'))
+  websocket.on('error', (err) => input.failed(FAILURES[String((err as { code?: string }).code)] ?? 'invalid_frame'))
   websocket.on('close', () => input.closed())
   return input
 }
