@@ -322,6 +322,22 @@ t.test('another upgrade listener beside Fastify keeps its own paths', async (t) 
   t.same(seen, ['/socket.io/'])
 })
 
+t.test('a service that closes is alive, not ready, and admits nobody', async (t) => {
+  const app = await boot(t, {}, { return503OnClosing: false })
+  const frozen = await connect(app)
+  frozen.socket.pause()
+  const { port } = app.server.address() as { port: number }
+  const closing = app.close()
+  const probe = async (name: string) => (await fetch(`http://127.0.0.1:${port}/health?probe=${name}`)).status
+  t.equal(await probe('live'), 200)
+  t.equal(await probe('ready'), 503)
+  const late = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
+  t.match((await once(late, 'error'))[0].message, /503/)
+  t.match((await app.missionControl.metrics.render()).body, /^mission_control_ws_refused_total\{reason="closing"\} 1$/m)
+  frozen.socket.terminate()
+  await closing
+})
+
 t.test('no upgrade is let in while the service closes', async (t) => {
   const app = await boot(t)
   const client = await connect(app)

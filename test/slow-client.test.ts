@@ -321,11 +321,11 @@ for (const [title, register] of Object.entries(ORDERS)) {
     const told = await tellMuch(app, reader)
     await live.settle()
 
-    for (let at = 0; at < 100; at++) app.missions.report(`late ${at}`, 'planned', { planningSession: PLAN })
+    for (let at = 0; at < 400; at++) app.missions.report(`late ${at}`, 'planned', { planningSession: PLAN })
     const closing = app.close()
     for (const client of [reader, live]) t.same(await client.closed, { code: 1001, reason: 'server_closing' })
     const late = live.received.filter((message) => message.type === 'mission_update' && message.payload.missionId.startsWith('late'))
-    t.equal(late.length, 100, 'the goodbye comes after all that was told before')
+    t.equal(late.length, 400, 'the goodbye comes after all that was told before')
     while (app.missionControl.wsMetrics().connectionsOpen > 3) await new Promise((resolve) => setImmediate(resolve))
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 3, 'only those that do not answer are left')
     clock.advance(2_000)

@@ -90,7 +90,7 @@ export class Hub {
     return reason
   }
 
-  /** Takes over an open socket. The returned functions must be wired to it before anything else is awaited. */
+  /** Takes over an open socket that was admitted in this very step. The returned functions must be wired to it before anything else is awaited. */
   connect (socket: Socket, request: unknown, address: string): ConnectionInput {
     const connection = new Connection({
       id: createUnifiedId('connection'),
@@ -158,12 +158,11 @@ export class Hub {
     this.#connections.add(connection)
     this.#addresses.set(connection.address, (this.#addresses.get(connection.address) ?? 0) + 1)
     this.#counters.connectionsTotal++
-    if (this.#isClosing) return connection.close('server_closing')
     this.#heartbeat ??= this.#clock.every(this.#options.heartbeatMs, () => this.#beat())
   }
 
   #remove (connection: Connection): void {
-    if (!this.#connections.delete(connection)) return
+    this.#connections.delete(connection)
     connection.closed()
     this.#subscriptions.leaveAll(connection)
     const left = this.#addresses.get(connection.address)! - 1

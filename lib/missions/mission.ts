@@ -79,8 +79,8 @@ export class Mission {
     this.#startedMonotonic = host.monotonic()
   }
 
-  /** The present status. */
-  get status (): MissionStatus { return this.#status ?? 'planning_started' }
+  /** The present status. It is there from the moment the registry gives a mission out. */
+  get status (): MissionStatus { return this.#status! }
 
   get isTerminal (): boolean { return this.#status !== undefined && isTerminal(this.#status) }
 
