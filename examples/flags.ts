@@ -22,6 +22,20 @@ export function readNumber (name: string, text: string, least: number, most: num
   throw new UsageError(`${name} is "${text}", but must be a number from ${least} to ${most}`)
 }
 
+/** A whole number from `least` to `most`; `text` is what the user gave for `name`. */
+export function readWholeNumber (name: string, text: string, least: number, most: number): number {
+  const value = readNumber(name, text, least, most)
+  if (Number.isInteger(value)) return value
+  throw new UsageError(`${name} is "${text}", but must be a whole number`)
+}
+
+/** One of `words`; `text` is what the user gave for `name`. */
+export function readWord<Word extends string> (name: string, text: string, words: readonly Word[]): Word {
+  const found = words.find((word) => word === text)
+  if (found !== undefined) return found
+  throw new UsageError(`${name} is "${text}", but must be one of ${words.join(', ')}`)
+}
+
 /**
  * Runs a program and sets the exit code: what `main` returns, 2 for a wrong command line or input, 1 for everything else that is
  * thrown. The process ends by itself once nothing is left to do, so that no output is lost.

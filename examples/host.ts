@@ -8,7 +8,7 @@ import { runRound } from './host/round.js'
 import { Screen } from './host/screen.js'
 import { createService } from './host/service.js'
 import { renderRound, renderUrls } from './host/summary.js'
-import { InputError, interruption, parseFlags, readNumber, runProgram, UsageError } from './flags.js'
+import { InputError, interruption, parseFlags, readWholeNumber, runProgram } from './flags.js'
 
 const USAGE = `Usage: npm run demo -- [--once] [--port N] [--dir PATH]
 
@@ -35,9 +35,7 @@ async function readFlags (args: string[], environment: NodeJS.ProcessEnv): Promi
 }
 
 function readPort (flag: string | undefined, variable: string | undefined): number {
-  const port = flag === undefined ? readNumber('PORT', variable ?? '3000', 0, 65_535) : readNumber('--port', flag, 0, 65_535)
-  if (!Number.isInteger(port)) throw new UsageError(`the port is ${port}, but must be a whole number`)
-  return port
+  return flag === undefined ? readWholeNumber('PORT', variable ?? '3000', 0, 65_535) : readWholeNumber('--port', flag, 0, 65_535)
 }
 
 /** Listens on the port, or on a free one if it is taken, and gives the one that it became. */

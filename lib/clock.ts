@@ -46,7 +46,8 @@ export function createUnifiedTimestamp (clock: Clock): { iso: string, unix: numb
 
 /** A new id such as `mission_3f0c…`: 122 random bits behind what it names, so that it can't be guessed. */
 export function createUnifiedId (kind: string): string {
-  return `${kind}_${randomUUID()}`
+  // What is joined from pieces stays a tree of them of ten times the size; a change of case gives it in one piece.
+  return `${kind}_${randomUUID()}`.toLowerCase()
 }
 
 interface Entry { at: number, everyMs: number | undefined, run: () => void }

@@ -73,3 +73,21 @@ export const MetricNameClash = createError<[string]>('FST_MC_METRIC_NAME_CLASH',
 
 /** A health check was removed while it ran; its signal is aborted with this. */
 export const HealthCheckRemoved = createError('FST_MC_HEALTH_CHECK_REMOVED', 'The health check was removed')
+
+/** `maxActive` missions are active. */
+export const TooManyMissions = createError<[number]>('FST_MC_TOO_MANY_MISSIONS', 'There are %d active missions, which is as many as missions.maxActive allows', 503)
+
+/** A mission with this id is live, but no function of this process runs it, so that its outcome cannot be shared. */
+export const MissionLive = createError('FST_MC_MISSION_LIVE', 'A mission with this id is live and was not started by run or spawn; wait for it with missions.waitFor')
+
+/** There is no such mission, or it is no longer kept. */
+export const MissionNotFound = createError('FST_MC_MISSION_NOT_FOUND', 'There is no such mission, or it is no longer kept', 404)
+
+/** `waitFor` waited as long as it was told to. */
+export const WaitTimeout = createError<[number]>('FST_MC_WAIT_TIMEOUT', 'The mission did not end within %d ms', 504)
+
+/** The host gave no handler for what was asked. */
+export const Unsupported = createError('FST_MC_UNSUPPORTED', 'This service takes no such command', 501)
+
+/** A handler of the host failed at a command. */
+export const CommandFailed = createError('FST_MC_COMMAND_FAILED', 'The command could not be carried out', 500)

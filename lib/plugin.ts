@@ -13,6 +13,8 @@ import { Alerts, evaluateRules, Monitoring } from './monitoring/index.js'
 import { resolveOptions } from './options.js'
 import { createPublisher } from './publisher.js'
 import { mountHealth } from './routes/health.js'
+import { mountMissions } from './routes/missions.js'
+import { isOriginAllowed } from './routes/origin.js'
 import { markOwnRoutes } from './routes/own-route.js'
 import { mountPrometheus } from './routes/prometheus.js'
 import { trackRequests } from './routes/track-requests.js'
@@ -70,7 +72,11 @@ export async function missionControl (app: FastifyInstance, input: MissionContro
   } satisfies MissionControl)
 
   // Before @fastify/websocket is registered: hooks run in order, and its own would close clients without a code.
-  app.addHook('preClose', () => hub.close())
+  app.addHook('preClose', async () => {
+    hub.stopAdmitting()
+    await missions.shutdown()
+    await hub.close()
+  })
   app.addHook('onReady', async () => { monitoring.start() })
   app.addHook('onClose', async () => {
     missions.close()
@@ -84,7 +90,7 @@ export async function missionControl (app: FastifyInstance, input: MissionContro
 function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger): Services {
   const callbackErrors = new CallbackErrors(log)
   const onCallbackError = callbackErrors.report
-  const missions = new Missions({ clock, onCallbackError })
+  const missions = new Missions({ clock, options: options.missions, onCallbackError, makeLog: (id) => log.child({ missionId: id }) })
   const monitoring = new Monitoring({ clock, health: options.health, log, onCallbackError })
   const alerts = new Alerts()
   const hub = new Hub({
@@ -122,7 +128,7 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
   return { missions, monitoring, hub, exposition }
 }
 
-async function mount (scope: FastifyInstance, options: ResolvedOptions, clock: Clock, { monitoring, hub, exposition }: Services): Promise<void> {
+async function mount (scope: FastifyInstance, options: ResolvedOptions, clock: Clock, { missions, monitoring, hub, exposition }: Services): Promise<void> {
   const { routes, server } = options
   const onRequest = [options.onRequest ?? []].flat() as onRequestHookHandler[]
   const startedAt = clock.monotonic()
@@ -135,6 +141,17 @@ async function mount (scope: FastifyInstance, options: ResolvedOptions, clock: C
   mountWebSocket(scope, { hub, isHostServer, options: options.websocket })
   if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
   if (routes.prometheus !== false) mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
+  if (routes.missions !== false) {
+    const url = routes.missions
+    await scope.register(async (inner) => mountMissions(inner, {
+      url,
+      isOriginAllowed: ({ headers: { origin }, host, protocol }) => isOriginAllowed({ origin, host, protocol }, options.websocket.allowedOrigins),
+      list: (query, isVisible) => missions.listVisible(query, isVisible),
+      find: (id) => missions.get(id),
+      isVisible: (mission, context) => missions.commands.isVisible(mission, context),
+      cancel: (id, context) => missions.commands.cancel(id, context)
+    }))
+  }
   if (routes.health !== false) {
     mountHealth(scope, {
       url: routes.health,

@@ -14,6 +14,18 @@ export function compile<Schema extends TSchema> (schema: Schema): Validate<Stati
   return ajv.compile<Static<Schema>>(schema)
 }
 
+const queryAjv = new Ajv({ allErrors: false, coerceTypes: true, useDefaults: false, strict: true, allowUnionTypes: true })
+
+/** Compiles a schema for query strings and path parameters, whose values are all text. */
+export function compileQuery<Schema extends TSchema> (schema: Schema): Validate<Static<Schema>> {
+  return queryAjv.compile<Static<Schema>>(schema)
+}
+
+/** Compiles a schema of the host: in an instance of its own, since two schemas of the same `$id` may come in one process. */
+export function compileForeign (schema: object): Validate<unknown> {
+  return new Ajv({ allErrors: false, strict: false, validateFormats: false, logger: false }).compile(schema)
+}
+
 /** Where and why a value has just failed, in words that repeat nothing of the value: `channels/3 must be string`. */
 export function describeFailure (errors: readonly ErrorObject[] | null | undefined): string[] {
   return errors!.slice(0, 3).map((error) => `${where(error)} ${why(error)}`.trim().slice(0, 128))

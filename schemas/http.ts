@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { HealthSnapshot, HealthState } from './health.js'
 import { WsMetrics } from './metrics.js'
+import { MissionId, MissionView } from './mission.js'
 
 /** Answer of `GET /mission-control/ws-metrics`. */
 export const WsMetricsResponse = Type.Object({ timestamp: Type.String(), metrics: WsMetrics })
@@ -41,3 +42,18 @@ export const ErrorResponse = Type.Object({
   message: Type.String()
 })
 export type ErrorResponse = Static<typeof ErrorResponse>
+
+/** Path of one mission's routes. */
+export const MissionParams = Type.Object({ id: MissionId })
+export type MissionParams = Static<typeof MissionParams>
+
+/** Answer of `GET /mission-control/missions`; `nextCursor` asks for the next page. */
+export const MissionListResponse = Type.Object({ missions: Type.Array(MissionView), nextCursor: Type.Union([Type.String(), Type.Null()]) })
+export type MissionListResponse = Static<typeof MissionListResponse>
+
+/** Answer of `POST /mission-control/missions/:id/cancel`. */
+export const CancelResponse = Type.Object({
+  missionId: MissionId,
+  result: Type.Union([Type.Literal('requested'), Type.Literal('already_requested'), Type.Literal('terminal')])
+})
+export type CancelResponse = Static<typeof CancelResponse>

@@ -32,27 +32,43 @@ export const MissionError = Type.Object({
 })
 export type MissionError = Static<typeof MissionError>
 
-/** What a host says of a mission when it starts one. */
+/** What a host says of a mission when it starts one; `timeoutMs` is from now on and outranks the option of that name. */
 export const MissionInit = Type.Object({
   id: Type.Optional(MissionId),
   name: Type.String({ minLength: 1, maxLength: 128 }),
   objective: Type.Optional(Type.String({ maxLength: 2_048 })),
   tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { maxItems: 10 })),
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 }))
+  tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_147_483_647 }))
 }, { additionalProperties: false })
 export type MissionInit = Static<typeof MissionInit>
 
-/** A request to cancel, as every viewer sees it. */
+/** Who or what asked for the end of a mission. */
+export const CancelKind = Type.Union([
+  Type.Literal('request'), Type.Literal('client'), Type.Literal('timeout'), Type.Literal('stall'), Type.Literal('parent'), Type.Literal('shutdown')
+])
+export type CancelKind = Static<typeof CancelKind>
+
+/** A request to cancel, as every viewer sees it; `forced` is there when the mission did not end by itself in time. */
 export const CancelState = Type.Object({
   requested: Type.Literal(true),
-  kind: Type.String({ maxLength: 32 }),
+  kind: CancelKind,
   reason: Type.Union([Type.String({ maxLength: 256 }), Type.Null()]),
-  by: Type.Union([Type.String({ maxLength: 128 }), Type.Null()])
+  by: Type.Union([Type.String({ maxLength: 128 }), Type.Null()]),
+  forced: Type.Optional(Type.Literal(true))
 })
 export type CancelState = Static<typeof CancelState>
 
-/** One mission as `missions.get` and `missions.list` show it: a copy, times in ms since 1970. */
+/** One task of a mission and the last that was said of it; `index` counts from 1 in the order they were first heard of. */
+export const MissionTask = Type.Object({
+  taskId: Type.String(),
+  index: Type.Integer({ minimum: 1 }),
+  status: Type.String()
+})
+export type MissionTask = Static<typeof MissionTask>
+
+/** One mission as `missions.list` shows it: a copy, times in ms since 1970; `waiting` is why its stall clock rests. */
 export const MissionView = Type.Object({
   id: MissionId,
   name: Type.String(),
@@ -60,6 +76,7 @@ export const MissionView = Type.Object({
   tags: Type.Array(Type.String()),
   metadata: Type.Unknown(),
   tenant: Type.Union([Type.String(), Type.Null()]),
+  parentId: Type.Union([MissionId, Type.Null()]),
   status: MissionStatus,
   seq: Type.Integer({ minimum: 0 }),
   startedAt: Type.Integer(),
@@ -69,17 +86,50 @@ export const MissionView = Type.Object({
   progress: Type.Union([Progress, Type.Null()]),
   error: Type.Union([MissionError, Type.Null()]),
   cancel: Type.Union([CancelState, Type.Null()]),
+  stalled: Type.Boolean(),
+  waiting: Type.Union([Type.String(), Type.Null()]),
+  tasks: Type.Array(MissionTask),
+  tasksOmitted: Type.Integer({ minimum: 0 }),
   lateOutcome: Type.Union([MissionStatus, Type.Null()])
 })
 export type MissionView = Static<typeof MissionView>
 
-/** Totals over all missions ever tracked; `total` = active + completed + cancelled + errors, the mean is `null` until one ended. */
+/**
+ * Totals over all missions ever tracked; `total` = active + completed + cancelled + errors, the mean is `null` until one ended.
+ * `stalled` are those of the active ones that are stalled now, `lateOutcomes` endings that came after the first one and
+ * `refused` missions that `maxActive` kept out.
+ */
 export const MissionTotals = Type.Object({
   active: Type.Integer({ minimum: 0 }),
   completed: Type.Integer({ minimum: 0 }),
   cancelled: Type.Integer({ minimum: 0 }),
   errors: Type.Integer({ minimum: 0 }),
   total: Type.Integer({ minimum: 0 }),
-  avgDurationMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()])
+  avgDurationMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+  stalled: Type.Integer({ minimum: 0 }),
+  lateOutcomes: Type.Integer({ minimum: 0 }),
+  refused: Type.Integer({ minimum: 0 })
 })
 export type MissionTotals = Static<typeof MissionTotals>
+
+/** Which missions to show: every condition that is there must hold. `since` and `until` are ms since 1970 and bound the start. */
+export const MissionFilter = Type.Object({
+  status: Type.Optional(MissionStatus),
+  name: Type.Optional(Type.String({ maxLength: 128 })),
+  tag: Type.Optional(Type.String({ maxLength: 128 })),
+  tenant: Type.Optional(Type.String({ maxLength: 128 })),
+  stalled: Type.Optional(Type.Boolean()),
+  since: Type.Optional(Type.Number()),
+  until: Type.Optional(Type.Number()),
+  /** Part of the id, the name or the objective, in any case. */
+  q: Type.Optional(Type.String({ maxLength: 128 }))
+}, { additionalProperties: false })
+export type MissionFilter = Static<typeof MissionFilter>
+
+/** One page of a list, newest first; `cursor` is what the page before gave as `nextCursor`. */
+export const MissionQuery = Type.Object({
+  ...MissionFilter.properties,
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,16}$' }))
+}, { additionalProperties: false })
+export type MissionQuery = Static<typeof MissionQuery>

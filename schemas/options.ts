@@ -26,6 +26,9 @@ const route = (path: string, description: string) =>
     expected: 'false, or a path that starts with /'
   })
 
+const serializer = (what: string) =>
+  host<(value: unknown) => unknown>('function', 'a function', `Turns ${what} into what viewers see; called once an event.`)
+
 /** An origin as a browser writes it: scheme, host and, unless it is the default one, port. */
 const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/?#@\\s,*]+$', maxLength: 256 })
 
@@ -58,7 +61,12 @@ export const Options = Type.Object({
   routes: group({
     wsMetrics: route('/mission-control/ws-metrics', 'JSON metrics of the WebSocket route; `false` leaves the route out.'),
     health: route('/health', 'Health and its probes; `false` leaves the route out.'),
-    prometheus: route('/api/v1/metrics/prometheus', 'Prometheus exposition; `false` leaves the route out.')
+    prometheus: route('/api/v1/metrics/prometheus', 'Prometheus exposition; `false` leaves the route out.'),
+    missions: Type.Union([Type.Literal(false), Type.String({ pattern: '^/[^?#\\s]*$', maxLength: 256 })], {
+      default: false,
+      description: 'Path of the HTTP routes that list, show and cancel missions, such as `/mission-control/missions`; off by default.',
+      expected: 'false, or a path that starts with /'
+    })
   }),
   health: group({
     provider: Type.Optional(host<() => HealthReport | Promise<HealthReport>>('function', 'a function that returns a health report', "Gives the host's own health report; called once a round.")),
@@ -72,6 +80,35 @@ export const Options = Type.Object({
     registry: Type.Optional(host<object>('object', 'a prom-client Registry', 'A prom-client registry of the host; the metrics are put in a private one if absent.')),
     prefix: Type.String({ pattern: '^[a-zA-Z_:][a-zA-Z0-9_:]*$', maxLength: 64, default: 'mission_control_', description: 'Start of the names of all metrics but the seven `oneagent_mission_*` gauges.' }),
     defaultMetrics: Type.Boolean({ default: false, description: "Adds prom-client's process and runtime metrics." })
+  }),
+  missions: group({
+    maxActive: count({ default: 10_000, minimum: 1, maximum: 10_000_000, description: 'Missions that may be active at once; `start` refuses one more.' }),
+    timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: LONGEST_TIMER_MS, description: 'Time after which a mission is asked to end, unless it says otherwise itself; off if absent.' })),
+    cancelGraceMs: milliseconds(10_000, 'Time a mission has to end after a cancel was asked for; then it is forced to `cancelled`.'),
+    closeGraceMs: milliseconds(5_000, 'The same while the service closes.'),
+    stallMs: milliseconds(300_000, 'Time without any activity after which a mission counts as stalled.'),
+    onStall: Type.Union([Type.Literal('flag'), Type.Literal('cancel'), Type.Literal('error')], {
+      default: 'flag',
+      description: 'What happens to a stalled mission: it is only flagged, asked to end, or ended as `error`.',
+      expected: '"flag", "cancel" or "error"'
+    }),
+    endedRetentionMs: milliseconds(3_600_000, 'Time a completed or cancelled mission can still be looked up.'),
+    maxEnded: count({ default: 1_000, minimum: 0, maximum: 10_000_000, description: 'Completed and cancelled missions that can still be looked up.' }),
+    errorRetentionMs: milliseconds(86_400_000, 'Time a failed mission can still be looked up.'),
+    maxErrors: count({ default: 1_000, minimum: 0, maximum: 10_000_000, description: 'Failed missions that can still be looked up.' }),
+    maxTasks: count({ default: 200, minimum: 1, maximum: 100_000, description: 'Tasks kept of one mission; more are only counted.' }),
+    maxProgressPerSecond: count({ default: 10, minimum: 1, maximum: 1_000, description: 'Progress messages of one mission in a second; the newest wins and the last one is never lost.' }),
+    maxPlanBytes: count({ default: 32_768, minimum: 256, maximum: 16_777_216, description: 'Largest `planningSession` sent whole; a larger one is cut visibly.' }),
+    maxTaskBytes: count({ default: 1_024, minimum: 64, maximum: 1_048_576, description: 'Largest entry of `tasksSummary` sent whole.' }),
+    maxTasksInline: count({ default: 5, minimum: 1, maximum: 1_000, description: 'Entries of `tasksSummary` that are sent.' }),
+    maxMetadataBytes: count({ default: 4_096, minimum: 64, maximum: 1_048_576, description: 'Largest `metadata` kept whole.' }),
+    maxMessageBytes: count({ default: 65_536, minimum: 16_384, maximum: 16_777_216, description: 'Largest `mission_update`; the plan and then the tasks are cut to keep it.' }),
+    serializers: group({
+      planningSession: Type.Optional(serializer('the plan')),
+      task: Type.Optional(serializer('one entry of `tasksSummary`')),
+      error: Type.Optional(serializer('whatever was thrown')),
+      objective: Type.Optional(serializer('the objective'))
+    })
   }),
   onRequest: Type.Optional(host<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list of them', 'Hooks in front of every route of the plugin, the WebSocket upgrade too: the place to authenticate.')),
   clock: Type.Optional(host<object>('object', 'a clock, such as createVirtualClock() gives', 'The source of time; for tests and replays.'))

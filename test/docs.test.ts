@@ -85,7 +85,7 @@ t.test('the tables have every message type, channel, status, alert rule and vari
 /** The rules that find something when everything is wrong. */
 function alertRules (): string[] {
   const component = { status: 'unhealthy' as const, critical: true, responseTimeMs: 1_001, error: null, checkedAt: 0 }
-  const totals = { active: 26, completed: 0, cancelled: 0, errors: 5, total: 31, avgDurationMs: 1 }
+  const totals = { active: 26, completed: 0, cancelled: 0, errors: 5, total: 31, avgDurationMs: 1, stalled: 0, lateOutcomes: 0, refused: 0 }
   return sorted(evaluateRules({ totals, health: { status: 'critical', checkedAt: 0, components: { database: component } } }).map(({ rule }) => rule))
 }
 
@@ -144,7 +144,7 @@ t.test('the pages name every public method of the decorators, and none that does
   const named = sorted(pages.flatMap(({ text }) => matches(text, /\bapp\.((?:missions|monitoring|missionControl)\.\w+)/g)))
   const table = under('## What you get', readme)
   const onMonitoring = matches(table, /`\.(\w+)\(\)`/g).map((name) => `monitoring.${name}`)
-  const notForHosts = ['commands', 'close', 'start', 'constructor']
+  const notForHosts = ['commands', 'close', 'start', 'constructor', 'shutdown', 'listVisible']
   const exist = ['missions', 'monitoring', 'missionControl'].flatMap((decorator) => {
     const service = app[decorator as 'missions'] as object
     const proto = Object.getPrototypeOf(service) as object

@@ -39,7 +39,7 @@ t.test('one round of the demo audits the installed packages and ends by itself',
   t.ok(missions! > 1)
   t.equal(completed! + errors! + cancelled!, missions)
   t.ok(cancelled! >= 1, 'the largest scope times out')
-  t.match(stdout, /mission_update +cancelled .* the budget of \d+ ms is used up/)
+  t.match(stdout, /mission_update +cancelled .* The mission took longer than its time-out/)
   for (const amount of [packages, files, MB, p95]) t.ok(amount! > 0)
   t.equal([...stdout.matchAll(/mission_update +(completed|error|cancelled) /g)].length, missions, 'every mission is seen to end')
 })
@@ -62,6 +62,13 @@ t.test('an audit counts files, bytes and licences, and fails over a package with
   t.match(readSummary(stdout), { missions: 2, completed: 1, errors: 1, cancelled: 0, packages: 3, files: 5 })
   t.match(stdout, /completed +@scope in \d+ ms\n/)
   t.match(stdout, /error +packages b in \d+ ms, no licence: bare\n/)
+})
+
+t.test('of a long audit not every task is a line, but some are', async (t) => {
+  const names = Array.from({ length: 26 }, (_, at) => `package-${at}`)
+  const root = t.testdir({ '@many': Object.fromEntries(names.map((name) => [name, { 'package.json': manifest('MIT') }])) })
+  const { stdout } = await runExample(t, HOST, ['--once', '--port', '0', '--dir', root])
+  t.equal([...stdout.matchAll(/execution_progress +@many \d+ of 26: @many\/package-\d+\n/g)].length, 1)
 })
 
 t.test('the demo takes a free port where its own is taken, and says so', async (t) => {

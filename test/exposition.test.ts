@@ -36,7 +36,7 @@ interface State {
 }
 
 const createState = (): State => ({
-  missions: { active: 3, completed: 6, cancelled: 2, errors: 2, total: 13, avgDurationMs: 12.5 },
+  missions: { active: 3, completed: 6, cancelled: 2, errors: 2, total: 13, avgDurationMs: 12.5, stalled: 1, lateOutcomes: 4, refused: 8 },
   operations: {
     boundsMs: [5, 1_000],
     series: [{ component: 'db', operation: 'GET:/users', success: 4, error: 1, durationCount: 4, durationSumMs: 3_010, buckets: [1, 1, 2] }]
@@ -106,7 +106,7 @@ test('the mission gauges', async (t) => {
 
   t.test('are 0 before a mission has ended', async (t) => {
     const stand = build(t)
-    stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null }
+    stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0 }
     const page = await readText(stand)
     t.equal(valueOf(page, 'oneagent_mission_avg_duration_ms'), 0)
     t.equal(valueOf(page, 'oneagent_mission_error_rate'), 0)
@@ -117,7 +117,7 @@ test('the mission gauges', async (t) => {
     let reads = 0
     const missionTotals = () => {
       reads++
-      return { active: reads, completed: reads, cancelled: reads, errors: reads, total: 4 * reads, avgDurationMs: reads }
+      return { active: reads, completed: reads, cancelled: reads, errors: reads, total: 4 * reads, avgDurationMs: reads, stalled: 0, lateOutcomes: 0, refused: 0 }
     }
     const sources = { ...build(t).sources, missionTotals }
     const stand = build(t, { registry, sources })
@@ -134,6 +134,9 @@ test('the metrics of the plugin', async (t) => {
   t.test('show operations, sockets, health and callbacks under the prefix', async (t) => {
     const stand = build(t, { prefix: 'mc_' })
     const expected: [string, Record<string, string>, number][] = [
+      ['mc_missions_stalled', {}, 1],
+      ['mc_missions_late_outcomes_total', {}, 4],
+      ['mc_missions_refused_total', {}, 8],
       ['mc_operations_total', { component: 'db', operation: 'GET:/users', status: 'success' }, 4],
       ['mc_operations_total', { component: 'db', operation: 'GET:/users', status: 'error' }, 1],
       ['mc_ws_connections', {}, 1],
@@ -410,7 +413,7 @@ test('a metric of the host', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
-    t.equal((await readText(stand)).size, 24)
+    t.equal((await readText(stand)).size, 27)
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/clock.js'
+import { resolveOptions } from '../lib/options.js'
 import { judge } from '../lib/missions/lifecycle.js'
 import { CancelledError, Missions } from '../lib/missions/index.js'
 import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate } from '../schemas/index.js'
@@ -9,7 +10,7 @@ import { compile } from '../lib/validation.js'
 const setup = () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const failures: Array<[string, unknown]> = []
-  const missions = new Missions({ clock, onCallbackError: (where, err) => failures.push([where, err]) })
+  const missions = new Missions({ clock, options: resolveOptions({}, {}).missions, onCallbackError: (where, err) => failures.push([where, err]), makeLog: () => console })
   const updates: MissionUpdate[] = []
   missions.on('mission_update', (update) => { updates.push(update) })
   return { clock, missions, updates, failures }
@@ -51,7 +52,7 @@ t.test('a mission', async (t) => {
     t.same(mission.complete(), { applied: true })
 
     t.same(updates, [
-      { missionId: mission.id, status: 'planning_started', name: 'import', seq: 1 },
+      { missionId: mission.id, status: 'planning_started', name: 'import', seq: 1, objective: 'all rows' },
       { missionId: mission.id, status: 'tasks_generated', name: 'import', seq: 2, tasksSummary: ['read', 'write'] },
       { missionId: mission.id, status: 'planned', name: 'import', seq: 3, planningSession: { steps: 2 } },
       { missionId: mission.id, status: 'execution_started', name: 'import', seq: 4 },
@@ -95,7 +96,7 @@ t.test('a mission', async (t) => {
   })
 
   t.test('never goes back and says nothing twice', async (t) => {
-    const { missions, updates } = setup()
+    const { missions, updates, clock } = setup()
     const mission = missions.start('job')
     mission.executionStarted()
     t.same(mission.planned(), { applied: false, reason: 'backward' })
@@ -104,7 +105,9 @@ t.test('a mission', async (t) => {
     t.same(mission.progress(progress), { applied: true })
     t.same(mission.progress({ ...progress }), { applied: false, reason: 'repeated' })
     for (const change of [{ taskId: 'b' }, { index: 2 }, { total: 4 }, { status: 'done' }]) {
+      clock.advance(100)
       t.same(mission.progress({ ...progress, ...change }), { applied: true }, `new ${Object.keys(change)[0]}`)
+      clock.advance(100)
       mission.progress(progress)
     }
     t.same(mission.report('execution_progress'), { applied: false, reason: 'repeated' })
@@ -275,7 +278,7 @@ t.test('the registry', async (t) => {
 
   t.test('knows the mean duration of all that ended, and null while none has', async (t) => {
     const { missions, clock } = setup()
-    t.same(missions.stats(), { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null })
+    t.same(missions.stats(), { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0 })
     const [a, b] = [missions.start('a'), missions.start('b')]
     clock.advance(100)
     a.complete()

@@ -229,7 +229,7 @@ t.test('mission_start', async (t) => {
 
   t.test('is answered with a code when the handler is absent, says no, throws, rejects, returns garbage or hangs', async (t) => {
     const clock = createVirtualClock()
-    const app = await boot(t, { clock })
+    const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 } })
     const client = await connect(app)
     const answer = async () => (await client.send({ type: 'mission_start', command: 'canary' }).next('protocol_error')).error
     t.equal((await answer()).code, 'unsupported')
@@ -241,6 +241,7 @@ t.test('mission_start', async (t) => {
     app.missions.handle({ start: { start, authorize: async () => { throw new Error('canary') } } })
     t.equal((await answer()).code, 'internal_error')
     for (const garbage of [() => undefined, () => 'text', () => null, () => ({ id: 'nobody' }), () => { throw new Error('canary') }, async () => { throw new Error('canary') }, () => ({ get id () { throw new Error('canary') } })]) {
+      clock.advance(60_000)
       app.missions.handle({ start: { start: garbage as never } })
       const error = await answer()
       t.equal(error.code, 'internal_error')

@@ -1,18 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { runExample } from './support/run-example.js'
+import { runExample, startExample } from './support/run-example.js'
 import { onlyWith, pathOf } from './support/skip.js'
 import { traceFile } from './support/trace-data.js'
 
-interface Counts { completed: number, errors: number, cancelled: number, active: number, total: number }
+// Two replays of 24 days and twenty programs are half a minute of work, and several minutes on a machine that is busy otherwise.
+t.setTimeout(600_000)
+
+interface Counts { completed: number, errors: number, cancelled: number, active: number, stalled: number, total: number }
 interface Replay {
   code: number | null
   format: string
-  events: number
   tookMs: number
-  isAlike: boolean
   surfaces: Record<string, Counts>
+  endings: Record<string, number>
+  everStalled: number
+  stalledIds: string[]
   operations: { success: number, error: number }
   meanDurationMs: number | null
 }
@@ -24,8 +28,18 @@ async function replay (t: Test, path: string, ...flags: string[]): Promise<Repla
 }
 
 /** Every surface must show these counts: the message, what the viewer counted, the scrape and the registry. */
-function everywhere (counts: Counts): Record<string, Counts> {
+function everywhere (shown: Omit<Counts, 'stalled'> & { stalled?: number }): Record<string, Counts> {
+  const counts = { stalled: 0, ...shown }
   return { websocket: counts, updates: counts, prometheus: counts, registry: counts }
+}
+
+/** Runs code beside the built examples: it may `import` from them by their path in `examples/`. Gives the JSON that it printed. */
+async function runBeside (t: Test, code: string, ...args: string[]): Promise<unknown> {
+  const here = new URL('../.examples/', import.meta.url).href
+  const script = join(t.testdir({ 'beside.mjs': code.replaceAll("import('", `import('${here}`) }), 'beside.mjs')
+  const { stdout, stderr } = await runExample(t, script, args)
+  t.equal(stderr, '')
+  return JSON.parse(stdout)
 }
 
 function writeTrace (t: Test, content: string | object): string {
@@ -40,34 +54,108 @@ const requests = traceFile('genai-requests.csv')
 const jobs = traceFile('ci-jobs.json')
 const run = traceFile('coding-agent-run.json')
 
-t.test('24 days of requests end with the same totals on every surface', onlyWith(requests), async (t) => {
+interface Row { id: string, status: string, durationMs: number }
+
+function readRows (path: string): Row[] {
+  const lines = readFileSync(path, 'utf8').trim().split('\n').map((line) => line.split(','))
+  return lines.map(([, , status, seconds], at) => ({ id: `request-${at + 1}`, status: status!, durationMs: Number(seconds) * 1_000 })).slice(1)
+}
+
+const isEnded = ({ status }: Row) => status === 'SUCCEED' || status === 'FAILED'
+const sum = (values: number[]) => values.reduce((total, value) => total + value, 0)
+const isNear = (value: number | null, expected: number) => value !== null && Math.abs(value - expected) < 1e-6 * expected
+
+/** The stall time of a replay that is told no other. */
+const STALL_MS = 600_000
+
+t.test('24 days of requests end with the same totals on every surface, and those that never ended are stalled', onlyWith(requests), async (t) => {
   const result = await replay(t, pathOf(requests))
   t.equal(result.code, 0)
-  t.strictSame(result.surfaces, everywhere({ completed: 26_392, errors: 398, cancelled: 0, active: 33, total: 26_823 }))
+  t.strictSame(result.surfaces, everywhere({ completed: 26_392, errors: 398, cancelled: 0, active: 33, stalled: 33, total: 26_823 }))
+  t.strictSame(result.endings, { completed: 26_392, 'error: generation_failed': 398 })
   t.strictSame(result.operations, { success: 26_392, error: 398 })
 
-  const rows = readFileSync(pathOf(requests), 'utf8').trim().split('\n').slice(1).map((line) => line.split(','))
-  const seconds = rows.filter(([, , status]) => status === 'SUCCEED' || status === 'FAILED').map((row) => Number(row[3]))
-  const mean = seconds.reduce((sum, value) => sum + value, 0) / seconds.length * 1_000
-  t.ok(Math.abs(result.meanDurationMs! - mean) < 1e-6 * mean, `a mean of ${result.meanDurationMs} ms instead of ${mean}`)
+  const rows = readRows(pathOf(requests))
+  t.strictSame(result.stalledIds.toReversed(), rows.filter((row) => !isEnded(row)).map(({ id }) => id), 'the list shows exactly them')
+  t.equal(result.everStalled, 33, 'no other request ever counted as stalled')
+  const ended = rows.filter(isEnded).map(({ durationMs }) => durationMs)
+  t.ok(Math.max(...ended) < STALL_MS)
+  const mean = sum(ended) / ended.length
+  t.ok(isNear(result.meanDurationMs, mean), `a mean of ${result.meanDurationMs} ms instead of ${mean}`)
 })
 
+t.test('requests that never ended are cancelled when they stall, if that was asked for', onlyWith(requests), async (t) => {
+  const result = await replay(t, pathOf(requests), '--on-stall', 'cancel')
+  t.equal(result.code, 0)
+  t.strictSame(result.surfaces, everywhere({ completed: 26_392, errors: 398, cancelled: 33, active: 0, total: 26_823 }))
+  t.strictSame(result.endings, { completed: 26_392, 'error: generation_failed': 398, 'cancelled: The mission showed no activity': 33 })
+  t.strictSame(result.stalledIds, [])
+
+  const rows = readRows(pathOf(requests))
+  const mean = sum(rows.map((row) => isEnded(row) ? row.durationMs : STALL_MS)) / rows.length
+  t.ok(isNear(result.meanDurationMs, mean), `each at once when it stalled: a mean of ${result.meanDurationMs} ms instead of ${mean}`)
+})
+
+interface RecordedStep { name: string, conclusion: string, started_at: string, completed_at: string }
+interface RecordedJob { id: number, conclusion: string, started_at: string, steps: RecordedStep[] }
+
 t.test('the jobs of a CI service end as they were concluded', onlyWith(jobs), async (t) => {
-  interface Concluded { conclusion: string, steps: Array<{ conclusion: string }> }
-  const list = JSON.parse(readFileSync(pathOf(jobs), 'utf8')) as Concluded[]
-  const count = (all: Array<{ conclusion: string }>, ...conclusions: string[]) => all.filter(({ conclusion }) => conclusions.includes(conclusion)).length
   const result = await replay(t, pathOf(jobs))
   t.equal(result.code, 0)
   t.equal(result.format, 'ci-jobs')
-  t.strictSame(result.surfaces, everywhere({
-    completed: count(list, 'success'),
-    errors: count(list, 'failure'),
-    cancelled: count(list, 'cancelled', 'skipped'),
-    active: 0,
-    total: list.length
-  }))
-  const steps = list.flatMap((job) => job.steps)
-  t.strictSame(result.operations, { success: count(steps, 'success'), error: count(steps, 'failure') })
+  t.strictSame(result.surfaces, everywhere({ completed: 274, errors: 18, cancelled: 4, active: 0, total: 296 }))
+  t.strictSame(result.endings, { completed: 274, 'error: step_failed': 18, 'cancelled: cancelled': 3, 'cancelled: skipped': 1 })
+  t.equal(result.everStalled, 0)
+  const steps = (JSON.parse(readFileSync(pathOf(jobs), 'utf8')) as RecordedJob[]).flatMap((job) => job.steps)
+  const count = (conclusion: string) => steps.filter((step) => step.conclusion === conclusion).length
+  t.strictSame(result.operations, { success: count('success'), error: count('failure') })
+})
+
+// Prints the statuses of every mission of a replay, and its calls of `mission.task`: when their functions began and ended on the virtual clock.
+const WATCH = `
+  import { readFileSync } from 'node:fs'
+  const { createTraceClock } = await import('replay/clock.js')
+  const { play } = await import('replay/play.js')
+  const { startService } = await import('replay/service.js')
+  const { readTrace } = await import('traces/index.js')
+  const trace = readTrace(readFileSync(process.argv[2], 'utf8'))
+  const clock = createTraceClock(trace.from)
+  const { app, missionStatsMs } = await startService(clock, Infinity, { stallMs: 600_000, onStall: 'flag' })
+  const statuses = {}
+  app.missions.on('mission_update', ({ missionId, status }) => { (statuses[missionId] ??= []).push(status) })
+  const tasks = []
+  for (const one of trace.missions) {
+    const { run } = one
+    one.run = (mission, stage) => {
+      const task = mission.task.bind(mission)
+      mission.task = (taskId, work) => task(taskId, async (signal) => {
+        const entry = { id: mission.id, taskId, from: clock.now() }
+        tasks.push(entry)
+        try { return await work(signal) } finally { entry.to = clock.now() }
+      })
+      return run(mission, stage)
+    }
+  }
+  await play(trace, { app, clock, speed: Infinity, stallMs: 600_000, missionStatsMs, signal: new AbortController().signal })
+  await app.close()
+  console.log(JSON.stringify({ statuses, tasks }))
+`
+
+interface SeenTask { id: string, taskId: string, from: number, to: number }
+interface Seen { statuses: Record<string, string[]>, tasks: SeenTask[] }
+
+t.test('every step of a CI service that ran is a task with its recorded times', onlyWith(jobs), async (t) => {
+  const recorded = (JSON.parse(readFileSync(pathOf(jobs), 'utf8')) as RecordedJob[]).flatMap(({ id, steps }) => steps
+    .map((step) => ({ ...step, id: `job-${id}`, from: Date.parse(step.started_at), to: Date.parse(step.completed_at) }))
+    .sort((a, b) => a.from - b.from)
+    .map(({ id, name, conclusion, from, to }, position) => ({ id, taskId: `${position + 1} ${name}`, from, to, conclusion })))
+  const expected = recorded.filter(({ conclusion }) => conclusion !== 'skipped').map(({ conclusion: _, ...task }) => task)
+  t.equal(recorded.length, 1_762)
+  t.equal(expected.length, 1_760)
+  const { tasks: seen } = await runBeside(t, WATCH, pathOf(jobs)) as Seen
+  const key = ({ id, taskId }: SeenTask) => `${id} ${taskId}`
+  const sort = (tasks: SeenTask[]) => tasks.sort((a, b) => key(a) < key(b) ? -1 : 1)
+  t.strictSame(sort(seen), sort(expected))
 })
 
 t.test('a run of a coding agent is one mission with all of its steps', onlyWith(run), async (t) => {
@@ -76,25 +164,48 @@ t.test('a run of a coding agent is one mission with all of its steps', onlyWith(
   t.equal(result.code, 0)
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 0, cancelled: 0, active: 0, total: 1 }))
   t.strictSame(result.operations, { success: trajectory.length, error: 0 })
-  const seconds = trajectory.reduce((sum, step) => sum + step.execution_time_seconds, 0)
-  t.ok(Math.abs(result.meanDurationMs! - seconds * 1_000) < 1)
+  t.ok(isNear(result.meanDurationMs, sum(trajectory.map((step) => step.execution_time_seconds)) * 1_000))
 })
 
-t.test('a request ends when its duration is over, and one that never ended stays active', async (t) => {
-  const path = writeTrace(t, [
-    HEADER,
-    '2024-11-15 16:57:50,TXT_2_IMG,SUCCEED,30.0,G0000,63.0,26.0,1.0,30.0,M0000,0',
-    '2024-11-15 16:57:50,TXT_2_IMG,FAILED,10.0,G0001,,,,,,0',
-    '2024-11-15 16:58:00,IMG_2_IMG,PENDING,0.0,G0001,93.0,,1.0,40.0,M0001,0',
-    '2024-11-16 18:00:00,INPAINTING,PROCESSING,21.0,G0002,93.0,,1.0,40.0,M0001,0',
-    ''
-  ].join('\n'))
-  const result = await replay(t, path)
+const REQUESTS = [
+  HEADER,
+  '2024-11-15 16:57:50,TXT_2_IMG,SUCCEED,30.0,G0000,63.0,26.0,1.0,30.0,M0000,0',
+  '2024-11-15 16:57:50,TXT_2_IMG,FAILED,10.0,G0001,,,,,,0',
+  '2024-11-15 16:58:00,IMG_2_IMG,PENDING,0.0,G0001,93.0,,1.0,40.0,M0001,0',
+  '2024-11-16 18:00:00,INPAINTING,PROCESSING,21.0,G0002,93.0,,1.0,40.0,M0001,0',
+  ''
+].join('\n')
+
+t.test('a request ends when its duration is over, and one that never ended stays active and is stalled', async (t) => {
+  const result = await replay(t, writeTrace(t, REQUESTS))
   t.equal(result.code, 0)
   t.equal(result.format, 'genai-requests')
-  t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 0, active: 2, total: 4 }))
+  t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 0, active: 2, stalled: 2, total: 4 }))
+  t.strictSame(result.stalledIds, ['request-5', 'request-4'])
   t.strictSame(result.operations, { success: 1, error: 1 })
   t.equal(result.meanDurationMs, 20_000)
+})
+
+t.test('a stalled request ends at once as --on-stall says, by itself and not by force', async (t) => {
+  const cancelled = await replay(t, writeTrace(t, REQUESTS), '--on-stall', 'cancel', '--stall-ms', '60000')
+  t.strictSame(cancelled.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 2, active: 0, total: 4 }))
+  t.strictSame(cancelled.endings, { 'cancelled: The mission showed no activity': 2, completed: 1, 'error: generation_failed': 1 })
+  // One was generating. The other had not begun, and is no operation.
+  t.strictSame(cancelled.operations, { success: 1, error: 2 })
+  t.equal(cancelled.meanDurationMs, (30_000 + 10_000 + 60_000 + 60_000) / 4)
+
+  const failed = await replay(t, writeTrace(t, REQUESTS), '--on-stall', 'error', '--stall-ms', '60000')
+  t.strictSame(failed.surfaces, everywhere({ completed: 1, errors: 3, cancelled: 0, active: 0, total: 4 }))
+  t.strictSame(failed.endings, { 'error: stalled': 2, completed: 1, 'error: generation_failed': 1 })
+})
+
+t.test('a request that shows no life for longer than --stall-ms is stalled until it ends', async (t) => {
+  const result = await replay(t, writeTrace(t, REQUESTS), '--stall-ms', '20000')
+  t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 0, active: 2, stalled: 2, total: 4 }))
+  t.equal(result.everStalled, 3)
+
+  const patient = await replay(t, writeTrace(t, REQUESTS), '--stall-ms', '7200000')
+  t.equal(patient.everStalled, 2, 'the replay goes on until the last one is')
 })
 
 const at = (second: number) => new Date(Date.UTC(2024, 0, 1, 12, 0, second)).toISOString()
@@ -106,15 +217,29 @@ t.test('a job lasts from its creation to its end, whatever the clocks of its ste
   const path = writeTrace(t, [
     job(1, 'success', [0, 5, 20], [step('success', 4, 9), step('skipped', 12, 12), step('success', 10, 11)]),
     job(2, 'failure', [6, 4, 14], [step('failure', 3, 25)]),
-    job(3, 'cancelled', [0, 0, 10], [step('cancelled', 1, 5)]),
+    job(3, 'cancelled', [0, 0, 10], [step('cancelled', 1, 5), step('success', 6, 8)]),
     job(4, 'skipped', [0, 0, 0])
   ])
   const result = await replay(t, path)
   t.equal(result.code, 0)
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 2, active: 0, total: 4 }))
-  t.strictSame(result.operations, { success: 2, error: 1 })
-  // Job 2 started 2 s before it was created: 20 + 10 + 10 + 0 seconds in all.
-  t.equal(result.meanDurationMs, 10_000)
+  t.strictSame(result.endings, { completed: 1, 'error: step_failed': 1, 'cancelled: cancelled': 1, 'cancelled: skipped': 1 })
+  t.strictSame(result.operations, { success: 3, error: 1 })
+  // Job 2 started 2 s before it was created, and its step another second before that: 20 + 11 + 10 + 0 seconds in all.
+  t.equal(result.meanDurationMs, 10_250)
+
+  await t.test('its steps begin and end at their own times as long as it lasts, and a skipped one never starts', async (t) => {
+    const { tasks, statuses } = await runBeside(t, WATCH, path) as Seen
+    // The second is the request to end.
+    t.strictSame(statuses['job-4'], ['planning_started', 'planning_started', 'cancelled'])
+    t.strictSame(tasks.map(({ id, taskId, from, to }) => [id, taskId, new Date(from).getUTCSeconds(), new Date(to).getUTCSeconds()]), [
+      ['job-3', '1 step 1', 1, 5],
+      ['job-2', '1 step 3', 3, 14],
+      ['job-1', '1 step 4', 4, 9],
+      ['job-3', '2 step 6', 6, 8],
+      ['job-1', '2 step 10', 10, 11]
+    ])
+  })
 })
 
 t.test('clients stay connected over a year in which nothing happens', async (t) => {
@@ -149,26 +274,36 @@ t.test('--speed plays a trace in that multiple of real time', async (t) => {
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 0, cancelled: 0, active: 0, total: 1 }))
 })
 
-t.test('the result is a table for people', async (t) => {
-  const { code, stdout } = await runExample(t, '.examples/replay.js', [writeTrace(t, [job(1, 'success', [0, 0, 10]), job(2, 'failure', [0, 0, 10])])])
+t.test('the result is a table for people, with what the trace calls an outcome and how its missions ended', async (t) => {
+  const path = writeTrace(t, [job(1, 'success', [0, 0, 10]), job(2, 'failure', [0, 0, 10]), job(3, 'skipped', [0, 0, 0])])
+  const { code, stdout } = await runExample(t, '.examples/replay.js', [path])
   t.equal(code, 0)
-  t.match(stdout, /^ci-jobs: 6 events/)
+  t.match(stdout, /^ci-jobs: 3 missions in 10 seconds/)
   t.match(stdout, /ws:\/\/127\.0\.0\.1:\d+\/ws\/mission-control/)
-  const rows = stdout.split('\n').filter((line) => / 1 +1 +0 +0 +2$/.test(line))
+  t.match(stdout, /\n {2}skipped +runs nothing, is asked to end with the reason "skipped"/)
+  const rows = stdout.split('\n').filter((line) => / 1 +1 +1 +0 +0 +3$/.test(line))
   t.equal(rows.length, 4)
+  for (const ending of ['completed', 'error: step_failed', 'cancelled: skipped']) t.match(stdout, `\n  1  ${ending}\n`)
   t.match(stdout, /The surfaces agree/)
 })
 
+t.test('Ctrl-C ends a replay, whatever its missions wait for', async (t) => {
+  const program = startExample(t, '.examples/replay.js', [writeTrace(t, REQUESTS), '--speed', '1'])
+  await program.says(/Watch it at/)
+  program.signal('SIGINT')
+  const { code, stdout, stderr } = await program.ended
+  t.equal(code, 130)
+  t.equal(stderr, '')
+  t.notMatch(stdout, /The surfaces/)
+})
+
 t.test('surfaces that show different counts are not alike', async (t) => {
-  const same = everywhere({ completed: 1, errors: 2, cancelled: 3, active: 4, total: 10 })
-  const other = { ...same, prometheus: { completed: 2, errors: 1, cancelled: 3, active: 4, total: 10 } }
-  const script = join(t.testdir({
-    'compare.mjs': `
-      const { areAlike } = await import(${JSON.stringify(new URL('../.examples/replay/surfaces.js', import.meta.url).href)})
-      console.log(${JSON.stringify([same, other])}.map(areAlike).join())
-    `
-  }), 'compare.mjs')
-  t.equal((await runExample(t, script)).stdout, 'true,false\n')
+  const same = everywhere({ completed: 1, errors: 2, cancelled: 3, active: 4, stalled: 1, total: 10 })
+  const others = [{ completed: 2, errors: 1 }, { stalled: 2 }].map((change) => ({ ...same, prometheus: { ...same['prometheus'], ...change } }))
+  t.strictSame(await runBeside(t, `
+    const { areAlike } = await import('replay/surfaces.js')
+    console.log(JSON.stringify(${JSON.stringify([same, ...others])}.map(areAlike)))
+  `), [true, false, false])
 })
 
 const ROW = '2024-11-15 16:57:50,TXT_2_IMG,SUCCEED,32.0,G0000,63.0,26.0,1.0,30.0,M0000,0'
@@ -184,7 +319,7 @@ const MALFORMED: Record<string, [content: string | object, reason: RegExp]> = {
   'a wrong date': [`${HEADER}\n${ROW}\n${ROW.replace('11-15', '13-45')}\n`, /line 3: gmt_create is .*, but must be a date/],
   'a wrong duration': [`${HEADER}\n${ROW.replace('32.0', '-1')}\n`, /line 2: exec_time_seconds is "-1", but must be a number from 0/],
   'an unknown status': [`${HEADER}\n${ROW.replace('SUCCEED', 'LOST')}\n`, /line 2: predict_status is "LOST", but must be one of SUCCEED,/],
-  'a header without rows': [`${HEADER}\n`, /line 1: the trace has no events/],
+  'a header without rows': [`${HEADER}\n`, /line 1: the trace has no missions/],
   'JSON that is broken': ['[\n{},\n{"id": 1,\n"name" "x"}\n]\n', /line 4: not JSON from here on/],
   'JSON that is broken at its start': ['[\nx\n]\n', /line 2: not JSON from here on/],
   'JSON that is cut off': ['[\n{\n"id": 1,\n"name":', /line 4: not JSON from here on/],
@@ -198,16 +333,13 @@ const MALFORMED: Record<string, [content: string | object, reason: RegExp]> = {
 
 t.test('a malformed trace is refused with the line that is wrong', async (t) => {
   const contents = Object.values(MALFORMED).map(([content]) => typeof content === 'string' ? content : JSON.stringify(content, null, 1))
-  const script = join(t.testdir({
-    'read.mjs': `
-      const { readTrace, TraceError } = await import(${JSON.stringify(new URL('../.examples/traces/index.js', import.meta.url).href)})
-      const refuse = (text) => {
-        try { return readTrace(text).format } catch (err) { return err instanceof TraceError ? err.message : err.stack }
-      }
-      console.log(JSON.stringify(${JSON.stringify(contents)}.map(refuse)))
-    `
-  }), 'read.mjs')
-  const refusals = JSON.parse((await runExample(t, script)).stdout) as string[]
+  const refusals = await runBeside(t, `
+    const { readTrace, TraceError } = await import('traces/index.js')
+    const refuse = (text) => {
+      try { return readTrace(text).format } catch (err) { return err instanceof TraceError ? err.message : err.stack }
+    }
+    console.log(JSON.stringify(${JSON.stringify(contents)}.map(refuse)))
+  `) as string[]
   for (const [position, [what, [, reason]]] of Object.entries(MALFORMED).entries()) t.match(refusals[position], reason, what)
 })
 
@@ -227,20 +359,31 @@ t.test('the line of a wrong step is the line where the step begins', async (t) =
 })
 
 t.test('a wrong command line tells what to write instead', async (t) => {
-  const path = writeTrace(t, `${HEADER}\n${ROW}\n`)
   const wrong: Array<[string[], RegExp]> = [
     [[], /give the path of one trace file/],
-    [[path, path], /give the path of one trace file/],
-    [[path, '--speed', 'fast'], /--speed is "fast", but must be a number from 0\.01 to 1000000/],
-    [[path, '--slowly'], /--slowly/]
+    [['one', 'two'], /give the path of one trace file/],
+    [['one', '--speed', 'fast'], /--speed is "fast", but must be a number from 0\.01 to 1000000/],
+    [['one', '--on-stall', 'wait'], /--on-stall is "wait", but must be one of flag, cancel, error/],
+    [['one', '--stall-ms', '0'], /--stall-ms is "0", but must be a number from 1 to 2147483647/],
+    [['one', '--stall-ms', '1.5'], /--stall-ms is "1\.5", but must be a whole number/],
+    [['one', '--slowly'], /--slowly/]
   ]
-  await Promise.all(wrong.map(async ([args, reason]) => {
-    const { code, stderr } = await runExample(t, '.examples/replay.js', args)
-    t.equal(code, 2)
-    t.match(stderr, reason)
-    t.match(stderr, /Usage: npm run replay/)
-  }))
-  const missing = await runExample(t, '.examples/replay.js', [`${path}.missing`])
+  const refusals = await runBeside(t, `
+    const { UsageError } = await import('flags.js')
+    const { readFlags } = await import('replay/flags.js')
+    const refuse = (args) => {
+      try { return readFlags(args) } catch (err) { return err instanceof UsageError ? err.message : err.stack }
+    }
+    console.log(JSON.stringify(${JSON.stringify(wrong.map(([args]) => args))}.map(refuse)))
+  `) as string[]
+  for (const [at, [args, reason]] of wrong.entries()) t.match(refusals[at], reason, args.join(' '))
+})
+
+t.test('a wrong command line or a file that is missing ends with 2', async (t) => {
+  const wrong = await runExample(t, '.examples/replay.js', ['--slowly'])
+  t.equal(wrong.code, 2)
+  t.match(wrong.stderr, /--slowly[^]*Usage: npm run replay/)
+  const missing = await runExample(t, '.examples/replay.js', ['no-such-trace'])
   t.equal(missing.code, 2)
   t.match(missing.stderr, /no such file/)
 })

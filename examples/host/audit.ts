@@ -3,8 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import type { Mission } from 'fastify-mission-control'
 import { auditPackage, type PackageAudit, type Scope } from './packages.js'
 
-/** A mission that audits one scope; `done` resolves with what was audited when it has ended, however it ended. */
-export interface Audit { mission: Mission, done: Promise<PackageAudit[]> }
+/** A mission that audits one scope, and what it has audited so far. */
+export interface Audit { mission: Mission, audits: readonly PackageAudit[] }
 
 export interface AuditOptions {
   /** The `node_modules` folder. */
@@ -12,42 +12,30 @@ export interface AuditOptions {
   /** A break after every package, in ms, that leaves the disk to others. */
   paceMs: number
   /** What the whole audit may take; after that it is cancelled. */
-  budgetMs: number
+  timeoutMs: number
 }
 
 /** Starts the mission of one scope: a task for each package. It ends as `error` when a package has no licence. */
-export function startAudit (app: FastifyInstance, scope: Scope, options: AuditOptions): Audit {
-  const objective = `Audit the ${scope.packages.length} packages of ${scope.name}`
-  const mission = app.missions.start({ name: scope.name, objective, tags: ['audit'] })
-  return { mission, done: runAudit(app, mission, scope, options) }
-}
-
-async function runAudit (app: FastifyInstance, mission: Mission, { packages }: Scope, options: AuditOptions): Promise<PackageAudit[]> {
-  const { root, paceMs, budgetMs } = options
-  const timer = setTimeout(() => mission.cancel({ kind: 'timeout', reason: `the budget of ${budgetMs} ms is used up` }), budgetMs)
+export function startAudit (app: FastifyInstance, { name, packages }: Scope, { root, paceMs, timeoutMs }: AuditOptions): Audit {
   const audits: PackageAudit[] = []
-  try {
-    mission.tasksGenerated({ total: packages.length })
-    mission.planned({ packages, budgetMs })
+  const objective = `Audit the ${packages.length} packages of ${name}`
+  const mission = app.missions.spawn({ name, objective, tags: ['audit'], timeoutMs }, async (mission) => {
+    mission.tasksGenerated(packages)
+    mission.planned({ packages, timeoutMs })
     mission.executionStarted()
-    for (const [position, name] of packages.entries()) {
-      audits.push(await app.monitoring.time('audit', 'package', () => auditPackage(root, name, mission.signal)))
-      mission.progress({ taskId: name, index: position + 1, total: packages.length, status: 'completed' })
+    for (const one of packages) {
+      // Both stop when the mission is asked to end, by a client, its time-out or Ctrl-C; it is cancelled then because they throw.
+      await mission.task(one, async (signal) => {
+        audits.push(await app.monitoring.time('audit', 'package', () => auditPackage(root, one, signal)))
+      })
       await sleep(paceMs, undefined, { signal: mission.signal })
     }
-    conclude(mission, audits)
-  } catch (err) {
-    // Whoever asked for the end, a client, the budget or Ctrl-C: the work has stopped, and only now the mission ends.
-    if (mission.signal.aborted) mission.report('cancelled')
-    else mission.fail(err)
-  } finally {
-    clearTimeout(timer)
-  }
-  return audits
+    refuseUnlicensed(audits)
+  })
+  return { mission, audits }
 }
 
-function conclude (mission: Mission, audits: PackageAudit[]): void {
-  const unlicensed = audits.filter(({ licence }) => licence === null).map(({ name }) => name)
-  if (unlicensed.length === 0) mission.complete()
-  else mission.fail({ code: 'licence_missing', message: `no licence: ${unlicensed.join(', ')}` })
+function refuseUnlicensed (audits: readonly PackageAudit[]): void {
+  const names = audits.filter(({ licence }) => licence === null).map(({ name }) => name)
+  if (names.length > 0) throw Object.assign(new Error(`no licence: ${names.join(', ')}`), { code: 'licence_missing' })
 }

@@ -2,7 +2,7 @@ import type { MissionUpdate, ServerMessage, ServerMessages } from 'fastify-missi
 import { Viewer } from '../viewer.js'
 import type { Screen, Style } from './screen.js'
 
-/** Of a mission's progress, where nothing can be written over, every so many tasks are a line. */
+/** Of a mission's progress, where nothing can be written over, at least so many tasks lie between two lines. */
 const TASKS_A_LINE = 25
 
 const WORD_STYLES: Record<string, Style> = {
@@ -20,6 +20,7 @@ export async function follow (url: string, screen: Screen): Promise<Viewer> {
 class Follower {
   readonly #screen: Screen
   readonly #running = new Map<string, string>()
+  readonly #lastShown = new Map<string, number>()
 
   constructor (screen: Screen) {
     this.#screen = screen
@@ -33,14 +34,26 @@ class Follower {
 
   #showMission (message: ServerMessages['mission_update']): void {
     const { missionId, status, name, progress } = message.payload
-    if (isEnd(status)) this.#running.delete(missionId)
+    if (isEnd(status)) this.#forget(missionId)
     else this.#running.set(missionId, progress === undefined ? name : `${name} ${progress.index}/${progress.total}`)
 
     if (status === 'execution_started' || isEnd(status)) this.#line(message, status, describeMission(message.payload))
-    else if (progress !== undefined && !this.#screen.isTerminal && progress.index % TASKS_A_LINE === 0) {
+    else if (progress !== undefined && this.#isWorthALine(missionId, progress.index)) {
       this.#line(message, status, `${name} ${progress.index} of ${progress.total}: ${progress.taskId}`)
     }
     this.#screen.status([...this.#running.values()].join('   '))
+  }
+
+  #forget (missionId: string): void {
+    this.#running.delete(missionId)
+    this.#lastShown.delete(missionId)
+  }
+
+  // Not every task's progress is sent: of a fast mission the newest at most ten times a second.
+  #isWorthALine (missionId: string, index: number): boolean {
+    if (this.#screen.isTerminal || index - (this.#lastShown.get(missionId) ?? 0) < TASKS_A_LINE) return false
+    this.#lastShown.set(missionId, index)
+    return true
   }
 
   #line ({ timestamp, type }: ServerMessage, word: string, text: string): void {

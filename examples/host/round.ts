@@ -24,7 +24,7 @@ export interface RoundOptions {
 }
 
 const MISSIONS_AT_ONCE = 3
-const BUDGET_MS = 60_000
+const TIMEOUT_MS = 60_000
 
 /** The largest scope gets less time than its breaks alone take, and no disk is that fast: every round has a mission that times out. */
 const TIGHT_FROM_PACKAGES = 40
@@ -39,8 +39,8 @@ export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Pr
   const audits: PackageAudit[] = []
   await Promise.all(Array.from({ length: MISSIONS_AT_ONCE }, async () => {
     for (let scope = scopes.shift(); scope !== undefined && !signal.aborted; scope = scopes.shift()) {
-      const budgetMs = scope.packages.length < largest ? BUDGET_MS : Math.ceil(largest * (paceMs / 2 + TIGHT_MS_PER_PACKAGE))
-      audits.push(...await auditUnlessAborted(app, scope, { root, paceMs, budgetMs }, signal))
+      const timeoutMs = scope.packages.length < largest ? TIMEOUT_MS : Math.ceil(largest * (paceMs / 2 + TIGHT_MS_PER_PACKAGE))
+      audits.push(...await auditUnlessAborted(app, scope, { root, paceMs, timeoutMs }, signal))
     }
   }))
   const after = app.missions.stats()
@@ -56,13 +56,12 @@ export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Pr
   }
 }
 
-async function auditUnlessAborted (app: FastifyInstance, scope: Scope, options: AuditOptions, signal: AbortSignal): Promise<PackageAudit[]> {
-  const { mission, done } = startAudit(app, scope, options)
-  const cancel = () => { mission.cancel({ kind: 'shutdown', reason: 'the service is closing' }) }
+/** What was audited when the mission has ended, however it ended. */
+async function auditUnlessAborted (app: FastifyInstance, scope: Scope, options: AuditOptions, signal: AbortSignal): Promise<readonly PackageAudit[]> {
+  const { mission, audits } = startAudit(app, scope, options)
+  const cancel = () => { mission.cancel({ reason: 'the service is closing' }) }
   signal.addEventListener('abort', cancel, { once: true })
-  try {
-    return await done
-  } finally {
-    signal.removeEventListener('abort', cancel)
-  }
+  await mission.done
+  signal.removeEventListener('abort', cancel)
+  return audits
 }

@@ -60,7 +60,7 @@ async function acceptCommands (app: FastifyInstance, root: string): Promise<void
   app.missions.handle({
     start: {
       authorize: (command) => scopes.has(command),
-      start: (command) => startAudit(app, scopes.get(command)!, { root, paceMs: 0, budgetMs: 60_000 }).mission
+      start: (command) => startAudit(app, scopes.get(command)!, { root, paceMs: 0, timeoutMs: 60_000 }).mission
     },
     cancel: {}
   })

@@ -1,84 +1,82 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turnLoop, setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { VirtualClock } from 'fastify-mission-control'
-import type { Trace } from '../traces/index.js'
+import type { Trace, TraceMission } from '../traces/index.js'
+import { sleepUntil, type TraceClock } from './clock.js'
 
 export interface PlayOptions {
   app: FastifyInstance
   /** The clock of the plugin; it stands at the start of the trace. */
-  clock: VirtualClock
+  clock: TraceClock
   /** Times real time; `Infinity` for as fast as it goes. */
   speed: number
-  /** The longest time the clock may move without a pause in which the sockets get their turn, in ms of the trace. */
-  longestStepMs: number
-  /** Resolves when the sockets have had their turn. */
-  settle: () => Promise<void>
+  /** How long the clock moves on after the end of the trace if missions are still active then, in ms of the trace. */
+  stallMs: number
+  /** The same whether missions are active or not; long enough for everybody to be told the last totals. */
+  missionStatsMs: number
   signal: AbortSignal
 }
-
-/** Events between two turns of the sockets: few enough that what they send fits in a connection's buffer. */
-const EVENTS_AT_ONCE = 200
 
 /** The time between two moves of the clock when the speed is limited, in ms of real time. */
 const PAUSE_MS = 50
 
-/** Makes the events of a trace happen in the service, each at its time on the virtual clock, until all have or `signal` aborts. */
+/** Runs the missions of a trace in the service, each from its start on the clock, until the trace is over or `signal` aborts. */
 export async function play (trace: Trace, options: PlayOptions): Promise<void> {
-  const { speed, signal } = options
+  const { app, speed, stallMs, missionStatsMs, signal } = options
+  const lengthMs = trace.to - trace.from
   const player = new Player(trace, options)
   const startedMs = performance.now()
-  while (!player.isDone && !signal.aborted) {
+  while (player.atMs < lengthMs && !signal.aborted) {
     const elapsedMs = performance.now() - startedMs
-    await player.playUntil(speed === Infinity ? trace.to : trace.from + elapsedMs * speed)
+    await player.playUntil(speed === Infinity ? lengthMs : Math.min(lengthMs, elapsedMs * speed))
     if (speed !== Infinity) await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
   }
+  // The trace alone is played at its speed: nothing new happens any more.
+  if (app.missions.stats().active > 0) await player.playUntil(lengthMs + stallMs)
+  await player.playUntil(player.atMs + missionStatsMs)
 }
 
+/** Times in here are ms since the start of the trace, which is the monotonic time of the clock. */
 class Player {
   readonly #trace: Trace
   readonly #options: PlayOptions
   #next = 0
-  #at: number
-  #settledAt: number
 
   constructor (trace: Trace, options: PlayOptions) {
     this.#trace = trace
     this.#options = options
-    this.#at = this.#settledAt = trace.from
   }
 
-  get isDone (): boolean { return this.#next === this.#trace.events.length }
+  get atMs (): number { return this.#options.clock.monotonic() }
 
-  async playUntil (until: number): Promise<void> {
-    const { app, signal } = this.#options
-    for (let count = 1; !signal.aborted; count++) {
-      const event = this.#trace.events[this.#next]
-      if (event === undefined || event.at > until) break
-      await this.#moveTo(event.at)
-      event.run(app)
-      this.#next++
-      if (count % EVENTS_AT_ONCE === 0) await this.#settle()
+  async playUntil (untilMs: number): Promise<void> {
+    const { clock, signal } = this.#options
+    while (!signal.aborted) {
+      const stopMs = Math.min(this.#nextStartMs, clock.nextDue)
+      if (stopMs > untilMs) break
+      clock.moveTo(stopMs)
+      this.#startMissions()
+      // Whatever waited for this moment goes on now, all of its promises, and the sockets have their turn, before the next timer fires.
+      await turnLoop()
     }
-    await this.#moveTo(Math.min(until, this.#trace.to))
-    await this.#settle()
+    if (!signal.aborted) clock.moveTo(untilMs)
   }
 
-  // One big step would fire heartbeat upon heartbeat without a chance for anybody to answer.
-  async #moveTo (at: number): Promise<void> {
-    while (at - this.#settledAt > this.#options.longestStepMs) {
-      this.#advanceTo(this.#settledAt + this.#options.longestStepMs)
-      await this.#settle()
-    }
-    this.#advanceTo(at)
+  get #nextStartMs (): number {
+    const mission = this.#trace.missions[this.#next]
+    return mission === undefined ? Infinity : mission.startsAt - this.#trace.from
   }
 
-  #advanceTo (at: number): void {
-    this.#options.clock.advance(at - this.#at)
-    this.#at = at
+  #startMissions (): void {
+    while (this.#nextStartMs <= this.atMs) this.#start(this.#trace.missions[this.#next++]!)
   }
 
-  async #settle (): Promise<void> {
-    await this.#options.settle()
-    this.#settledAt = this.#at
+  #start ({ init, run }: TraceMission): void {
+    const { app, clock } = this.#options
+    app.missions.spawn(init, async (mission) => {
+      await run(mission, {
+        monitoring: app.monitoring,
+        until: (at) => sleepUntil(clock, at - this.#trace.from, mission.signal)
+      })
+    })
   }
 }

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import type { MissionStats, MissionUpdate, ServerMessage } from 'fastify-mission-control/schemas'
+import type { Tally } from './tally.js'
 
-const FIELDS = ['completed', 'errors', 'cancelled', 'active', 'total'] as const
+const FIELDS = ['completed', 'errors', 'cancelled', 'active', 'stalled', 'total'] as const
 
-/** The counts of missions as one surface shows them. */
+/** The counts of missions as one surface shows them; those that are stalled are active too. */
 export type Counts = Record<(typeof FIELDS)[number], number>
 
 /** The same counts on every surface of the plugin. */
@@ -25,32 +25,12 @@ export interface Reading {
   operations: { success: number, error: number }
   /** Of all missions that have ended, `null` if none has. */
   meanDurationMs: number | null
-}
-
-/** Keeps what a viewer learns of the missions from the wire. */
-export class Tally {
-  readonly #statuses = new Map<string, MissionUpdate['status']>()
-  #stats: MissionStats | undefined
-
-  take (message: ServerMessage): void {
-    if (message.type === 'mission_stats') this.#stats = message.payload
-    else if (message.type === 'mission_update') this.#statuses.set(message.payload.missionId, message.payload.status)
-  }
-
-  /** @throws Error when no `mission_stats` has come */
-  get stats (): Counts {
-    if (this.#stats === undefined) throw new Error('no mission_stats message has come')
-    return pick(this.#stats)
-  }
-
-  get updates (): Counts {
-    const counts = { completed: 0, errors: 0, cancelled: 0, active: 0, total: this.#statuses.size }
-    for (const status of this.#statuses.values()) {
-      if (status === 'completed' || status === 'cancelled') counts[status]++
-      else counts[status === 'error' ? 'errors' : 'active']++
-    }
-    return counts
-  }
+  /** Missions by how they ended, as the viewer saw it: `completed`, `error: <code>`, `cancelled: <reason>`. */
+  endings: Record<string, number>
+  /** How many missions the viewer ever saw stalled, those that came back to life too. */
+  everStalled: number
+  /** The ids of the missions that `missions.list({ stalled: true })` shows. */
+  stalledIds: string[]
 }
 
 /** Reads every surface. The viewer must have got the `mission_stats` of this moment. */
@@ -60,9 +40,12 @@ export async function readSurfaces (app: FastifyInstance, tally: Tally, promethe
   const page = await response.text()
   const stats = app.missions.stats()
   return {
-    surfaces: { websocket: tally.stats, updates: tally.updates, prometheus: readGauges(page), registry: pick(stats) },
+    surfaces: { websocket: pick(tally.stats), updates: tally.counts, prometheus: readGauges(page), registry: pick(stats) },
     operations: { success: sumOperations(page, 'success'), error: sumOperations(page, 'error') },
-    meanDurationMs: stats.avgDurationMs
+    meanDurationMs: stats.avgDurationMs,
+    endings: tally.endings,
+    everStalled: tally.everStalled,
+    stalledIds: listStalled(app)
   }
 }
 
@@ -85,15 +68,27 @@ export function renderSurfaces ({ websocket, updates, prometheus, registry }: Su
   ].join('\n')
 }
 
+function listStalled (app: FastifyInstance): string[] {
+  const ids: string[] = []
+  let cursor: string | null | undefined
+  while (cursor !== null) {
+    const page = app.missions.list({ stalled: true, limit: 200, ...(cursor !== undefined && { cursor }) })
+    ids.push(...page.map(({ id }) => id))
+    cursor = page.nextCursor
+  }
+  return ids
+}
+
 function pick (counts: Counts): Counts {
-  const { completed, errors, cancelled, active, total } = counts
-  return { completed, errors, cancelled, active, total }
+  const { completed, errors, cancelled, active, stalled, total } = counts
+  return { completed, errors, cancelled, active, stalled, total }
 }
 
 function readGauges (page: string): Counts {
   const read = (field: string): number => {
-    const value = new RegExp(`^oneagent_mission_${field} (\\S+)$`, 'm').exec(page)?.[1]
-    if (value === undefined) throw new Error(`the exposition has no oneagent_mission_${field}`)
+    const name = field === 'stalled' ? 'mission_control_missions_stalled' : `oneagent_mission_${field}`
+    const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(page)?.[1]
+    if (value === undefined) throw new Error(`the exposition has no ${name}`)
     return Number(value)
   }
   return pick(Object.fromEntries(FIELDS.map((field) => [field, read(field)])) as Counts)

@@ -1,36 +1,46 @@
-import type { FastifyInstance } from 'fastify'
+import type { Mission } from 'fastify-mission-control'
 import { Fields } from './fields.js'
 import { parseJson, type JsonDocument } from './json.js'
-import { TraceError, type TraceEvent, type TraceFormat } from './trace.js'
+import { RecordedFailure, TraceError, type Stage, type TraceFormat, type TraceMission } from './trace.js'
 
 const CONCLUSIONS = ['success', 'failure', 'cancelled', 'skipped'] as const
 type Conclusion = (typeof CONCLUSIONS)[number]
 
 /**
- * Jobs of a CI service: a job = a mission from `created_at` (queued) over `started_at` (execution) to `completed_at`, its steps = its
- * tasks. `success` ends as `completed`, `failure` as `error`, `cancelled` as `cancelled`; so does `skipped`: such a job was called off
- * before it ran, and neither worked nor failed. Each step that ran to an end is also an operation.
+ * Jobs of a CI service: a job = a mission from `created_at` (queued) over `started_at` (execution) to `completed_at`. Each of its steps
+ * is a task that begins and ends at its own times; one that failed or was cancelled throws, and like there the next step follows all
+ * the same. A step that was skipped never ran, so that only its progress is told. Each step that ran to an end is also an operation.
+ *
+ * A job that was skipped was called off before it ran. It neither worked nor failed, so it is cancelled; the reason tells it apart. The
+ * trace does not say when somebody asked for the end of a job: it is asked to end when it did.
  */
 export const ciJobs: TraceFormat = {
   name: 'ci-jobs',
+  mapping: {
+    success: 'its work returns: completed',
+    failure: 'its work throws step_failed: error',
+    cancelled: 'is asked to end with the reason "cancelled", and its work throws: cancelled',
+    skipped: 'runs nothing, is asked to end with the reason "skipped", and its work throws: cancelled'
+  },
   recognises: (text) => /^\s*\[/.test(text),
   read (text) {
     const document = parseJson(text)
     const jobs = (document.value as unknown[]).map((job) => readJob(job, document))
     refuseRepeats(jobs)
-    return jobs.flatMap(jobEvents)
+    return jobs.map(describeJob)
   }
 }
 
 interface Step { name: string, conclusion: Conclusion, startedAt: number, endedAt: number }
 interface Job { id: string, line: number, name: string, conclusion: Conclusion, createdAt: number, startedAt: number, endedAt: number, steps: Step[] }
 
-// The service's clocks disagree by seconds: some jobs start before they exist, some steps before their job.
+// The service's clocks disagree: some jobs start before they exist, some steps before their job.
 function readJob (job: unknown, { lineOf }: JsonDocument): Job {
   const fields = new Fields(job, lineOf(job))
-  const startedAt = fields.date('started_at')
+  const started = fields.date('started_at')
+  const steps = fields.list('steps').map((step) => readStep(new Fields(step, lineOf(step, job)))).sort((a, b) => a.startedAt - b.startedAt)
+  const startedAt = Math.min(started, steps[0]?.startedAt ?? started)
   const endedAt = Math.max(startedAt, fields.date('completed_at'))
-  const steps = fields.list('steps').map((step) => readStep(new Fields(step, lineOf(step, job)), startedAt, endedAt))
   return {
     id: `job-${fields.amount('id')}`,
     line: fields.line,
@@ -39,18 +49,18 @@ function readJob (job: unknown, { lineOf }: JsonDocument): Job {
     createdAt: Math.min(startedAt, fields.date('created_at')),
     startedAt,
     endedAt,
-    steps: steps.sort((a, b) => a.startedAt - b.startedAt)
+    // Nothing of a mission can happen after its end.
+    steps: steps.map((step) => ({ ...step, startedAt: Math.min(endedAt, step.startedAt), endedAt: Math.min(endedAt, step.endedAt) }))
   }
 }
 
-function readStep (fields: Fields, earliest: number, latest: number): Step {
-  const clamp = (at: number) => Math.min(latest, Math.max(earliest, at))
-  const startedAt = clamp(fields.date('started_at'))
+function readStep (fields: Fields): Step {
+  const startedAt = fields.date('started_at')
   return {
-    name: fields.text('name').slice(0, 128),
+    name: fields.text('name'),
     conclusion: fields.word('conclusion', CONCLUSIONS),
     startedAt,
-    endedAt: Math.max(startedAt, clamp(fields.date('completed_at')))
+    endedAt: Math.max(startedAt, fields.date('completed_at'))
   }
 }
 
@@ -62,52 +72,52 @@ function refuseRepeats (jobs: Job[]): void {
   }
 }
 
-function jobEvents (job: Job): TraceEvent[] {
-  return [
-    { at: job.createdAt, run: (app) => { app.missions.start({ id: job.id, name: job.name, tags: ['ci'] }) } },
-    { at: job.startedAt, run: (app) => startJob(app, job) },
-    ...job.steps.flatMap((step, at) => stepEvents(job, step, at + 1)),
-    { at: job.endedAt, run: (app) => endJob(app, job) }
-  ]
-}
-
-// A job that was skipped never runs: its viewers must not see it start.
-function startJob (app: FastifyInstance, { id, conclusion, steps }: Job): void {
-  if (conclusion === 'skipped') return
-  app.missions.report(id, 'tasks_generated', { tasksSummary: steps.map(({ name }) => name) })
-  app.missions.report(id, 'planned')
-  app.missions.report(id, 'execution_started')
-}
-
-function stepEvents (job: Job, step: Step, index: number): TraceEvent[] {
-  const report = (app: FastifyInstance, status: string): void => {
-    app.missions.report(job.id, 'execution_progress', { progress: { taskId: step.name, index, total: job.steps.length, status } })
+function describeJob (job: Job): TraceMission {
+  return {
+    init: { id: job.id, name: job.name, tags: ['ci'] },
+    startsAt: job.createdAt,
+    endsAt: job.endedAt,
+    run: (mission, stage) => runJob(job, mission, stage)
   }
-  return [
-    { at: step.startedAt, run: (app) => report(app, 'running') },
-    {
-      at: step.endedAt,
-      run (app) {
-        report(app, step.conclusion)
-        trackStep(app, step)
-      }
-    }
-  ]
 }
 
-function trackStep (app: FastifyInstance, { conclusion, startedAt, endedAt }: Step): void {
-  if (conclusion !== 'success' && conclusion !== 'failure') return
-  const status = conclusion === 'success' ? 'success' : 'error'
-  app.monitoring.trackOperation({ component: 'ci', operation: 'step', status, durationMs: endedAt - startedAt })
+async function runJob (job: Job, mission: Mission, stage: Stage): Promise<void> {
+  const { conclusion, startedAt, endedAt, steps } = job
+  await stage.until(startedAt)
+  // Viewers must not see a job start that never did.
+  if (conclusion !== 'skipped') await runSteps(steps, mission, stage)
+  await stage.until(endedAt)
+  if (conclusion === 'failure') throw new RecordedFailure('step_failed', `Failed step: ${nameFailed(steps)}`)
+  if (conclusion === 'success') return
+  mission.cancel({ reason: conclusion, by: 'ci' })
+  mission.signal.throwIfAborted()
 }
 
-function endJob (app: FastifyInstance, { id, conclusion, steps }: Job): void {
-  if (conclusion === 'success') {
-    app.missions.report(id, 'completed')
-  } else if (conclusion === 'failure') {
-    const failed = steps.find((step) => step.conclusion === 'failure')?.name ?? 'unknown'
-    app.missions.report(id, 'error', { error: { code: 'step_failed', message: `Failed step: ${failed}` } })
-  } else {
-    app.missions.report(id, 'cancelled')
+const nameFailed = (steps: Step[]): string => steps.find(({ conclusion }) => conclusion === 'failure')?.name ?? 'unknown'
+
+async function runSteps (steps: Step[], mission: Mission, stage: Stage): Promise<void> {
+  mission.tasksGenerated(steps.map(({ name }) => name))
+  mission.planned()
+  mission.executionStarted()
+  for (const [position, step] of steps.entries()) {
+    await stage.until(step.startedAt)
+    // A number, because two steps of a job may have one name.
+    const taskId = `${position + 1} ${step.name}`.slice(0, 128)
+    if (step.conclusion === 'skipped') mission.progress({ taskId, index: position + 1, total: steps.length, status: 'skipped' })
+    else await mission.task(taskId, () => runStep(step, stage)).catch(passRecordedFailure)
   }
+}
+
+async function runStep ({ name, conclusion, endedAt }: Step, { monitoring, until }: Stage): Promise<void> {
+  const run = async (): Promise<void> => {
+    await until(endedAt)
+    if (conclusion === 'failure') throw new RecordedFailure('step_failed', `Failed step: ${name}`)
+    if (conclusion === 'cancelled') throw new RecordedFailure('step_cancelled', `Cancelled step: ${name}`)
+  }
+  await (conclusion === 'cancelled' ? run() : monitoring.time('ci', 'step', run))
+}
+
+// A step that failed fails its job, but only at the end: the steps that clean up still follow.
+function passRecordedFailure (err: unknown): void {
+  if (!(err instanceof RecordedFailure)) throw err
 }

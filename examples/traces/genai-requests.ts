@@ -1,7 +1,7 @@
-import type { FastifyInstance } from 'fastify'
+import type { Mission } from 'fastify-mission-control'
 import { readRows } from './csv.js'
 import { Fields } from './fields.js'
-import type { TraceEvent, TraceFormat } from './trace.js'
+import { RecordedFailure, type Stage, type TraceFormat, type TraceMission } from './trace.js'
 
 const COLUMNS = [
   'gmt_create', 'predict_type', 'predict_status', 'exec_time_seconds', 'groupId', 'prompt_length', 'negative_prompt_length',
@@ -9,40 +9,49 @@ const COLUMNS = [
 ]
 
 /**
- * Requests of a generative-AI service, one a row: a request = a mission named after its kind, its tenant the group it came from, its
- * inference steps = its tasks. It starts at `gmt_create` (UTC) and ends `exec_time_seconds` later, as `completed` or as `error`;
- * one that is `PENDING` is only planned for ever, one that is `PROCESSING` runs for ever. Each ended one is also an operation.
+ * Requests of a generative-AI service, one a row: a request = a mission named after its kind, its tenant the group it came from. It
+ * starts at `gmt_create` (UTC) and generates for `exec_time_seconds`: one task, as the trace does not time the inference steps, which
+ * are told as its tasks' summary. A generation is also an operation.
  */
 export const genaiRequests: TraceFormat = {
   name: 'genai-requests',
+  mapping: {
+    SUCCEED: 'its work returns after its duration: completed',
+    FAILED: 'its work throws generation_failed after its duration: error',
+    PENDING: 'is planned and never begins; shows no life, so that it stalls',
+    PROCESSING: 'begins and never ends; shows no life, so that it stalls'
+  },
   recognises: (text) => text.startsWith('gmt_create,'),
-  read: (text) => [...readRows(text, COLUMNS)].flatMap(readRequest)
+  read: (text) => [...readRows(text, COLUMNS)].map(readRequest)
 }
 
 interface Request {
-  id: string
   kind: string
   status: 'SUCCEED' | 'FAILED' | 'PENDING' | 'PROCESSING'
-  durationMs: number
   steps: number
-  tenant: string
-  model: string | null
+  /** When the generation ends, `Infinity` for one that never does. */
+  endsAt: number
 }
 
-function readRequest (row: Fields): TraceEvent[] {
+function readRequest (row: Fields): TraceMission {
+  const status = row.word('predict_status', ['SUCCEED', 'FAILED', 'PENDING', 'PROCESSING'])
+  const startsAt = readTime(row)
+  const isEnded = status === 'SUCCEED' || status === 'FAILED'
+  const endsAt = startsAt + row.amount('exec_time_seconds') * 1_000
   const request: Request = {
-    id: `request-${row.line}`,
     kind: row.text('predict_type'),
-    status: row.word('predict_status', ['SUCCEED', 'FAILED', 'PENDING', 'PROCESSING']),
-    durationMs: row.amount('exec_time_seconds') * 1_000,
-    // A request that failed before it was planned has no step count: the whole of it is one task then.
+    status,
+    // A request that failed before it was planned has no step count: the whole of it is one step then.
     steps: row.isEmpty('num_inference_steps') ? 1 : row.amount('num_inference_steps'),
-    tenant: row.text('groupId'),
-    model: row.isEmpty('checkpoint_model_version_id') ? null : row.text('checkpoint_model_version_id')
+    endsAt: isEnded ? endsAt : Infinity
   }
-  const start = { at: readTime(row), run: (app: FastifyInstance) => startRequest(app, request) }
-  const end = { at: start.at + request.durationMs, run: (app: FastifyInstance) => endRequest(app, request) }
-  return request.status === 'SUCCEED' || request.status === 'FAILED' ? [start, end] : [start]
+  const model = row.isEmpty('checkpoint_model_version_id') ? null : row.text('checkpoint_model_version_id')
+  return {
+    init: { id: `request-${row.line}`, name: request.kind, tenant: row.text('groupId'), metadata: { model } },
+    startsAt,
+    endsAt: isEnded ? endsAt : startsAt,
+    run: (mission, stage) => runRequest(request, mission, stage)
+  }
 }
 
 // `2024-11-15 16:57:50` would be taken as local time as it stands.
@@ -51,21 +60,15 @@ function readTime (row: Fields): number {
   return new Fields({ gmt_create: `${text.replace(' ', 'T')}Z` }, row.line).date('gmt_create')
 }
 
-function startRequest (app: FastifyInstance, { id, kind, status, steps, tenant, model }: Request): void {
-  const mission = app.missions.start({ id, name: kind, tenant, metadata: { model } })
-  mission.tasksGenerated({ total: steps })
+async function runRequest (request: Request, mission: Mission, stage: Stage): Promise<void> {
+  mission.tasksGenerated({ total: request.steps })
   mission.planned()
-  if (status === 'PENDING') return
+  if (request.status === 'PENDING') await stage.until(Infinity)
   mission.executionStarted()
+  await mission.task('inference', () => stage.monitoring.time('genai', request.kind, () => generate(request, stage)))
 }
 
-function endRequest (app: FastifyInstance, { id, kind, status, durationMs, steps }: Request): void {
-  const isSuccess = status === 'SUCCEED'
-  app.monitoring.trackOperation({ component: 'genai', operation: kind, status: isSuccess ? 'success' : 'error', durationMs })
-  if (isSuccess) {
-    app.missions.report(id, 'execution_progress', { progress: { taskId: 'inference', index: steps, total: steps, status: 'completed' } })
-    app.missions.report(id, 'completed')
-  } else {
-    app.missions.report(id, 'error', { error: { code: 'generation_failed', message: 'The service reported FAILED' } })
-  }
+async function generate ({ status, endsAt }: Request, stage: Stage): Promise<void> {
+  await stage.until(endsAt)
+  if (status === 'FAILED') throw new RecordedFailure('generation_failed', 'The service reported FAILED')
 }

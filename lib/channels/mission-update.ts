@@ -23,5 +23,6 @@ export function createMissionUpdateChannel ({ onUpdate }: {
 }
 
 // Progress that also brings what the next progress will not repeat must arrive all the same.
-const isReplaceable = ({ status, cancel, planningSession, tasksSummary }: MissionUpdate): boolean =>
-  status === 'execution_progress' && cancel === undefined && planningSession === undefined && tasksSummary === undefined
+const isReplaceable = ({ status, seq, cancel, stalled, metadata, planningSession, tasksSummary }: MissionUpdate): boolean =>
+  status === 'execution_progress' && seq !== 1 && cancel === undefined && stalled === undefined && metadata === undefined &&
+  planningSession === undefined && tasksSummary === undefined

@@ -21,6 +21,22 @@ export function describeMissionMetrics (totals: () => MissionTotals): MetricDefi
   ]
 }
 
+/** What else the registry counts, under the plugin's prefix. */
+export function describeMissionLifeMetrics (prefix: string, totals: () => MissionTotals): MetricDefinition[] {
+  const metric = (name: string, type: 'gauge' | 'counter', help: string, value: (totals: MissionTotals) => number): MetricDefinition => ({
+    name: `${prefix}missions_${name}`,
+    help,
+    type,
+    aggregator: 'sum',
+    read: () => [{ labels: {}, value: value(totals()) }]
+  })
+  return [
+    metric('stalled', 'gauge', 'Active missions that have shown no activity for too long.', (totals) => totals.stalled),
+    metric('late_outcomes_total', 'counter', 'Endings that were reported after the mission had ended.', (totals) => totals.lateOutcomes),
+    metric('refused_total', 'counter', 'Missions that were not started because too many were active.', (totals) => totals.refused)
+  ]
+}
+
 function errorRate (totals: MissionTotals): number {
   const ended = totals.completed + totals.cancelled + totals.errors
   return ended === 0 ? 0 : totals.errors / ended

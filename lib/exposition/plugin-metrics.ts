@@ -1,7 +1,7 @@
 import { describeHealthMetrics } from './health-metrics.js'
 import { countsByLabel } from './labels.js'
 import type { MetricDefinition } from './metric-definition.js'
-import { describeMissionMetrics } from './mission-metrics.js'
+import { describeMissionLifeMetrics, describeMissionMetrics } from './mission-metrics.js'
 import { readOnceAScrape } from './once-a-scrape.js'
 import { describeOperationMetrics } from './operation-metrics.js'
 import type { ExpositionSources } from './sources.js'
@@ -12,6 +12,7 @@ export function describePluginMetrics (prefix: string, liveSources: ExpositionSo
   const sources = readOnceAScrape(liveSources)
   return [
     ...describeMissionMetrics(sources.missionTotals),
+    ...describeMissionLifeMetrics(prefix, sources.missionTotals),
     ...describeOperationMetrics(prefix, sources.operations),
     ...describeWebSocketMetrics(prefix, sources.hub),
     ...describeHealthMetrics(prefix, sources.health),

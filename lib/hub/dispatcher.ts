@@ -15,7 +15,7 @@ export type CommandOutcome = { accepted: true, missionId: string } | { accepted:
 export interface CommandPort {
   readonly capabilities: string[]
   /** `acknowledge` is called before anything of the new mission is told. */
-  start (command: string, context: { request: unknown, connectionId: string }, acknowledge: (outcome: CommandOutcome) => void): Promise<void>
+  start (asked: { command: string, id: string | undefined, request: unknown, connectionId: string }, acknowledge: (outcome: CommandOutcome) => void): Promise<void>
   cancel (missionId: string, context: { request: unknown, connectionId: string }): Promise<CommandOutcome>
 }
 
@@ -116,7 +116,7 @@ export class Dispatcher {
   }
 
   #missionStart (connection: Connection, { command, id }: ClientMessages['mission_start']): void {
-    this.#setup.commands.start(command, context(connection), (outcome) => {
+    this.#setup.commands.start({ command, id, ...context(connection) }, (outcome) => {
       if (outcome.accepted) this.#acceptMission(connection, { missionId: outcome.missionId, status: 'accepted' }, id)
       else this.fail(connection, outcome.code, id)
     })

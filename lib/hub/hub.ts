@@ -143,12 +143,17 @@ export class Hub {
     }
   }
 
+  /** From now on no connection is admitted; those that are open go on. */
+  stopAdmitting (): void {
+    this.#isClosing = true
+  }
+
   /**
    * Says goodbye to everybody and resolves once all are gone, which is at the latest when the close grace has passed.
    * From the first call on no connection is admitted.
    */
   async close (): Promise<void> {
-    this.#isClosing = true
+    this.stopAdmitting()
     this.#heartbeat?.cancel()
     for (const connection of this.#connections) connection.close('server_closing')
     if (this.#connections.size > 0) await new Promise<void>((resolve) => { this.#whenEmpty = resolve })

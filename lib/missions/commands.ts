@@ -1,32 +1,26 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { createHash } from 'node:crypto'
 import type { Clock } from '../clock.js'
 import { InvalidHandler } from '../errors.js'
-import type { Mission } from './mission.js'
+import { checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers } from './handlers.js'
+import { Idempotency } from './idempotency.js'
+import type { CancelResult, Mission } from './mission.js'
+import { StartLimit } from './start-limit.js'
 
-/** Who sent a command: `request` is the Fastify request that opened the connection, with all that the host's hooks put on it. */
-export interface CommandContext { request: unknown, connectionId: string }
-
-/** What a host gives so that clients may start or cancel missions. Both are off until given. */
-export interface MissionHandlers {
-  start?: {
-    /** Whether this client may; absent means everybody who is connected. */
-    authorize?: (command: string, context: CommandContext) => boolean | Promise<boolean>
-    /** Starts the work and returns its mission. It has 10 s. */
-    start: (command: string, context: CommandContext) => Mission | Promise<Mission>
-  }
-  cancel?: {
-    /** Whether this client may see and cancel the mission; absent means everybody who is connected. */
-    authorize?: (mission: Mission, context: CommandContext) => boolean | Promise<boolean>
-  }
-}
+/** Why a command was refused; the codes are those of the protocol. */
+export type CommandRefusal = 'unsupported' | 'invalid_command' | 'id_reused' | 'too_many_starts' | 'forbidden' | 'unknown_mission' | 'internal_error'
 
 /** What became of a client's command, as a value. */
 export type CommandResult =
-  | { accepted: true, missionId: string }
-  | { accepted: false, code: 'unsupported' | 'forbidden' | 'unknown_mission' | 'internal_error' }
+  | { accepted: true, missionId: string, cancel?: CancelResult }
+  | { accepted: false, code: CommandRefusal }
 
-/** The time a host's handler has for one command, in ms. */
+/** A start command of one connection; `id` is the client's, and its idempotency key. */
+export interface StartCommand { command: string, id: string | undefined, request: unknown, connectionId: string }
+
 const COMMAND_TIMEOUT_MS = 10_000
+const STARTS_PER_MINUTE = 5
+const IDEMPOTENCY = { keepMs: 300_000, max: 10_000 }
 
 interface Setup {
   clock: Clock
@@ -37,15 +31,28 @@ interface Setup {
 /** Missions that a running start handler has made: what happens to them is told only after the client's ack. */
 interface Pending { isOpen: boolean, readonly held: Map<Mission, Array<() => void>> }
 
+type StartHandler = NonNullable<MissionHandlers['start']>
+
+// A command may be long, and what is kept of it is there for minutes.
+const fingerprintOf = (command: string): string => createHash('sha256').update(command).digest('base64')
+
+const refuse = (code: CommandRefusal): CommandResult => ({ accepted: false, code })
+
+// Nobody hears it; the client was answered when the time was up.
+const TOO_LATE = refuse('internal_error')
+
 /** Carries client commands to the host's handlers. Nothing a handler does (throw, hang, return garbage) reaches the caller but as a code. */
 export class Commands {
   readonly #setup: Setup
   readonly #pending = new AsyncLocalStorage<Pending>()
   readonly #holders = new Map<Mission, Pending>()
-  #handlers: MissionHandlers = {}
+  readonly #idempotency: Idempotency<CommandResult>
+  readonly #starts = new StartLimit(STARTS_PER_MINUTE, 60_000)
+  #handlers: CheckedHandlers = {}
 
   constructor (setup: Setup) {
     this.#setup = setup
+    this.#idempotency = new Idempotency(setup.clock, IDEMPOTENCY)
   }
 
   use (handlers: MissionHandlers): void {
@@ -58,28 +65,44 @@ export class Commands {
   }
 
   /**
-   * Runs a start command. `acknowledge` is called once with the result, before any update of the new mission is told to anyone.
+   * Runs a start command: validate, limit, authorize, handler. `acknowledge` is called once with the result, before any update of the
+   * new mission is told to anyone. A command sent again with the same id is acknowledged again and not carried out again.
    */
-  async start (command: string, context: CommandContext, acknowledge: (result: CommandResult) => void): Promise<void> {
+  async start (asked: StartCommand, acknowledge: (result: CommandResult) => void): Promise<void> {
+    const { start, validateParams } = this.#handlers
+    if (start === undefined) return acknowledge(refuse('unsupported'))
+    const parsed = parseCommand(asked.command, validateParams)
+    if (!parsed.isValid) return acknowledge(refuse('invalid_command'))
+    const context = { request: asked.request, connectionId: asked.connectionId, params: parsed.params }
     const pending: Pending = { isOpen: true, held: new Map() }
+    const call = () => this.#pending.run(pending, () => this.#limitedStart(asked, context, start, pending))
     try {
-      acknowledge(await this.#pending.run(pending, () => this.#guard('start_handler', () => this.#runStart(command, context))))
+      const result = await this.#once(asked, context, call)
+      if (!result.accepted) for (const mission of pending.held.keys()) this.#withdraw(mission)
+      acknowledge(result)
     } finally {
-      this.#release(pending)
+      // Not in this turn: whoever sent the same command meanwhile is acknowledged in it too, and an ack comes before any update.
+      queueMicrotask(() => this.#release(pending))
     }
   }
 
   /** Runs a cancel command. A mission that the client may not see answers as one that does not exist. */
   async cancel (missionId: string, context: CommandContext): Promise<CommandResult> {
-    return this.#guard('cancel_handler', async () => {
+    return await this.#guard('cancel_handler', async (isAwaited) => {
       const { cancel } = this.#handlers
-      if (cancel === undefined) return { accepted: false, code: 'unsupported' }
+      if (cancel === undefined) return refuse('unsupported')
       const mission = this.#setup.find(missionId)
-      if (mission === undefined) return { accepted: false, code: 'unknown_mission' }
-      if (cancel.authorize !== undefined && await cancel.authorize(mission, context) !== true) return { accepted: false, code: 'unknown_mission' }
-      mission.cancel({ kind: 'client' })
-      return { accepted: true, missionId }
+      if (mission === undefined || !this.isVisible(mission, context)) return refuse('unknown_mission')
+      if (cancel.authorize !== undefined && await cancel.authorize(mission, context) !== true) return refuse('unknown_mission')
+      if (!isAwaited()) return TOO_LATE
+      return { accepted: true, missionId, cancel: mission.requestCancel('client') }
     })
+  }
+
+  /** Whether a client may see a mission; a handler that fails hides it. */
+  isVisible (mission: Mission, context: CommandContext): boolean {
+    const { view } = this.#handlers
+    return view?.authorize === undefined || this.#askNow('view_handler', () => view.authorize!(mission, context), (answer) => answer === true) === true
   }
 
   /** To be called for every new mission, so that one made by a start handler is held back until its ack. */
@@ -97,25 +120,72 @@ export class Commands {
     else held.push(tell)
   }
 
-  async #runStart (command: string, context: CommandContext): Promise<CommandResult> {
-    const { start } = this.#handlers
-    if (start === undefined) return { accepted: false, code: 'unsupported' }
-    if (start.authorize !== undefined && await start.authorize(command, context) !== true) return { accepted: false, code: 'forbidden' }
-    const mission = await start.start(command, context)
-    if (this.#setup.find(mission?.id) === undefined) throw new InvalidHandler('start must return the mission that it started')
-    return { accepted: true, missionId: mission.id }
+  async #once (asked: StartCommand, context: CommandContext, call: () => Promise<CommandResult>): Promise<CommandResult> {
+    if (asked.id === undefined) return await call()
+    const owner = this.#ownerOf(asked.connectionId, context)
+    if (owner === undefined) return refuse('internal_error')
+    const keyed = this.#idempotency.once(`${owner} ${asked.id}`, fingerprintOf(asked.command), call, ({ accepted }) => accepted)
+    return keyed.isConflict ? refuse('id_reused') : await keyed.outcome
   }
 
-  // The timer also ends the wait for a handler that never settles; what it does later is its own.
-  async #guard (where: string, run: () => Promise<CommandResult>): Promise<CommandResult> {
+  #ownerOf (connectionId: string, context: CommandContext): string | undefined {
+    const { identify } = this.#handlers
+    if (identify === undefined) return connectionId
+    return this.#askNow('identify_handler', () => identify(context), (identity) => {
+      if (identity === undefined) return connectionId
+      if (typeof identity !== 'string' || identity === '') throw new InvalidHandler('identify must return text or undefined')
+      // In quotes, so that it never reads like a connection.
+      return JSON.stringify(identity)
+    })
+  }
+
+  async #limitedStart (asked: StartCommand, context: CommandContext, start: StartHandler, { held }: Pending): Promise<CommandResult> {
+    if (!this.#starts.take(asked.connectionId, this.#setup.clock.monotonic())) return refuse('too_many_starts')
+    return await this.#guard('start_handler', async (isAwaited) => {
+      if (start.authorize !== undefined && await start.authorize(asked.command, context) !== true) return refuse('forbidden')
+      if (!isAwaited()) return TOO_LATE
+      const mission = await start.start(asked.command, context)
+      const id: unknown = mission?.id
+      if (!isAwaited()) return this.#withdraw(this.#setup.find(id as string))
+      // One that ended at once may be forgotten already.
+      if (!held.has(mission) && this.#setup.find(id as string) === undefined) throw new InvalidHandler('start must return the mission that it started')
+      return { accepted: true, missionId: id as string }
+    })
+  }
+
+  // The client was told that its start failed and may send it again: what the handler has started all the same must not go on beside it.
+  #withdraw (mission: Mission | undefined): CommandResult {
+    mission?.requestCancel('client', { reason: 'The start failed' })
+    return TOO_LATE
+  }
+
+  // For a handler that must answer at once: a promise is no answer, and its rejection would end the process.
+  #askNow<T> (where: string, ask: () => unknown, read: (answer: unknown) => T): T | undefined {
+    const { onCallbackError } = this.#setup
+    try {
+      const answer = ask()
+      if (!(answer instanceof Promise)) return read(answer)
+      answer.catch((err: unknown) => onCallbackError(where, err))
+      throw new InvalidHandler('a promise came where the answer is needed at once')
+    } catch (err) {
+      onCallbackError(where, err)
+      return undefined
+    }
+  }
+
+  // The timer also ends the wait for a handler that never settles. What comes after it must not be carried out any more: the client was
+  // told that it failed, and may have asked again.
+  async #guard (where: string, run: (isAwaited: () => boolean) => Promise<CommandResult>): Promise<CommandResult> {
     return await new Promise<CommandResult>((resolve) => {
+      let isAwaited = true
       const fail = (err: unknown) => {
+        isAwaited = false
         timer.cancel()
         this.#setup.onCallbackError(where, err)
-        resolve({ accepted: false, code: 'internal_error' })
+        resolve(refuse('internal_error'))
       }
       const timer = this.#setup.clock.after(COMMAND_TIMEOUT_MS, () => fail(new InvalidHandler(`no answer within ${COMMAND_TIMEOUT_MS} ms`)))
-      run().then((result) => {
+      run(() => isAwaited).then((result) => {
         timer.cancel()
         resolve(result)
       }, fail)
@@ -129,14 +199,7 @@ export class Commands {
       for (const tell of tells) tell()
       this.#holders.delete(mission)
     }
+    // Whatever the handler left running keeps this object for as long as it runs.
+    pending.held.clear()
   }
-}
-
-function checkHandlers (handlers: MissionHandlers): MissionHandlers {
-  const isAbsentOrFunction = (value: unknown) => value === undefined || typeof value === 'function'
-  const { start, cancel } = handlers
-  if (start !== undefined && typeof start.start !== 'function') throw new InvalidHandler('start.start must be a function')
-  if (!isAbsentOrFunction(start?.authorize)) throw new InvalidHandler('start.authorize must be a function')
-  if (!isAbsentOrFunction(cancel?.authorize)) throw new InvalidHandler('cancel.authorize must be a function')
-  return { ...handlers }
 }

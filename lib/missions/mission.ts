@@ -1,91 +1,187 @@
-import type { CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus } from '../../schemas/mission.js'
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import { isTerminal, judge, type ReportResult } from './lifecycle.js'
-import { snapshotError, snapshotJson } from './snapshot.js'
+import type {
+  CancelKind, CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus
+} from '../../schemas/mission.js'
+import { isTerminal, judge, type Refusal, type ReportResult } from './lifecycle.js'
+import type { Tasks } from './tasks.js'
 
 /** What a report may carry besides the status. */
 export interface MissionDetails {
-  /** A few lines on the tasks, in the host's own shape. */
+  /** A few lines on the tasks, in the host's own shape; of a list the first entries are sent. */
   tasksSummary?: unknown
-  /** The plan, in the host's own shape; over 32 KiB it is cut visibly. */
+  /** The plan, in the host's own shape; a large one is cut visibly. */
   planningSession?: unknown
   progress?: Progress | undefined
   /** Whatever was thrown, or `{ code, message }`; only the code and the message are kept. */
   error?: unknown
 }
 
-/** One applied change: what was reported, or that a cancel was asked for. */
-export interface MissionStep extends MissionDetails { tellsCancel?: true }
-
-/** A request to cancel: `kind` says who or what asked. */
-export interface CancelRequest { kind?: string, reason?: string | undefined, by?: string | undefined }
+/** A request to cancel: who asked, and why. */
+export interface CancelRequest { reason?: string | undefined, by?: string | undefined }
 
 /** What became of a request to cancel. The status never changes by a request alone. */
 export type CancelResult = 'requested' | 'already_requested' | 'terminal' | 'not_found'
 
-/** What a mission needs of its registry. */
+/** How a mission ended. */
+export interface MissionOutcome {
+  readonly id: string
+  readonly status: TerminalStatus
+  readonly error: MissionError | null
+  readonly cancel: CancelState | null
+  readonly durationMs: number
+}
+
+/** A logger of the host, as far as missions hand it on. */
+export interface MissionLog {
+  trace (...args: unknown[]): void
+  debug (...args: unknown[]): void
+  info (...args: unknown[]): void
+  warn (...args: unknown[]): void
+  error (...args: unknown[]): void
+}
+
+/** One change as it is told: what was reported, or which of the small things changed. */
+export interface MissionStep extends MissionDetails {
+  tellsCancel?: true
+  tellsMetadata?: true
+}
+
+/** What a mission needs of its registry. All of it is synchronous. */
 export interface MissionHost {
   now (): number
   monotonic (): number
-  checkDetails (status: unknown, details: MissionDetails): asserts status is MissionStatus
-  /** Called in the same step as the change itself, after the mission's own state is complete. */
-  changed (mission: Mission, step: MissionStep): void
-  ended (status: TerminalStatus, durationMs: number): void
+  /** A checked copy, without what is absent. */
+  readDetails (status: unknown, details: MissionDetails): MissionDetails
+  readError (thrown: unknown): MissionError
+  /** What viewers see of the details: the plan and the tasks serialized and bounded. */
+  showDetails (details: MissionDetails): MissionDetails
+  readObjective (objective: string): string
+  /** What is known with what is added. */
+  mergeMetadata (known: unknown, added: unknown): unknown
+  makeTasks (): Tasks
+  makeLog (id: string): MissionLog
+  /** The mission is about to end: what still waits to be told is told before. */
+  ending (mission: Mission): void
+  /** To be told to viewers: at once, or, if `isSoft`, when the mission's frame rate allows. */
+  changed (mission: Mission, step: MissionStep, isSoft: boolean): void
+  /** Starts the grace. Gives the children that are live, which are to be asked next. */
+  cancelRequested (mission: Mission, kind: CancelKind): Mission[]
+  stalled (isStalled: boolean): void
+  ended (mission: Mission, outcome: MissionOutcome): void
+  endedLate (): void
+  extendTimeout (mission: Mission, ms: number): void
+  /** Calls a listener of the host; what it throws is the host's alone. */
+  callListener (call: () => void): void
+  startChild (mission: Mission, init: string | Omit<MissionInit, 'id'>): Mission
 }
 
-const PLAN_BYTES = 32_768
-const TASK_BYTES = 1_024
-const TASKS_INLINE = 5
-const METADATA_BYTES = 4_096
+interface Prepared { error: MissionError | undefined, shown: MissionDetails }
 
 const APPLIED: ReportResult = Object.freeze({ applied: true })
+const NO_TAGS: readonly string[] = Object.freeze([])
 
 /**
- * One piece of long-running work. Every method is synchronous: when it returns, the status, the times and the registry's
- * totals have changed together. The first terminal status wins; a later one is kept as `lateOutcome` and changes nothing.
+ * One piece of long-running work. Every method that reports is synchronous: when it returns, the status, the times and the
+ * registry's totals have changed together. The first terminal status wins; a later one is counted, kept as `lateOutcome`
+ * and changes nothing.
  */
 export class Mission {
   readonly id: string
   readonly name: string
+  /** As viewers see it, which is what `serializers.objective` made of it. */
   readonly objective: string | null
   readonly tags: readonly string[]
-  readonly metadata: unknown
   readonly tenant: string | null
+  /** The mission that started this one. */
+  readonly parentId: string | null
   /** When it was registered, in ms since 1970. */
   readonly startedAt: number
+  /** The place of this mission among all of its process, in the order of their start. */
+  readonly number: number
 
   readonly #host: MissionHost
   readonly #startedMonotonic: number
+  // Numbers from the start, so that the engine writes a new time over the old one instead of keeping a new object for it.
+  #activeMonotonic = NaN
   #status: MissionStatus | undefined
   #seq = 0
-  #updatedAt: number
+  #updatedAt = NaN
   #endedAt: number | null = null
-  #durationMs: number | null = null
+  #metadata: unknown
   #progress: Progress | null = null
+  #tasks: Tasks | undefined
   #error: MissionError | null = null
   #cancel: CancelState | null = null
+  #isStalled = false
+  #isForced = false
+  #waiting: string | null = null
   #lateOutcome: TerminalStatus | null = null
+  #outcome: MissionOutcome | undefined
   #abort: AbortController | undefined
+  #log: MissionLog | undefined
+  #done: Promise<MissionOutcome> | undefined
+  #enders: Set<(outcome: MissionOutcome) => void> | undefined
 
-  constructor (host: MissionHost, id: string, init: Omit<MissionInit, 'id'>) {
+  constructor (host: MissionHost, { id, number, parentId, init }: { id: string, number: number, parentId: string | null, init: Omit<MissionInit, 'id'> }) {
     this.#host = host
     this.id = id
+    this.number = number
+    this.parentId = parentId
     this.name = init.name
-    this.objective = init.objective ?? null
-    this.tags = Object.freeze([...init.tags ?? []])
-    this.metadata = init.metadata === undefined ? null : snapshotJson(init.metadata, METADATA_BYTES)
+    this.objective = init.objective === undefined ? null : host.readObjective(init.objective)
+    this.tags = init.tags === undefined ? NO_TAGS : Object.freeze([...init.tags])
     this.tenant = init.tenant ?? null
+    this.#metadata = init.metadata === undefined ? null : host.mergeMetadata(null, init.metadata)
     this.startedAt = this.#updatedAt = host.now()
-    this.#startedMonotonic = host.monotonic()
+    this.#startedMonotonic = this.#activeMonotonic = host.monotonic()
   }
 
   /** The present status. It is there from the moment the registry gives a mission out. */
   get status (): MissionStatus { return this.#status! }
 
-  get isTerminal (): boolean { return this.#status !== undefined && isTerminal(this.#status) }
+  get isTerminal (): boolean { return this.#outcome !== undefined }
 
-  /** Aborts when somebody asks for the mission to be cancelled. The work decides what to do then. */
+  get isStalled (): boolean { return this.#isStalled }
+
+  /** Whether it was ended while its work still went on, whose own ending is yet to come. */
+  get isForced (): boolean { return this.#isForced }
+
+  /** Why the stall clock rests, or `null`. */
+  get waitingReason (): string | null { return this.#waiting }
+
+  /** The last sign of life, in ms of the monotonic clock. */
+  get activeMonotonic (): number { return this.#activeMonotonic }
+
+  /** The request to cancel, or `null`. */
+  get cancelState (): CancelState | null { return this.#cancel }
+
+  /** A JSON copy of what the host added. */
+  get metadata (): unknown { return structuredClone(this.#metadata) }
+
+  /** Aborts when the mission is asked to end; its reason has `code` `FST_MC_CANCELLED` and the `cancel` request. */
   get signal (): AbortSignal { return this.#controller.signal }
+
+  /** Whether anybody could notice that the mission is asked to end. */
+  get isSignalUsed (): boolean { return this.#abort !== undefined }
+
+  /** A child logger of the host that carries the mission's id. */
+  get log (): MissionLog { return (this.#log ??= this.#host.makeLog(this.id)) }
+
+  /** Settles with the outcome when the mission has ended; never rejects. */
+  get done (): Promise<MissionOutcome> {
+    return (this.#done ??= this.#outcome !== undefined
+      ? Promise.resolve(this.#outcome)
+      : new Promise((resolve) => { this.onEnd(resolve) }))
+  }
+
+  /** How it ended, or `undefined` while it has not. */
+  get outcome (): MissionOutcome | undefined { return this.#outcome }
+
+  /** Calls `listener` when the mission ends, unless the returned function is called before; never for one that has ended. */
+  onEnd (listener: (outcome: MissionOutcome) => void): () => void {
+    const enders = (this.#enders ??= new Set())
+    enders.add(listener)
+    return () => { enders.delete(listener) }
+  }
 
   /**
    * Reports a status.
@@ -95,14 +191,15 @@ export class Mission {
    * @throws FST_MC_INVALID_MISSION for progress of the wrong shape
    */
   report (status: MissionStatus, details: MissionDetails = {}): ReportResult {
-    this.#host.checkDetails(status, details)
-    const refusal = judge(this.#status, status, this.#isNewProgress(details.progress))
-    if (refusal !== undefined) {
-      if (refusal === 'terminal' && isTerminal(status)) this.#lateOutcome ??= status
-      return { applied: false, reason: refusal }
-    }
-    this.#apply(status, details)
-    return APPLIED
+    const known = this.#host.readDetails(status, details)
+    const hasWoken = this.#showLife()
+    const prepared = this.#judge(status, known) === undefined ? this.#prepare(status, known) : { error: undefined, shown: known }
+    // Judged again, since preparing runs serializers and listeners of the host, and these may have moved the mission on.
+    const refusal = this.#judge(status, known)
+    if (refusal === undefined) return this.#apply(status, known, prepared)
+    if (refusal === 'terminal' && isTerminal(status)) this.#keepLate(status)
+    else if (hasWoken && !this.isTerminal) this.#touch({}, true)
+    return { applied: false, reason: refusal }
   }
 
   /** The plan's tasks are known. */
@@ -119,16 +216,110 @@ export class Mission {
   complete (): ReportResult { return this.report('completed') }
 
   /** Ends the mission as `error`; `error` is whatever was thrown, or `{ code, message }`. */
-  fail (error: unknown): ReportResult { return this.report('error', { error }) }
+  fail (error: unknown): ReportResult { return this.report('error', { error: error ?? null }) }
 
-  /** Asks for the mission to end: aborts `signal` and tells the viewers; the status stays until the work ends. */
-  cancel ({ kind = 'request', reason, by }: CancelRequest = {}): CancelResult {
+  /**
+   * Runs one task and reports its progress before (`started`) and after (`completed`, `failed`). Gives or throws what `run` did;
+   * a task that throws does not end the mission.
+   */
+  async task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+    const index = this.#knownTasks.place(taskId)
+    const tell = (status: string) => this.progress({ taskId, index, total: this.#knownTasks.total(index), status })
+    tell('started')
+    try {
+      const value = await run(this.signal)
+      tell('completed')
+      return value
+    } catch (err) {
+      tell('failed')
+      throw err
+    }
+  }
+
+  /** Starts a mission that belongs to this one: when this one is asked to end, so is the child. */
+  child (init: string | Omit<MissionInit, 'id'>): Mission {
+    return this.#host.startChild(this, init)
+  }
+
+  /** Merges `metadata` into what the host has added before; too large a whole is cut visibly. Ignored after the end. */
+  annotate (metadata: Record<string, unknown>): void {
+    const merged = this.#host.mergeMetadata(this.#metadata, metadata)
+    if (this.isTerminal) return
+    this.#showLife()
+    this.#metadata = merged
+    this.#touch({ tellsMetadata: true }, true)
+  }
+
+  /** Shows that the work is alive, and says nothing else. */
+  heartbeat (): void {
+    if (this.#showLife()) this.#touch({}, true)
+  }
+
+  /** Rests the stall clock until the next sign of life, because the work waits for something outside. */
+  waiting (reason: string): void {
+    if (this.isTerminal) return
+    const text = reason.slice(0, 256)
+    this.#showLife()
+    this.#waiting = text
+    this.#touch({}, true)
+  }
+
+  /** Moves the mission's time-out to `ms` from now. */
+  extendTimeout (ms: number): void {
+    this.#host.extendTimeout(this, ms)
+  }
+
+  /** Asks for the mission to end: aborts `signal` and tells the viewers. The status stays until the work ends or its grace is over. */
+  cancel (request: CancelRequest = {}): CancelResult {
+    return this.requestCancel('request', request)
+  }
+
+  /** @see cancel; for those who ask in another name than the host's. */
+  requestCancel (kind: CancelKind, { reason, by }: CancelRequest = {}): CancelResult {
     if (this.isTerminal) return 'terminal'
     if (this.#cancel !== null) return 'already_requested'
-    this.#cancel = { requested: true, kind, reason: reason?.slice(0, 256) ?? null, by: by?.slice(0, 128) ?? null }
-    this.#touch({ tellsCancel: true })
-    this.#controller.abort(new CancelledError(this.#cancel))
+    const cancel: CancelState = Object.freeze({ requested: true, kind, reason: reason?.slice(0, 256) ?? null, by: by?.slice(0, 128) ?? null })
+    const abort = this.#abort
+    this.#cancel = cancel
+    const children = this.#host.cancelRequested(this, kind)
+    this.#touch({ tellsCancel: true }, false)
+    for (const child of children) child.requestCancel('parent')
+    // Last: a listener of the signal may end the mission here and now.
+    abort?.abort(new CancelledError(cancel))
     return 'requested'
+  }
+
+  /** Ends a mission that was asked to end and did not. */
+  force (): void {
+    if (this.isTerminal || this.#cancel === null) return
+    this.#host.ending(this)
+    // What was told just now may have made the host end it.
+    if (this.isTerminal) return
+    this.#cancel = Object.freeze({ ...this.#cancel, forced: true })
+    this.#isForced = true
+    this.#apply('cancelled', {}, { error: undefined, shown: {} })
+  }
+
+  /** Flags a mission that has shown no life for too long. */
+  flagStalled (): void {
+    this.#isStalled = true
+    this.#host.stalled(true)
+    this.#touch({}, false)
+  }
+
+  /** Ends a stalled mission as `error`. Its work may still go on, and nobody could ask it to end any more: its signal aborts. */
+  endStalled (error: MissionError): void {
+    const abort = this.#abort
+    if (!this.fail(error).applied) return
+    this.#isForced = true
+    // Kept, so that who looks at the signal from now on sees it aborted too.
+    this.#abort = abort ?? new AbortController()
+    this.#abort.abort(new CancelledError({ requested: true, kind: 'stall', reason: error.message, by: null }))
+  }
+
+  /** Ends a mission whose scope is left without an ending as `error` with the code `abandoned`. */
+  async [Symbol.asyncDispose] (): Promise<void> {
+    if (!this.isTerminal) this.fail({ code: 'abandoned', message: 'The scope of the mission was left before it ended' })
   }
 
   /** A copy of everything known of the mission. */
@@ -140,37 +331,41 @@ export class Mission {
       tags: [...this.tags],
       metadata: this.metadata,
       tenant: this.tenant,
+      parentId: this.parentId,
       status: this.status,
       seq: this.#seq,
       startedAt: this.startedAt,
       updatedAt: this.#updatedAt,
       endedAt: this.#endedAt,
-      durationMs: this.#durationMs,
+      durationMs: this.#outcome?.durationMs ?? null,
       progress: this.#progress && { ...this.#progress },
       error: this.#error && { ...this.#error },
       cancel: this.#cancel && { ...this.#cancel },
+      stalled: this.#isStalled,
+      waiting: this.#waiting,
+      tasks: this.#tasks?.list() ?? [],
+      tasksOmitted: this.#tasks?.omitted ?? 0,
       lateOutcome: this.#lateOutcome
     }
   }
 
-  /** The payload of the `mission_update` for the step that has just been applied. */
-  update (step: MissionStep): MissionUpdate {
-    return {
-      missionId: this.id,
-      status: this.status,
-      name: this.name,
-      seq: this.#seq,
-      ...(step.tasksSummary !== undefined && { tasksSummary: snapshotTasks(step.tasksSummary) }),
-      ...(step.planningSession !== undefined && { planningSession: snapshotJson(step.planningSession, PLAN_BYTES) }),
-      ...(step.progress !== undefined && { progress: { ...step.progress } }),
-      ...(this.#error !== null && { error: this.#error }),
-      ...(this.#cancel !== null && (step.tellsCancel === true || this.isTerminal) && { cancel: this.#cancel }),
-      ...(this.#durationMs !== null && { durationMs: this.#durationMs })
-    }
-  }
+  /** Counts one message about this mission. */
+  nextSeq (): number { return ++this.#seq }
+
+  get lastProgress (): Progress | null { return this.#progress }
+
+  get error (): MissionError | null { return this.#error }
 
   // Made on first use: most missions end without anybody ever looking at their signal.
-  get #controller (): AbortController { return (this.#abort ??= new AbortController()) }
+  get #controller (): AbortController {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#cancel !== null) this.#abort.abort(new CancelledError(this.#cancel))
+    }
+    return this.#abort
+  }
+
+  get #knownTasks (): Tasks { return (this.#tasks ??= this.#host.makeTasks()) }
 
   #isNewProgress (progress: Progress | undefined): boolean {
     const last = this.#progress
@@ -179,24 +374,79 @@ export class Mission {
       progress.total !== last.total || progress.status !== last.status
   }
 
-  #apply (status: MissionStatus, details: MissionDetails): void {
+  #judge (status: MissionStatus, { progress }: MissionDetails): Refusal | undefined {
+    return judge(this.#status, status, this.#isNewProgress(progress))
+  }
+
+  // All code of the host that a change needs runs here, before anything has changed.
+  #prepare (status: MissionStatus, details: MissionDetails): Prepared {
+    const error = details.error === undefined ? undefined : this.#host.readError(details.error)
+    const shown = this.#host.showDetails(details)
+    if (isTerminal(status)) this.#host.ending(this)
+    return { error, shown }
+  }
+
+  #apply (status: MissionStatus, details: MissionDetails, { error, shown }: Prepared): ReportResult {
     this.#status = status
-    if (details.progress !== undefined) this.#progress = { ...details.progress }
-    if (details.error !== undefined) this.#error = snapshotError(details.error)
+    if (details.progress !== undefined) this.#note(details.progress)
+    if (Array.isArray(details.tasksSummary)) this.#knownTasks.plan(details.tasksSummary.length)
+    if (error !== undefined) this.#error = Object.freeze(error)
     if (isTerminal(status)) this.#end(status)
-    this.#touch(details)
+    this.#touch(shown, status === 'execution_progress')
+    if (this.#outcome !== undefined) this.#settle(this.#outcome)
+    return APPLIED
+  }
+
+  // Written over in place: a new object at every report would outlive the young generation in each of many missions.
+  #note (progress: Progress): void {
+    const { taskId, index, total, status } = progress
+    const known = (this.#progress ??= { taskId, index, total, status })
+    known.taskId = taskId
+    known.index = index
+    known.total = total
+    known.status = status
+    this.#knownTasks.note(progress)
   }
 
   #end (status: TerminalStatus): void {
+    const durationMs = this.#host.monotonic() - this.#startedMonotonic
     this.#endedAt = this.#host.now()
-    this.#durationMs = this.#host.monotonic() - this.#startedMonotonic
-    this.#host.ended(status, this.#durationMs)
+    this.#outcome = Object.freeze({ id: this.id, status, error: this.#error, cancel: this.#cancel, durationMs })
+    this.#clearStall()
+    this.#host.ended(this, this.#outcome)
   }
 
-  #touch (step: MissionStep): void {
-    this.#seq++
+  // An ended mission is kept for long, and what only its work needed is a large part of it.
+  #settle (outcome: MissionOutcome): void {
+    const enders = this.#enders ?? []
+    this.#enders = this.#abort = this.#log = undefined
+    for (const listener of enders) this.#host.callListener(() => listener(outcome))
+  }
+
+  #keepLate (status: TerminalStatus): void {
+    this.#lateOutcome ??= status
+    this.#host.endedLate()
+  }
+
+  // Whether it was stalled or waited, which whoever calls this has to tell.
+  #showLife (): boolean {
+    if (this.isTerminal) return false
+    this.#activeMonotonic = this.#host.monotonic()
+    const wasResting = this.#isStalled || this.#waiting !== null
+    this.#clearStall()
+    return wasResting
+  }
+
+  #clearStall (): void {
+    this.#waiting = null
+    if (!this.#isStalled) return
+    this.#isStalled = false
+    this.#host.stalled(false)
+  }
+
+  #touch (step: MissionStep, isSoft: boolean): void {
     this.#updatedAt = this.#host.now()
-    this.#host.changed(this, step)
+    this.#host.changed(this, step, isSoft)
   }
 }
 
@@ -210,10 +460,4 @@ export class CancelledError extends Error {
     this.name = 'CancelledError'
     this.cancel = cancel
   }
-}
-
-function snapshotTasks (tasks: unknown): unknown {
-  if (!Array.isArray(tasks)) return snapshotJson(tasks, TASK_BYTES)
-  const inline = tasks.slice(0, TASKS_INLINE).map((task) => snapshotJson(task, TASK_BYTES))
-  return tasks.length > TASKS_INLINE ? [...inline, { truncated: true, count: tasks.length - TASKS_INLINE }] : inline
 }

@@ -1,95 +1,190 @@
-import { MISSION_STATUSES, MissionInit, Progress, type MissionStatus, type MissionTotals, type MissionView } from '../../schemas/mission.js'
+import type { CancelKind, MissionInit, MissionQuery, MissionStatus, MissionTotals, MissionView } from '../../schemas/mission.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { ResolvedOptions } from '../../schemas/options.js'
 import { createUnifiedId, type Clock } from '../clock.js'
-import { InvalidMission, MissionEnded, UnknownStatus } from '../errors.js'
+import { Closing, MissionEnded, MissionLive, TooManyMissions } from '../errors.js'
 import { Events, type Unsubscribe } from '../events.js'
-import { compile, describeFailure } from '../validation.js'
-import { Commands, type MissionHandlers } from './commands.js'
-import { isMissionStatus, type ReportResult } from './lifecycle.js'
-import { Mission, type CancelRequest, type CancelResult, type MissionDetails, type MissionHost, type MissionStep } from './mission.js'
+import { checkFilter, checkId, checkInit, checkMilliseconds, checkQuery, readDetails } from './checks.js'
+import { Commands } from './commands.js'
+import { Deadlines } from './deadlines.js'
+import { Feed } from './feed.js'
+import type { MissionHandlers } from './handlers.js'
+import { InOrder } from './in-order.js'
+import type { ReportResult } from './lifecycle.js'
+import { Mission, type CancelRequest, type CancelResult, type MissionDetails, type MissionHost, type MissionLog, type MissionOutcome } from './mission.js'
+import { Payloads } from './payload.js'
+import { findPage } from './query.js'
+import { Retention } from './retention.js'
+import { Runner, type MissionWork } from './runner.js'
+import { Tasks } from './tasks.js'
 import { Totals } from './totals.js'
+import { waitForMission, watchMissions, type WaitOptions, type WatchFilter, type WatchSetup } from './watch.js'
+import { Watchdog } from './watchdog.js'
 
 /** Events of the registry; the update is what viewers get. */
-export interface MissionEvents extends Record<string, unknown[]> { mission_update: [update: MissionUpdate] }
+export type MissionEvents = { mission_update: [update: MissionUpdate] }
 
-/** Which missions `list` shows: newest first, at most `limit` (1 to 200, 50 if absent). */
-export interface MissionFilter { status?: MissionStatus, limit?: number }
+/** One page of missions, newest first; `nextCursor` asks for the next page and is `null` on the last one. */
+export type MissionList = MissionView[] & { nextCursor: string | null }
 
 export interface MissionsSetup {
   clock: Clock
+  options: ResolvedOptions['missions']
   onCallbackError: (where: string, err: unknown) => void
+  /** Makes the logger of one mission. */
+  makeLog: (id: string) => MissionLog
 }
 
-const validateInit = compile(MissionInit)
-const validateId = compile(MissionInit.properties.id)
-const validateProgress = compile(Progress)
+const SHUTDOWN = { reason: 'The service is closing' }
 
 /**
- * Every mission of this process: the only place where missions are counted. All methods are synchronous, and a change is
- * complete (mission, times, totals) before anybody is told of it.
+ * Every mission of this process: the only place where missions are counted. All methods that report are synchronous, and a
+ * change is complete (mission, times, totals) before anybody is told of it.
  */
 export class Missions {
+  readonly #options: ResolvedOptions['missions']
   readonly #missions = new Map<string, Mission>()
+  readonly #children = new Map<Mission, Set<Mission>>()
   readonly #totals = new Totals()
   readonly #events: Events<MissionEvents>
+  readonly #changes: Events<{ changed: [mission: Mission], closed: [] }>
+  readonly #outgoing: InOrder<MissionUpdate>
+  readonly #deadlines: Deadlines
+  readonly #watchdog: Watchdog
+  readonly #retention: Retention
+  readonly #feed: Feed
   readonly #commands: Commands
+  readonly #runner = new Runner()
   readonly #host: MissionHost
+  #started = 0
+  #whenIdle: (() => void) | undefined
+  #shutdown: Promise<void> | undefined
+  #isOver = false
+  #isClosed = false
 
-  constructor ({ clock, onCallbackError }: MissionsSetup) {
+  constructor ({ clock, options, onCallbackError, makeLog }: MissionsSetup) {
+    this.#options = options
     this.#events = new Events((err) => onCallbackError('mission_listener', err))
+    this.#changes = new Events((err) => onCallbackError('mission_watcher', err))
+    this.#outgoing = new InOrder((update) => this.#events.emit('mission_update', update))
+    this.#deadlines = new Deadlines(clock)
+    this.#watchdog = new Watchdog(options, clock, this.#deadlines)
+    this.#retention = new Retention(options, { clock, deadlines: this.#deadlines, forget: (mission) => this.#forget(mission) })
     this.#commands = new Commands({ clock, onCallbackError, find: (id) => this.#missions.get(id) })
+    const payloads = new Payloads(options, onCallbackError)
+    this.#feed = new Feed({
+      clock,
+      deadlines: this.#deadlines,
+      minIntervalMs: 1_000 / options.maxProgressPerSecond,
+      hasListeners: () => this.#events.count('mission_update') > 0,
+      makeUpdate: (mission, step) => payloads.update(mission, step),
+      emit: (mission, update) => this.#commands.whenAcknowledged(mission, () => this.#outgoing.give(update))
+    })
     this.#host = {
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
-      checkDetails,
-      changed: (mission, step) => this.#tell(mission, step),
-      ended: (status, durationMs) => this.#totals.ended(status, durationMs)
+      readDetails,
+      readError: (thrown) => payloads.error(thrown),
+      // What nobody sees is not serialized.
+      showDetails: (details) => this.#events.count('mission_update') === 0 ? {} : payloads.details(details),
+      callListener: (call) => {
+        try {
+          call()
+        } catch (err) {
+          onCallbackError('mission_listener', err)
+        }
+      },
+      readObjective: (objective) => payloads.objective(objective),
+      mergeMetadata: (known, added) => payloads.metadata(known, added),
+      makeTasks: () => new Tasks(options.maxTasks),
+      makeLog,
+      ending: (mission) => this.#feed.flush(mission),
+      changed: (mission, step, isSoft) => {
+        this.#feed.tell(mission, step, isSoft)
+        this.#changes.emit('changed', mission)
+      },
+      cancelRequested: (mission, kind) => this.#cancelRequested(mission, kind),
+      stalled: (isStalled) => this.#totals.stalled(isStalled),
+      ended: (mission, outcome) => this.#ended(mission, outcome),
+      endedLate: () => this.#totals.lateOutcome(),
+      extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms)),
+      startChild: (mission, init) => this.#start(init, mission)
     }
   }
 
   /**
-   * Registers a mission and reports `planning_started` for it. An id that is live joins the live mission.
+   * Registers a mission whose ending is reported from elsewhere (a webhook, a queue) and reports `planning_started` for it.
+   * An id that is live joins the live mission. With `await using`, a mission whose scope is left without an ending becomes an error.
    *
    * @throws FST_MC_INVALID_MISSION with the property that is wrong
    * @throws FST_MC_MISSION_ENDED for the id of a mission that has ended
+   * @throws FST_MC_TOO_MANY_MISSIONS beyond `missions.maxActive`
+   * @throws FST_MC_CLOSING once the service has closed; one that starts while it closes is asked to end at once
    */
   start (init: string | MissionInit): Mission {
-    const { id = createUnifiedId('mission'), ...rest } = checkInit(typeof init === 'string' ? { name: init } : init)
-    const known = this.#missions.get(id)
-    if (known?.isTerminal === true) throw new MissionEnded()
-    if (known !== undefined) return known
-    const mission = this.#register(id, rest)
-    mission.report('planning_started')
+    return this.#start(init, null)
+  }
+
+  /**
+   * Runs a function as a mission and gives or throws what the function did. Returning completes the mission, throwing fails it, throwing
+   * after it was asked to end cancels it; a function that ended its mission itself has the last word. An id that is already running
+   * gives the outcome of that run.
+   *
+   * @throws what `start` throws; FST_MC_MISSION_LIVE for a live id that no function runs
+   */
+  async run<T> (init: string | MissionInit, work: MissionWork<T>): Promise<T> {
+    return await this.#launch(init, work).running
+  }
+
+  /** The same in the background: gives the mission at once. `mission.done` settles with the outcome; nothing is ever left unhandled. */
+  spawn (init: string | MissionInit, work: MissionWork<unknown>): Mission {
+    const { mission, running } = this.#launch(init, work)
+    // The outcome is in `mission.done`; a rejection that nobody waits for would end the process.
+    running.catch(() => {})
     return mission
+  }
+
+  /** The mission whose function is running here, through any `await`; `undefined` outside of `run` and `spawn`. */
+  current (): Mission | undefined {
+    return this.#runner.current
   }
 
   /**
    * Reports a status for a mission of which the host only holds the id; an unknown id is registered with the id as its name.
    *
-   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION
+   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION, FST_MC_TOO_MANY_MISSIONS, FST_MC_CLOSING
    */
   report (id: string, status: MissionStatus, details: MissionDetails = {}): ReportResult {
-    checkDetails(status, details)
-    if (!validateId(id)) throw new InvalidMission('the id must be text of 1 to 128 characters')
-    const mission = this.#missions.get(id) ?? this.#register(id, { name: id })
-    return mission.report(status, details)
+    const known = this.#missions.get(id)
+    if (known !== undefined) return known.report(status, details)
+    // Checked before the mission is made: a report that is refused leaves nothing behind.
+    const checked = readDetails(status, details)
+    checkId(id)
+    const mission = this.#register(id, { name: id }, null)
+    const result = mission.report(status, checked)
+    this.#endIfClosing(mission)
+    return result
   }
 
-  /** The mission with this id, live or ended. */
+  /** The mission with this id, live or ended and still kept. */
   get (id: string): Mission | undefined {
     return this.#missions.get(id)
   }
 
-  /** Copies of missions, newest first. */
-  list ({ status, limit = 50 }: MissionFilter = {}): MissionView[] {
-    if (!Number.isInteger(limit) || limit < 1 || limit > 200) throw new InvalidMission('limit must be a whole number from 1 to 200')
-    if (status !== undefined) checkStatus(status)
-    const found: MissionView[] = []
-    for (const mission of [...this.#missions.values()].reverse()) {
-      if (found.length === limit) break
-      if (status === undefined || mission.status === status) found.push(mission.view())
-    }
-    return found
+  /**
+   * Copies of the missions that fit, newest first, at most `limit` (1 to 200, 50 if absent). `nextCursor` on the array asks for the next page.
+   *
+   * @throws FST_MC_INVALID_MISSION for a query of the wrong shape
+   */
+  list (query: MissionQuery = {}): MissionList {
+    return this.listVisible(query, () => true)
+  }
+
+  /** @see list; leaves out what the viewer may not see. */
+  listVisible (query: MissionQuery, isVisible: (mission: Mission) => boolean): MissionList {
+    checkQuery(query)
+    const { missions, nextCursor } = findPage(this.#missions.values(), query, isVisible)
+    return Object.assign(missions, { nextCursor })
   }
 
   /** Totals over every mission ever tracked; costs the same however many there are. */
@@ -97,9 +192,30 @@ export class Missions {
     return this.#totals.read()
   }
 
-  /** Asks a mission to end. */
+  /** Asks a mission to end: `requested`, `already_requested`, `terminal` or `not_found`. */
   cancel (id: string, request?: CancelRequest): CancelResult {
     return this.#missions.get(id)?.cancel(request) ?? 'not_found'
+  }
+
+  /**
+   * Follows missions: those that fit now, then every change. Ends when the signal aborts, with the mission if it follows one `id`, and
+   * when the service has closed.
+   *
+   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a filter of the wrong shape
+   */
+  subscribe ({ id, ...filter }: WatchFilter = {}, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<MissionView, void, undefined> {
+    checkFilter(filter)
+    return watchMissions(this.#watchSetup(), { id, ...filter }, signal)
+  }
+
+  /**
+   * Waits for the ending of one mission; one that has ended answers at once.
+   *
+   * @throws FST_MC_MISSION_NOT_FOUND, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, the reason of `signal`
+   */
+  async waitFor (id: string, { signal, timeoutMs }: WaitOptions = {}): Promise<MissionOutcome> {
+    if (timeoutMs !== undefined) checkMilliseconds(timeoutMs, 0)
+    return await waitForMission(this.#watchSetup(), id, { signal, timeoutMs })
   }
 
   /**
@@ -115,43 +231,136 @@ export class Missions {
   get commands (): Commands { return this.#commands }
 
   /** Calls `listener` at every `mission_update` until the returned function is called. A listener that throws hurts nobody else. */
-  on<Name extends keyof MissionEvents & string> (event: Name, listener: (...args: MissionEvents[Name]) => unknown): Unsubscribe {
+  on<Name extends keyof MissionEvents> (event: Name, listener: (...args: MissionEvents[Name]) => unknown): Unsubscribe {
     return this.#events.on(event, listener)
   }
 
-  close (): void {
-    this.#events.clear()
+  /**
+   * Asks every active mission to end and resolves when all have; what has not ended after the close grace is forced to. A mission whose
+   * signal nobody has ever looked at could not notice, and is forced at once. Afterwards no mission can be started.
+   */
+  async shutdown (): Promise<void> {
+    await (this.#shutdown ??= this.#endAll())
   }
 
-  #register (id: string, init: Omit<MissionInit, 'id'>): Mission {
-    const mission = new Mission(this.#host, id, init)
+  /** Stops all timers and takes all listeners off; whoever still follows missions comes to an end. Reports are still counted. */
+  close (): void {
+    this.#isOver = this.#isClosed = true
+    this.#deadlines.close()
+    this.#feed.close()
+    this.#events.clear()
+    this.#changes.emit('closed')
+    this.#changes.clear()
+    // A shutdown that still waits would wait for ever: there is no timer any more that ends its grace.
+    this.#whenIdle?.()
+  }
+
+  #active (): Mission[] {
+    return [...this.#missions.values()].filter((mission) => !mission.isTerminal)
+  }
+
+  #start (init: string | Omit<MissionInit, 'id'>, parent: Mission | null): Mission {
+    const { id = createUnifiedId('mission'), ...rest } = checkInit(init)
+    const known = this.#missions.get(id)
+    if (known?.isTerminal === true) throw new MissionEnded()
+    if (known !== undefined) return known
+    const mission = this.#register(id, rest, parent)
+    mission.report('planning_started')
+    if (parent?.cancelState != null) mission.requestCancel('parent')
+    this.#endIfClosing(mission)
+    return mission
+  }
+
+  #launch<T> (init: string | MissionInit, work: MissionWork<T>): { mission: Mission, running: Promise<T> } {
+    const before = this.#started
+    const mission = this.start(init)
+    const running = this.#runner.runningOf<T>(mission)
+    if (running !== undefined) return { mission, running }
+    if (this.#started === before) throw new MissionLive()
+    return { mission, running: this.#runner.run(mission, work) }
+  }
+
+  #register (id: string, init: Omit<MissionInit, 'id'>, parent: Mission | null): Mission {
+    const { maxActive } = this.#options
+    if (this.#isOver) throw new Closing()
+    if (this.#totals.active >= maxActive) {
+      this.#totals.refused()
+      throw new TooManyMissions(maxActive)
+    }
+    const mission = new Mission(this.#host, { id, number: ++this.#started, parentId: parent?.id ?? null, init })
+    // Reading the objective and the metadata ran code of the host, which may have started this very mission.
+    const meanwhile = this.#missions.get(id)
+    if (meanwhile !== undefined) return meanwhile
     this.#missions.set(id, mission)
     this.#totals.started()
+    this.#watchdog.watch(mission, init.timeoutMs ?? this.#options.timeoutMs)
+    if (parent !== null) this.#adopt(parent, mission)
     this.#commands.started(mission)
     return mission
   }
 
-  // A payload that nobody listens to is never built.
-  #tell (mission: Mission, step: MissionStep): void {
-    if (this.#events.count('mission_update') === 0) return
-    const update = mission.update(step)
-    this.#commands.whenAcknowledged(mission, () => this.#events.emit('mission_update', update))
+  #adopt (parent: Mission, child: Mission): void {
+    if (parent.isTerminal) return
+    const children = this.#children.get(parent) ?? new Set()
+    this.#children.set(parent, children.add(child))
   }
-}
 
-function checkInit (init: MissionInit): MissionInit {
-  if (!validateInit(init)) throw new InvalidMission(describeFailure(validateInit.errors).join('; '))
-  return init
-}
+  #cancelRequested (mission: Mission, kind: CancelKind): Mission[] {
+    this.#watchdog.startGrace(mission, kind)
+    return [...this.#children.get(mission) ?? []]
+  }
 
-function checkStatus (status: unknown): asserts status is MissionStatus {
-  if (!isMissionStatus(status)) throw new UnknownStatus(MISSION_STATUSES.join(', '))
-}
+  #ended (mission: Mission, { status, durationMs }: MissionOutcome): void {
+    this.#totals.ended(status, durationMs)
+    this.#watchdog.forget(mission)
+    this.#orphan(mission)
+    this.#retention.put(mission, status)
+    if (this.#totals.active === 0) this.#whenIdle?.()
+  }
 
-function checkDetails (status: unknown, details: MissionDetails): asserts status is MissionStatus {
-  checkStatus(status)
-  const { progress } = details
-  if (progress === undefined) return
-  if (!validateProgress(progress)) throw new InvalidMission(`progress ${describeFailure(validateProgress.errors).join('; ')}`)
-  if (progress.index > progress.total) throw new InvalidMission('progress index must not be above total')
+  // A parent may live much longer than its children, and have many.
+  #orphan (mission: Mission): void {
+    this.#children.delete(mission)
+    const parent = mission.parentId === null ? undefined : this.#missions.get(mission.parentId)
+    if (parent !== undefined) this.#children.get(parent)?.delete(mission)
+  }
+
+  async #endAll (): Promise<void> {
+    // Newest first: a child would otherwise only hear that its parent was asked to end.
+    for (const mission of this.#active().reverse()) mission.requestCancel('shutdown', SHUTDOWN)
+    for (const mission of this.#active()) if (!mission.isSignalUsed) mission.force()
+    if (this.#totals.active > 0 && !this.#isClosed) await this.#idleOrGrace()
+    // From here on none can start, so that what is ended here is not replaced by the host.
+    this.#isOver = true
+    for (const mission of this.#active()) mission.force()
+  }
+
+  async #idleOrGrace (): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const grace = this.#deadlines.after(this.#options.closeGraceMs, resolve)
+      this.#whenIdle = () => {
+        grace.cancel()
+        resolve()
+      }
+    })
+  }
+
+  #endIfClosing (mission: Mission): void {
+    if (this.#shutdown !== undefined) mission.requestCancel('shutdown', SHUTDOWN)
+  }
+
+  #watchSetup (): WatchSetup {
+    return {
+      deadlines: this.#deadlines,
+      missions: () => [...this.#missions.values()],
+      find: (id) => this.#missions.get(id),
+      isClosed: () => this.#isClosed,
+      onChange: (listener) => this.#changes.on('changed', listener),
+      onClose: (listener) => this.#changes.on('closed', listener)
+    }
+  }
+
+  #forget (mission: Mission): void {
+    this.#missions.delete(mission.id)
+  }
 }

@@ -1,20 +1,27 @@
+import { StringDecoder } from 'node:string_decoder'
 import type { MissionError } from '../../schemas/mission.js'
 
 /** What stands in for a value of the host that is too large for one message: its size and its start. */
 export interface Truncated { truncated: true, bytes: number, preview: string }
 
+/** What stands in for a value that cannot be read or written as JSON. */
+export const UNSERIALIZABLE = Object.freeze({ unserializable: true })
+
 const PREVIEW_CHARACTERS = 256
+const MAX_DEPTH = 256
+const ERROR_MESSAGE_BYTES = 2_048
 const ERROR_CODE = /^[\w.:-]{1,64}$/
 
 /**
  * A copy of `value` as JSON sees it, detached from the host's object. Never throws: what cannot be written as JSON (a cycle, a
- * BigInt, a getter or toJSON that throws) becomes `{ unserializable: true }`, what is over `maxBytes` a `Truncated`.
+ * BigInt, a getter or toJSON that throws) or nests deeper than 256 levels becomes `{ unserializable: true }`, what is over `maxBytes` a
+ * `Truncated`.
  */
 export function snapshotJson (value: unknown, maxBytes: number): unknown {
   const text = stringify(value)
-  if (text === undefined) return { unserializable: true }
+  if (text === undefined) return { ...UNSERIALIZABLE }
   const bytes = Buffer.byteLength(text)
-  if (bytes <= maxBytes) return JSON.parse(text)
+  if (bytes <= maxBytes) return isTooDeep(text) ? { ...UNSERIALIZABLE } : JSON.parse(text)
   return { truncated: true, bytes, preview: text.slice(0, PREVIEW_CHARACTERS) } satisfies Truncated
 }
 
@@ -27,10 +34,35 @@ function stringify (value: unknown): string | undefined {
   }
 }
 
-/** The code and text of whatever was thrown. No stack, at most 2,048 characters; never throws, whatever its getters do. */
+/** What `read` takes from a host's object, or a placeholder if it throws. */
+export function readSafely (read: () => unknown): unknown {
+  try {
+    return read()
+  } catch {
+    return UNSERIALIZABLE
+  }
+}
+
+/** A copy of a host's list, so that it is read only once; a placeholder if it cannot be read, anything else as it is. */
+export function readList (value: unknown): unknown {
+  try {
+    return Array.isArray(value) ? value.slice() : value
+  } catch {
+    return UNSERIALIZABLE
+  }
+}
+
+/** The code and text of whatever was thrown. No stack, at most 2 KiB of text; never throws, whatever its getters do. */
 export function snapshotError (thrown: unknown): MissionError {
-  if (typeof thrown === 'string') return { code: 'error', message: cut(thrown) }
-  return { code: readCode(thrown), message: cut(readText(thrown, 'message') ?? 'unknown error') }
+  if (typeof thrown === 'string') return { code: 'error', message: cutText(thrown, ERROR_MESSAGE_BYTES) }
+  return { code: readCode(thrown), message: cutText(readText(thrown, 'message') ?? 'unknown error', ERROR_MESSAGE_BYTES) }
+}
+
+/** The start of `text` that fits into `maxBytes` of UTF-8, cut between characters. */
+export function cutText (text: string, maxBytes: number): string {
+  // No character of JavaScript takes more than three bytes of UTF-8, so that most texts need no counting.
+  if (text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes) return text
+  return new StringDecoder('utf8').write(Buffer.from(text).subarray(0, maxBytes))
 }
 
 function readCode (thrown: unknown): string {
@@ -39,13 +71,21 @@ function readCode (thrown: unknown): string {
 }
 
 function readText (thrown: unknown, property: 'code' | 'message'): string | undefined {
-  if (typeof thrown !== 'object' || thrown === null) return undefined
-  try {
-    const value: unknown = (thrown as Record<string, unknown>)[property]
-    return typeof value === 'string' ? value : undefined
-  } catch {
-    return undefined
-  }
+  const value = readSafely(() => (thrown as Record<string, unknown> | null | undefined)?.[property])
+  return typeof value === 'string' ? value : undefined
 }
 
-const cut = (text: string): string => text.slice(0, 2_048)
+// Whoever writes or reads JSON does it by recursion, ours and the viewers': what is deep here overflows a stack elsewhere.
+function isTooDeep (json: string): boolean {
+  let depth = 0
+  let isText = false
+  for (let i = 0; i < json.length && depth <= MAX_DEPTH; i++) {
+    const character = json[i]
+    if (isText && character === '\\') i++
+    else if (character === '"') isText = !isText
+    else if (isText) continue
+    else if (character === '[' || character === '{') depth++
+    else if (character === ']' || character === '}') depth--
+  }
+  return depth > MAX_DEPTH
+}

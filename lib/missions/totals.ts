@@ -4,16 +4,25 @@ const FIELD = { completed: 'completed', cancelled: 'cancelled', error: 'errors' 
 
 /**
  * The registry's counts, changed only by the transition itself, so that a read costs the same however many missions there are.
- * `total` is not stored: it is always the sum of the four counts.
+ * `total` is not stored: it is always the sum of the four counts. Missions that are forgotten stay counted.
  */
 export class Totals {
   #active = 0
+  #stalled = 0
+  #lateOutcomes = 0
+  #refused = 0
   readonly #ended = { completed: 0, cancelled: 0, errors: 0 }
   #durationSumMs = 0
 
-  started (): void {
-    this.#active++
-  }
+  get active (): number { return this.#active }
+
+  started (): void { this.#active++ }
+
+  refused (): void { this.#refused++ }
+
+  lateOutcome (): void { this.#lateOutcomes++ }
+
+  stalled (isStalled: boolean): void { this.#stalled += isStalled ? 1 : -1 }
 
   ended (status: TerminalStatus, durationMs: number): void {
     this.#active--
@@ -30,7 +39,10 @@ export class Totals {
       cancelled,
       errors,
       total: this.#active + terminal,
-      avgDurationMs: terminal === 0 ? null : this.#durationSumMs / terminal
+      avgDurationMs: terminal === 0 ? null : this.#durationSumMs / terminal,
+      stalled: this.#stalled,
+      lateOutcomes: this.#lateOutcomes,
+      refused: this.#refused
     }
   }
 }

@@ -1,7 +1,10 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { CancelState, MissionError, MissionId, MissionStatus, Progress } from '../mission.js'
 
-/** One step of one mission. `seq` counts a mission's updates from 1, so that a hole shows. */
+/**
+ * One step of one mission. `seq` counts a mission's updates from 1. `objective` and `parentId` come with the first update,
+ * `cancel` with the one that tells of the request and with the ending, `stalled` and `waiting` for as long as they are so.
+ */
 export const MissionUpdate = Type.Object({
   missionId: MissionId,
   status: MissionStatus,
@@ -12,6 +15,11 @@ export const MissionUpdate = Type.Object({
   progress: Type.Optional(Progress),
   error: Type.Optional(MissionError),
   cancel: Type.Optional(CancelState),
+  metadata: Type.Optional(Type.Unknown()),
+  parentId: Type.Optional(MissionId),
+  objective: Type.Optional(Type.String()),
+  stalled: Type.Optional(Type.Literal(true)),
+  waiting: Type.Optional(Type.String({ maxLength: 256 })),
   durationMs: Type.Optional(Type.Number({ minimum: 0 }))
 })
 export type MissionUpdate = Static<typeof MissionUpdate>

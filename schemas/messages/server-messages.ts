@@ -10,6 +10,9 @@ export const PROTOCOL_ERRORS = {
   invalid_message: 'The message is JSON of the wrong shape; `detail` has up to three reasons.',
   rate_limited: 'Too many messages; the connection is closed right after.',
   unsupported: 'The host gave no handler for this command.',
+  invalid_command: 'The command is not one that the host takes.',
+  id_reused: 'This id stands for another command that was sent within the last five minutes.',
+  too_many_starts: 'Too many missions were started over this connection; at most five a minute.',
   forbidden: 'The host refused this command.',
   unknown_mission: 'There is no such mission, or the client may not see it.',
   internal_error: 'A handler of the host failed; the reason is in its log.'

@@ -1,0 +1,125 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { Clock, Timer } from '../clock.js'
+
+/** Something that happens once, at a time, unless it is taken back. */
+export interface Deadline {
+  /** When it is due, in ms of the monotonic clock. */
+  readonly at: number
+  cancel (): void
+}
+
+// One object for what the heap holds and what the caller gets: there is at least one a mission.
+class Entry implements Deadline {
+  readonly at: number
+  readonly run: () => void
+  readonly #remove: (entry: Entry) => void
+  /** Where it is in the heap, or -1. */
+  place = -1
+
+  constructor (at: number, run: () => void, remove: (entry: Entry) => void) {
+    this.at = at
+    this.run = run
+    this.#remove = remove
+  }
+
+  cancel (): void {
+    this.#remove(this)
+  }
+}
+
+/**
+ * All deadlines of all missions behind one timer: a heap ordered by time, so that a mission costs no timer of its own.
+ * Equal times fire in no particular order. Nothing fires after `close`, whenever it was asked for.
+ */
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #heap: Entry[] = []
+  // The timer is shared: without this it would run for all in the async context of whichever mission happened to set it.
+  readonly #fire = AsyncResource.bind(() => this.#run())
+  #isClosed = false
+  #timer: Timer | undefined
+  #timerAt = Infinity
+
+  constructor (clock: Clock) {
+    this.#clock = clock
+  }
+
+  after (ms: number, run: () => void): Deadline {
+    const entry = new Entry(this.#clock.monotonic() + ms, run, this.#remove)
+    if (!this.#isClosed) this.#add(entry)
+    return entry
+  }
+
+  close (): void {
+    this.#isClosed = true
+    for (const entry of this.#heap) entry.place = -1
+    this.#heap.length = 0
+    this.#arm()
+  }
+
+  #run (): void {
+    this.#timerAt = Infinity
+    const now = this.#clock.monotonic()
+    while (this.#heap.length > 0 && this.#heap[0]!.at <= now) {
+      const entry = this.#heap[0]!
+      this.#remove(entry)
+      entry.run()
+    }
+    this.#arm()
+  }
+
+  // The timer is only touched when the earliest deadline has moved forward; one that fires too early just looks again.
+  #arm (): void {
+    const earliest = this.#heap[0]?.at ?? Infinity
+    if (earliest >= this.#timerAt && earliest !== Infinity) return
+    this.#timer?.cancel()
+    this.#timerAt = earliest
+    if (earliest === Infinity) return
+    // Node's timers round down to whole milliseconds: up to the next one, or the timer would fire before the deadline.
+    this.#timer = this.#clock.after(Math.max(0, Math.ceil(earliest - this.#clock.monotonic())), () => this.#fire())
+  }
+
+  #add (entry: Entry): void {
+    entry.place = this.#heap.length
+    this.#heap.push(entry)
+    this.#rise(entry)
+    this.#arm()
+  }
+
+  readonly #remove = (entry: Entry): void => {
+    const { place } = entry
+    if (place < 0) return
+    entry.place = -1
+    const last = this.#heap.pop()!
+    if (this.#heap.length === 0) this.#arm()
+    if (last === entry) return
+    this.#heap[place] = last
+    last.place = place
+    this.#rise(last)
+    this.#sink(last)
+  }
+
+  #rise (entry: Entry): void {
+    while (entry.place > 0) {
+      const parent = this.#heap[(entry.place - 1) >> 1]!
+      if (parent.at <= entry.at) return
+      this.#swap(entry, parent)
+    }
+  }
+
+  #sink (entry: Entry): void {
+    for (;;) {
+      const left = this.#heap[2 * entry.place + 1]
+      const right = this.#heap[2 * entry.place + 2]
+      const child = right !== undefined && right.at < left!.at ? right : left
+      if (child === undefined || child.at >= entry.at) return
+      this.#swap(child, entry)
+    }
+  }
+
+  #swap (a: Entry, b: Entry): void {
+    [a.place, b.place] = [b.place, a.place]
+    this.#heap[a.place] = a
+    this.#heap[b.place] = b
+  }
+}

@@ -1,0 +1,65 @@
+import type { MissionTask, Progress } from '../../schemas/mission.js'
+
+/** Up to so many tasks are searched one by one. */
+const SEARCHED = 8
+
+/** What is known of one mission's tasks: the first `max` of them by name, the rest as a number. */
+export class Tasks {
+  readonly #max: number
+  #tasks: MissionTask[] = []
+  // Made when there are many: of a few tasks the search costs less than the memory of a map in every mission.
+  #byId: Map<string, MissionTask> | undefined
+  #planned = 0
+  #highest = 0
+  #unkept = 0
+
+  constructor (max: number) {
+    this.#max = max
+  }
+
+  /**
+   * Tasks that were heard of but are not kept. Their names are not known any more, only how often they were heard of and the highest
+   * place of all; tasks that share a place count as one.
+   */
+  get omitted (): number { return Math.min(this.#unkept, Math.max(0, this.#highest - this.#tasks.length)) }
+
+  /** The plan has this many tasks. */
+  plan (count: number): void {
+    this.#planned = count
+  }
+
+  /** Keeps what a progress says of its task. */
+  note ({ taskId, index, status }: Progress): void {
+    const known = this.#find(taskId)
+    if (known !== undefined) known.status = status
+    else if (this.#tasks.length < this.#max) this.#keep({ taskId, index, status })
+    else this.#unkept++
+    this.#highest = Math.max(this.#highest, index)
+  }
+
+  /** The place of a task, counted from 1: its own, or the next free one. */
+  place (taskId: string): number {
+    return this.#find(taskId)?.index ?? this.#highest + 1
+  }
+
+  /** How many tasks there are as far as is known, and at least `index`. */
+  total (index: number): number {
+    return Math.max(this.#planned, this.#highest, index)
+  }
+
+  list (): MissionTask[] {
+    return this.#tasks.map((task) => ({ ...task }))
+  }
+
+  #find (taskId: string): MissionTask | undefined {
+    return this.#byId === undefined ? this.#tasks.find((task) => task.taskId === taskId) : this.#byId.get(taskId)
+  }
+
+  #keep (task: MissionTask): void {
+    // A list that grows by itself reserves room for sixteen more.
+    if (this.#tasks.length < SEARCHED) this.#tasks = this.#tasks.concat(task)
+    else this.#tasks.push(task)
+    if (this.#byId !== undefined) this.#byId.set(task.taskId, task)
+    else if (this.#tasks.length > SEARCHED) this.#byId = new Map(this.#tasks.map((one) => [one.taskId, one]))
+  }
+}

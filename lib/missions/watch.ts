@@ -1,0 +1,123 @@
+import type { MissionFilter, MissionView } from '../../schemas/mission.js'
+import { Closing, MissionNotFound, WaitTimeout } from '../errors.js'
+import type { Unsubscribe } from '../events.js'
+import type { Deadlines } from './deadlines.js'
+import type { Mission, MissionOutcome } from './mission.js'
+import { fits } from './query.js'
+
+/** Which missions to follow: all that fit, or the one with this id. */
+export type WatchFilter = MissionFilter & { id?: string | undefined }
+
+/** Options of `waitFor`; without `timeoutMs` it waits as long as the mission lives. */
+export interface WaitOptions { signal?: AbortSignal | undefined, timeoutMs?: number | undefined }
+
+export interface WatchSetup {
+  deadlines: Deadlines
+  missions: () => Iterable<Mission>
+  find: (id: string) => Mission | undefined
+  isClosed: () => boolean
+  /** Calls `listener` at every change of any mission until the returned function is called. */
+  onChange: (listener: (mission: Mission) => void) => Unsubscribe
+  onClose: (listener: () => void) => Unsubscribe
+}
+
+/** What a reader has not read yet: of each mission the newest state, in the order of their last change. */
+class Unread {
+  readonly #views = new Map<Mission, MissionView>()
+  #isFinished = false
+  #wake = () => {}
+
+  put (mission: Mission): void {
+    // Taken out first: the newest state waits at the end, behind what changed before it.
+    this.#views.delete(mission)
+    this.#views.set(mission, mission.view())
+    this.#wake()
+  }
+
+  /** Nothing more comes. */
+  finish (): void {
+    this.#isFinished = true
+    this.#wake()
+  }
+
+  /** Nothing more is wanted. */
+  drop (): void {
+    this.#views.clear()
+    this.finish()
+  }
+
+  /** The next state, when there is one; `undefined` at the end. */
+  async take (): Promise<MissionView | undefined> {
+    while (this.#views.size === 0 && !this.#isFinished) await new Promise<void>((resolve) => { this.#wake = resolve })
+    const [next] = this.#views
+    if (next === undefined) return undefined
+    const [mission, view] = next
+    this.#views.delete(mission)
+    return view
+  }
+}
+
+/**
+ * Follows missions: first those that fit now, then each one's state after every change. Of a mission that changes faster than the
+ * reader reads, only the newest state waits, so that a slow reader costs one view a mission; an ending is always seen. Ends when the
+ * signal aborts, when the service has closed, and with the ending of the mission if it follows one id.
+ */
+export function watchMissions (setup: WatchSetup, filter: WatchFilter, signal?: AbortSignal): AsyncGenerator<MissionView, void, undefined> {
+  const unread = new Unread()
+  const views = follow(setup, filter, unread, signal)
+  const finish = views.return.bind(views)
+  // A generator by itself would notice only at the next change that its reader has gone.
+  views.return = async (value) => {
+    unread.drop()
+    return await finish(value)
+  }
+  return views
+}
+
+async function * follow (setup: WatchSetup, { id, ...filter }: WatchFilter, unread: Unread, signal: AbortSignal | undefined): AsyncGenerator<MissionView, void, undefined> {
+  const look = (mission: Mission) => {
+    if (id !== undefined && mission.id !== id) return
+    if (fits(mission, filter)) unread.put(mission)
+    if (id !== undefined && mission.isTerminal) unread.finish()
+  }
+  const drop = () => unread.drop()
+  const leave = [setup.onChange(look), setup.onClose(() => unread.finish()), () => signal?.removeEventListener('abort', drop)]
+  signal?.addEventListener('abort', drop)
+  try {
+    for (const mission of id === undefined ? setup.missions() : [setup.find(id) ?? []].flat()) look(mission)
+    if (setup.isClosed()) unread.finish()
+    if (signal?.aborted === true) drop()
+    for (let view = await unread.take(); view !== undefined; view = await unread.take()) yield view
+  } finally {
+    for (const stop of leave) stop()
+  }
+}
+
+/**
+ * Waits for the ending of one mission; one that has ended answers at once.
+ *
+ * @throws FST_MC_MISSION_NOT_FOUND for an id that is not known (any more), FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, or the reason of `signal`
+ */
+export async function waitForMission (setup: WatchSetup, id: string, { signal, timeoutMs }: WaitOptions): Promise<MissionOutcome> {
+  signal?.throwIfAborted()
+  const mission = setup.find(id)
+  if (mission === undefined) throw new MissionNotFound()
+  if (mission.outcome !== undefined) return mission.outcome
+  if (setup.isClosed()) throw new Closing()
+  const leave: Array<() => void> = []
+  try {
+    return await new Promise<MissionOutcome>((resolve, reject) => {
+      // Not a race with `mission.done`: each race would leave a reaction there until the mission ends.
+      leave.push(mission.onEnd(resolve), setup.onClose(() => reject(new Closing())))
+      if (timeoutMs !== undefined) {
+        const timeout = setup.deadlines.after(timeoutMs, () => reject(new WaitTimeout(timeoutMs)))
+        leave.push(() => timeout.cancel())
+      }
+      const abort = () => reject(signal!.reason)
+      signal?.addEventListener('abort', abort)
+      leave.push(() => signal?.removeEventListener('abort', abort))
+    })
+  } finally {
+    for (const stop of leave) stop()
+  }
+}

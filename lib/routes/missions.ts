@@ -1,0 +1,91 @@
+import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify'
+import { CancelResponse, ErrorResponse, MissionListResponse, MissionParams } from '../../schemas/http.js'
+import { MissionQuery, MissionView } from '../../schemas/mission.js'
+import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../errors.js'
+import type { CommandContext, CommandResult, Mission, MissionList } from '../missions/index.js'
+import { compileQuery, describeFailure, type ErrorObject } from '../validation.js'
+
+/** What the routes need of the registry and of the host's settings. */
+export interface MissionRoutes {
+  url: string
+  isOriginAllowed: (request: FastifyRequest) => boolean
+  list: (query: MissionQuery, isVisible: (mission: Mission) => boolean) => MissionList
+  find: (id: string) => Mission | undefined
+  isVisible: (mission: Mission, context: CommandContext) => boolean
+  cancel: (id: string, context: CommandContext) => Promise<CommandResult>
+}
+
+const CANCEL_RESPONSES = { 202: CancelResponse, 400: ErrorResponse, 403: ErrorResponse, 404: ErrorResponse, 500: ErrorResponse, 501: ErrorResponse }
+
+const REFUSALS: Record<string, new () => Error> = { unsupported: Unsupported, unknown_mission: MissionNotFound }
+
+// A host may have given the app compilers for schemas of another kind, or a formatter whose errors repeat the input.
+const compilers = {
+  validatorCompiler: ({ schema }: { schema: unknown }) => compileQuery(schema as typeof MissionQuery),
+  schemaErrorFormatter: (errors: unknown, part: string) => new Error(`${part} ${describeFailure(errors as ErrorObject[]).join('; ')}`),
+  serializerCompiler: () => (body: unknown) => JSON.stringify(body instanceof Error ? describeError(body) : body)
+}
+
+// Where a refusal has a schema, Fastify hands its serializer the error itself, of which JSON shows nothing.
+function describeError (refusal: Error): ErrorResponse {
+  const { statusCode, code, error, message } = refusal as unknown as ErrorResponse
+  return { statusCode, code, error, message } as ErrorResponse
+}
+
+// `summary` is for @fastify/swagger, which shows the routes in the host's OpenAPI document.
+const describe = (schema: FastifySchema & { summary: string }): FastifySchema => schema
+
+/** The HTTP twins of the mission commands: list, show, cancel. The same handlers decide who may see and cancel what. */
+export function mountMissions (scope: FastifyInstance, routes: MissionRoutes): void {
+  scope.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
+  mountList(scope, routes)
+  const one = `${routes.url.replace(/\/+$/, '')}/:id`
+  mountOne(scope, { ...routes, url: one })
+  mountCancel(scope, { ...routes, url: `${one}/cancel` })
+}
+
+function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRoutes): void {
+  scope.route<{ Querystring: MissionQuery }>({
+    method: 'GET',
+    url,
+    ...compilers,
+    schema: describe({ summary: 'Lists missions, newest first', querystring: MissionQuery, response: { 200: MissionListResponse, 400: ErrorResponse } }),
+    handler: async (request) => {
+      const page = list(request.query, (mission) => isVisible(mission, contextOf(request)))
+      return { missions: [...page], nextCursor: page.nextCursor }
+    }
+  })
+}
+
+function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRoutes): void {
+  scope.route<{ Params: MissionParams }>({
+    method: 'GET',
+    url,
+    ...compilers,
+    schema: describe({ summary: 'Shows one mission', params: MissionParams, response: { 200: MissionView, 400: ErrorResponse, 404: ErrorResponse } }),
+    handler: async (request) => {
+      const mission = find(request.params.id)
+      if (mission === undefined || !isVisible(mission, contextOf(request))) throw new MissionNotFound()
+      return mission.view()
+    }
+  })
+}
+
+function mountCancel (scope: FastifyInstance, { url, cancel, isOriginAllowed }: MissionRoutes): void {
+  scope.route<{ Params: MissionParams }>({
+    method: 'POST',
+    url,
+    ...compilers,
+    schema: describe({ summary: 'Asks a mission to end', params: MissionParams, response: CANCEL_RESPONSES }),
+    // A page of another origin can send a form; it must not end missions with its visitor's cookies.
+    onRequest: async (request) => { if (!isOriginAllowed(request)) throw new OriginRefused() },
+    handler: async (request, reply) => {
+      const result = await cancel(request.params.id, contextOf(request))
+      if (!result.accepted) throw new (REFUSALS[result.code] ?? CommandFailed)()
+      reply.code(202)
+      return { missionId: result.missionId, result: result.cancel }
+    }
+  })
+}
+
+const contextOf = (request: FastifyRequest): CommandContext => ({ request, connectionId: null })

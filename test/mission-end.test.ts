@@ -1,0 +1,633 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createVirtualClock } from '../lib/clock.js'
+import { Deadlines, type Deadline } from '../lib/missions/deadlines.js'
+import type { Mission } from '../lib/missions/index.js'
+import type { MissionStatus, MissionUpdate } from '../schemas/index.js'
+import { boot, uncaught } from './support/app.js'
+import { connect } from './support/client.js'
+import { build, createCountingClock, defer, findStreamFaults, settle, type Deferred, type Stand } from './support/missions.js'
+
+const PHASES: Array<[phase: string, reach: (mission: Mission) => void]> = [
+  ['planning has started', () => {}],
+  ['its tasks are known', (mission) => mission.tasksGenerated(['a'])],
+  ['it is planned', (mission) => mission.planned({})],
+  ['execution has started', (mission) => mission.executionStarted()],
+  ['it makes progress', (mission) => mission.progress({ taskId: 'a', index: 1, total: 9, status: 'running' })]
+]
+
+const progressOf = (index: number) => ({ taskId: `task ${index}`, index, total: 1_000, status: 'running' })
+
+/** Work that never ends and never looks at its signal. */
+const stubborn = async () => { await new Promise(() => {}) }
+
+/** Work that ends when it is asked to. */
+const obedient = async ({ signal }: Mission) => {
+  signal.throwIfAborted()
+  await new Promise((_resolve, reject) => { signal.addEventListener('abort', () => reject(signal.reason)) })
+}
+
+t.test('cancel', async (t) => {
+  t.test('answers what became of the request', async (t) => {
+    const { missions } = build()
+    const mission = missions.start({ id: 'a', name: 'job' })
+    t.equal(missions.cancel('nobody', { reason: 'x' }), 'not_found')
+    t.equal(missions.cancel('a', { reason: 'enough', by: 'ann' }), 'requested')
+    t.equal(missions.cancel('a'), 'already_requested')
+    t.equal(mission.cancel({ reason: 'other' }), 'already_requested')
+    t.match(mission.cancelState, { requested: true, kind: 'request', reason: 'enough', by: 'ann' }, 'the first request stands')
+    mission.report('cancelled')
+    t.equal(missions.cancel('a'), 'terminal')
+    t.equal(mission.cancel(), 'terminal')
+  })
+
+  for (const [phase, reach] of PHASES) {
+    t.test(`is a request while ${phase}: the status stays, it is told once, the signal aborts`, async (t) => {
+      const { missions, updates } = build()
+      const mission = missions.start('job')
+      reach(mission)
+      const { status } = mission
+      const told = updates.length
+      t.equal(mission.cancel({ reason: 'enough' }), 'requested')
+      t.equal(mission.status, status)
+      t.equal(updates.length, told + 1)
+      t.match(updates.at(-1), { status, cancel: { requested: true, kind: 'request', reason: 'enough', by: null } })
+      t.ok(mission.signal.aborted)
+    })
+  }
+
+  t.test('gives the work its grace, and forces what has not ended by then', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.spawn({ id: 'a', name: 'job' }, stubborn)
+    mission.cancel({ reason: 'enough', by: 'ann' })
+    clock.advance(9_999)
+    t.equal(mission.isTerminal, false)
+    t.equal(mission.isForced, false)
+    clock.advance(1)
+    const cancel = { requested: true, kind: 'request', reason: 'enough', by: 'ann', forced: true }
+    t.strictSame(updates.at(-1), { missionId: 'a', status: 'cancelled', name: 'job', seq: 3, cancel, durationMs: 10_000 })
+    t.match(await mission.done, { status: 'cancelled', cancel, error: null })
+    t.equal(mission.isForced, true)
+    t.match(missions.stats(), { active: 0, cancelled: 1, total: 1 })
+  })
+
+  t.test('forces nothing that ends within its grace', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.spawn('job', obedient)
+    mission.cancel()
+    await mission.done
+    t.match(updates.at(-1), { status: 'cancelled', cancel: { kind: 'request' } })
+    t.equal(updates.at(-1)!.cancel!.forced, undefined)
+    clock.advance(20_000)
+    t.equal(updates.length, 3)
+    t.match(mission.view(), { lateOutcome: null })
+  })
+
+  t.test('counts and keeps what a forced function does later', async (t) => {
+    const endings: Array<[MissionStatus, (gate: Deferred, mission: Mission) => void]> = [
+      ['completed', (gate) => gate.resolve()],
+      ['cancelled', (gate) => gate.reject(new Error('too late'))],
+      ['error', (_gate, mission) => mission.fail(new Error('own'))]
+    ]
+    for (const [lateOutcome, end] of endings) {
+      const { missions, updates, clock } = build({ cancelGraceMs: 50 })
+      const gate = defer()
+      const mission = missions.spawn('job', () => gate.promise)
+      mission.cancel()
+      clock.advance(50)
+      const told = updates.length
+      end(gate, mission)
+      await settle()
+      t.match(mission.view(), { status: 'cancelled', lateOutcome, error: null })
+      t.equal(missions.stats().lateOutcomes, 1)
+      t.equal(updates.length, told, 'and tells nobody')
+      mission.complete()
+      t.match(mission.view(), { lateOutcome }, 'the first one is kept')
+      t.equal(missions.stats().lateOutcomes, 2)
+    }
+  })
+
+  t.test('cannot be forced without a request', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    mission.force()
+    t.equal(mission.isTerminal, false)
+    mission.cancel()
+    mission.force()
+    mission.force()
+    t.match(missions.stats(), { cancelled: 1, total: 1 })
+  })
+
+  t.test('shows the newest progress with the request, and keeps its reason and name short', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    mission.progress(progressOf(1))
+    mission.progress(progressOf(2))
+    mission.annotate({ rows: 3 })
+    mission.cancel({ reason: 'r'.repeat(300), by: 'b'.repeat(200) })
+    t.equal(updates.length, 3)
+    t.match(updates.at(-1), { status: 'execution_progress', progress: progressOf(2), metadata: { rows: 3 }, cancel: { reason: 'r'.repeat(256), by: 'b'.repeat(128) } })
+  })
+})
+
+t.test('a time-out', async (t) => {
+  for (const [phase, reach] of PHASES) {
+    t.test(`asks for the end while ${phase}, and forces it after the grace`, async (t) => {
+      const { missions, updates, clock } = build()
+      const mission = missions.start({ id: 'a', name: 'job', timeoutMs: 1_000 })
+      const { signal } = mission
+      reach(mission)
+      const { status } = mission
+      clock.advance(999)
+      t.equal(mission.cancelState, null)
+      clock.advance(1)
+      t.match(updates.at(-1), { status, cancel: { requested: true, kind: 'timeout', by: null } })
+      t.match(signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'timeout' } })
+      clock.advance(10_000)
+      t.match(updates.at(-1), { status: 'cancelled', cancel: { kind: 'timeout', forced: true }, durationMs: 11_000 })
+    })
+  }
+
+  t.test('is not moved by any activity', async (t) => {
+    const { missions, clock } = build({ timeoutMs: 1_000 })
+    const mission = missions.start('job')
+    for (let i = 1; i <= 9; i++) {
+      clock.advance(100)
+      mission.progress(progressOf(i))
+      mission.heartbeat()
+      mission.annotate({ i })
+      mission.waiting('x')
+    }
+    t.equal(mission.cancelState, null)
+    clock.advance(100)
+    t.match(mission.cancelState, { kind: 'timeout' })
+  })
+
+  t.test('is off unless it is set, and the one of the mission outranks the one of the options', async (t) => {
+    const { missions, clock } = build({ stallMs: 2_147_483_647 })
+    const free = missions.start('free')
+    clock.advance(1_000_000_000)
+    t.equal(free.cancelState, null)
+    const { missions: others, clock: time } = build({ timeoutMs: 1_000 })
+    const own = others.start({ name: 'own', timeoutMs: 5_000 })
+    others.report('by-id', 'execution_started')
+    time.advance(1_000)
+    t.equal(own.cancelState, null)
+    t.match(others.get('by-id')!.cancelState, { kind: 'timeout' })
+    time.advance(4_000)
+    t.match(own.cancelState, { kind: 'timeout' })
+  })
+
+  t.test('does nothing to a mission that was asked to end or has ended before', async (t) => {
+    const { missions, updates, clock } = build()
+    const asked = missions.start({ name: 'asked', timeoutMs: 1_000 })
+    const ended = missions.start({ name: 'ended', timeoutMs: 1_000 })
+    clock.advance(500)
+    asked.cancel()
+    ended.complete()
+    clock.advance(1_000)
+    t.match(asked.cancelState, { kind: 'request' })
+    t.equal(ended.cancelState, null)
+    t.equal(updates.length, 4)
+  })
+})
+
+t.test('a stall', async (t) => {
+  const stalled = (options: Parameters<typeof build>[0] = {}): Stand & { mission: Mission } => {
+    const stand = build({ stallMs: 1_000, ...options })
+    const mission = stand.missions.start({ id: 'a', name: 'job' })
+    mission.executionStarted()
+    stand.clock.advance(1_000)
+    return { ...stand, mission }
+  }
+
+  t.test('is flagged in updates, views, lists and totals, once', async (t) => {
+    const { missions, mission, updates, clock } = stalled()
+    missions.start({ id: 'lively', name: 'lively' })
+    t.match(updates.at(2), { missionId: 'a', status: 'execution_started', stalled: true })
+    t.equal(mission.view().stalled, true)
+    t.strictSame(missions.list({ stalled: true }).map(({ id }) => id), ['a'])
+    t.strictSame(missions.list({ stalled: false }).map(({ name }) => name), ['lively'])
+    t.equal(missions.stats().stalled, 1)
+    for (let i = 0; i < 10; i++) {
+      clock.advance(500)
+      missions.get('lively')!.heartbeat()
+    }
+    t.equal(updates.length, 4, 'and not again for as long as it lasts')
+    t.equal(missions.stats().stalled, 1)
+  })
+
+  const activities: Array<[title: string, act: (mission: Mission) => unknown]> = [
+    ['progress', (mission) => mission.progress(progressOf(1))],
+    ['a report that says nothing new', (mission) => mission.executionStarted()],
+    ['a report that goes back', (mission) => mission.planned()],
+    ['a heartbeat', (mission) => mission.heartbeat()],
+    ['a note', (mission) => mission.annotate({ a: 1 })],
+    ['waiting', (mission) => mission.waiting('for x')],
+    ['a task', async (mission) => { await mission.task('a', () => {}) }],
+    ['the end', (mission) => mission.complete()]
+  ]
+  for (const [title, act] of activities) {
+    t.test(`is cleared by ${title}, which is told once`, async (t) => {
+      const { missions, mission, updates } = stalled()
+      act(mission)
+      t.equal(mission.view().stalled, false)
+      t.equal(missions.stats().stalled, 0)
+      t.equal(updates.length, 4)
+      t.equal(updates.at(-1)!.stalled, undefined)
+    })
+  }
+
+  t.test('comes again when the mission falls silent again', async (t) => {
+    const { mission, updates, clock } = stalled()
+    clock.advance(300)
+    mission.heartbeat()
+    clock.advance(999)
+    t.equal(mission.isStalled, false)
+    clock.advance(1)
+    t.equal(mission.isStalled, true)
+    t.equal(updates.filter((update) => update.stalled === true).length, 2)
+  })
+
+  t.test('asks for the end where the host wants that', async (t) => {
+    const { mission, updates, clock } = stalled({ onStall: 'cancel' })
+    t.match(mission.cancelState, { kind: 'stall' })
+    t.match(updates.at(-1), { status: 'execution_started', stalled: true, cancel: { kind: 'stall' } })
+    clock.advance(10_000)
+    t.match(mission.view(), { status: 'cancelled', stalled: false, cancel: { kind: 'stall', forced: true } })
+  })
+
+  t.test('ends as an error where the host wants that, and tells the work', async (t) => {
+    const { missions, clock, updates } = build({ stallMs: 1_000, onStall: 'error' })
+    const mission = missions.spawn('job', obedient)
+    const { signal } = mission
+    clock.advance(1_000)
+    t.match(updates.at(-1), { status: 'error', error: { code: 'stalled' } })
+    t.match(signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'stall' } })
+    t.equal(mission.signal, signal, 'for who looks at it later too')
+    await settle()
+    t.match(mission.view(), { status: 'error', error: { code: 'stalled' }, stalled: false, lateOutcome: 'cancelled' })
+    t.match(missions.stats(), { errors: 1, stalled: 0, lateOutcomes: 1, total: 1 })
+  })
+
+  t.test('that ends a mission aborts its signal also for who first asks for it afterwards', async (t) => {
+    const { missions, clock } = build({ stallMs: 1_000, onStall: 'error' })
+    const mission = missions.start('job')
+    clock.advance(1_000)
+    t.match(mission.signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'stall' } })
+  })
+
+  t.test('of a mission that was asked to end is flagged, and its grace stands', async (t) => {
+    for (const onStall of ['cancel', 'error'] as const) {
+      const { missions, clock } = build({ stallMs: 1_000, onStall })
+      const mission = missions.start('job')
+      mission.cancel({ reason: 'enough' })
+      clock.advance(9_999)
+      t.match(mission.view(), { status: 'planning_started', stalled: true, cancel: { kind: 'request', reason: 'enough' } })
+      clock.advance(1)
+      t.match(mission.view(), { status: 'cancelled', stalled: false, cancel: { forced: true }, error: null })
+    }
+  })
+
+  t.test('ends nothing that a listener woke or ended when it was told', async (t) => {
+    for (const onStall of ['cancel', 'error'] as const) {
+      for (const act of ['heartbeat', 'complete'] as const) {
+        const { missions, clock, updates } = build({ stallMs: 1_000, onStall })
+        const mission = missions.start('job')
+        missions.on('mission_update', ({ stalled }) => { if (stalled === true) mission[act]() })
+        clock.advance(1_000)
+        t.match(mission.view(), { status: act === 'complete' ? 'completed' : 'planning_started', cancel: null, stalled: false, lateOutcome: null })
+        t.match(missions.stats(), { stalled: 0, lateOutcomes: 0 })
+        t.strictSame(findStreamFaults(updates), [])
+      }
+    }
+  })
+
+  t.test('is found at any fraction of a millisecond, in the time it takes to look once', async (t) => {
+    const { missions, clock } = build({ stallMs: 300_000 })
+    // Where the sum of the start and the time, rounded, less the start is a hair less than the time.
+    const starts = Array.from({ length: 1_000 }, (_, i) => i * 977.1 + 0.1).filter((start) => start + 300_000 - start < 300_000)
+    t.ok(starts.length > 50)
+    const begun = starts.slice(0, 50).map((start) => {
+      clock.advance(start - clock.monotonic())
+      return missions.start('job')
+    })
+    clock.advance(300_001)
+    t.ok(begun.every(({ isStalled }) => isStalled))
+  })
+})
+
+t.test('many missions', async (t) => {
+  t.test('share one timer for all that may happen to them', async (t) => {
+    const { missions, clock } = build({ timeoutMs: 60_000, stallMs: 1_000, endedRetentionMs: 5_000 })
+    const all = Array.from({ length: 500 }, (_, i) => missions.start({ id: `m${i}`, name: 'job', timeoutMs: 30_000 + i }))
+    for (const [i, mission] of all.entries()) {
+      mission.progress(progressOf(1))
+      mission.progress(progressOf(2))
+      if (i % 3 === 0) mission.cancel()
+      if (i % 5 === 0) mission.complete()
+      if (i % 7 === 0) mission.extendTimeout(5_000)
+      clock.advance(1)
+    }
+    const waits = all.slice(0, 50).map((mission) => missions.waitFor(mission.id, { timeoutMs: 100 }).catch((err) => err))
+    clock.advance(100_000)
+    await Promise.all(waits)
+    t.match(missions.stats(), { active: 0, completed: 100, cancelled: 400 })
+    t.equal(clock.mostRunning, 1)
+  })
+
+  t.test('leave nothing to the timer that waits for them once they have ended', async (t) => {
+    const { missions, clock } = build({ maxEnded: 0, maxErrors: 0 })
+    for (const end of ['complete', 'fail'] as const) {
+      const mission = missions.start({ name: 'job', timeoutMs: 1_000 })
+      mission.extendTimeout(2_000)
+      mission.progress(progressOf(1))
+      mission.progress(progressOf(2))
+      mission[end](new Error('x'))
+      const asked = missions.start({ name: 'job', timeoutMs: 1_000 })
+      asked.cancel()
+      asked[end](new Error('x'))
+      t.equal(clock.running, 0)
+    }
+  })
+
+  t.test('have each of their deadlines at its time, whichever others were taken back', async () => {
+    const act = fc.record({ kind: fc.constantFrom('after', 'after', 'after', 'cancel', 'cancel', 'advance'), n: fc.nat(1_000) })
+    fc.assert(fc.property(fc.array(act, { maxLength: 200, size: 'max' }), (acts) => {
+      const clock = createCountingClock()
+      const deadlines = new Deadlines(clock)
+      const open: Deadline[] = []
+      const faults: string[] = []
+      const set = (ms: number) => {
+        const deadline = deadlines.after(ms, () => {
+          const at = open.indexOf(deadline)
+          if (at < 0) faults.push('fired after it was taken back, or twice')
+          else open.splice(at, 1)
+          if (clock.monotonic() !== deadline.at) faults.push(`fired at ${clock.monotonic()}, not ${deadline.at}`)
+        })
+        open.push(deadline)
+      }
+      for (const { kind, n } of acts) {
+        if (kind === 'after') set(n)
+        if (kind === 'cancel' && open.length > 0) open.splice(n % open.length, 1)[0]!.cancel()
+        if (kind === 'advance') clock.advance(n % 300)
+        if (open.some(({ at }) => at < clock.monotonic())) faults.push('did not fire')
+      }
+      clock.advance(1_000)
+      return faults.length === 0 && open.length === 0 && clock.running === 0
+    }), { numRuns: 300 })
+  })
+})
+
+t.test('a listener', async (t) => {
+  t.test('that ends a mission while its last progress is told does not make it end twice', async (t) => {
+    const endings: Array<(stand: Stand, mission: Mission) => void> = [
+      (_stand, mission) => mission.complete(),
+      (_stand, mission) => mission.fail(new Error('x')),
+      (_stand, mission) => { mission.cancel(); mission.force() },
+      ({ clock }) => clock.advance(20_000),
+      ({ missions }, mission) => missions.report(mission.id, 'cancelled')
+    ]
+    for (const end of endings) {
+      const stand = build({ timeoutMs: 5_000 })
+      const { missions, updates } = stand
+      const mission = missions.start('job')
+      mission.progress(progressOf(1))
+      mission.progress(progressOf(2))
+      missions.on('mission_update', ({ progress }) => { if (progress?.index === 2) mission.complete() })
+      end(stand, mission)
+      t.equal(mission.status, 'completed')
+      t.match(missions.stats(), { active: 0, completed: 1, cancelled: 0, errors: 0, total: 1 })
+      t.strictSame(findStreamFaults(updates), [])
+    }
+  })
+
+  t.test('that ends a mission while its last progress is told saves it from being forced', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    mission.cancel()
+    mission.progress(progressOf(1))
+    mission.progress(progressOf(2))
+    missions.on('mission_update', ({ progress }) => { if (progress?.index === 2) mission.complete() })
+    mission.force()
+    t.match(mission.view(), { status: 'completed', lateOutcome: null })
+    t.equal(mission.cancelState!.forced, undefined)
+    t.strictSame(findStreamFaults(updates), [])
+  })
+
+  t.test('that reports while it is told does not change the order in which others hear it', async (t) => {
+    const { missions } = build({}, { isQuiet: true })
+    missions.on('mission_update', ({ missionId, status }) => {
+      const mission = missions.get(missionId)!
+      if (status === 'planning_started') mission.executionStarted()
+      if (status === 'execution_started') mission.complete()
+    })
+    const heard: MissionUpdate[] = []
+    missions.on('mission_update', (update) => { heard.push(update) })
+    missions.start('a')
+    missions.start('b')
+    t.strictSame(findStreamFaults(heard), [])
+    t.strictSame(heard.map(({ status }) => status), [...Array(2)].flatMap(() => ['planning_started', 'execution_started', 'completed']))
+  })
+
+  t.test('that makes progress of progress is told the last of it before the ending', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.start('job')
+    missions.on('mission_update', ({ progress }) => { if (progress !== undefined) mission.progress(progressOf(progress.index + 1)) })
+    mission.progress(progressOf(1))
+    mission.complete()
+    clock.advance(1_000)
+    t.strictSame(findStreamFaults(updates), [])
+    t.match(updates.at(-1), { status: 'completed', progress: mission.view().progress })
+  })
+
+  t.test('that fails is reported, and the mission and the others do not notice', async (t) => {
+    const { missions, updates, failures } = build({}, {})
+    missions.on('mission_update', () => { throw new Error('thrown') })
+    const caught = await uncaught(async () => {
+      missions.on('mission_update', async () => { throw new Error('rejected') })
+      t.equal(await missions.run('job', () => 1), 1)
+    })
+    t.strictSame(caught, [])
+    t.equal(updates.length, 2)
+    t.strictSame(failures.map(([where]) => where), Array(4).fill('mission_listener'))
+  })
+})
+
+t.test('shutdown', async (t) => {
+  t.test('asks every active mission to end, each in the name of the shutdown', async (t) => {
+    const { missions } = build()
+    const parent = missions.spawn('parent', obedient)
+    const child = parent.child('child')
+    const asked = missions.spawn('asked', obedient)
+    asked.cancel({ reason: 'before' })
+    const ended = missions.start('ended')
+    ended.complete()
+    await missions.shutdown()
+    t.match(parent.view(), { status: 'cancelled', cancel: { kind: 'shutdown', reason: 'The service is closing' } })
+    t.match(child.view(), { status: 'cancelled', cancel: { kind: 'shutdown' } })
+    t.match(asked.view(), { status: 'cancelled', cancel: { kind: 'request', reason: 'before' } })
+    t.match(ended.view(), { status: 'completed', cancel: null })
+  })
+
+  t.test('waits for the last mission, and not longer than its grace', async (t) => {
+    for (const closeGraceMs of [5_000, 60_000]) {
+      const { missions, clock } = build({ closeGraceMs })
+      const slow = defer()
+      const obeys = missions.spawn('obedient', obedient)
+      const late = missions.spawn('late', () => slow.promise)
+      const ignores = missions.spawn('stubborn', stubborn)
+      let isOver = false
+      const closing = missions.shutdown().then(() => { isOver = true })
+      await settle()
+      t.equal(obeys.status, 'cancelled')
+      clock.advance(closeGraceMs - 1)
+      slow.resolve()
+      await settle()
+      t.equal(late.status, 'completed')
+      t.match(ignores.view(), { status: 'planning_started', cancel: { kind: 'shutdown' } })
+      t.equal(isOver, false)
+      clock.advance(1)
+      await closing
+      t.match(ignores.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
+    }
+  })
+
+  t.test('forces at once a mission that nobody could tell', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    await missions.shutdown()
+    t.match(mission.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
+  })
+
+  t.test('is done at once where nothing is active, and only once', async (t) => {
+    const { missions, clock } = build()
+    await missions.shutdown()
+    const { missions: others } = build()
+    const mission = others.spawn('job', obedient)
+    await Promise.all([others.shutdown(), others.shutdown()])
+    t.match(mission.view(), { status: 'cancelled' })
+    t.equal(clock.running, 0)
+  })
+
+  t.test('asks what starts meanwhile as well, and refuses to start anything afterwards', async (t) => {
+    const { missions, clock } = build()
+    missions.spawn('stubborn', stubborn)
+    const closing = missions.shutdown()
+    const late = missions.spawn('late', obedient)
+    const started = missions.start('started')
+    missions.report('by-id', 'execution_started')
+    missions.report('at-once', 'completed')
+    t.match(started.cancelState, { kind: 'shutdown' })
+    t.match(missions.get('by-id')!.view(), { status: 'execution_started', cancel: { kind: 'shutdown' } })
+    t.match(missions.get('at-once')!.view(), { status: 'completed', cancel: null })
+    t.match(await late.done, { status: 'cancelled', cancel: { kind: 'shutdown' } })
+    clock.advance(5_000)
+    await closing
+    t.match(missions.stats(), { active: 0, total: 5 })
+    t.throws(() => missions.start('later'), { code: 'FST_MC_CLOSING' })
+    t.throws(() => missions.spawn('later', stubborn), { code: 'FST_MC_CLOSING' })
+    t.throws(() => started.child('later'), { code: 'FST_MC_CLOSING' })
+    t.throws(() => missions.report('later', 'planned'), { code: 'FST_MC_CLOSING' })
+    await t.rejects(missions.run('later', stubborn), { code: 'FST_MC_CLOSING' })
+    t.equal(missions.stats().total, 5)
+  })
+
+  t.test('comes to an end although the host replaces every mission that ends', async (t) => {
+    const { missions, clock, failures } = build()
+    missions.on('mission_update', ({ status }) => { if (status === 'cancelled') missions.spawn('again', stubborn) })
+    missions.spawn('first', stubborn)
+    const closing = missions.shutdown()
+    clock.advance(5_000)
+    await closing
+    t.match(missions.stats(), { active: 0, cancelled: missions.stats().total })
+    t.match(failures, [['mission_listener', { code: 'FST_MC_CLOSING' }]])
+  })
+})
+
+t.test('close', async (t) => {
+  t.test('leaves no timer and no listener behind, and starts none afterwards', async (t) => {
+    const { missions, clock, updates } = build()
+    const mission = missions.start({ name: 'job', timeoutMs: 10_000 })
+    mission.progress(progressOf(1))
+    mission.progress(progressOf(2))
+    missions.start('ended').complete()
+    const told = updates.length
+    missions.close()
+    t.equal(clock.running, 0)
+    missions.on('mission_update', () => {})
+    mission.extendTimeout(5)
+    mission.progress(progressOf(3))
+    mission.progress(progressOf(4))
+    mission.cancel()
+    t.equal(clock.running, 0)
+    clock.advance(100_000)
+    t.equal(mission.isTerminal, false)
+    mission.complete()
+    t.equal(clock.running, 0)
+    t.match(missions.stats(), { active: 0, completed: 2 })
+    t.equal(updates.length, told)
+    t.throws(() => missions.start('later'), { code: 'FST_MC_CLOSING' })
+  })
+
+  t.test('does not keep a shutdown waiting that began before or begins after', async (t) => {
+    const { missions } = build()
+    const first = missions.spawn('first', stubborn)
+    const closing = missions.shutdown()
+    missions.close()
+    await closing
+    t.match(first.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
+    const { missions: others } = build()
+    const second = others.spawn('second', stubborn)
+    others.close()
+    await others.shutdown()
+    t.match(second.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
+  })
+})
+
+t.test('closing the app', async (t) => {
+  const isOf = (id: string, status?: MissionStatus) => ({ payload }: { payload: MissionUpdate }) =>
+    payload.missionId === id && (status === undefined || payload.status === status)
+
+  t.test('tells connected clients the last of every mission before their sockets close', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock })
+    const client = await connect(app)
+    await client.subscribe('mission_update')
+    app.missions.spawn({ id: 'obedient', name: 'job' }, async (mission) => {
+      mission.progress(progressOf(1))
+      mission.progress(progressOf(2))
+      await obedient(mission)
+    })
+    app.missions.spawn({ id: 'stubborn', name: 'job' }, stubborn)
+    app.missions.start({ id: 'unheard', name: 'job' })
+    await client.next('mission_update', isOf('unheard'))
+    const closing = app.close()
+    const { payload } = await client.next('mission_update', isOf('obedient', 'cancelled'))
+    t.match(payload, { cancel: { kind: 'shutdown' } })
+    t.equal(payload.cancel!.forced, undefined)
+    t.equal(app.missions.get('stubborn')!.isTerminal, false)
+    t.match((await client.next('mission_update', isOf('unheard', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
+    clock.advance(5_000)
+    t.match((await client.next('mission_update', isOf('stubborn', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
+    t.match(await client.closed, { code: /^10(01|12)$/ })
+    await closing
+    const updates = client.received.flatMap((message) => message.type === 'mission_update' ? [message.payload] : [])
+    t.strictSame(findStreamFaults(updates), [])
+    t.match(updates.filter(({ missionId }) => missionId === 'obedient').map(({ progress }) => progress?.index), [undefined, 1, 2, undefined])
+    t.match(app.missions.stats(), { active: 0, cancelled: 3, total: 3 })
+    t.throws(() => app.missions.start('later'), { code: 'FST_MC_CLOSING' })
+  })
+
+  t.test('does not wait for a mission that ends at once, on the clock of the machine', async (t) => {
+    const app = await boot(t)
+    const client = await connect(app)
+    await client.subscribe('mission_update')
+    const mission = app.missions.spawn('job', obedient)
+    const closing = app.close()
+    t.match((await client.next('mission_update', isOf(mission.id, 'cancelled'))).payload, { cancel: { kind: 'shutdown' } })
+    await client.closed
+    await closing
+    t.match(await mission.done, { status: 'cancelled' })
+  })
+})

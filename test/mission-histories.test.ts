@@ -1,0 +1,237 @@
+import { getEventListeners } from 'node:events'
+import fc from 'fast-check'
+import t from 'tap'
+import { isTerminal } from '../lib/missions/lifecycle.js'
+import type { Mission, MissionWork } from '../lib/missions/index.js'
+import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionUpdate, type OptionsInput } from '../schemas/index.js'
+import { uncaught } from './support/app.js'
+import { build, defer, settle, type Deferred, type Stand } from './support/missions.js'
+
+type MissionOptions = NonNullable<OptionsInput['missions']>
+
+/** One call of a history; what `at`, `other` and `n` mean is up to the kind. */
+interface Call { kind: Kind, at: number, other: number, n: number }
+
+const KINDS = [
+  'start', 'run', 'spawn', 'child', 'settle', 'reportById', 'report', 'progress', 'fail', 'dispose', 'task', 'annotate', 'heartbeat', 'waiting',
+  'extendTimeout', 'cancel', 'cancelById', 'abort', 'waitFor', 'subscribe', 'read', 'leave', 'list', 'meddle', 'advance', 'jump', 'turn'
+] as const
+type Kind = (typeof KINDS)[number]
+
+const pick = <T>(list: readonly T[], n: number): T => list[n % list.length]!
+
+/** Plays calls on a registry and knows, from outside, what must hold of it. */
+class History {
+  readonly stand: Stand
+  readonly faults: string[] = []
+  /** What this history came to: endings, and why missions were asked to end. */
+  readonly reached = new Set<string>()
+  readonly #known = new Set<Mission>()
+  readonly #gates: Array<Deferred<unknown>> = []
+  readonly #promises: Array<Promise<unknown>> = []
+  readonly #controllers: AbortController[] = []
+  readonly #readers: AsyncGenerator<unknown>[] = []
+  readonly #meddling: Call[] = []
+  // Of each id the life that is told now; an id may be used again once it is forgotten.
+  readonly #lives = new Map<string, { seq: number, hasEnded: boolean }>()
+  #endings = 0
+  #begun = 0
+
+  constructor (options: MissionOptions) {
+    this.stand = build(options)
+    this.stand.missions.on('mission_update', (update) => this.#hear(update))
+    this.stand.missions.on('mission_update', ({ missionId }) => {
+      const call = this.#meddling.pop()
+      if (call !== undefined) this.#play({ ...call, at: Number(missionId.slice(1)) || 0 })
+    })
+  }
+
+  async play (call: Call): Promise<void> {
+    if (call.kind === 'turn') await settle()
+    else this.#play(call)
+    this.#check(call.kind)
+  }
+
+  async end (): Promise<void> {
+    const { missions, clock } = this.stand
+    this.#meddling.length = 0
+    const closing = missions.shutdown()
+    for (let i = 0; i < 3; i++) await settle()
+    clock.advance(100_000)
+    await closing
+    this.#check('shutdown')
+    for (const gate of this.#gates) gate.resolve(undefined)
+    missions.close()
+    await Promise.allSettled(this.#promises)
+    for (const reader of this.#readers) {
+      for (let next = await reader.next(); next.done !== true; next = await reader.next());
+    }
+    this.#check('close')
+    const { active, total } = missions.stats()
+    this.#demand(active === 0, `${active} are active after all`)
+    this.#demand(this.#endings === total && this.#begun === total, `${total} missions, ${this.#begun} told, ${this.#endings} endings`)
+    this.#demand(clock.running === 0, `${clock.running} timers are left`)
+    for (const { signal } of this.#controllers) this.#demand(getEventListeners(signal, 'abort').length === 0, 'a listener is left on a signal')
+    this.#note()
+    for (const [where] of this.stand.failures) this.#demand(where === 'mission_listener', `${where} failed`)
+  }
+
+  #demand (holds: boolean, fault: string): void {
+    if (!holds) this.faults.push(fault)
+  }
+
+  #note (): void {
+    const { lateOutcomes, refused } = this.stand.missions.stats()
+    if (lateOutcomes > 0) this.reached.add('late')
+    if (refused > 0) this.reached.add('refused')
+    for (const { status, cancelState } of this.#known) {
+      this.reached.add(status)
+      if (cancelState !== null) this.reached.add(cancelState.kind)
+      if (cancelState?.forced === true) this.reached.add('forced')
+    }
+  }
+
+  #hear ({ missionId, seq, status }: MissionUpdate): void {
+    const life = this.#lives.get(missionId)
+    if (seq === 1) {
+      this.#demand(life === undefined || life.hasEnded, `${missionId} begins again before it has ended`)
+      this.#lives.set(missionId, { seq, hasEnded: isTerminal(status) })
+      this.#begun++
+    } else {
+      this.#demand(life !== undefined && seq === life.seq + 1, `${missionId}: ${seq} after ${life?.seq}`)
+      this.#demand(life?.hasEnded === false, `${missionId}: ${status} after its ending`)
+      Object.assign(life ?? {}, { seq, hasEnded: isTerminal(status) })
+    }
+    if (isTerminal(status)) this.#endings++
+  }
+
+  // The counts of the registry against a count of everything that was ever seen.
+  #check (after: string): void {
+    const { missions, clock } = this.stand
+    for (const { id } of missions.list({ limit: 200 })) this.#known.add(missions.get(id)!)
+    const all = [...this.#known]
+    const count = (fits: (mission: Mission) => boolean) => all.filter(fits).length
+    const durations = all.flatMap(({ outcome }) => outcome?.durationMs ?? [])
+    const { avgDurationMs, lateOutcomes: _late, refused: _refused, ...totals } = missions.stats()
+    const recount = {
+      active: count(({ outcome }) => outcome === undefined),
+      completed: count(({ outcome }) => outcome?.status === 'completed'),
+      cancelled: count(({ outcome }) => outcome?.status === 'cancelled'),
+      errors: count(({ outcome }) => outcome?.status === 'error'),
+      total: all.length,
+      stalled: count(({ isStalled }) => isStalled)
+    }
+    for (const [name, value] of Object.entries(recount)) {
+      this.#demand(totals[name as keyof typeof recount] === value, `${name} is ${totals[name as keyof typeof recount]}, but there are ${value}, after ${after}`)
+    }
+    const mean = durations.length === 0 ? -1 : durations.reduce((sum, ms) => sum + ms, 0) / durations.length
+    this.#demand(Math.abs((avgDurationMs ?? -1) - mean) < 1e-6, `the mean is ${avgDurationMs}, not ${mean}`)
+    this.#demand(all.every(({ status, outcome }) => isTerminal(status) === (outcome !== undefined)), 'a status and an outcome disagree')
+    this.#demand(clock.running <= 1, `${clock.running} timers run`)
+  }
+
+  #add (mission: Mission): void {
+    this.#known.add(mission)
+    this.#promises.push(mission.done)
+  }
+
+  #work (n: number): MissionWork<unknown> {
+    return async (mission) => {
+      this.#add(mission)
+      this.#demand(this.stand.missions.current() === mission, 'the current mission is another')
+      if (n % 6 === 0) return n
+      if (n % 6 === 1) throw new Error('it broke')
+      if (n % 6 === 2) mission.complete()
+      if (n % 6 === 3) mission.signal.addEventListener('abort', () => mission.report(pick(MISSION_STATUSES, n)))
+      const gate = defer<unknown>()
+      this.#gates.push(gate)
+      await gate.promise
+      this.#demand(this.stand.missions.current() === mission, 'the current mission is another after a wait')
+      if (n % 2 === 0) mission.signal.throwIfAborted()
+    }
+  }
+
+  #play ({ kind, at, other, n }: Call): void {
+    const { missions, clock } = this.stand
+    const id = `m${at}`
+    const init = { id, name: 'job', ...(n % 3 === 0 && { timeoutMs: n + 1 }) }
+    const mission = missions.get(id)
+    const progress = { taskId: `t${other}`, index: other + 1, total: 9, status: pick(['started', 'completed'], n) }
+    const signal = () => {
+      const controller = new AbortController()
+      this.#controllers.push(controller)
+      return controller.signal
+    }
+    const calls: Record<Exclude<Kind, 'turn'>, () => unknown> = {
+      start: () => this.#add(missions.start(init)),
+      spawn: () => this.#add(missions.spawn(init, this.#work(n))),
+      run: () => this.#promises.push(missions.run(init, this.#work(n)).catch(() => {})),
+      child: () => mission && this.#add(mission.child('child')),
+      settle: () => n % 2 === 0 ? pick(this.#gates, other)?.resolve(n) : pick(this.#gates, other)?.reject(new Error('late')),
+      reportById: () => missions.report(id, pick(MISSION_STATUSES, n)),
+      report: () => mission?.report(pick(MISSION_STATUSES, n), { progress, tasksSummary: [1, 2], ...(n % 5 === 0 && { error: 'x' }) }),
+      progress: () => mission?.progress(progress),
+      fail: () => mission?.fail(n % 2 === 0 ? undefined : new Error('it broke')),
+      dispose: () => mission?.[Symbol.asyncDispose](),
+      task: () => {
+        if (mission === undefined) return
+        const gate = defer<unknown>()
+        this.#gates.push(gate)
+        this.#promises.push(mission.task(`t${other}`, async () => await gate.promise).catch(() => {}))
+      },
+      annotate: () => mission?.annotate({ [id]: n }),
+      heartbeat: () => mission?.heartbeat(),
+      waiting: () => mission?.waiting('for x'),
+      extendTimeout: () => mission?.extendTimeout(n + 1),
+      cancel: () => mission?.cancel({ reason: 'enough' }),
+      cancelById: () => missions.cancel(id, { by: 'ann' }),
+      abort: () => pick(this.#controllers, n)?.abort(),
+      waitFor: () => this.#promises.push(missions.waitFor(id, { signal: signal(), ...(n % 2 === 0 && { timeoutMs: n }) }).catch(() => {})),
+      subscribe: () => this.#readers.push(missions.subscribe(n % 2 === 0 ? {} : { id }, { signal: signal() })),
+      read: () => { if (this.#readers.length > 0) this.#promises.push(pick(this.#readers, n).next()) },
+      leave: () => { if (this.#readers.length > 0) this.#promises.push(pick(this.#readers, n).return(undefined)) },
+      list: () => missions.list({ limit: n % 9 + 1, q: String(other) }),
+      meddle: () => this.#meddling.push({ kind: pick(KINDS.filter((one) => one !== 'turn' && one !== 'advance'), n), at, other, n }),
+      advance: () => clock.advance(n / 7),
+      jump: () => clock.stepWallClock(n * 1_000 - 500_000)
+    }
+    try {
+      calls[kind as Exclude<Kind, 'turn'>]()
+    } catch (err) {
+      const { code } = err as { code?: string }
+      this.#demand(/^FST_MC_(MISSION_(ENDED|LIVE)|TOO_MANY_MISSIONS)$/.test(code ?? ''), `${kind} threw ${String(err)}`)
+    }
+  }
+}
+
+t.test('any history of any calls', async (t) => {
+  const call: fc.Arbitrary<Call> = fc.record({ kind: fc.constantFrom(...KINDS), at: fc.nat(5), other: fc.nat(5), n: fc.nat(1_000) })
+  const options: fc.Arbitrary<MissionOptions> = fc.record({
+    maxActive: fc.constantFrom(4, 100),
+    maxEnded: fc.integer({ min: 1, max: 4 }),
+    maxErrors: fc.integer({ min: 1, max: 4 }),
+    endedRetentionMs: fc.integer({ min: 1, max: 1_000 }),
+    errorRetentionMs: fc.integer({ min: 1, max: 1_000 }),
+    cancelGraceMs: fc.integer({ min: 1, max: 300 }),
+    closeGraceMs: fc.integer({ min: 1, max: 300 }),
+    stallMs: fc.integer({ min: 1, max: 500 }),
+    onStall: fc.constantFrom('flag', 'cancel', 'error'),
+    maxTasks: fc.constantFrom(2, 200),
+    maxProgressPerSecond: fc.constantFrom(1, 10, 1_000)
+  })
+
+  t.test('gives each mission one ending, its updates no gap, the totals their sum, and leaves nothing behind', { timeout: 110_000 }, async (t) => {
+    const reached = new Set<string>()
+    const property = fc.asyncProperty(options, fc.array(call, { maxLength: 150, size: 'max' }), async (chosen, calls) => {
+      const history = new History(chosen)
+      for (const one of calls) await history.play(one)
+      await history.end()
+      for (const one of history.reached) reached.add(one)
+      if (history.faults.length > 0) throw new Error(history.faults.slice(0, 5).join('\n'))
+    })
+    // What fails prints its seed and its path, which fc.assert takes as options to play it again.
+    t.strictSame(await uncaught(async () => { await fc.assert(property, { numRuns: 400 }) }), [])
+    const all = [...TERMINAL_STATUSES, 'forced', 'late', 'refused', 'request', 'timeout', 'stall', 'parent', 'shutdown']
+    t.strictSame(all.filter((one) => !reached.has(one)), [], 'everything that can happen did')
+  })
+})

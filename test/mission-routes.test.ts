@@ -1,0 +1,438 @@
+import swagger from '@fastify/swagger'
+import type { TSchema } from '@sinclair/typebox'
+import Fastify, { type FastifyInstance, type FastifyRequest, type InjectOptions, type LightMyRequestResponse } from 'fastify'
+import t, { type Test } from 'tap'
+import { createVirtualClock } from '../lib/clock.js'
+import missionControl, { type MissionControlOptions } from '../lib/index.js'
+import type { Mission } from '../lib/missions/index.js'
+import { compile } from '../lib/validation.js'
+import { CancelResponse, ErrorResponse, MissionListResponse, MissionView } from '../schemas/index.js'
+import { boot, uncaught } from './support/app.js'
+
+const URL = '/mission-control/missions'
+const UNKNOWN = 'mission_00000000-0000-4000-8000-000000000000'
+
+const serve = async (t: Test, options: MissionControlOptions = {}) => await boot(t, { ...options, routes: { missions: URL, ...options.routes } })
+
+const SCHEMAS: Record<string, TSchema> = { list: MissionListResponse, one: MissionView, cancel: CancelResponse, error: ErrorResponse }
+const validators = new Map(Object.entries(SCHEMAS).map(([name, schema]) => [name, compile(schema)]))
+
+/** The body of an answer that fits the schema of its kind; every answer must forbid caches to keep it. */
+function read<Body> (t: Test, kind: keyof typeof SCHEMAS, response: LightMyRequestResponse): Body {
+  const body = response.json<Body>()
+  const validate = validators.get(kind)!
+  t.ok(validate(body), JSON.stringify([body, validate.errors]))
+  t.equal(response.headers['cache-control'], 'no-store')
+  t.match(response.headers['content-type'], /^application\/json/)
+  return body
+}
+
+async function list (t: Test, app: FastifyInstance, query = ''): Promise<MissionListResponse> {
+  const response = await app.inject(`${URL}${query}`)
+  t.equal(response.statusCode, 200, response.body)
+  return read<MissionListResponse>(t, 'list', response)
+}
+
+const idsOf = ({ missions }: MissionListResponse): string[] => missions.map(({ id }) => id)
+
+const post = (path: string, headers: Record<string, string> = {}): InjectOptions => ({ method: 'POST', url: path, headers: { host: 'ops.example.com', ...headers } })
+
+const tenantOf = ({ request }: { request: unknown }) => (request as FastifyRequest).headers['x-tenant']
+
+t.test('without the option there are no such routes', async (t) => {
+  const app = await boot(t)
+  const mission = app.missions.start('job')
+  app.missions.handle({ cancel: {} })
+  for (const path of [URL, `${URL}/${mission.id}`]) t.equal((await app.inject(path)).statusCode, 404)
+  t.equal((await app.inject(post(`${URL}/${mission.id}/cancel`))).statusCode, 404)
+})
+
+t.test('the list', async (t) => {
+  t.test('shows missions as they are, newest first', async (t) => {
+    const app = await serve(t)
+    t.same(await list(t, app), { missions: [], nextCursor: null })
+    const job = app.missions.start({
+      id: 'one', name: 'import', objective: 'all rows', tags: ['nightly'], metadata: { rows: [1, { a: null }] }, tenant: 'acme'
+    })
+    job.progress({ taskId: 'read', index: 1, total: 2, status: 'started' })
+    job.waiting('for the upload')
+    job.child('part').fail({ code: 'bad_row', message: 'row 7' })
+    job.cancel({ reason: 'enough', by: 'ann' })
+    const body = await list(t, app)
+    t.same(body.missions, JSON.parse(JSON.stringify(app.missions.list())))
+    t.match(body, { missions: [{ name: 'part', parentId: 'one', error: { code: 'bad_row' } }, { id: 'one', waiting: 'for the upload', cancel: { by: 'ann' }, tasks: [{ taskId: 'read' }] }], nextCursor: null })
+  })
+
+  t.test('takes every filter from the query string, one or several', async (t) => {
+    const clock = createVirtualClock(1_000)
+    const app = await serve(t, { clock, missions: { stallMs: 50 } })
+    app.missions.start({ id: 'a', name: 'import', tags: ['nightly', 'big'], tenant: 'acme' })
+    clock.advance(100)
+    app.missions.start({ id: 'b', name: 'export', tags: ['nightly'], tenant: 'globex', objective: 'All of the Rows' })
+    app.missions.get('b')!.complete()
+    clock.advance(100)
+    app.missions.start({ id: 'c', name: 'import', tenant: 'acme' })
+    const filters: Array<[string, string[]]> = [
+      ['', ['c', 'b', 'a']], ['status=completed', ['b']], ['status=planning_started', ['c', 'a']], ['name=import', ['c', 'a']], ['name=imp', []],
+      ['tag=nightly', ['b', 'a']], ['tenant=acme', ['c', 'a']], ['stalled=true', ['a']], ['stalled=false', ['c', 'b']],
+      ['since=1100', ['c', 'b']], ['until=1100', ['a']], ['since=1100&until=1200', ['b']], ['since=1099.5', ['c', 'b']],
+      ['q=ROWS', ['b']], ['q=imp', ['c', 'a']], ['q=%20of%20', ['b']],
+      ['name=import&stalled=false', ['c']], ['tag=nightly&tenant=acme&status=planning_started', ['a']], ['limit=2', ['c', 'b']], ['limit=1&name=export', ['b']]
+    ]
+    for (const [query, ids] of filters) t.same(idsOf(await list(t, app, `?${query}`)), ids, query)
+  })
+
+  t.test('refuses a query it does not know, and repeats nothing of it', async (t) => {
+    const app = await serve(t)
+    app.missions.start('job')
+    const queries = [
+      'canary=1', 'status=canary', 'status=completed&status=canary', 'status=', 'name=canary&name=canary', 'limit=canary', 'limit=0', 'limit=201', 'limit=1.5', 'limit=',
+      'stalled=canary', 'stalled=1', 'since=canary', 'until=NaN', 'cursor=canary', 'cursor=12345678901234567', 'cursor=-1', 'cursor=',
+      `q=${'canary'.repeat(30)}`, `tenant=${'canary'.repeat(30)}`, '__proto__=canary', 'constructor=canary', 'limit[]=1'
+    ]
+    for (const query of queries) {
+      const response = await app.inject(`${URL}?${query}`)
+      t.equal(response.statusCode, 400, query)
+      t.match(read(t, 'error', response), { code: 'FST_ERR_VALIDATION', message: /^querystring / })
+      t.notMatch(response.body, 'canary')
+    }
+  })
+
+  t.test('comes in pages that neither repeat nor skip a mission, whatever starts meanwhile', async (t) => {
+    const app = await serve(t)
+    for (const id of ['a', 'b', 'c', 'd', 'e']) app.missions.start({ id, name: 'job' })
+    const seen: string[] = []
+    let query = '?limit=2'
+    for (let pages = 1; ; pages++) {
+      const page = await list(t, app, query)
+      seen.push(...idsOf(page))
+      app.missions.start(`meanwhile ${pages}`)
+      if (page.nextCursor === null) break
+      query = `?limit=2&cursor=${page.nextCursor}`
+    }
+    t.same(seen, ['e', 'd', 'c', 'b', 'a'])
+    for (let i = 0; i < 60; i++) app.missions.start('more')
+    t.equal((await list(t, app)).missions.length, 50, 'without a limit 50')
+    t.equal((await list(t, app, '?limit=200')).missions.length, 68)
+  })
+
+  t.test('leaves out what the client may not see, and fills its pages all the same', async (t) => {
+    const app = await serve(t)
+    const contexts: unknown[] = []
+    app.missions.handle({
+      view: {
+        authorize: (mission, context) => {
+          contexts.push(context)
+          return mission.tenant === tenantOf(context)
+        }
+      }
+    })
+    for (let i = 0; i < 6; i++) app.missions.start({ id: `${i}`, name: 'job', tenant: i % 2 === 0 ? 'acme' : 'globex' })
+    const page = async (query: string) => {
+      const response = await app.inject({ url: `${URL}?${query}`, headers: { 'x-tenant': 'acme' } })
+      t.notMatch(response.body, 'globex')
+      return read<MissionListResponse>(t, 'list', response)
+    }
+    const first = await page('limit=2')
+    t.same(idsOf(first), ['4', '2'])
+    const last = await page(`limit=2&cursor=${first.nextCursor}`)
+    t.same([idsOf(last), last.nextCursor], [['0'], null])
+    t.same(idsOf(await list(t, app)), [], 'nobody\'s tenant sees nothing')
+    t.match(contexts[0], { connectionId: null, request: { url: /mission-control/ } })
+  })
+
+  t.test('hides every mission about which the host\'s code fails, and outlives it', async (t) => {
+    const app = await serve(t)
+    const [good, bad] = [app.missions.start('good'), app.missions.start('bad')]
+    const failures: Array<() => unknown> = [
+      () => { throw new Error('canary') }, () => 'yes', () => 1, () => undefined, async () => true, async () => { throw new Error('canary') }
+    ]
+    const caught = await uncaught(async () => {
+      for (const failure of failures) {
+        app.missions.handle({ view: { authorize: ((mission: Mission) => mission === bad ? failure() : true) as () => boolean } })
+        t.same(idsOf(await list(t, app)), [good.id])
+        t.equal((await app.inject(`${URL}/${bad.id}`)).statusCode, 404)
+      }
+    })
+    t.same(caught, [])
+    t.match((await app.missionControl.metrics.render()).body, /callback_errors_total\{callback="view_handler"\} \d+/)
+  })
+})
+
+t.test('one mission', async (t) => {
+  t.test('is shown as it is, live or ended', async (t) => {
+    const app = await serve(t)
+    const mission = app.missions.start({ name: 'job', metadata: { rows: 3 } })
+    for (const act of [() => {}, () => mission.planned({ steps: 2 }), () => mission.fail(new TypeError('broken')), () => mission.complete()]) {
+      act()
+      const response = await app.inject(`${URL}/${mission.id}`)
+      t.equal(response.statusCode, 200)
+      t.same(read(t, 'one', response), JSON.parse(JSON.stringify(mission.view())))
+    }
+    t.match(mission.view(), { status: 'error', lateOutcome: 'completed' })
+    t.notMatch((await app.inject(`${URL}/${mission.id}`)).body, /mission-routes\.test/, 'without a stack')
+    t.equal((await app.inject({ method: 'HEAD', url: `${URL}/${mission.id}` })).statusCode, 200)
+  })
+
+  t.test('that is hidden answers exactly as one that does not exist', async (t) => {
+    const app = await serve(t)
+    const mission = app.missions.start({ name: 'job', tenant: 'acme' })
+    app.missions.handle({ view: { authorize: (mission, context) => mission.tenant === tenantOf(context) } })
+    const [hidden, unknown] = [await app.inject(`${URL}/${mission.id}`), await app.inject(`${URL}/${UNKNOWN}`)]
+    t.equal(hidden.statusCode, 404)
+    t.match(read(t, 'error', hidden), { code: 'FST_MC_MISSION_NOT_FOUND' })
+    t.equal(hidden.body, unknown.body)
+    const { date: _, ...headers } = hidden.headers
+    const { date: __, ...unknownHeaders } = unknown.headers
+    t.same(headers, unknownHeaders)
+    t.equal((await app.inject({ url: `${URL}/${mission.id}`, headers: { 'x-tenant': 'acme' } })).statusCode, 200)
+  })
+
+  t.test('is found by any id that a mission may have', async (t) => {
+    const app = await boot(t, { routes: { missions: URL } }, { routerOptions: { maxParamLength: 128 } })
+    app.missions.handle({ cancel: {} })
+    for (const id of ['a/b', 'order 7', '%', '?#', 'ü', '__proto__', 'x'.repeat(128)]) {
+      app.missions.start({ id, name: 'job' })
+      const path = `${URL}/${encodeURIComponent(id)}`
+      t.equal((await app.inject(path)).json<MissionView>().id, id)
+      t.match((await app.inject(post(`${path}/cancel`))).json(), { missionId: id, result: 'requested' })
+    }
+    t.equal((await app.inject(`${URL}/toString`)).statusCode, 404)
+  })
+
+  t.test('with an id longer than the router of the host takes is refused by it, but listed', async (t) => {
+    const app = await serve(t)
+    const mission = app.missions.start({ id: 'x'.repeat(101), name: 'job' })
+    t.equal((await app.inject(`${URL}/${mission.id}`)).statusCode, 414)
+    t.same(idsOf(await list(t, app)), [mission.id])
+  })
+
+  t.test('with an id that no mission can have is a wrong request', async (t) => {
+    const app = await boot(t, { routes: { missions: URL } }, { routerOptions: { maxParamLength: 500 } })
+    const response = await app.inject(`${URL}/${'canary'.repeat(30)}`)
+    t.equal(response.statusCode, 400)
+    read(t, 'error', response)
+    t.notMatch(response.body, 'canary')
+  })
+})
+
+t.test('cancel', async (t) => {
+  t.test('says what became of the request', async (t) => {
+    const app = await serve(t)
+    app.missions.handle({ cancel: {} })
+    const mission = app.missions.start('job')
+    const { signal } = mission
+    const ask = async () => {
+      const response = await app.inject(post(`${URL}/${mission.id}/cancel`))
+      t.equal(response.statusCode, 202)
+      const { missionId, result } = read<CancelResponse>(t, 'cancel', response)
+      t.equal(missionId, mission.id)
+      return result
+    }
+    t.equal(await ask(), 'requested')
+    t.equal(signal.aborted, true)
+    t.match(mission.view(), { status: 'planning_started', cancel: { kind: 'client', reason: null, by: null } })
+    t.equal(await ask(), 'already_requested')
+    mission.report('cancelled')
+    t.equal(await ask(), 'terminal')
+  })
+
+  t.test('is not there until the host allows it', async (t) => {
+    const app = await serve(t)
+    const mission = app.missions.start('job')
+    for (const handlers of [{}, { start: { start: () => mission } }, { view: { authorize: () => false } }]) {
+      app.missions.handle(handlers)
+      for (const id of [mission.id, UNKNOWN]) {
+        const response = await app.inject(post(`${URL}/${id}/cancel`))
+        t.equal(response.statusCode, 501)
+        t.match(read(t, 'error', response), { code: 'FST_MC_UNSUPPORTED' })
+      }
+    }
+    t.equal(mission.cancelState, null)
+  })
+
+  t.test('asks the same handler as over the WebSocket, and hides what it refuses', async (t) => {
+    const app = await serve(t)
+    const mission = app.missions.start({ name: 'job', tenant: 'acme' })
+    const contexts: unknown[] = []
+    app.missions.handle({
+      cancel: {
+        authorize: async (mission, context) => {
+          contexts.push(context)
+          return mission.tenant === tenantOf(context)
+        }
+      }
+    })
+    const [refused, unknown] = [await app.inject(post(`${URL}/${mission.id}/cancel`)), await app.inject(post(`${URL}/${UNKNOWN}/cancel`))]
+    t.equal(refused.statusCode, 404)
+    t.match(read(t, 'error', refused), { code: 'FST_MC_MISSION_NOT_FOUND' })
+    t.equal(refused.body, unknown.body)
+    t.equal(mission.cancelState, null)
+    t.match(contexts, [{ connectionId: null, request: { params: { id: mission.id } } }])
+    t.equal((await app.inject(post(`${URL}/${mission.id}/cancel`, { 'x-tenant': 'acme' }))).statusCode, 202)
+  })
+
+  t.test('of a mission that the client may not see finds none', async (t) => {
+    const app = await serve(t)
+    const mission = app.missions.start('job')
+    app.missions.handle({ cancel: {}, view: { authorize: () => false } })
+    t.equal((await app.inject(post(`${URL}/${mission.id}/cancel`))).statusCode, 404)
+    t.equal(mission.cancelState, null)
+  })
+
+  t.test('tells nothing of why the host\'s code failed, nor waits for it longer than 10 s', async (t) => {
+    const clock = createVirtualClock()
+    const app = await serve(t, { clock })
+    const mission = app.missions.start('job')
+    const ask = async () => {
+      const response = await app.inject(post(`${URL}/${mission.id}/cancel`))
+      t.equal(response.statusCode, 500)
+      t.match(read(t, 'error', response), { code: 'FST_MC_COMMAND_FAILED' })
+      t.notMatch(response.body, 'canary')
+    }
+    for (const authorize of [() => { throw new Error('canary') }, async () => { throw new Error('canary') }]) {
+      app.missions.handle({ cancel: { authorize } })
+      await ask()
+    }
+    app.missions.handle({
+      cancel: {
+        authorize: () => new Promise(() => { setImmediate(() => clock.advance(10_000)) })
+      }
+    })
+    await ask()
+    t.equal(mission.cancelState, null)
+  })
+
+  t.test('is refused to a page of another origin', async (t) => {
+    const app = await serve(t)
+    app.missions.handle({ cancel: {} })
+    const mission = app.missions.start('job')
+    const path = `${URL}/${mission.id}/cancel`
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    for (const origin of ['https://evil.example.com', 'http://ops.example.com.evil.example', 'http://ops.example.com:81', 'null', '']) {
+      for (const headers of [{ origin }, { origin, ...form }]) {
+        const response = await app.inject({ ...post(path, headers), ...('content-type' in headers && { payload: 'a=1' }) })
+        t.equal(response.statusCode, 403, origin)
+        t.match(read(t, 'error', response), { code: 'FST_MC_ORIGIN_REFUSED' })
+      }
+    }
+    t.equal(mission.cancelState, null)
+    t.equal((await app.inject(post(path, { origin: 'http://ops.example.com' }))).statusCode, 202, 'its own pages may')
+  })
+
+  t.test('is open to the pages that may open a WebSocket', async (t) => {
+    const app = await serve(t, { websocket: { allowedOrigins: ['https://desk.example.com'] } })
+    app.missions.handle({ cancel: {} })
+    const { id } = app.missions.start('job')
+    const ask = async (origin: string) => (await app.inject(post(`${URL}/${id}/cancel`, { origin }))).statusCode
+    t.same([await ask('https://desk.example.com'), await ask('http://ops.example.com')], [202, 403])
+  })
+
+  t.test('takes no other method', async (t) => {
+    const app = await serve(t)
+    app.missions.handle({ cancel: {} })
+    const mission = app.missions.start('job')
+    for (const method of ['GET', 'PUT', 'DELETE'] as const) t.equal((await app.inject({ method, url: `${URL}/${mission.id}/cancel` })).statusCode, 404)
+    t.equal(mission.cancelState, null)
+  })
+})
+
+t.test('the hooks of the host stand in front of every route, before anything is looked at', async (t) => {
+  const app = await serve(t, {
+    onRequest: async (request, reply) => {
+      if (request.headers['x-user'] === undefined) await reply.code(401).send({ message: 'not allowed' })
+      else Object.assign(request, { user: request.headers['x-user'] })
+    }
+  })
+  const mission = app.missions.start('job')
+  const users: unknown[] = []
+  const note = (_mission: Mission, { request }: { request: unknown }) => users.push((request as { user: string }).user) > 0
+  app.missions.handle({ view: { authorize: note }, cancel: { authorize: note } })
+  const requests: InjectOptions[] = [{ url: URL }, { url: `${URL}?canary=1` }, { url: `${URL}/${mission.id}` }, post(`${URL}/${mission.id}/cancel`), post(`${URL}/x/cancel`, { origin: 'https://evil.example.com' })]
+  for (const request of requests) t.equal((await app.inject(request)).statusCode, 401, JSON.stringify(request))
+  t.same(users, [])
+  t.equal(mission.cancelState, null)
+  const allowed = requests.map((request) => ({ ...request, headers: { ...request.headers, 'x-user': 'ann' } }))
+  const statuses: number[] = []
+  for (const request of allowed) statuses.push((await app.inject(request)).statusCode)
+  t.same(statuses, [200, 400, 200, 202, 403])
+  t.same(new Set(users), new Set(['ann']), 'and what they found out is there for the handlers')
+})
+
+t.test('the routes are where the host wants them', async (t) => {
+  const places: Array<[MissionControlOptions, string, string]> = [
+    [{ prefix: '/ops', routes: { missions: URL } }, `/ops${URL}`, `/ops${URL}`],
+    [{ routes: { missions: '/jobs/' } }, '/jobs/', '/jobs'],
+    [{ routes: { missions: '/' } }, '/', ''],
+    [{ prefix: '/ops', routes: { missions: '/' } }, '/ops/', '/ops']
+  ]
+  for (const [options, listPath, base] of places) {
+    const app = await boot(t, options)
+    app.missions.handle({ cancel: {} })
+    const { id } = app.missions.start('job')
+    t.equal((await app.inject(listPath)).json<MissionListResponse>().missions.length, 1, listPath)
+    t.equal((await app.inject(`${base}/${id}`)).json<MissionView>().id, id)
+    t.equal((await app.inject(post(`${base}/${id}/cancel`))).statusCode, 202)
+  }
+})
+
+t.test('only these answers are kept from caches', async (t) => {
+  const app = await serve(t)
+  app.get('/mine', async () => 'mine')
+  t.equal((await app.inject('/mine')).headers['cache-control'], undefined)
+})
+
+t.test('a host whose compilers take schemas of another kind is no hindrance', async (t) => {
+  const app = Fastify({ schemaErrorFormatter: () => { throw new Error('only for issues of its own kind') } })
+  t.teardown(() => app.close())
+  const parse = ({ schema }: { schema: unknown }) => {
+    const { safeParse } = schema as { safeParse?: (data: unknown) => { success: boolean, error?: Error } }
+    if (safeParse === undefined) throw new Error('not a schema of that kind')
+    return safeParse
+  }
+  app.setValidatorCompiler((route) => {
+    const safeParse = parse(route)
+    return (data: unknown) => safeParse(data).error === undefined
+  })
+  app.setSerializerCompiler((route) => {
+    parse(route)
+    return (data: unknown) => `"${typeof data}"`
+  })
+  await app.register(missionControl, { routes: { missions: URL } })
+  app.missions.handle({ cancel: {} })
+  const mission = app.missions.start({ name: 'job', metadata: { rows: 3 } })
+  t.same((await list(t, app, '?limit=1')).missions, [JSON.parse(JSON.stringify(mission.view()))])
+  read(t, 'one', await app.inject(`${URL}/${mission.id}`))
+  t.equal((await app.inject(`${URL}?limit=canary`)).statusCode, 400)
+  read(t, 'cancel', await app.inject(post(`${URL}/${mission.id}/cancel`)))
+  t.equal((await app.inject(post(`${URL}/${UNKNOWN}/cancel`))).statusCode, 404)
+})
+
+t.test('a host with @fastify/swagger finds the routes in its OpenAPI document, with all that they take and give', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, { openapi: { info: { title: 'host', version: '1.0.0' } } })
+  await app.register(missionControl, { prefix: '/ops', routes: { missions: URL } })
+  await app.ready()
+  const { paths } = app.swagger() as unknown as { paths: Record<string, Record<string, Operation>> }
+  const lists = paths[`/ops${URL}`]!['get']!
+  const one = paths[`/ops${URL}/{id}`]!['get']!
+  const cancel = paths[`/ops${URL}/{id}/cancel`]!['post']!
+  t.same(lists.parameters!.map(({ in: place, name }) => `${place} ${name}`).sort(),
+    ['query cursor', 'query limit', 'query name', 'query q', 'query since', 'query stalled', 'query status', 'query tag', 'query tenant', 'query until'])
+  for (const operation of [one, cancel]) t.match(operation.parameters, [{ in: 'path', name: 'id', required: true, schema: { minLength: 1, maxLength: 128 } }])
+  for (const operation of [lists, one, cancel]) t.match(operation.summary, /^[A-Z]/)
+  t.same([lists, one, cancel].map(({ responses }) => Object.keys(responses)), [['200', '400'], ['200', '400', '404'], ['202', '400', '403', '404', '500', '501']])
+  const shown = (operation: Operation, status: string) => JSON.parse(JSON.stringify(operation.responses[status]!.content['application/json']!.schema)) as Record<string, unknown>
+  t.same(Object.keys(shown(one, '200')['properties'] as object), Object.keys(MissionView.properties))
+  t.same(Object.keys(shown(lists, '200')['properties'] as object), ['missions', 'nextCursor'])
+  t.match(shown(cancel, '202'), { properties: { result: { anyOf: [{ enum: ['requested'] }, { enum: ['already_requested'] }, { enum: ['terminal'] }] } } })
+  for (const status of ['400', '403', '404', '500', '501']) t.same(Object.keys(shown(cancel, status)['properties'] as object), ['statusCode', 'code', 'error', 'message'])
+  t.notOk(Object.keys(paths).some((path) => path.includes('/ws/')), 'the WebSocket is no HTTP route')
+})
+
+interface Operation {
+  summary: string
+  parameters?: Array<{ in: string, name: string, required?: boolean, schema: object }>
+  responses: Record<string, { content: Record<string, { schema: object }> }>
+}

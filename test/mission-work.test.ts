@@ -1,0 +1,560 @@
+import t from 'tap'
+import { CancelledError, type Mission, type MissionWork } from '../lib/missions/index.js'
+import type { MissionUpdate } from '../schemas/index.js'
+import { uncaught } from './support/app.js'
+import { build, defer, findStreamFaults, settle } from './support/missions.js'
+
+const brief = (updates: readonly MissionUpdate[]) => updates.map(({ status }) => status)
+
+const abortError = (cause?: unknown) => Object.assign(new Error('stopped', { cause }), { name: 'AbortError' })
+
+class HostileError extends Error {
+  override get name (): string { throw new Error('no name') }
+}
+
+t.test('run', async (t) => {
+  type Ending = [title: string, work: MissionWork<unknown>, status: string, error: object | null, fails: boolean]
+  const boom = Object.assign(new Error('it broke'), { code: 'BOOM' })
+  const endings: Ending[] = [
+    ['returns', () => 1, 'completed', null, false],
+    ['returns later', async () => { await settle() }, 'completed', null, false],
+    ['throws at once', () => { throw boom }, 'error', { code: 'BOOM', message: 'it broke' }, true],
+    ['throws later', async () => { await settle(); throw boom }, 'error', { code: 'BOOM', message: 'it broke' }, true],
+    // eslint-disable-next-line no-throw-literal -- whatever a host throws must end its mission
+    ['throws nothing', () => { throw undefined }, 'error', { code: 'error', message: 'unknown error' }, true],
+    ['throws an AbortError that is not of its own signal', () => { throw abortError() }, 'error', { code: 'error', message: 'stopped' }, true],
+    ['is no function', undefined as never, 'error', { code: 'error' }, true],
+    ['completes itself and throws', (mission) => { mission.complete(); throw boom }, 'completed', null, true],
+    ['fails itself and returns', (mission) => { mission.fail(boom) }, 'error', { code: 'BOOM' }, false],
+    ['reports itself cancelled and returns', (mission) => { mission.report('cancelled') }, 'cancelled', null, false],
+    ['returns after it was asked to end', (mission) => { mission.cancel() }, 'completed', null, false],
+    ['throws the reason of its signal', (mission) => { mission.cancel(); mission.signal.throwIfAborted() }, 'cancelled', null, true],
+    ['throws an AbortError after it was asked to end', (mission) => { mission.cancel(); throw abortError() }, 'cancelled', null, true],
+    ['throws an error caused by its signal', (mission) => { mission.cancel(); throw new Error('x', { cause: mission.signal.reason }) }, 'cancelled', null, true],
+    ['throws something else after it was asked to end', (mission) => { mission.cancel(); throw boom }, 'cancelled', { code: 'BOOM', message: 'it broke' }, true],
+    // eslint-disable-next-line no-throw-literal -- as above
+    ['throws text after it was asked to end', (mission) => { mission.cancel(); throw 'no' }, 'cancelled', { code: 'error', message: 'no' }, true],
+    ['throws an error that cannot be read after it was asked to end', (mission) => { mission.cancel(); throw new HostileError('x') }, 'cancelled', { code: 'error', message: 'x' }, true]
+  ]
+  for (const [title, work, status, error, fails] of endings) {
+    t.test(`ends a function that ${title} as ${status}, once, and passes on what it did`, async (t) => {
+      const { missions, updates } = build()
+      let seen: Mission | undefined
+      const outcome = await missions.run('job', work && ((mission) => { seen = mission; return work(mission) })).then(() => 'resolved', () => 'rejected')
+      t.equal(outcome, fails ? 'rejected' : 'resolved')
+      const [view] = missions.list()
+      t.match(view, { status, error })
+      t.strictSame(findStreamFaults(updates), [])
+      t.equal(brief(updates).filter((one) => one === status).length, 1, 'told once')
+      t.match(missions.stats(), { active: 0, total: 1, lateOutcomes: 0 })
+      if (seen !== undefined) t.match(await seen.done, { id: seen.id, status, error })
+    })
+  }
+
+  t.test('gives the value and the very error of the function', async (t) => {
+    const { missions } = build()
+    const value = { rows: 7 }
+    t.equal(await missions.run('job', async () => value), value)
+    await missions.run('job', () => { throw boom }).then(() => t.fail('resolved'), (err) => t.equal(err, boom))
+  })
+
+  t.test('has ended its mission when it settles', async (t) => {
+    const { missions } = build()
+    await missions.run({ id: 'a', name: 'job' }, () => {})
+    t.equal(missions.get('a')!.status, 'completed')
+  })
+
+  t.test('rejects for what cannot be started, and runs nothing', async (t) => {
+    const { missions } = build({ maxActive: 1 })
+    const work = () => { t.fail('ran') }
+    await t.rejects(missions.run('', work), { code: 'FST_MC_INVALID_MISSION' })
+    missions.start('other')
+    await t.rejects(missions.run('job', work), { code: 'FST_MC_TOO_MANY_MISSIONS' })
+  })
+
+  t.test('joins the function that runs under a live id', async (t) => {
+    const { missions } = build()
+    const gate = defer<string>()
+    const first = missions.run({ id: 'a', name: 'job' }, () => gate.promise)
+    const second = missions.run({ id: 'a', name: 'job' }, () => t.fail('ran twice'))
+    const third = missions.spawn({ id: 'a', name: 'job' }, () => t.fail('ran twice'))
+    gate.resolve('done')
+    t.strictSame(await Promise.all([first, second]), ['done', 'done'])
+    t.equal(third, missions.get('a'))
+    await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran again')), { code: 'FST_MC_MISSION_ENDED' })
+  })
+
+  t.test('refuses a live id that no function runs', async (t) => {
+    const { missions } = build()
+    missions.start({ id: 'a', name: 'job' })
+    await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran')), { code: 'FST_MC_MISSION_LIVE' })
+    t.throws(() => missions.spawn({ id: 'a', name: 'job' }, () => t.fail('ran')), { code: 'FST_MC_MISSION_LIVE' })
+    t.equal(missions.get('a')!.status, 'planning_started')
+  })
+})
+
+t.test('spawn', async (t) => {
+  t.test('gives the mission at once, and its outcome as a value', async (t) => {
+    const { missions } = build()
+    const gate = defer()
+    const mission = missions.spawn('job', () => gate.promise)
+    t.equal(mission.status, 'planning_started')
+    gate.reject(new Error('it broke'))
+    t.match(await mission.done, { id: mission.id, status: 'error', error: { message: 'it broke' }, cancel: null, durationMs: 0 })
+  })
+
+  t.test('never leaves a rejection unhandled', async (t) => {
+    const { missions } = build()
+    const caught = await uncaught(async () => {
+      missions.spawn('thrown', () => { throw new Error('thrown') })
+      missions.spawn('rejected', async () => { throw new Error('rejected') })
+      missions.spawn('nothing', async () => await Promise.reject(undefined)) // eslint-disable-line prefer-promise-reject-errors -- as above
+      const late = defer()
+      missions.spawn({ id: 'late', name: 'late' }, () => late.promise).cancel()
+      missions.get('late')!.force()
+      late.reject(new Error('late'))
+      await settle()
+    })
+    t.strictSame(caught, [])
+    t.match(missions.stats(), { active: 0, errors: 3, cancelled: 1, lateOutcomes: 1 })
+  })
+})
+
+t.test('start', async (t) => {
+  t.test('ends a mission whose scope is left without an ending as abandoned', async (t) => {
+    const { missions, updates } = build()
+    const leave = async () => {
+      await using mission = missions.start({ id: 'a', name: 'job' })
+      mission.executionStarted()
+    }
+    await leave()
+    t.match(missions.get('a')!.view(), { status: 'error', error: { code: 'abandoned' } })
+    t.strictSame(brief(updates), ['planning_started', 'execution_started', 'error'])
+  })
+
+  t.test('leaves the ending of a mission alone that has one when its scope is left', async (t) => {
+    const { missions } = build()
+    const leave = async () => {
+      await using mission = missions.start({ id: 'a', name: 'job' })
+      mission.complete()
+    }
+    await leave()
+    t.match(missions.get('a')!.view(), { status: 'completed', lateOutcome: null })
+  })
+
+  t.test('offers the same where the language has no using', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    await mission[Symbol.asyncDispose]()
+    t.equal(mission.status, 'error')
+  })
+})
+
+t.test('current', async (t) => {
+  t.test('is the mission whose function is running, through any wait', async (t) => {
+    const { missions } = build()
+    t.equal(missions.current(), undefined)
+    await missions.run({ id: 'outer', name: 'job' }, async (outer) => {
+      t.equal(missions.current(), outer)
+      await settle()
+      t.equal(missions.current(), outer)
+      await missions.run({ id: 'inner', name: 'job' }, async (inner) => {
+        await settle()
+        t.equal(missions.current(), inner)
+      })
+      t.equal(missions.current(), outer)
+      await outer.task('a', () => { t.equal(missions.current(), outer) })
+    })
+    t.equal(missions.current(), undefined)
+  })
+
+  t.test('keeps functions that run side by side apart', async (t) => {
+    const { missions } = build()
+    const work = async (mission: Mission) => {
+      for (let i = 0; i < 3; i++) {
+        await settle()
+        t.equal(missions.current(), mission)
+      }
+    }
+    await Promise.all([missions.run('a', work), missions.run('b', work), missions.spawn('c', work).done])
+  })
+
+  t.test('is nobody where the shared timer runs, whichever mission has set it', async (t) => {
+    const { missions, clock } = build({ stallMs: 1_000 })
+    const seen: unknown[] = []
+    missions.on('mission_update', ({ stalled }) => { if (stalled === true) seen.push(missions.current()) })
+    const gate = defer()
+    const running = missions.run('a', () => {
+      missions.start('b')
+      queueMicrotask(() => clock.advance(1_000))
+      return gate.promise
+    })
+    await settle()
+    gate.resolve()
+    await running
+    t.strictSame(seen, [undefined, undefined])
+  })
+})
+
+t.test('a task', async (t) => {
+  const tasks = (updates: readonly MissionUpdate[]) => updates.flatMap(({ progress }) => progress ? [[progress.taskId, progress.index, progress.total, progress.status]] : [])
+
+  t.test('is told of before and after, by its place in the plan', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.start('job')
+    mission.tasksGenerated(['read', 'write', 'check'])
+    for (const taskId of ['read', 'write']) {
+      t.equal(await mission.task(taskId, async (signal) => {
+        t.equal(signal, mission.signal)
+        clock.advance(100)
+        return `${taskId} done`
+      }), `${taskId} done`)
+      clock.advance(100)
+    }
+    t.strictSame(tasks(updates), [['read', 1, 3, 'started'], ['read', 1, 3, 'completed'], ['write', 2, 3, 'started'], ['write', 2, 3, 'completed']])
+    t.equal(mission.status, 'execution_progress')
+    t.strictSame(mission.view().tasks, [{ taskId: 'read', index: 1, status: 'completed' }, { taskId: 'write', index: 2, status: 'completed' }])
+  })
+
+  t.test('that throws is told as failed, and ends nothing', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    const boom = new Error('it broke')
+    await mission.task('a', () => { throw boom }).then(() => t.fail('resolved'), (err) => t.equal(err, boom))
+    await mission.task('a', async () => { throw boom }).then(() => t.fail('resolved'), (err) => t.equal(err, boom))
+    clock.advance(100)
+    t.strictSame(mission.view().tasks, [{ taskId: 'a', index: 1, status: 'failed' }])
+    t.equal(mission.isTerminal, false)
+  })
+
+  t.test('has a place of its own beside others, and keeps it when it runs again', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    const gate = defer()
+    const running = ['a', 'b', 'c'].map((taskId) => mission.task(taskId, () => gate.promise))
+    gate.resolve()
+    await Promise.all(running)
+    await mission.task('b', () => {})
+    clock.advance(100)
+    t.strictSame(mission.view().tasks, ['a', 'b', 'c'].map((taskId, i) => ({ taskId, index: i + 1, status: 'completed' })))
+  })
+
+  t.test('with a name that is none rejects with a code and does not run', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    for (const taskId of ['', 'x'.repeat(129), undefined as never]) {
+      await t.rejects(mission.task(taskId, () => t.fail('ran')), { code: 'FST_MC_INVALID_MISSION' })
+    }
+    t.strictSame(mission.view().tasks, [])
+  })
+
+  t.test('of a mission that has ended still runs, and is told to nobody', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    mission.complete()
+    t.equal(await mission.task('a', () => 1), 1)
+    t.strictSame(brief(updates), ['planning_started', 'completed'])
+    t.match(mission.view(), { status: 'completed', tasks: [], lateOutcome: null })
+  })
+})
+
+t.test('a child', async (t) => {
+  t.test('names its parent with its first update', async (t) => {
+    const { missions, updatesOf } = build()
+    const parent = missions.start('parent')
+    const child = parent.child({ name: 'child', objective: 'a part' })
+    t.equal(child.parentId, parent.id)
+    child.complete()
+    t.strictSame(updatesOf(child.id).map(({ parentId }) => parentId), [parent.id, undefined])
+    t.equal(child.view().parentId, parent.id)
+    t.equal(parent.isTerminal, false)
+  })
+
+  t.test('is asked to end with its parent, and so is its own child', async (t) => {
+    const { missions, updates } = build()
+    const parent = missions.start('parent')
+    const child = parent.child('child')
+    const grandchild = child.child('grandchild')
+    const ended = parent.child('ended')
+    ended.complete()
+    t.equal(parent.cancel({ reason: 'enough' }), 'requested')
+    t.match(child.cancelState, { kind: 'parent', requested: true })
+    t.match(grandchild.cancelState, { kind: 'parent' })
+    t.equal(ended.cancelState, null)
+    t.strictSame(findStreamFaults(updates), [])
+  })
+
+  t.test('that starts after its parent was asked to end is asked at once', async (t) => {
+    const { missions } = build()
+    const parent = missions.start('parent')
+    parent.cancel()
+    t.match(parent.child('late').cancelState, { kind: 'parent' })
+    parent.report('cancelled')
+    t.match(parent.child('later').cancelState, { kind: 'parent' })
+  })
+
+  t.test('lives on when its parent ends by itself, also as a child of an ended one', async (t) => {
+    const { missions } = build()
+    const parent = missions.start('parent')
+    const child = parent.child('child')
+    parent.complete()
+    t.equal(child.cancelState, null)
+    t.equal(parent.child('late').cancelState, null)
+  })
+
+  t.test('is asked also when its parent ends the moment it is asked', async (t) => {
+    for (const endsOn of ['signal', 'update']) {
+      const { missions, updates } = build()
+      const parent = missions.start('parent')
+      const child = parent.child('child')
+      if (endsOn === 'signal') parent.signal.addEventListener('abort', () => parent.report('cancelled'))
+      else missions.on('mission_update', ({ missionId, cancel }) => { if (missionId === parent.id && cancel !== undefined) parent.report('cancelled') })
+      t.equal(parent.cancel(), 'requested')
+      t.equal(parent.status, 'cancelled')
+      t.match(child.cancelState, { kind: 'parent' }, endsOn)
+      t.strictSame(findStreamFaults(updates), [])
+    }
+  })
+
+  t.test('may end its parent while both are asked, and nothing is told after that ending', async (t) => {
+    const { missions, updates } = build()
+    const parent = missions.start('parent')
+    parent.child('child').signal.addEventListener('abort', () => parent.complete())
+    parent.cancel()
+    t.equal(parent.status, 'completed')
+    t.strictSame(findStreamFaults(updates), [])
+    t.match(missions.stats(), { active: 1, completed: 1, total: 2 })
+  })
+})
+
+t.test('annotate', async (t) => {
+  t.test('adds to what is known and tells the whole', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.start({ name: 'job', metadata: { rows: 1, source: 'a' } })
+    mission.annotate({ rows: 2, deep: { x: [1] } })
+    t.strictSame(updates.at(-1)!.metadata, { rows: 2, source: 'a', deep: { x: [1] } })
+    t.strictSame(mission.metadata, { rows: 2, source: 'a', deep: { x: [1] } })
+    clock.advance(100)
+    mission.executionStarted()
+    t.equal('metadata' in updates.at(-1)!, false, 'and only once')
+    missions.start('bare').annotate({ first: true })
+    t.strictSame(missions.list()[0]!.metadata, { first: true })
+  })
+
+  t.test('keeps what is known when something added cannot be read', async (t) => {
+    const { missions } = build()
+    const mission = missions.start({ name: 'job', metadata: { rows: 1 } })
+    const cycle: Record<string, unknown> = {}
+    cycle['self'] = cycle
+    for (const added of [{ get x () { throw new Error('secret') } }, { n: 1n }, cycle, { toJSON () { throw new Error('secret') } }]) {
+      mission.annotate(added)
+      t.strictSame(mission.metadata, { rows: 1, unserializable: true })
+    }
+    mission.annotate({ toJSON: () => 'text' })
+    mission.annotate(null as never)
+    t.strictSame(mission.metadata, { rows: 1, unserializable: true })
+  })
+
+  t.test('changes nothing after the end, also when reading it is what ends the mission', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    mission.annotate({ get x () { return mission.complete().applied } })
+    mission.annotate({ late: true })
+    t.equal(mission.metadata, null)
+    t.strictSame(brief(updates), ['planning_started', 'completed'])
+  })
+
+  t.test('gives copies', async (t) => {
+    const { missions } = build()
+    const mission = missions.start({ name: 'job', metadata: { deep: { x: 1 } } });
+    (mission.metadata as { deep: { x: number } }).deep.x = 2;
+    (mission.view().metadata as { deep: { x: number } }).deep.x = 3
+    t.strictSame(mission.metadata, { deep: { x: 1 } })
+  })
+})
+
+t.test('heartbeat says that the work is alive and nothing else', async (t) => {
+  const { missions, updates, clock } = build({ stallMs: 1_000 })
+  const mission = missions.start('job')
+  for (let i = 0; i < 5; i++) {
+    clock.advance(900)
+    mission.heartbeat()
+  }
+  t.equal(updates.length, 1)
+  t.equal(mission.isStalled, false)
+  clock.advance(1_000)
+  t.equal(mission.isStalled, true)
+  mission.complete()
+  mission.heartbeat()
+  t.strictSame(brief(updates), ['planning_started', 'planning_started', 'completed'])
+})
+
+t.test('waiting', async (t) => {
+  t.test('rests the stall clock until the next sign of life', async (t) => {
+    const { missions, clock, updates } = build({ stallMs: 1_000 })
+    const mission = missions.start('job')
+    mission.waiting('for the approval of ann')
+    t.match(updates.at(-1), { waiting: 'for the approval of ann', status: 'planning_started' })
+    clock.advance(10_500)
+    t.match(mission.view(), { stalled: false, waiting: 'for the approval of ann' })
+    mission.heartbeat()
+    t.equal('waiting' in updates.at(-1)!, false)
+    clock.advance(999)
+    t.equal(mission.isStalled, false)
+    clock.advance(1)
+    t.equal(mission.isStalled, true, 'and then it runs from there')
+  })
+
+  t.test('is over with any report, applied or not', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.start('job')
+    mission.waiting('x')
+    mission.executionStarted()
+    t.equal(mission.waitingReason, null)
+    t.equal('waiting' in updates.at(-1)!, false)
+    clock.advance(100)
+    mission.waiting('y')
+    clock.advance(100)
+    t.equal(updates.at(-1)!.waiting, 'y')
+    t.strictSame(mission.planned(), { applied: false, reason: 'backward' })
+    t.equal('waiting' in updates.at(-1)!, false)
+  })
+
+  t.test('again with another reason is told once', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.start('job')
+    mission.waiting('for a')
+    clock.advance(100)
+    mission.waiting('for b')
+    clock.advance(100)
+    t.strictSame(updates.map(({ waiting }) => waiting), [undefined, 'for a', 'for b'])
+  })
+
+  t.test('keeps the first 256 characters of the reason, and nothing after the end', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    mission.waiting('x'.repeat(300))
+    t.equal(mission.waitingReason, 'x'.repeat(256))
+    mission.complete()
+    mission.waiting('late')
+    t.equal(mission.waitingReason, null)
+  })
+})
+
+t.test('extendTimeout', async (t) => {
+  t.test('moves the time-out to so long from now', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start({ name: 'job', timeoutMs: 1_000 })
+    clock.advance(900)
+    mission.extendTimeout(500)
+    clock.advance(499)
+    t.equal(mission.cancelState, null)
+    clock.advance(1)
+    t.match(mission.cancelState, { kind: 'timeout' })
+  })
+
+  t.test('gives a time-out to a mission without one, and may shorten it', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    mission.extendTimeout(5_000)
+    mission.extendTimeout(10)
+    clock.advance(10)
+    t.match(mission.cancelState, { kind: 'timeout' })
+  })
+
+  t.test('refuses what is no time, and changes nothing after the end', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    for (const ms of [0, -1, 1.5, NaN, Infinity, 2 ** 31, '5' as never]) t.throws(() => mission.extendTimeout(ms), { code: 'FST_MC_INVALID_MISSION' })
+    mission.complete()
+    mission.extendTimeout(1)
+    clock.advance(10)
+    t.equal(mission.cancelState, null)
+  })
+})
+
+t.test('log is made once, when it is asked for, and knows the mission', async (t) => {
+  const { missions, logged } = build()
+  const mission = missions.start('job')
+  t.strictSame(logged, [])
+  mission.log.info('one')
+  mission.log.info('two')
+  t.strictSame(logged, [mission.id])
+})
+
+t.test('signal', async (t) => {
+  t.test('is one for all who ask, and aborts with the request as its reason', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    const { signal } = mission
+    t.equal(mission.signal, signal)
+    mission.cancel({ reason: 'enough', by: 'ann' })
+    t.ok(signal.reason instanceof CancelledError)
+    t.match(signal.reason, { name: 'CancelledError', code: 'FST_MC_CANCELLED', cancel: { kind: 'request', reason: 'enough', by: 'ann' } })
+  })
+
+  t.test('has aborted already for who asks for it afterwards', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    mission.cancel()
+    t.ok(mission.signal.aborted)
+    t.match(mission.signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'request' } })
+  })
+
+  t.test('does not abort when a mission ends by itself', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    const { signal } = mission
+    mission.complete()
+    t.equal(signal.aborted, false)
+  })
+})
+
+t.test('done', async (t) => {
+  t.test('settles with the outcome, asked before or after the end', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    const { done } = mission
+    t.equal(mission.done, done)
+    t.equal(mission.outcome, undefined)
+    clock.advance(1_500)
+    mission.fail(new Error('it broke'))
+    const outcome = { id: mission.id, status: 'error', error: { code: 'error', message: 'it broke' }, cancel: null, durationMs: 1_500 }
+    t.strictSame({ ...await done }, outcome)
+    t.strictSame({ ...mission.outcome }, outcome)
+    const other = missions.start('other')
+    other.complete()
+    t.match(await other.done, { status: 'completed', error: null })
+  })
+
+  t.test('is told to a listener, unless that was taken off before', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    const told: unknown[] = []
+    mission.onEnd((outcome) => told.push(outcome))
+    mission.onEnd(() => t.fail('was taken off'))()
+    mission.complete()
+    t.strictSame(told, [mission.outcome])
+  })
+
+  t.test('is told to every listener, whatever another does', async (t) => {
+    const { missions, failures } = build()
+    const mission = missions.start('job')
+    mission.onEnd(() => { throw new Error('thrown') })
+    const { done } = mission
+    t.strictSame(mission.complete(), { applied: true })
+    t.match(await done, { status: 'completed' })
+    t.match(failures, [['mission_listener', { message: 'thrown' }]])
+  })
+
+  t.test('cannot be changed by who gets it, nor can what was told', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    mission.cancel({ reason: 'enough' })
+    mission.report('cancelled', { error: { code: 'x', message: 'y' } })
+    const outcome = await mission.done
+    const { error, cancel } = updates.at(-1)!
+    for (const told of [outcome, outcome.error, outcome.cancel, error, cancel]) t.throws(() => { Object.assign(told!, { reason: 'other', message: 'other', status: 'other' }) }, TypeError)
+    t.match(mission.view(), { status: 'cancelled', error: { message: 'y' }, cancel: { reason: 'enough' } })
+  })
+})

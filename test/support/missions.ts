@@ -1,0 +1,106 @@
+import { createVirtualClock, type Timer, type VirtualClock } from '../../lib/clock.js'
+import { isTerminal } from '../../lib/missions/lifecycle.js'
+import { Missions, type MissionLog } from '../../lib/missions/index.js'
+import { resolveOptions } from '../../lib/options.js'
+import { compile } from '../../lib/validation.js'
+import { MissionUpdate, type OptionsInput } from '../../schemas/index.js'
+
+/** A clock that moves when told to and knows how many of its timers run. */
+export interface CountingClock extends VirtualClock {
+  readonly running: number
+  /** The most that ever ran at once. */
+  readonly mostRunning: number
+}
+
+/** A registry on a virtual clock, with all that it told and all that it caught. */
+export interface Stand {
+  clock: CountingClock
+  missions: Missions
+  updates: MissionUpdate[]
+  failures: Array<[where: string, err: unknown]>
+  /** The ids that loggers were made for. */
+  logged: string[]
+  /** The updates of one mission. */
+  updatesOf: (id: string) => MissionUpdate[]
+}
+
+const NO_LOG: MissionLog = { trace () {}, debug () {}, info () {}, warn () {}, error () {} }
+const validateUpdate = compile(MissionUpdate)
+
+export function createCountingClock (startMs = 0): CountingClock {
+  const clock = createVirtualClock(startMs)
+  const running = new Set<Timer>()
+  let mostRunning = 0
+  return {
+    ...clock,
+    get running () { return running.size },
+    get mostRunning () { return mostRunning },
+    after (ms, run) {
+      const inner = clock.after(ms, () => {
+        running.delete(timer)
+        run()
+      })
+      const timer = {
+        cancel () {
+          running.delete(timer)
+          inner.cancel()
+        }
+      }
+      running.add(timer)
+      mostRunning = Math.max(mostRunning, running.size)
+      return timer
+    }
+  }
+}
+
+/** A registry whose updates are kept, unless `isQuiet`. */
+export function build (options: NonNullable<OptionsInput['missions']> = {}, { isQuiet = false } = {}): Stand {
+  const clock = createCountingClock(Date.UTC(2026, 0, 1))
+  const failures: Stand['failures'] = []
+  const logged: string[] = []
+  const missions = new Missions({
+    clock,
+    options: resolveOptions({ missions: options }, {}).missions,
+    onCallbackError: (where, err) => { failures.push([where, err]) },
+    makeLog (id) {
+      logged.push(id)
+      return NO_LOG
+    }
+  })
+  const updates: MissionUpdate[] = []
+  if (!isQuiet) missions.on('mission_update', (update) => { updates.push(update) })
+  return { clock, missions, updates, failures, logged, updatesOf: (id) => updates.filter(({ missionId }) => missionId === id) }
+}
+
+/** What a stream of updates breaks of what every stream must hold; empty when all is well. */
+export function findStreamFaults (updates: readonly MissionUpdate[]): string[] {
+  const faults: string[] = []
+  const known = new Map<string, { seq: number, ending?: string }>()
+  for (const update of updates) {
+    const { missionId, seq, status } = update
+    const state = known.get(missionId) ?? { seq: 0 }
+    known.set(missionId, state)
+    if (!validateUpdate(update)) faults.push(`${missionId}: not a mission_update, ${JSON.stringify(validateUpdate.errors)}`)
+    if (seq !== state.seq + 1) faults.push(`${missionId}: ${seq} after ${state.seq}`)
+    if (state.ending !== undefined) faults.push(`${missionId}: ${status} after ${state.ending}`)
+    state.seq = seq
+    if (isTerminal(status)) state.ending = status
+  }
+  return faults
+}
+
+/** Lets everything that waits for a promise run. */
+export const settle = async (): Promise<void> => { await new Promise((resolve) => { setImmediate(resolve) }) }
+
+/** A promise and the two functions that settle it. */
+export interface Deferred<T = void> { promise: Promise<T>, resolve: (value: T) => void, reject: (err: unknown) => void }
+
+export function defer<T = void> (): Deferred<T> {
+  let resolve: Deferred<T>['resolve'] = () => {}
+  let reject: Deferred<T>['reject'] = () => {}
+  const promise = new Promise<T>((_resolve, _reject) => {
+    resolve = _resolve
+    reject = _reject
+  })
+  return { promise, resolve, reject }
+}
