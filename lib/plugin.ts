@@ -7,6 +7,7 @@ import { createChannels } from './channels/index.js'
 import { systemClock, type Clock } from './clock.js'
 import { AlreadyRegistered } from './errors.js'
 import { Exposition } from './exposition/exposition.js'
+import { checkDrainMs } from './hub/drain.js'
 import { Hub } from './hub/hub.js'
 import { Missions } from './missions/index.js'
 import { Alerts, evaluateRules, Monitoring } from './monitoring/index.js'
@@ -45,7 +46,16 @@ export interface MissionControl {
    * @throws FST_MC_INVALID_PAYLOAD for an unknown channel or a payload that does not fit its schema
    */
   publish<Name extends ChannelName> (channel: Name, payload: ChannelPayloads[Name]): void
+  /**
+   * Sends all clients away before the service closes: refuses new ones, tells each when to come back, and closes them in waves over `withinMs`
+   * (10 s). Resolves when all are gone. There is no way back.
+   *
+   * @throws FST_MC_INVALID_OPTION for a time that is not a whole number of ms up to an hour
+   */
+  drain (options?: { withinMs?: number }): Promise<void>
 }
+
+const DRAIN_MS = 10_000
 
 interface Services {
   missions: Missions
@@ -68,7 +78,8 @@ export async function missionControl (app: FastifyInstance, input: MissionContro
   app.decorate('missionControl', {
     wsMetrics: () => hub.wsMetrics(),
     metrics: { render: (accept?: string) => exposition.render(accept) },
-    publish: createPublisher(hub)
+    publish: createPublisher(hub),
+    drain: async ({ withinMs = DRAIN_MS }: { withinMs?: number } = {}) => hub.close(checkDrainMs(withinMs))
   } satisfies MissionControl)
 
   // Before @fastify/websocket is registered: hooks run in order, and its own would close clients without a code.
@@ -77,7 +88,10 @@ export async function missionControl (app: FastifyInstance, input: MissionContro
     await missions.shutdown()
     await hub.close()
   })
-  app.addHook('onReady', async () => { monitoring.start() })
+  app.addHook('onReady', async () => {
+    monitoring.start()
+    hub.start()
+  })
   app.addHook('onClose', async () => {
     missions.close()
     monitoring.close()

@@ -41,7 +41,10 @@ export const Options = Type.Object({
   }),
   websocket: group({
     path: Type.String({ pattern: '^/[^?#\\s]*$', maxLength: 256, default: '/ws/mission-control', description: 'Path of the WebSocket route.' }),
-    heartbeatMs: milliseconds(30_000, 'Time between heartbeats. A peer that has not answered a ping by the next one is cut off.'),
+    heartbeatMs: milliseconds(30_000, 'Time between two `heartbeat` messages.'),
+    pingMs: milliseconds(25_000, 'Time between two pings of the protocol to one client.'),
+    pongTimeoutMs: milliseconds(10_000, 'Time a client has to answer a ping before it is cut off.'),
+    compression: Type.Boolean({ default: false, description: 'Negotiates permessage-deflate; a message is compressed once, whoever gets it. Messages under 1 KiB go plain.' }),
     maxPayloadBytes: count({ default: 16_384, minimum: 256, maximum: 16_777_216, description: 'Largest message a client may send; a larger one closes its connection with 1009.' }),
     allowedOrigins: Type.Union([Type.Literal('same-origin'), Type.Literal('*'), Type.Array(Origin, { maxItems: 256 })], {
       default: 'same-origin',
@@ -50,8 +53,13 @@ export const Options = Type.Object({
     }),
     maxConnections: count({ default: 10_000, minimum: 1, maximum: 1_000_000, description: 'Open connections; one more is refused with 503 before the upgrade.' }),
     maxConnectionsPerAddress: count({ default: 1_000_000, minimum: 1, maximum: 1_000_000, description: 'Open connections from one client address (`request.ip`); one more is refused with 429 before the upgrade.' }),
+    maxConnectionsPerSecond: count({ default: 1_000, minimum: 1, maximum: 1_000_000, description: 'Upgrades accepted in a second, twice as many in a burst; more are refused with 503 and `Retry-After`.' }),
+    maxLoopLagMs: count({ default: 1_000, minimum: 20, maximum: 60_000, description: 'Lateness of the event loop above which upgrades are refused with 503 and `Retry-After`.' }),
     maxMessagesPerSecond: count({ default: 50, minimum: 1, maximum: 100_000, description: 'Messages a client may send in a second, twice as many in a burst; above it its connection is closed with 1008.' }),
-    maxBufferedBytes: count({ default: 1_048_576, minimum: 65_536, maximum: 268_435_456, description: 'Bytes kept for a client that does not read; above it its connection is closed with 1013.' })
+    maxBufferedBytes: count({ default: 1_048_576, minimum: 65_536, maximum: 268_435_456, description: 'Bytes of replies kept for a client that does not read; above it its connection is closed with 1013. Of states that replace each other as many are kept.' }),
+    logMaxMessages: count({ default: 10_000, minimum: 1, maximum: 10_000_000, description: 'Recent messages that must arrive, kept for clients that fall behind.' }),
+    logMaxBytes: count({ default: 16_777_216, minimum: 65_536, maximum: 1_073_741_824, description: 'Size of the same.' }),
+    logMaxAgeMs: milliseconds(900_000, 'Age of the same.')
   }),
   channels: group({
     metricsTickMinMs: milliseconds(2_500, 'Least time between two `metrics_tick` messages.'),

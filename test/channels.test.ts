@@ -9,7 +9,7 @@ const START = Date.UTC(2026, 5, 1)
 // A long heartbeat: on a clock that jumps, no answer to a ping could come in time.
 const setup = async (t: Tap, options: MissionControlOptions = {}) => {
   const clock = createVirtualClock(START)
-  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 }, ...options })
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, pingMs: 1_000_000_000 }, ...options })
   return { clock, app, client: await connect(app) }
 }
 type Tap = Parameters<typeof boot>[0]
@@ -165,7 +165,7 @@ t.test('mission_update', async (t) => {
 })
 
 t.test('only progress that brings nothing else may be replaced by newer progress', async (t) => {
-  const { delivery } = createMissionUpdateChannel({ onUpdate: () => () => {} })
+  const { delivery } = createMissionUpdateChannel({ views: () => [], onUpdate: () => () => {} })
   const progress = { missionId: 'm', name: 'job', seq: 3, status: 'execution_progress' } as const
   t.same(delivery(progress), { key: 'm' })
   t.same(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })

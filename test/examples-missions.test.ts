@@ -156,7 +156,7 @@ t.test('the BullMQ worker', onlyWith(redisServer, bullmq), async (t) => {
     await step(`report-${id}-1`, 'execution_progress')
     program.signal('SIGTERM')
     t.match(await step(`report-${id}-1`, 'cancelled'), { cancel: { kind: 'shutdown' } })
-    t.match(await client.closed, { code: 1001 })
+    t.match(await client.closed, { code: 1012 })
     t.match(await program.ended, { code: 0, stderr: '' })
 
     const next = await startWorker(t, redisPort)

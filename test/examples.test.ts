@@ -108,7 +108,7 @@ t.test('the demo goes on until Ctrl-C, and says goodbye to whoever watches', asy
   t.equal((await host.ended).code, 0)
   const watched = await watch.ended
   t.equal(watched.code, 0)
-  t.match(watched.stdout, /\nclosed: 1001 server_closing\n$/)
+  t.match(watched.stdout, /\nclosed: 1012 server_restart\n$/)
 })
 
 t.test('Ctrl-C cancels the missions that run', async (t) => {

@@ -8,6 +8,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { createVirtualClock, type Clock } from '../lib/clock.js'
+import type { Writable } from '../lib/hub/batch.js'
 import { Hub } from '../lib/hub/hub.js'
 import { RateLimit } from '../lib/hub/rate-limit.js'
 import { resolveOptions } from '../lib/options.js'
@@ -152,7 +153,7 @@ t.test('a hook in front of the upgrade', async (t) => {
       hanging.write(upgradeRequest({ headers: ['X-Slow: 1'] }))
       await isAsked
       await app.close()
-      t.same(await live.closed, { code: 1001, reason: 'server_closing' })
+      t.same(await live.closed, { code: 1012, reason: 'server_restart' })
       hanging.destroy()
     }
   })
@@ -711,7 +712,7 @@ t.test('a client that sends too much', async (t) => {
 
   t.test('is another than one that sends at the allowed rate for ever and answers our pings', async (t) => {
     const clock = createVirtualClock()
-    const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 1, heartbeatMs: 5_000 } })
+    const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 1, pingMs: 5_000 } })
     const client = await RawClient.connect(app)
     for (let second = 0; second < 600; second++) {
       clock.advance(1_000)
@@ -878,10 +879,21 @@ t.test('a channel that fails costs the message that asked for it, not the proces
     commands: {} as never,
     onCallbackError: (where, err) => { failures.push(`${where}: ${(err as Error).message}`) }
   })
-  const socket = { bufferedBytes: 0, send: (message: Buffer) => { sent.push(String(message)) }, ping () {}, close () {}, terminate () {} }
+  const socket = {
+    bufferedBytes: 0,
+    write (batch: Writable) {
+      for (const message of batch.messages()) sent.push(String(message.text))
+      return batch.encoded('plain').length
+    },
+    writeAll: () => 0,
+    ping () {},
+    close () {},
+    terminate () {}
+  }
   const input = hub.connect(socket, {}, '192.0.2.1')
   input.message(Buffer.from('{"type":"subscribe","channels":["mission_stats"]}'))
   input.message(Buffer.from(PING))
+  await new Promise((resolve) => setImmediate(resolve))
   t.same(sent.map((message) => JSON.parse(message).error?.code ?? JSON.parse(message).type), ['subscription_ack', 'internal_error', 'pong'])
   t.same(failures, ['message: canary'])
   t.notMatch(sent.join(), 'canary')

@@ -248,7 +248,7 @@ t.test('the sizes of what is sent', async (t) => {
   t.test('a whole message stays within 64 KiB with its envelope, whatever the single bounds allow', async (t) => {
     const longest = '\u0001'.repeat(128)
     const envelope = new Envelope(createVirtualClock(), { name: longest, version: longest })
-    const wire = (payload: MissionUpdate) => envelope.encode('mission_update', { payload }, longest).length
+    const wire = (payload: MissionUpdate) => envelope.message('mission_update', { payload }, { replyTo: longest }).bytes
     const options = { maxPlanBytes: 1_048_576, maxTaskBytes: 1_048_576, maxMetadataBytes: 1_048_576 }
     const stand = build(options)
     const mission = stand.missions.start({ id: longest, name: longest, objective: '\u0001'.repeat(2_048) })

@@ -280,7 +280,7 @@ for (const [title, make] of Object.entries(hosts)) {
     app.missions.start('last words')
     const closing = app.close()
     t.equal((await client.next('mission_update')).payload.name, 'last words')
-    t.same(await client.closed, { code: 1001, reason: 'server_closing' })
+    t.same(await client.closed, { code: 1012, reason: 'server_restart' })
     host?.terminate()
     await closing
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 0, 'a frozen client holds nothing up')
@@ -360,7 +360,7 @@ t.test('the service closes when it never listened, with clients, and twice', asy
   t.same(await uncaught(async () => {
     await Promise.all([app.close(), app.close()])
   }), [])
-  for (const client of clients) t.same(await client.closed, { code: 1001, reason: 'server_closing' })
+  for (const client of clients) t.same(await client.closed, { code: 1012, reason: 'server_restart' })
 })
 
 t.test('refused upgrades fill no error log', async (t) => {

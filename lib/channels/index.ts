@@ -35,7 +35,7 @@ export function createChannels ({ clock, options, missions, monitoring, alerts }
       }
     }),
     createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.stats() }),
-    createMissionUpdateChannel({ onUpdate: (listener) => missions.on('mission_update', listener) }),
+    createMissionUpdateChannel({ views: () => missions.views(), onUpdate: (listener) => missions.on('mission_update', listener) }),
     createAnomalyAlertChannel({
       clock,
       intervalMs: options.anomalyAlertMs,

@@ -25,6 +25,8 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   stop (): void
   /** What a new subscriber gets at once, right after its ack. */
   snapshot? (): ChannelPayloads[Name][]
+  /** What a subscriber that missed something gets, to know all of the present state; `snapshot` if absent. */
+  state? (): ChannelPayloads[Name][]
   /** A new subscriber was added; called after `start`. */
   joined? (subscriber: Subscriber): void
 }

@@ -2,7 +2,9 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import { CLOSE_CODES, type CloseReason } from '../../schemas/messages/close-codes.js'
 import type { Clock, Timer } from '../clock.js'
 import type { HubCounters } from './counters.js'
-import { Outbox, type Sink } from './outbox.js'
+import type { Wanted } from './lag.js'
+import { Outbox, type OutboxShared, type Sink } from './outbox.js'
+import { Pulse } from './pulse.js'
 import { RateLimit } from './rate-limit.js'
 
 /** The little that a connection needs of a WebSocket, so that the hub knows no library and tests need no network. */
@@ -12,16 +14,20 @@ export interface Socket extends Sink {
   terminate (): void
 }
 
+/** What all connections of a hub share. */
+export interface ConnectionShared extends OutboxShared {
+  clock: Clock
+  counters: HubCounters
+  options: { maxMessagesPerSecond: number, maxBufferedBytes: number, pingMs: number, pongTimeoutMs: number }
+}
+
 export interface ConnectionSetup {
   id: string
   socket: Socket
   /** The request that opened the connection, handed to the host's command handlers. */
   request: unknown
   address: string
-  clock: Clock
-  counters: HubCounters
-  maxMessagesPerSecond: number
-  maxBufferedBytes: number
+  shared: ConnectionShared
 }
 
 /** How long a peer may take to answer our close frame before its socket is cut, in ms. */
@@ -33,33 +39,30 @@ export class Connection {
   readonly request: unknown
   readonly address: string
   readonly outbox: Outbox
-  readonly subscriptions = new Set<ChannelName>()
+  /** Its subscriptions, and from where on it wants the messages of each. */
+  readonly wanted = new Map<ChannelName, Wanted>()
 
   readonly #socket: Socket
-  readonly #clock: Clock
-  readonly #counters: HubCounters
+  readonly #shared: ConnectionShared
   readonly #rate: RateLimit
-  #isAnswering = true
-  #owedPongs = 0
+  readonly #pulse: Pulse
   #isClosing = false
   #cutOff: Timer | undefined
 
-  constructor ({ id, socket, request, address, clock, counters, maxMessagesPerSecond, maxBufferedBytes }: ConnectionSetup) {
+  constructor ({ id, socket, request, address, shared }: ConnectionSetup) {
+    const now = shared.clock.monotonic()
     this.id = id
     this.request = request
     this.address = address
     this.#socket = socket
-    this.#clock = clock
-    this.#counters = counters
-    this.#rate = new RateLimit(maxMessagesPerSecond, clock.monotonic())
+    this.#shared = shared
+    this.#rate = new RateLimit(shared.options.maxMessagesPerSecond, now)
+    this.#pulse = new Pulse(shared.options, now)
     this.outbox = new Outbox({
       sink: socket,
-      maxBytes: maxBufferedBytes,
-      onSent: (bytes) => {
-        counters.messagesSentTotal++
-        counters.bytesSentTotal += bytes
-      },
-      onReplaced: () => { counters.replacedTotal++ },
+      shared,
+      wanted: this.wanted,
+      maxBytes: shared.options.maxBufferedBytes,
       onOverflow: () => this.close('slow_consumer')
     })
   }
@@ -69,27 +72,31 @@ export class Connection {
 
   /** Counts one frame of the client; `false` when there were too many. */
   allowsFrame (): boolean {
-    return this.#rate.take(this.#clock.monotonic())
+    return this.#rate.take(this.#shared.clock.monotonic())
   }
 
-  /** The peer has answered a ping or said something else. */
+  /** The peer has said something, which shows that it is alive. */
   answered (): void {
-    this.#isAnswering = true
-  }
-
-  /** Asks the peer for a sign of life; cuts it off if the last question is still open. */
-  probe (): void {
-    if (!this.#isAnswering) return this.#socket.terminate()
-    this.#isAnswering = false
-    this.#owedPongs++
-    this.#socket.ping()
+    this.#pulse.answered()
   }
 
   /** Whether a pong is one that we asked for; such a pong is no frame that the client chose to send. */
   takesPong (): boolean {
-    if (this.#owedPongs === 0) return false
-    this.#owedPongs--
+    const roundTripMs = this.#pulse.takePong(this.#shared.clock.monotonic())
+    if (roundTripMs === undefined) return false
+    if (!Number.isNaN(roundTripMs)) this.#shared.counters.pingRoundTrip.record(roundTripMs)
     return true
+  }
+
+  /** Looks after the connection, in this turn of the event loop: asks for a sign of life, cuts off who gave none, and closes who takes nothing. */
+  sweep (now: number, turn: number): void {
+    if (this.#isClosing) return
+    this.outbox.sweep(now)
+    // A ping would only wait behind all that the peer has not read.
+    if (this.outbox.isHeld) return this.#pulse.rest(now)
+    const due = this.#pulse.due(now, turn)
+    if (due === 'dead') this.#socket.terminate()
+    if (due === 'ping') this.#socket.ping()
   }
 
   /**
@@ -98,7 +105,7 @@ export class Connection {
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return
-    if (reason !== 'slow_consumer') this.outbox.flush()
+    if (reason !== 'slow_consumer') this.outbox.finish()
     this.failed(reason)
     this.#socket.close(CLOSE_CODES[reason].code, reason)
   }
@@ -107,9 +114,9 @@ export class Connection {
   failed (reason: CloseReason): void {
     if (this.#isClosing) return
     this.#isClosing = true
-    this.#counters.closed.add(reason)
+    this.#shared.counters.closed.add(reason)
     this.outbox.close()
-    this.#cutOff = this.#clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
+    this.#cutOff = this.#shared.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
   }
 
   /** To be called when the socket is gone, whoever ended it. */

@@ -1,3 +1,9 @@
+import { GAP_CAUSES } from '../../schemas/messages/server-messages.js'
+import { Histogram } from './histogram.js'
+
+const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
+const FAN_OUT_BOUNDS_MS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000]
+
 /** Counts by names that are known from the start, so that a scrape shows all of them. */
 export class Tally {
   readonly #counts = new Map<string, number>()
@@ -23,6 +29,13 @@ export class HubCounters {
   messagesReceivedTotal = 0
   subscriptionsTotal = 0
   replacedTotal = 0
+  droppedTotal = 0
+  laggedTotal = 0
+  laggingMs = 0
+  drainMs = 0
+  readonly gaps = new Tally(GAP_CAUSES)
+  readonly pingRoundTrip = new Histogram(ROUND_TRIP_BOUNDS_MS)
+  readonly fanOut = new Histogram(FAN_OUT_BOUNDS_MS)
   readonly refused: Tally
   readonly closed: Tally
   readonly protocolErrors: Tally

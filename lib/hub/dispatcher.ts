@@ -38,7 +38,7 @@ export class Dispatcher {
   readonly #reactions: Reactions = {
     subscribe: (connection, message) => this.#subscribe(connection, message),
     unsubscribe: (connection, message) => this.#unsubscribe(connection, message),
-    ping: (connection, { id }) => connection.outbox.push(this.#setup.envelope.encode('pong', {}, id)),
+    ping: (connection, { id }) => connection.outbox.send(this.#setup.envelope.message('pong', {}, { replyTo: id })),
     whoami: (connection, { id }) => this.#whoami(connection, id),
     mission_start: (connection, message) => this.#missionStart(connection, message),
     mission_cancel: (connection, message) => this.#missionCancel(connection, message)
@@ -62,7 +62,7 @@ export class Dispatcher {
   fail (connection: Connection, code: ProtocolErrorCode, replyTo?: string, detail?: string[]): void {
     this.#setup.counters.protocolErrors.add(code)
     const error = { code, message: PROTOCOL_ERRORS[code], ...(detail && { detail }) }
-    connection.outbox.push(this.#setup.envelope.encode('protocol_error', { error }, replyTo))
+    connection.outbox.send(this.#setup.envelope.message('protocol_error', { error }, { replyTo }))
   }
 
   // A name that is there twice is one subscription and one ack; an answer must not be larger than what asked for it allows.
@@ -96,23 +96,23 @@ export class Dispatcher {
   #refuseChannels (connection: Connection, positions: number[], replyTo: string | undefined): void {
     this.#setup.counters.protocolErrors.add('unknown_channel')
     const error = { code: 'unknown_channel' as const, message: SUBSCRIPTION_ERRORS.unknown_channel, positions }
-    connection.outbox.push(this.#setup.envelope.encode('subscription_error', { error }, replyTo))
+    connection.outbox.send(this.#setup.envelope.message('subscription_error', { error }, { replyTo }))
   }
 
   #acknowledge (connection: Connection, channel: ChannelName, status: 'subscribed' | 'unsubscribed', replyTo: string | undefined): void {
-    connection.outbox.push(this.#setup.envelope.encode('subscription_ack', { payload: { channel, status } }, replyTo))
+    connection.outbox.send(this.#setup.envelope.message('subscription_ack', { payload: { channel, status } }, { replyTo }))
   }
 
   #sendSnapshot (connection: Connection, name: ChannelName): void {
     for (const payload of this.#setup.subscriptions.channel(name).snapshot?.() ?? []) {
-      connection.outbox.push(this.#setup.envelope.encode(name, { payload } as never))
+      connection.outbox.send(this.#setup.envelope.message(name, { payload } as never, { traits: { channel: name } }))
     }
   }
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
     const { server, commands, envelope } = this.#setup
     const payload = { server, version: server.version, channels: CHANNEL_NAMES, capabilities: commands.capabilities }
-    connection.outbox.push(envelope.encode('whoami', { payload }, replyTo))
+    connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
   }
 
   #missionStart (connection: Connection, { command, id }: ClientMessages['mission_start']): void {
@@ -130,7 +130,7 @@ export class Dispatcher {
   }
 
   #acceptMission (connection: Connection, payload: { missionId: string, status: 'accepted', action?: 'cancel' }, replyTo: string | undefined): void {
-    connection.outbox.push(this.#setup.envelope.encode('mission_ack', { payload }, replyTo))
+    connection.outbox.send(this.#setup.envelope.message('mission_ack', { payload }, { replyTo }))
   }
 }
 

@@ -1,8 +1,15 @@
 import { PROTOCOL_VERSION, type ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { ServerMessages, ServerMessageType } from '../../schemas/messages/server-messages.js'
 import { createUnifiedId, createUnifiedTimestamp, type Clock } from '../clock.js'
+import { Message, type MessageTraits } from './message.js'
 
-type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], 'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo'>
+type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], 'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo' | 'position' | 'conflated'>
+
+export interface MessageSetup {
+  replyTo?: string | undefined
+  traits?: MessageTraits
+  epoch?: string
+}
 
 /** Puts messages into the envelope of the wire and encodes them; one call is one message with one id, whoever receives it. */
 export class Envelope {
@@ -14,9 +21,11 @@ export class Envelope {
     this.#server = { name: server.name, version: server.version }
   }
 
-  encode<Type extends ServerMessageType> (type: Type, body: Body<Type>, replyTo?: string): Buffer {
+  /** Encodes one message; `traits` say how it travels. A message with a place in the log has it on the wire, within this `epoch`. */
+  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, { replyTo, traits, epoch }: MessageSetup = {}): Message {
     const { iso, unix } = createUnifiedTimestamp(this.#clock)
-    return Buffer.from(JSON.stringify({
+    const place = traits?.place
+    return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,
       type,
       id: createUnifiedId('message'),
@@ -24,7 +33,8 @@ export class Envelope {
       unix,
       server: this.#server,
       replyTo,
+      position: place && { epoch, offset: place.offset },
       ...body
-    }))
+    }), traits)
   }
 }

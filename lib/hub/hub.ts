@@ -5,15 +5,24 @@ import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/ser
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { createUnifiedId, type Clock, type Timer } from '../clock.js'
 import type { Channel, Subscriber } from './channel.js'
-import { Connection, type Socket } from './connection.js'
+import { Connection, type ConnectionShared, type Socket } from './connection.js'
 import { HubCounters } from './counters.js'
 import { Dispatcher, type CommandPort } from './dispatcher.js'
+import { Drain } from './drain.js'
 import { Envelope } from './envelope.js'
-import { laneOf, Subscriptions } from './subscriptions.js'
+import { Log } from './log.js'
+import { LoopLag } from './loop-lag.js'
+import { RateLimit } from './rate-limit.js'
+import { Recovery } from './recovery.js'
+import { Subscriptions } from './subscriptions.js'
+import { Turn } from './turn.js'
 
 /** Why an upgrade was refused before it happened. */
-export const REFUSALS = ['origin', 'connections', 'address', 'closing'] as const
+export const REFUSALS = ['origin', 'connections', 'address', 'rate', 'overload', 'closing'] as const
 export type RefusalReason = (typeof REFUSALS)[number]
+
+/** Time between two looks after all connections. */
+const SWEEP_MS = 1_000
 
 export interface HubSetup {
   clock: Clock
@@ -31,6 +40,8 @@ export interface ConnectionInput {
   pong (): void
   /** The socket's owner closes the connection by itself, for this reason. */
   failed (reason: CloseReason): void
+  /** The system has taken what was handed to the socket. */
+  drained (): void
   /** The connection is to be closed for this reason. */
   refused (reason: CloseReason): void
   closed (): void
@@ -47,16 +58,24 @@ export class Hub {
   readonly #envelope: Envelope
   readonly #connections = new Set<Connection>()
   readonly #addresses = new Map<string, number>()
+  readonly #log: Log
+  readonly #recovery: Recovery
+  readonly #turn: Turn
+  readonly #shared: ConnectionShared
   readonly #subscriptions: Subscriptions
   readonly #dispatcher: Dispatcher
+  readonly #loopLag = new LoopLag()
+  readonly #arrivals: RateLimit
   readonly #counters = new HubCounters({
     refused: REFUSALS,
     closed: Object.keys(CLOSE_CODES),
     protocolErrors: [...Object.keys(PROTOCOL_ERRORS), ...Object.keys(SUBSCRIPTION_ERRORS)]
   })
 
-  #heartbeat: Timer | undefined
+  #timers: Timer[] = []
+  #turns = 0
   #isClosing = false
+  #closing: Promise<void> | undefined
   #whenEmpty: (() => void) | undefined
 
   constructor ({ clock, server, options, channels, commands, onCallbackError }: HubSetup) {
@@ -64,7 +83,21 @@ export class Hub {
     this.#options = options
     this.#onCallbackError = onCallbackError
     this.#envelope = new Envelope(clock, server)
-    this.#subscriptions = new Subscriptions(channels, (name, payload, only) => this.#broadcast(name, payload, only))
+    this.#log = new Log(clock, { maxMessages: options.logMaxMessages, maxBytes: options.logMaxBytes, maxAgeMs: options.logMaxAgeMs })
+    this.#turn = new Turn((ms) => this.#counters.fanOut.record(ms))
+    this.#arrivals = new RateLimit(options.maxConnectionsPerSecond, clock.monotonic())
+    this.#subscriptions = new Subscriptions(channels, this.#log, (name, payload, only) => this.#broadcast(name, payload, only))
+    this.#recovery = new Recovery({
+      clock,
+      envelope: this.#envelope,
+      log: this.#log,
+      read: (name) => {
+        const channel = this.#subscriptions.channel(name)
+        return (channel.state ?? channel.snapshot)?.() ?? []
+      },
+      onGap: (cause) => this.#counters.gaps.add(cause)
+    })
+    this.#shared = { clock, counters: this.#counters, options, turn: this.#turn, log: this.#log, recovery: this.#recovery }
     this.#dispatcher = new Dispatcher({
       envelope: this.#envelope,
       subscriptions: this.#subscriptions,
@@ -79,9 +112,11 @@ export class Hub {
   /** Whether one more connection from this address may open, and if not, why; a refusal is counted. */
   admit (address: string): RefusalReason | undefined {
     if (this.#isClosing) return this.refuse('closing')
+    if (this.#loopLag.ms > this.#options.maxLoopLagMs) return this.refuse('overload')
     if (this.#connections.size >= this.#options.maxConnections) return this.refuse('connections')
     if ((this.#addresses.get(address) ?? 0) >= this.#options.maxConnectionsPerAddress) return this.refuse('address')
-    return undefined
+    // Last: who is refused for another reason takes nothing from the others.
+    return this.#arrivals.take(this.#clock.monotonic()) ? undefined : this.refuse('rate')
   }
 
   /** Counts a refusal. */
@@ -92,22 +127,14 @@ export class Hub {
 
   /** Takes over an open socket that was admitted in this very step. The returned functions must be wired to it before anything else is awaited. */
   connect (socket: Socket, request: unknown, address: string): ConnectionInput {
-    const connection = new Connection({
-      id: createUnifiedId('connection'),
-      socket,
-      request,
-      address,
-      clock: this.#clock,
-      counters: this.#counters,
-      maxMessagesPerSecond: this.#options.maxMessagesPerSecond,
-      maxBufferedBytes: this.#options.maxBufferedBytes
-    })
+    const connection = new Connection({ id: createUnifiedId('connection'), socket, request, address, shared: this.#shared })
     this.#add(connection)
     return {
       message: (data) => this.#received(connection, data),
       ping: () => { this.#accepts(connection) },
       pong: () => this.#receivedPong(connection),
       failed: (reason) => connection.failed(reason),
+      drained: () => connection.outbox.drained(),
       refused: (reason) => connection.close(reason),
       closed: () => this.#remove(connection)
     }
@@ -130,17 +157,31 @@ export class Hub {
 
   /** Everything that is counted, for the exposition. */
   totals () {
-    const { messagesReceivedTotal, bytesSentTotal, replacedTotal, refused, closed, protocolErrors } = this.#counters
+    const { messagesReceivedTotal, bytesSentTotal, replacedTotal, droppedTotal, laggedTotal, laggingMs } = this.#counters
     return {
       metrics: this.wsMetrics(),
       subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#subscriptions.count(name)])),
       messagesReceivedTotal,
       bytesSentTotal,
       replacedTotal,
-      refused: refused.read(),
-      closed: closed.read(),
-      protocolErrors: protocolErrors.read()
+      droppedTotal,
+      laggedTotal,
+      laggingMs,
+      ...this.#readOutboxes(),
+      gaps: this.#counters.gaps.read(),
+      refused: this.#counters.refused.read(),
+      closed: this.#counters.closed.read(),
+      protocolErrors: this.#counters.protocolErrors.read(),
+      pingRoundTrip: this.#counters.pingRoundTrip.read(),
+      fanOut: this.#counters.fanOut.read(),
+      drainMs: this.#counters.drainMs,
+      loopLagMs: this.#loopLag.ms
     }
+  }
+
+  /** Begins to look at how late the event loop is. */
+  start (): void {
+    this.#loopLag.start()
   }
 
   /** From now on no connection is admitted; those that are open go on. */
@@ -149,21 +190,50 @@ export class Hub {
   }
 
   /**
-   * Says goodbye to everybody and resolves once all are gone, which is at the latest when the close grace has passed.
-   * From the first call on no connection is admitted.
+   * Says goodbye to everybody, in waves over `withinMs`, and resolves once all are gone, which is at the latest when the close grace of the
+   * last wave has passed. From the first call on no connection is admitted; a later call waits for the first, or, with no time left, ends it.
    */
-  async close (): Promise<void> {
+  async close (withinMs = 0): Promise<void> {
     this.stopAdmitting()
-    this.#heartbeat?.cancel()
-    for (const connection of this.#connections) connection.close('server_closing')
-    if (this.#connections.size > 0) await new Promise<void>((resolve) => { this.#whenEmpty = resolve })
+    if (this.#closing !== undefined && withinMs === 0) this.#closeAll()
+    await (this.#closing ??= this.#drain(withinMs))
+    this.#loopLag.close()
+  }
+
+  async #drain (withinMs: number): Promise<void> {
+    const startedAt = this.#clock.monotonic()
+    if (this.#connections.size > 0) {
+      const empty = new Promise<void>((resolve) => { this.#whenEmpty = resolve })
+      new Drain({ clock: this.#clock, envelope: this.#envelope, connections: this.#connections }).start(withinMs)
+      await empty
+    }
+    this.#counters.drainMs = this.#clock.monotonic() - startedAt
+  }
+
+  // A service that closes does not wait for the rest of its waves.
+  #closeAll (): void {
+    for (const connection of this.#connections) connection.close('server_restart')
+  }
+
+  #readOutboxes () {
+    let outboxBytes = 0
+    let lagging = 0
+    for (const { outbox } of this.#connections) {
+      outboxBytes += outbox.waitingBytes
+      if (outbox.isLagging) lagging++
+    }
+    return { outboxBytes, lagging }
   }
 
   #add (connection: Connection): void {
     this.#connections.add(connection)
     this.#addresses.set(connection.address, (this.#addresses.get(connection.address) ?? 0) + 1)
     this.#counters.connectionsTotal++
-    this.#heartbeat ??= this.#clock.every(this.#options.heartbeatMs, () => this.#beat())
+    if (this.#timers.length > 0) return
+    this.#timers = [
+      this.#clock.every(this.#options.heartbeatMs, () => this.#beat()),
+      this.#clock.every(SWEEP_MS, () => this.#sweep())
+    ]
   }
 
   #remove (connection: Connection): void {
@@ -174,8 +244,7 @@ export class Hub {
     if (left === 0) this.#addresses.delete(connection.address)
     else this.#addresses.set(connection.address, left)
     if (this.#connections.size > 0) return
-    this.#heartbeat?.cancel()
-    this.#heartbeat = undefined
+    for (const timer of this.#timers.splice(0)) timer.cancel()
     this.#whenEmpty?.()
   }
 
@@ -208,22 +277,26 @@ export class Hub {
     const subscribers = this.#subscriptions.of(name)
     if (subscribers.size === 0) return
     const { key, forgets } = this.#subscriptions.channel(name).delivery(payload)
-    const message = this.#envelope.encode(name, { payload } as never)
-    const replaces = key === undefined ? undefined : laneOf(name) + key
-    const outdates = forgets === undefined ? undefined : laneOf(name) + forgets
-    for (const subscriber of subscribers) {
-      if (only !== undefined && !only.has(subscriber)) continue
-      if (outdates !== undefined) subscriber.outbox.forget(outdates)
-      if (replaces === undefined) subscriber.outbox.push(message)
-      else subscriber.outbox.replace(replaces, message)
-    }
+    const place = key === undefined && only === undefined ? this.#log.place(name) : undefined
+    const message = this.#envelope.message(name, { payload } as never, {
+      traits: { channel: name, place, key: key && `${name} ${key}`, forgets: forgets && `${name} ${forgets}` },
+      epoch: this.#log.epoch
+    })
+    if (place !== undefined) this.#log.append(message, place)
+    for (const subscriber of subscribers) if (only === undefined || only.has(subscriber)) subscriber.outbox.send(message)
+    this.#turn.sent(message)
   }
 
   #beat (): void {
-    const message = this.#envelope.encode('heartbeat', {})
-    for (const connection of this.#connections) {
-      connection.outbox.replace('heartbeat', message)
-      connection.probe()
-    }
+    const message = this.#envelope.message('heartbeat', {}, { traits: { key: 'heartbeat' } })
+    for (const connection of this.#connections) connection.outbox.send(message)
+  }
+
+  #sweep (): void {
+    const now = this.#clock.monotonic()
+    this.#log.trim()
+    this.#recovery.sweep()
+    for (const connection of this.#connections) connection.sweep(now, this.#turns)
+    setImmediate(() => { this.#turns++ })
   }
 }

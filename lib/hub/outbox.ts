@@ -1,129 +1,231 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
+import type { Clock } from '../clock.js'
+import { Backlog } from './backlog.js'
+import type { Batch, Writable } from './batch.js'
+import { Lag, type LagSetup, type Wanted } from './lag.js'
+import type { Message } from './message.js'
+import type { Collector, Turn } from './turn.js'
+
 /** What an outbox writes to. */
 export interface Sink {
   /** Bytes that were handed over and that the system has not taken yet. */
   readonly bufferedBytes: number
-  /** `done` is called in a later turn, once the bytes have left this process or never will. */
-  send (message: Buffer, done: () => void): void
+  /** Hands over a batch in one write. Gives its bytes. */
+  write (batch: Writable): number
+  /** Hands over messages in one write, without copying them together. Gives their bytes. */
+  writeAll (messages: readonly Message[]): number
+}
+
+/** What all outboxes of a hub share. */
+export interface OutboxShared extends Pick<LagSetup, 'log' | 'recovery'> {
+  clock: Clock
+  turn: Turn
+  counters: {
+    messagesSentTotal: number
+    bytesSentTotal: number
+    replacedTotal: number
+    droppedTotal: number
+    laggedTotal: number
+    laggingMs: number
+  }
 }
 
 export interface OutboxSetup {
   sink: Sink
+  shared: OutboxShared
+  /** The channels of the connection, and from where on it wants the messages of each. */
+  wanted: Map<ChannelName, Wanted>
+  /** Bytes of replies, and of replaceable messages, that may wait. */
   maxBytes: number
-  /** Called for every message handed to the sink. */
-  onSent: (bytes: number) => void
-  /** Called for every message that was replaced by a newer one of the same key, or made pointless. */
-  onReplaced: () => void
-  /** Called once, when more than `maxBytes` wait. Nothing is queued or sent afterwards. */
+  /** Called once, when more replies wait than may, or nothing was taken for too long. Nothing is queued or sent afterwards. */
   onOverflow: () => void
 }
 
 /** Above this many bytes on their way, messages wait here, where newer ones may still replace them. */
 const HIGH_WATER_BYTES = 65_536
+/** Beyond either, the messages that must arrive are no longer kept for one connection: it reads them from the log. */
+const MAX_LANE_BYTES = 262_144
+const MAX_LANE_MESSAGES = 1_024
+/** How long a connection may take nothing of what waits for it. */
+const STALLED_MS = 30_000
+/** Writes of one connection that catches up, after which others have their turn. */
+const MAX_WRITES = 16
 
 /**
- * The messages on their way to one connection. Two lanes: messages that must arrive leave in order; of replaceable ones
- * only the newest of a key waits, behind the others. As long as a client keeps up nothing waits.
+ * The messages on their way to one connection. As long as it keeps up, those of one turn of the event loop leave together in the order
+ * in which they were sent. When it does not, they wait in lanes.
  *
- * Promises: a message that must arrive is never dropped while the connection lives; what waits never exceeds `maxBytes`.
+ * Promises: messages that must arrive do so once and in order, or the client is told of the gap; a replaceable message is never followed
+ * by an older one of its key; what waits for one connection is bounded, and shared with others.
  */
-export class Outbox {
+export class Outbox implements Collector {
   readonly #setup: OutboxSetup
-  readonly #mustArrive: Buffer[] = []
-  readonly #replaceable = new Map<string, Buffer>()
-  #waitingBytes = 0
-  #unsentBytes = 0
+  readonly #backlog = new Backlog()
+  #batch: Batch | undefined
+  #lag: Lag | undefined
+  #isHeld = false
   #isClosed = false
+  #handedBytes = 0
+  #takenBytes = 0
+  #takenAt = 0
+  #sweptAt = 0
 
   constructor (setup: OutboxSetup) {
     this.#setup = setup
   }
 
-  /** Sends a message that must arrive, after all of its kind before it. */
-  push (message: Buffer): void {
+  /** Whether messages wait because the peer does not read. */
+  get isHeld (): boolean { return this.#isHeld }
+
+  get isLagging (): boolean { return this.#lag !== undefined }
+
+  /** Bytes that wait here, of messages that others may share. */
+  get waitingBytes (): number { return this.#backlog.bytes }
+
+  send (message: Message): void {
     if (this.#isClosed) return
-    if (this.#isIdle) return this.#write(message)
-    this.#mustArrive.push(message)
-    this.#wait(message.length)
+    if (this.#isHeld) return this.#hold(message)
+    if (this.#batch === undefined) {
+      this.#batch = this.#setup.shared.turn.root
+      this.#setup.shared.turn.join(this)
+    }
+    this.#batch = this.#batch.add(message)
   }
 
-  /** Sends a message that a newer one with the same key may replace as long as it waits. */
-  replace (key: string, message: Buffer): void {
+  /** Hands over what was sent in this turn. */
+  flush (): void {
+    const batch = this.#batch
+    this.#batch = undefined
     if (this.#isClosed) return
-    if (this.#isIdle) return this.#write(message)
-    this.forget(key)
-    this.#replaceable.set(key, message)
-    this.#wait(message.length)
+    if (this.#isHeld) return this.#pump(MAX_WRITES)
+    if (batch === undefined) return
+    if (this.#setup.sink.bufferedBytes >= HIGH_WATER_BYTES) return this.#startHolding(batch)
+    this.#count(batch.count, this.#setup.sink.write(batch))
   }
 
-  /** Drops what waits under a key, because a message that must arrive has made it pointless. */
-  forget (key: string): void {
-    const old = this.#replaceable.get(key)
-    if (old === undefined) return
-    this.#replaceable.delete(key)
-    this.#waitingBytes -= old.length
-    this.#setup.onReplaced()
+  /** To be called when the system has taken what was handed over. */
+  drained (): void {
+    if (this.#isHeld && !this.#isClosed) this.#pump(MAX_WRITES)
   }
 
-  /** Drops what waits under all keys that start like this, because nobody wants it any more. */
-  forgetAll (prefix: string): void {
-    for (const key of this.#replaceable.keys()) if (key.startsWith(prefix)) this.forget(key)
+  /** Drops what waits of a channel, because the client does not want it any more. */
+  leave (channel: ChannelName): void {
+    this.#setup.shared.counters.replacedTotal += this.#backlog.leave(channel)
   }
 
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
-  flush (): void {
-    for (let message = this.#next(); message !== undefined; message = this.#next()) {
-      this.#waitingBytes -= message.length
-      this.#write(message)
+  finish (): void {
+    this.flush()
+    if (this.#isHeld && !this.#isClosed) this.#pump(Infinity, Infinity)
+  }
+
+  /** Looks after a connection that does not keep up. `now` is in ms that never go back. */
+  sweep (now: number): void {
+    if (!this.#isHeld || this.#isClosed) return
+    if (this.isLagging) this.#setup.shared.counters.laggingMs += now - Math.max(this.#sweptAt, this.#takenAt)
+    this.#sweptAt = now
+    this.drained()
+    const takenBytes = this.#handedBytes - this.#setup.sink.bufferedBytes
+    if (takenBytes !== this.#takenBytes || this.#takenAt === 0) {
+      this.#takenBytes = takenBytes
+      this.#takenAt = now
+    } else if (now - this.#takenAt >= STALLED_MS) {
+      this.#setup.onOverflow()
     }
   }
 
   /** Drops everything that waits and takes nothing more. */
   close (): void {
     this.#isClosed = true
-    this.#mustArrive.length = 0
-    this.#replaceable.clear()
-    this.#waitingBytes = 0
+    this.#setup.shared.counters.droppedTotal += this.#backlog.count
+    this.#backlog.clear()
+    this.#batch = this.#lag = undefined
   }
 
-  get #isIdle (): boolean { return this.#waitingBytes === 0 && !this.#isCongested }
-
-  // What the system took at once is not held against the peer, though `done` comes later: a burst of the host within one turn would
-  // else make a slow consumer of everybody. Our own bytes count too, as only their `done` wakes up what waits.
-  get #isCongested (): boolean {
-    return this.#unsentBytes >= HIGH_WATER_BYTES && this.#setup.sink.bufferedBytes >= HIGH_WATER_BYTES
+  #startHolding (batch: Batch): void {
+    this.#isHeld = true
+    this.#takenAt = 0
+    for (const message of batch.messages()) this.#hold(message)
   }
 
-  #wait (bytes: number): void {
-    this.#waitingBytes += bytes
-    if (this.#waitingBytes <= this.#setup.maxBytes) return
-    this.close()
-    this.#setup.onOverflow()
+  #hold (message: Message): void {
+    const { counters } = this.#setup.shared
+    if (message.forgets !== undefined && this.#backlog.forget(message.forgets)) counters.replacedTotal++
+    if (message.place !== undefined) this.#holdLogged(message)
+    else if (message.key !== undefined) this.#holdReplaceable(message.key, message)
+    else this.#holdControl(message)
   }
 
-  #write (message: Buffer): void {
-    this.#unsentBytes += message.length
-    this.#setup.onSent(message.length)
-    this.#setup.sink.send(message, () => {
-      this.#unsentBytes -= message.length
-      this.#drain()
-    })
+  #holdControl (message: Message): void {
+    this.#backlog.pushControl(message)
+    if (this.#backlog.controlBytes > this.#setup.maxBytes) this.#setup.onOverflow()
   }
 
-  #drain (): void {
-    while (!this.#isCongested) {
-      const message = this.#next()
-      if (message === undefined) return
-      this.#waitingBytes -= message.length
-      this.#write(message)
+  #holdReplaceable (key: string, message: Message): void {
+    if (this.#backlog.replace(key, message)) this.#setup.shared.counters.replacedTotal++
+    if (this.#backlog.replaceableBytes <= this.#setup.maxBytes) return
+    this.#startLagging().lose(this.#backlog.dropReplaceable())
+  }
+
+  // A connection that lags finds the message in the log.
+  #holdLogged (message: Message): void {
+    if (this.#lag !== undefined) return
+    this.#backlog.push(message)
+    if (this.#backlog.mustArriveBytes > MAX_LANE_BYTES || this.#backlog.mustArrive.length > MAX_LANE_MESSAGES) this.#startLagging()
+  }
+
+  #startLagging (): Lag {
+    if (this.#lag !== undefined) return this.#lag
+    const { wanted, shared: { clock, log, recovery, counters } } = this.#setup
+    const { mustArrive } = this.#backlog
+    const from = mustArrive[0]?.place!.number ?? log.nextNumber
+    const offsets = new Map([...wanted.keys()].map((channel) => [channel, log.head(channel) + 1]))
+    for (const { place } of mustArrive.toReversed()) offsets.set(place!.channel, place!.offset)
+    this.#backlog.dropMustArrive()
+    counters.laggedTotal++
+    const outdate = (channel: ChannelName, made: number) => this.#backlog.outdate(channel, made)
+    return (this.#lag = new Lag({ log, recovery, wanted, from, offsets, since: clock.monotonic(), outdate }))
+  }
+
+  #pump (maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
+    const { sink, shared } = this.#setup
+    for (let writes = 0; sink.bufferedBytes < highWaterBytes; writes++) {
+      if (writes >= maxWrites) return shared.turn.join(this)
+      const messages = this.#takeSome()
+      if (messages.length === 0) {
+        this.#isHeld = false
+        return
+      }
+      this.#count(messages.length, sink.writeAll(messages))
     }
   }
 
-  #next (): Buffer | undefined {
-    const message = this.#mustArrive.shift()
-    if (message !== undefined) return message
-    const first = this.#replaceable.entries().next()
-    if (first.done === true) return undefined
-    this.#replaceable.delete(first.value[0])
-    return first.value[1]
+  #takeSome (): Message[] {
+    const messages: Message[] = []
+    for (let bytes = 0; bytes < HIGH_WATER_BYTES;) {
+      const message = this.#next()
+      if (message === undefined) break
+      messages.push(message)
+      bytes += message.bytes
+    }
+    return messages
+  }
+
+  #next (): Message | undefined {
+    const control = this.#backlog.takeControl()
+    if (control !== undefined) return control
+    if (this.#lag !== undefined) {
+      const missed = this.#lag.next()
+      if (missed !== undefined) return missed
+      this.#lag = undefined
+    }
+    return this.#backlog.takeMustArrive() ?? this.#backlog.takeReplaceable()
+  }
+
+  #count (messages: number, bytes: number): void {
+    const { counters } = this.#setup.shared
+    counters.messagesSentTotal += messages
+    counters.bytesSentTotal += bytes
+    this.#handedBytes += bytes
   }
 }

@@ -1,19 +1,19 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { Channel, Subscriber } from './channel.js'
 import type { Connection } from './connection.js'
+import type { Log } from './log.js'
 
 type Broadcast = <Name extends ChannelName>(name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => void
-
-/** Start of the keys under which replaceable messages of a channel wait. */
-export const laneOf = (name: ChannelName): string => `${name} `
 
 /** Who listens to what. Starts a channel at its first subscriber and stops it after the last one. */
 export class Subscriptions {
   readonly #channels: ReadonlyMap<string, Channel>
   readonly #subscribers = new Map<ChannelName, Set<Connection>>()
+  readonly #log: Log
   readonly #broadcast: Broadcast
 
-  constructor (channels: readonly Channel[], broadcast: Broadcast) {
+  constructor (channels: readonly Channel[], log: Log, broadcast: Broadcast) {
+    this.#log = log
     this.#channels = new Map(channels.map((channel) => [channel.name, channel]))
     for (const channel of channels) this.#subscribers.set(channel.name, new Set())
     this.#broadcast = broadcast
@@ -42,7 +42,7 @@ export class Subscriptions {
     const channel = this.channel(name)
     if (subscribers.size === 0) channel.start((payload, only) => this.#broadcast(name, payload, only))
     subscribers.add(connection)
-    connection.subscriptions.add(name)
+    connection.wanted.set(name, { number: this.#log.nextNumber, offset: this.#log.head(name) + 1 })
     channel.joined?.(connection)
     return true
   }
@@ -50,12 +50,12 @@ export class Subscriptions {
   leave (connection: Connection, name: ChannelName): void {
     const subscribers = this.#subscribers.get(name)!
     if (!subscribers.delete(connection)) return
-    connection.subscriptions.delete(name)
-    connection.outbox.forgetAll(laneOf(name))
+    connection.wanted.delete(name)
+    connection.outbox.leave(name)
     if (subscribers.size === 0) this.channel(name).stop()
   }
 
   leaveAll (connection: Connection): void {
-    for (const name of connection.subscriptions) this.leave(connection, name)
+    for (const name of connection.wanted.keys()) this.leave(connection, name)
   }
 }

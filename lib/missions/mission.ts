@@ -135,8 +135,8 @@ export class Mission {
     this.#startedMonotonic = this.#activeMonotonic = host.monotonic()
   }
 
-  /** The present status. It is there from the moment the registry gives a mission out. */
-  get status (): MissionStatus { return this.#status! }
+  /** The present status. A mission whose first report is under way is about to start. */
+  get status (): MissionStatus { return this.#status ?? 'planning_started' }
 
   get isTerminal (): boolean { return this.#outcome !== undefined }
 

@@ -8,7 +8,7 @@ type MissionOptions = ResolvedOptions['missions']
 type SerializerName = keyof MissionOptions['serializers']
 
 /** Room for what the wire puts around a payload; the name and the version of the server are most of it. */
-const ENVELOPE_BYTES = 2_048
+const ENVELOPE_BYTES = 3_072
 /** As many as the longest objective that a mission can be started with takes. */
 const MAX_OBJECTIVE_BYTES = 8_192
 

@@ -187,6 +187,11 @@ export class Missions {
     return Object.assign(missions, { nextCursor })
   }
 
+  /** Copies of all missions that are active or still kept, oldest first. */
+  views (): MissionView[] {
+    return Array.from(this.#missions.values(), (mission) => mission.view())
+  }
+
   /** Totals over every mission ever tracked; costs the same however many there are. */
   stats (): MissionTotals {
     return this.#totals.read()

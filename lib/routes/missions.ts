@@ -39,7 +39,7 @@ const describe = (schema: FastifySchema & { summary: string }): FastifySchema =>
 export function mountMissions (scope: FastifyInstance, routes: MissionRoutes): void {
   scope.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
   mountList(scope, routes)
-  const one = `${routes.url.replace(/\/+$/, '')}/:id`
+  const one = `${routes.url.endsWith('/') ? routes.url.slice(0, -1) : routes.url}/:id`
   mountOne(scope, { ...routes, url: one })
   mountCancel(scope, { ...routes, url: `${one}/cancel` })
 }

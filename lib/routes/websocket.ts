@@ -9,6 +9,9 @@ import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, 
 import { CLOSE_GRACE_MS, type Socket as HubSocket } from '../hub/connection.js'
 import type { ConnectionInput, Hub, RefusalReason } from '../hub/hub.js'
 import { BURST_SECONDS } from '../hub/rate-limit.js'
+import type { Encoding } from '../hub/message.js'
+import { FrameSink } from './frame-sink.js'
+import { Negotiated } from './negotiated.js'
 import { isOriginAllowed } from './origin.js'
 import { isWebSocketRoute, WEBSOCKET_ROUTE } from './own-route.js'
 import { guardReceivedFrames } from './receive-guard.js'
@@ -18,6 +21,12 @@ import { UpgradeDispatch } from './upgrade-dispatch.js'
 const MAX_FRAGMENTS = 256
 const MAX_BUFFERED_CHUNKS = 4_096
 
+/** Nothing is taken over from message to message in either direction, so that no connection keeps a compression state. */
+const DEFLATE = { serverNoContextTakeover: true, clientNoContextTakeover: true }
+
+/** What clients that are refused are told to wait before they try again. */
+const RETRY_AFTER_SECONDS = 1
+
 /** What ws closes a connection for by itself, by the code of its error; all else is a broken frame. */
 const FAILURES: Record<string, CloseReason> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'message_too_large',
@@ -26,7 +35,14 @@ const FAILURES: Record<string, CloseReason> = {
   WS_ERR_INVALID_UTF8: 'invalid_utf8'
 }
 
-const REFUSAL = { origin: OriginRefused, connections: TooManyConnections, closing: TooManyConnections, address: TooManyFromAddress } as const
+const REFUSAL = {
+  origin: OriginRefused,
+  connections: TooManyConnections,
+  rate: TooManyConnections,
+  overload: TooManyConnections,
+  closing: TooManyConnections,
+  address: TooManyFromAddress
+} as const
 
 export interface WebSocketRoute {
   hub: Hub
@@ -69,6 +85,7 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
 
 /** The WebSocket route: who may come in, and the wiring of each socket to the hub. */
 export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, options }: WebSocketRoute): void {
+  const negotiated = options.compression ? new Negotiated(scope.websocketServer) : undefined
   scope.route({
     method: 'GET',
     url: options.path,
@@ -86,7 +103,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     wsHandler (socket, request) {
       // Left to the library, clients of ours would be closed without a code before we could say goodbye.
       scope.websocketServer.clients?.delete(socket)
-      const input = attach(socket, request, hub)
+      const input = attach(socket, request, hub, negotiated?.of(request.raw) ?? 'plain')
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
     }
   })
@@ -95,6 +112,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
 // Sent, not thrown: Fastify logs what is thrown, and a flood of connections would become a flood of error lines.
 function refuse (reply: FastifyReply, reason: RefusalReason): FastifyReply {
   const { statusCode, code, message } = new REFUSAL[reason]()
+  if (reason !== 'origin') reply.header('retry-after', RETRY_AFTER_SECONDS)
   return reply.code(statusCode!).send({ statusCode, code, error: STATUS_CODES[statusCode!], message })
 }
 
@@ -108,7 +126,7 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
       // ws cuts a flood of pings off without a word; up to here the rate limit is first, and says why. The bound stays for pings of a
       // peer that does not read our pongs.
       maxPendingAutoPongs: options.maxMessagesPerSecond * BURST_SECONDS + 1,
-      perMessageDeflate: false,
+      perMessageDeflate: options.compression ? DEFLATE : false,
       clientTracking: false,
       closeTimeout: CLOSE_GRACE_MS
     } as object,
@@ -128,8 +146,9 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
 }
 
 // Everything is attached in the turn of the upgrade: a message that came before would be lost.
-function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub): ConnectionInput {
-  const input = hub.connect(adapt(websocket), request, request.ip)
+function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): ConnectionInput {
+  const sink = new FrameSink(websocket, socketOf(request), encoding, () => input.drained())
+  const input = hub.connect(adapt(websocket, sink), request, request.ip)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
@@ -148,10 +167,10 @@ function limitMessages (websocket: WebSocket, request: FastifyRequest, input: Co
 // A request that a test injects has none.
 const socketOf = (request: FastifyRequest): Socket | undefined => request.raw.socket
 
-// ws calls back with an error when the socket is gone; the `close` event tells the hub, so there is nothing to do with it.
-const adapt = (websocket: WebSocket): HubSocket => ({
-  get bufferedBytes () { return websocket.bufferedAmount },
-  send: (message, done) => websocket.send(message, { binary: false }, () => done()),
+const adapt = (websocket: WebSocket, sink: FrameSink): HubSocket => ({
+  get bufferedBytes () { return sink.bufferedBytes },
+  write: (batch) => sink.write(batch),
+  writeAll: (messages) => sink.writeAll(messages),
   ping: () => websocket.ping(),
   close: (code, reason) => websocket.close(code, reason),
   terminate: () => websocket.terminate()

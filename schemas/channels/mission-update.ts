@@ -4,6 +4,7 @@ import { CancelState, MissionError, MissionId, MissionStatus, Progress } from '.
 /**
  * One step of one mission. `seq` counts a mission's updates from 1. `objective` and `parentId` come with the first update,
  * `cancel` with the one that tells of the request and with the ending, `stalled` and `waiting` for as long as they are so.
+ * One with `snapshot: true` is no step: it tells where the mission is, and `seq` is that of its last step.
  */
 export const MissionUpdate = Type.Object({
   missionId: MissionId,
@@ -20,6 +21,7 @@ export const MissionUpdate = Type.Object({
   objective: Type.Optional(Type.String()),
   stalled: Type.Optional(Type.Literal(true)),
   waiting: Type.Optional(Type.String({ maxLength: 256 })),
-  durationMs: Type.Optional(Type.Number({ minimum: 0 }))
+  durationMs: Type.Optional(Type.Number({ minimum: 0 })),
+  snapshot: Type.Optional(Type.Literal(true))
 })
 export type MissionUpdate = Static<typeof MissionUpdate>

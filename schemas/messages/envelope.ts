@@ -15,6 +15,10 @@ const common = {
   server: ServerIdentity
 }
 
+/** The place of a message that must arrive: offsets count from 1 without a hole within the channel and this `epoch`. */
+export const Position = Type.Object({ epoch: Type.String({ minLength: 1, maxLength: 64 }), offset: Type.Integer({ minimum: 1 }) })
+export type Position = Static<typeof Position>
+
 const replyTo = Type.Optional(Type.String({ maxLength: 128 }))
 
 export const bare = <Name extends string>(type: Name) =>
@@ -22,6 +26,17 @@ export const bare = <Name extends string>(type: Name) =>
 
 export const withPayload = <Name extends string, Payload extends TSchema>(type: Name, payload: Payload) =>
   Type.Object({ ...common, type: Type.Literal(type), replyTo, payload })
+
+/** A message of a channel. `conflated` says how many older ones it stands for, because the client did not read in time. */
+export const onChannel = <Name extends string, Payload extends TSchema>(type: Name, payload: Payload) =>
+  Type.Object({
+    ...common,
+    type: Type.Literal(type),
+    replyTo,
+    payload,
+    position: Type.Optional(Position),
+    conflated: Type.Optional(Type.Integer({ minimum: 1 }))
+  })
 
 export const withError = <Name extends string, Failure extends TSchema>(type: Name, error: Failure) =>
   Type.Object({ ...common, type: Type.Literal(type), replyTo, error })

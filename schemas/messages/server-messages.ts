@@ -1,7 +1,7 @@
 import { Type, type Static, type TUnion, type TLiteral } from '@sinclair/typebox'
 import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
 import { MissionId } from '../mission.js'
-import { bare, ServerIdentity, withError, withPayload } from './envelope.js'
+import { bare, onChannel, ServerIdentity, withError, withPayload } from './envelope.js'
 import { MAX_CHANNELS_PER_MESSAGE } from './client-messages.js'
 
 /** Codes of `protocol_error`, each with what it tells the client. */
@@ -55,6 +55,23 @@ const MissionAck = Type.Object({
   action: Type.Optional(Type.Literal('cancel'))
 })
 
+/** Why messages of a channel did not reach a client that did not read in time. */
+export const GAP_CAUSES = ['trimmed', 'overflow'] as const
+export type GapCause = (typeof GAP_CAUSES)[number]
+
+/**
+ * `trimmed`: the messages with the offsets of `range` (both ends included) are no longer kept. `overflow`: newest states were dropped because too
+ * many waited. The present state of the channel follows in either case.
+ */
+const SubscriptionGap = Type.Object({
+  channel: oneOf(CHANNEL_NAMES),
+  cause: oneOf(GAP_CAUSES),
+  range: Type.Optional(Type.Object({ epoch: Type.String(), from: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) }))
+})
+
+/** The service is about to close this connection; `retryAfterMs` differs by client, so that they do not all come back at once. */
+const ServerDraining = Type.Object({ retryAfterMs: Type.Integer({ minimum: 0 }) })
+
 const WhoAmI = Type.Object({
   server: ServerIdentity,
   version: Type.String(),
@@ -64,14 +81,16 @@ const WhoAmI = Type.Object({
 
 /** Every message the server sends, by `type`. */
 export const SERVER_MESSAGES = {
-  metrics_tick: withPayload('metrics_tick', CHANNEL_PAYLOADS.metrics_tick),
-  health_delta: withPayload('health_delta', CHANNEL_PAYLOADS.health_delta),
-  mission_stats: withPayload('mission_stats', CHANNEL_PAYLOADS.mission_stats),
-  mission_update: withPayload('mission_update', CHANNEL_PAYLOADS.mission_update),
-  anomaly_alert: withPayload('anomaly_alert', CHANNEL_PAYLOADS.anomaly_alert),
+  metrics_tick: onChannel('metrics_tick', CHANNEL_PAYLOADS.metrics_tick),
+  health_delta: onChannel('health_delta', CHANNEL_PAYLOADS.health_delta),
+  mission_stats: onChannel('mission_stats', CHANNEL_PAYLOADS.mission_stats),
+  mission_update: onChannel('mission_update', CHANNEL_PAYLOADS.mission_update),
+  anomaly_alert: onChannel('anomaly_alert', CHANNEL_PAYLOADS.anomaly_alert),
   subscription_ack: withPayload('subscription_ack', SubscriptionAck),
   subscription_error: withError('subscription_error', SubscriptionError),
   mission_ack: withPayload('mission_ack', MissionAck),
+  subscription_gap: withPayload('subscription_gap', SubscriptionGap),
+  server_draining: withPayload('server_draining', ServerDraining),
   heartbeat: bare('heartbeat'),
   pong: bare('pong'),
   whoami: withPayload('whoami', WhoAmI),

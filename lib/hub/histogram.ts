@@ -1,0 +1,23 @@
+/** Durations counted by buckets, for the exposition. `buckets[i]` counts those up to `boundsMs[i]`, the last one all others. */
+export class Histogram {
+  readonly boundsMs: readonly number[]
+  readonly #buckets: number[]
+  #count = 0
+  #sumMs = 0
+
+  constructor (boundsMs: readonly number[]) {
+    this.boundsMs = boundsMs
+    this.#buckets = new Array<number>(boundsMs.length + 1).fill(0)
+  }
+
+  record (ms: number): void {
+    const at = this.boundsMs.findIndex((bound) => ms <= bound)
+    this.#buckets[at < 0 ? this.boundsMs.length : at]!++
+    this.#count++
+    this.#sumMs += ms
+  }
+
+  read (): { boundsMs: readonly number[], buckets: readonly number[], count: number, sumMs: number } {
+    return { boundsMs: this.boundsMs, buckets: [...this.#buckets], count: this.#count, sumMs: this.#sumMs }
+  }
+}

@@ -1,0 +1,69 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
+import { deflateFrame, encodeTextFrame, payloadOf } from './frames.js'
+
+/** How a connection wants its frames: plain, or deflated within a window of so many bits. */
+export type Encoding = 'plain' | number
+
+/** Below this a message is sent plain: compressing it costs more than its bytes. */
+const COMPRESSED_FROM_BYTES = 1_024
+
+/** The place of a message in the log of its channel; `number` is its place among those of all channels. */
+export interface LogPlace { channel: ChannelName, offset: number, number: number }
+
+export interface MessageTraits {
+  /** Absent for replies and whatever concerns no channel. */
+  channel?: ChannelName | undefined
+  /** There for a message of the log: it must arrive. */
+  place?: LogPlace | undefined
+  /** There for a message that a newer one with the same key may replace while it waits. */
+  key?: string | undefined
+  /** The key whose waiting message this one makes pointless. */
+  forgets?: string | undefined
+}
+
+/** One message of the wire, encoded and framed once and shared by all who get it. */
+export class Message {
+  static #made = 0
+
+  /** How many messages were made so far. */
+  static get made (): number { return Message.#made }
+
+  readonly frame: Buffer
+  /** Its place among all messages, by the time of their making. */
+  readonly made = Message.#made++
+  readonly channel: ChannelName | undefined
+  readonly place: LogPlace | undefined
+  readonly key: string | undefined
+  readonly forgets: string | undefined
+  #deflated: Map<number, Buffer> | undefined
+
+  constructor (text: string, { channel, place, key, forgets }: MessageTraits = {}) {
+    this.frame = encodeTextFrame(text)
+    this.channel = channel
+    this.place = place
+    this.key = key
+    this.forgets = forgets
+  }
+
+  /** Size of the plain frame. */
+  get bytes (): number { return this.frame.length }
+
+  /** The JSON text as bytes; shares the frame's memory. */
+  get text (): Buffer { return payloadOf(this.frame) }
+
+  /** The whole frame in an encoding; compressed at most once for each window. */
+  encoded (encoding: Encoding): Buffer {
+    if (encoding === 'plain' || this.bytes < COMPRESSED_FROM_BYTES) return this.frame
+    const deflated = (this.#deflated ??= new Map())
+    const known = deflated.get(encoding)
+    if (known !== undefined) return known
+    const frame = deflateFrame(this.frame, encoding)
+    deflated.set(encoding, frame)
+    return frame
+  }
+
+  /** The same message with the number of older ones that it stands for. */
+  conflated (count: number): Message {
+    return new Message(`${this.text.toString().slice(0, -1)},"conflated":${count}}`, this)
+  }
+}

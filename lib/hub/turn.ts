@@ -1,0 +1,52 @@
+import { performance } from 'node:perf_hooks'
+import { Batch } from './batch.js'
+import type { Message } from './message.js'
+
+/** Whoever collects messages in a turn. */
+export interface Collector { flush (): void }
+
+/** Above this a batch leaves before the turn has ended, so that a burst of the host cannot pile up without bound. */
+const LARGEST_BATCH_BYTES = 262_144
+
+/**
+ * One turn of the event loop: collects who has something to send, and has all of them send it when the turn has ended, so that however
+ * many messages were published in it, each connection costs one write.
+ */
+export class Turn {
+  readonly #collectors: Collector[] = []
+  readonly #onEnd: (ms: number) => void
+  #bytes = 0
+  #root = new Batch()
+  #immediate: NodeJS.Immediate | undefined
+
+  /** `onEnd` is told how long the writes of a turn took, in ms. */
+  constructor (onEnd: (ms: number) => void) {
+    this.#onEnd = onEnd
+  }
+
+  /** The empty batch that all of this turn begin with. */
+  get root (): Batch { return this.#root }
+
+  /** Has `collector` flushed at the end of this turn. */
+  join (collector: Collector): void {
+    this.#collectors.push(collector)
+    this.#immediate ??= setImmediate(() => this.end())
+  }
+
+  /** To be called after a message was given to all that get it; a large turn ends here. */
+  sent (message: Message): void {
+    this.#bytes += message.bytes
+    if (this.#bytes > LARGEST_BATCH_BYTES) this.end()
+  }
+
+  /** Ends the turn now. */
+  end (): void {
+    clearImmediate(this.#immediate)
+    this.#immediate = undefined
+    this.#root = new Batch()
+    this.#bytes = 0
+    const startedAt = performance.now()
+    for (const collector of this.#collectors.splice(0)) collector.flush()
+    this.#onEnd(performance.now() - startedAt)
+  }
+}
