@@ -9,7 +9,7 @@ import { HubCounters } from '../lib/hub/counters.js'
 import { Envelope } from '../lib/hub/envelope.js'
 import { Log } from '../lib/hub/log.js'
 import { Message } from '../lib/hub/message.js'
-import { Outbox } from '../lib/hub/outbox.js'
+import { HIGH_WATER_BYTES, Outbox } from '../lib/hub/outbox.js'
 import { Recovery } from '../lib/hub/recovery.js'
 import { Turn } from '../lib/hub/turn.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
@@ -43,7 +43,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
   const sink = {
     bufferedBytes: 0,
     encodings: 'plain' as const,
-    write: (batch: Writable) => sink.writeAll(batch.messages()),
+    write: (batch: Writable) => sink.bufferedBytes >= HIGH_WATER_BYTES ? -1 : sink.writeAll(batch.messages()),
     writeAll (messages: readonly Message[]) {
       let bytes = 0
       for (const message of messages) {

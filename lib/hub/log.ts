@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { Clock } from '../clock.js'
 import type { LogPlace, Message } from './message.js'
@@ -13,7 +13,7 @@ interface Entry { message: Message, place: LogPlace, at: number }
  */
 export class Log {
   /** Names this log: offsets of another process mean nothing here. */
-  readonly epoch = randomUUID()
+  readonly epoch = randomBytes(9).toString('base64url')
 
   readonly #clock: Clock
   readonly #bounds: LogBounds

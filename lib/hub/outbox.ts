@@ -4,14 +4,14 @@ import { Backlog } from './backlog.js'
 import type { Batch, Writable } from './batch.js'
 import { Lag, type LagSetup, type Wanted } from './lag.js'
 import type { Message } from './message.js'
-import type { Collector, Turn } from './turn.js'
+import { Writes, type Collector, type Turn } from './turn.js'
 
 /** What an outbox writes to. */
 export interface Sink {
   /** Bytes that were handed over and that the system has not taken yet. */
   readonly bufferedBytes: number
-  /** Hands over a batch in one write. Gives its bytes. */
-  write (batch: Writable): number
+  /** Puts one write of a batch into `writes`, or hands it over at once. Gives its bytes; -1 if the peer does not keep up and nothing was done. */
+  write (batch: Writable, writes: Writes): number
   /** Hands over messages in one write, without copying them together. Gives their bytes. */
   writeAll (messages: readonly Message[]): number
 }
@@ -42,7 +42,7 @@ export interface OutboxSetup {
 }
 
 /** Above this many bytes on their way, messages wait here, where newer ones may still replace them. */
-const HIGH_WATER_BYTES = 65_536
+export const HIGH_WATER_BYTES = 65_536
 /** Beyond either, the messages that must arrive are no longer kept for one connection: it reads them from the log. */
 const MAX_LANE_BYTES = 262_144
 const MAX_LANE_MESSAGES = 1_024
@@ -60,6 +60,9 @@ const MAX_WRITES = 16
  */
 export class Outbox implements Collector {
   readonly #setup: OutboxSetup
+  // Apart from the rest, which is not needed to send: each object on the way to a socket is one more to fetch for every delivery.
+  readonly #sink: Sink
+  readonly #shared: OutboxShared
   readonly #backlog = new Backlog()
   #batch: Batch | undefined
   #lag: Lag | undefined
@@ -72,6 +75,8 @@ export class Outbox implements Collector {
 
   constructor (setup: OutboxSetup) {
     this.#setup = setup
+    this.#sink = setup.sink
+    this.#shared = setup.shared
   }
 
   /** Whether messages wait because the peer does not read. */
@@ -86,21 +91,21 @@ export class Outbox implements Collector {
     if (this.#isClosed) return
     if (this.#isHeld) return this.#hold(message)
     if (this.#batch === undefined) {
-      this.#batch = this.#setup.shared.turn.root
-      this.#setup.shared.turn.join(this)
+      this.#batch = this.#shared.turn.root
+      this.#shared.turn.join(this)
     }
     this.#batch = this.#batch.add(message)
   }
 
-  /** Hands over what was sent in this turn. */
-  flush (): void {
+  flush (writes: Writes): void {
     const batch = this.#batch
     this.#batch = undefined
     if (this.#isClosed) return
     if (this.#isHeld) return this.#pump(MAX_WRITES)
     if (batch === undefined) return
-    if (this.#setup.sink.bufferedBytes >= HIGH_WATER_BYTES) return this.#startHolding(batch)
-    this.#count(batch.count, this.#setup.sink.write(batch))
+    const bytes = this.#sink.write(batch, writes)
+    if (bytes < 0) this.#startHolding(batch)
+    else this.#count(batch.count, bytes)
   }
 
   /** To be called when the system has taken what was handed over. */
@@ -110,22 +115,24 @@ export class Outbox implements Collector {
 
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
-    this.#setup.shared.counters.replacedTotal += this.#backlog.leave(channel)
+    this.#shared.counters.replacedTotal += this.#backlog.leave(channel)
   }
 
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
   finish (): void {
-    this.flush()
+    const writes = new Writes()
+    this.flush(writes)
+    writes.flush()
     if (this.#isHeld && !this.#isClosed) this.#pump(Infinity, Infinity)
   }
 
   /** Looks after a connection that does not keep up. `now` is in ms that never go back. */
   sweep (now: number): void {
     if (!this.#isHeld || this.#isClosed) return
-    if (this.isLagging) this.#setup.shared.counters.laggingMs += now - Math.max(this.#sweptAt, this.#takenAt)
+    if (this.isLagging) this.#shared.counters.laggingMs += now - Math.max(this.#sweptAt, this.#takenAt)
     this.#sweptAt = now
     this.drained()
-    const takenBytes = this.#handedBytes - this.#setup.sink.bufferedBytes
+    const takenBytes = this.#handedBytes - this.#sink.bufferedBytes
     if (takenBytes !== this.#takenBytes || this.#takenAt === 0) {
       this.#takenBytes = takenBytes
       this.#takenAt = now
@@ -137,7 +144,7 @@ export class Outbox implements Collector {
   /** Drops everything that waits and takes nothing more. */
   close (): void {
     this.#isClosed = true
-    this.#setup.shared.counters.droppedTotal += this.#backlog.count
+    this.#shared.counters.droppedTotal += this.#backlog.count
     this.#backlog.clear()
     this.#batch = this.#lag = undefined
   }
@@ -149,7 +156,7 @@ export class Outbox implements Collector {
   }
 
   #hold (message: Message): void {
-    const { counters } = this.#setup.shared
+    const { counters } = this.#shared
     if (message.forgets !== undefined && this.#backlog.forget(message.forgets)) counters.replacedTotal++
     if (message.place !== undefined) this.#holdLogged(message)
     else if (message.key !== undefined) this.#holdReplaceable(message.key, message)
@@ -162,7 +169,7 @@ export class Outbox implements Collector {
   }
 
   #holdReplaceable (key: string, message: Message): void {
-    if (this.#backlog.replace(key, message)) this.#setup.shared.counters.replacedTotal++
+    if (this.#backlog.replace(key, message)) this.#shared.counters.replacedTotal++
     if (this.#backlog.replaceableBytes <= this.#setup.maxBytes) return
     this.#startLagging().lose(this.#backlog.dropReplaceable())
   }
@@ -176,7 +183,8 @@ export class Outbox implements Collector {
 
   #startLagging (): Lag {
     if (this.#lag !== undefined) return this.#lag
-    const { wanted, shared: { clock, log, recovery, counters } } = this.#setup
+    const { clock, log, recovery, counters } = this.#shared
+    const { wanted } = this.#setup
     const { mustArrive } = this.#backlog
     const from = mustArrive[0]?.place!.number ?? log.nextNumber
     const offsets = new Map([...wanted.keys()].map((channel) => [channel, log.head(channel) + 1]))
@@ -188,9 +196,9 @@ export class Outbox implements Collector {
   }
 
   #pump (maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
-    const { sink, shared } = this.#setup
+    const sink = this.#sink
     for (let writes = 0; sink.bufferedBytes < highWaterBytes; writes++) {
-      if (writes >= maxWrites) return shared.turn.join(this)
+      if (writes >= maxWrites) return this.#shared.turn.join(this)
       const messages = this.#takeSome()
       if (messages.length === 0) {
         this.#isHeld = false
@@ -223,7 +231,7 @@ export class Outbox implements Collector {
   }
 
   #count (messages: number, bytes: number): void {
-    const { counters } = this.#setup.shared
+    const { counters } = this.#shared
     counters.messagesSentTotal += messages
     counters.bytesSentTotal += bytes
     this.#handedBytes += bytes

@@ -3,7 +3,35 @@ import { Batch } from './batch.js'
 import type { Message } from './message.js'
 
 /** Whoever collects messages in a turn. */
-export interface Collector { flush (): void }
+export interface Collector {
+  /** The turn has ended: what was collected is put into `writes`, or handed over at once. */
+  flush (writes: Writes): void
+}
+
+/** The little of a socket that is needed to write to it. */
+export interface Stream { write (bytes: Buffer): unknown }
+
+/**
+ * The writes of one turn. First all are collected and then all are made: a system call drives what we know of a connection out of the
+ * processor's caches, and going through all connections in one go first costs a tenth of fetching it anew after each.
+ */
+export class Writes {
+  readonly #streams: Stream[] = []
+  readonly #buffers: Buffer[] = []
+
+  add (stream: Stream, bytes: Buffer): void {
+    this.#streams.push(stream)
+    this.#buffers.push(bytes)
+  }
+
+  /** Makes all writes. */
+  flush (): void {
+    const streams = this.#streams
+    const buffers = this.#buffers
+    for (let at = 0; at < streams.length; at++) streams[at]!.write(buffers[at]!)
+    streams.length = buffers.length = 0
+  }
+}
 
 /** Above this a batch leaves before the turn has ended, so that a burst of the host cannot pile up without bound. */
 const LARGEST_BATCH_BYTES = 262_144
@@ -13,7 +41,8 @@ const LARGEST_BATCH_BYTES = 262_144
  * many messages were published in it, each connection costs one write.
  */
 export class Turn {
-  readonly #collectors: Collector[] = []
+  readonly #writes = new Writes()
+  #collectors: Collector[] = []
   readonly #onEnd: (ms: number) => void
   #bytes = 0
   #root = new Batch()
@@ -46,7 +75,10 @@ export class Turn {
     this.#root = new Batch()
     this.#bytes = 0
     const startedAt = performance.now()
-    for (const collector of this.#collectors.splice(0)) collector.flush()
+    const collectors = this.#collectors
+    this.#collectors = []
+    for (let at = 0; at < collectors.length; at++) collectors[at]!.flush(this.#writes)
+    this.#writes.flush()
     this.#onEnd(performance.now() - startedAt)
   }
 }

@@ -1,8 +1,10 @@
-import type { Socket } from 'node:net'
+import type { Socket as Stream } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Writable } from '../hub/batch.js'
 import type { Encoding, Message } from '../hub/message.js'
-import type { Sink } from '../hub/outbox.js'
+import type { Socket } from '../hub/connection.js'
+import { HIGH_WATER_BYTES } from '../hub/outbox.js'
+import type { Writes } from '../hub/turn.js'
 
 /**
  * The one place that writes frames beside ws, which has no way to send a frame that is shared between connections. Whole frames only, in one
@@ -10,36 +12,42 @@ import type { Sink } from '../hub/outbox.js'
  * messages go through `send` of ws:
  * while ws holds back frames of its own, while a message of somebody else is only partly sent, and where there is no socket.
  */
-export class FrameSink implements Sink {
+export class FrameSink implements Socket {
   readonly #websocket: WebSocket
-  readonly #stream: Socket | undefined
+  readonly #stream: Stream | undefined
   readonly #encoding: Encoding
+  readonly #onDrained: () => void
+  readonly #send: WebSocket['send']
+  #isShared = false
   #isFragmented = false
 
   /** `stream` is the socket under the WebSocket; `onDrained` is called when it has taken what was written. */
-  constructor (websocket: WebSocket, stream: Socket | undefined, encoding: Encoding, onDrained: () => void) {
+  constructor (websocket: WebSocket, stream: Stream | undefined, encoding: Encoding, onDrained: () => void) {
     this.#websocket = websocket
     this.#stream = stream
     this.#encoding = encoding
     this.#onDrained = onDrained
+    this.#send = websocket.send.bind(websocket) as WebSocket['send']
     stream?.on('drain', onDrained)
-    this.#watchFragments()
+    this.#watchSends()
   }
-
-  readonly #onDrained: () => void
 
   get bufferedBytes (): number { return this.#websocket.bufferedAmount }
 
-  write (batch: Writable): number {
-    if (!this.#isSafe) return this.#send(batch.messages())
+  write (batch: Writable, writes: Writes): number {
+    const stream = this.#stream
+    if (stream === undefined || !this.#isSafe(stream)) {
+      return this.#websocket.bufferedAmount >= HIGH_WATER_BYTES ? -1 : this.#sendEach(batch.messages())
+    }
+    if (stream.writableLength >= HIGH_WATER_BYTES) return -1
     const bytes = batch.encoded(this.#encoding)
-    this.#stream!.write(bytes)
+    writes.add(stream, bytes)
     return bytes.length
   }
 
   writeAll (messages: readonly Message[]): number {
-    if (!this.#isSafe) return this.#send(messages)
-    const stream = this.#stream!
+    const stream = this.#stream
+    if (stream === undefined || !this.#isSafe(stream)) return this.#sendEach(messages)
     let bytes = 0
     stream.cork()
     for (const message of messages) {
@@ -51,31 +59,38 @@ export class FrameSink implements Sink {
     return bytes
   }
 
-  // What ws counts beyond the socket's own buffer it has queued itself, behind a compressing send for example.
-  get #isSafe (): boolean {
-    const { readyState, OPEN, bufferedAmount } = this.#websocket
-    const stream = this.#stream
-    return stream !== undefined && readyState === OPEN && !this.#isFragmented && stream.writable && bufferedAmount === stream.writableLength
+  ping (): void { this.#websocket.ping() }
+
+  close (code: number, reason: string): void { this.#websocket.close(code, reason) }
+
+  terminate (): void { this.#websocket.terminate() }
+
+  // What ws counts beyond the socket's own buffer it has queued itself, behind a compressing send for example. It only ever does so when
+  // somebody else has sent something, so that the rest of ws is not looked at before.
+  #isSafe (stream: Stream): boolean {
+    const websocket = this.#websocket
+    if (websocket.readyState !== websocket.OPEN) return false
+    return !this.#isShared || (!this.#isFragmented && websocket.bufferedAmount === stream.writableLength)
   }
 
   // ws calls back with an error when the socket is gone; the `close` event tells the hub, so there is nothing to do with it.
-  #send (messages: readonly Message[]): number {
+  #sendEach (messages: readonly Message[]): number {
     let bytes = 0
     for (const message of messages) {
       bytes += message.bytes
-      this.#websocket.send(message.text, { binary: false, compress: false }, () => this.#onDrained())
+      this.#send(message.text, { binary: false, compress: false }, () => this.#onDrained())
     }
     return bytes
   }
 
   // A host can reach the socket too, and a message of its own may be sent in parts; nothing may come between them (RFC 6455 §5.4).
-  #watchFragments (): void {
-    const websocket = this.#websocket
-    const send = websocket.send as (...args: unknown[]) => void
-    websocket.send = (...args: unknown[]) => {
+  #watchSends (): void {
+    const send = this.#send as (...args: unknown[]) => void
+    this.#websocket.send = (...args: unknown[]) => {
       const options = args.find((arg) => typeof arg === 'object' && arg !== null && 'fin' in arg) as { fin?: boolean } | undefined
+      this.#isShared = true
       this.#isFragmented = options?.fin === false
-      send.apply(websocket, args)
+      send(...args)
     }
   }
 }

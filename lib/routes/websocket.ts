@@ -6,7 +6,7 @@ import type { RawData, WebSocket } from 'ws'
 import type { CloseReason } from '../../schemas/messages/close-codes.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../errors.js'
-import { CLOSE_GRACE_MS, type Socket as HubSocket } from '../hub/connection.js'
+import { CLOSE_GRACE_MS } from '../hub/connection.js'
 import type { ConnectionInput, Hub, RefusalReason } from '../hub/hub.js'
 import { BURST_SECONDS } from '../hub/rate-limit.js'
 import type { Encoding } from '../hub/message.js'
@@ -148,7 +148,7 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
 // Everything is attached in the turn of the upgrade: a message that came before would be lost.
 function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): ConnectionInput {
   const sink = new FrameSink(websocket, socketOf(request), encoding, () => input.drained())
-  const input = hub.connect(adapt(websocket, sink), request, request.ip)
+  const input = hub.connect(sink, request, request.ip)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
@@ -166,12 +166,3 @@ function limitMessages (websocket: WebSocket, request: FastifyRequest, input: Co
 
 // A request that a test injects has none.
 const socketOf = (request: FastifyRequest): Socket | undefined => request.raw.socket
-
-const adapt = (websocket: WebSocket, sink: FrameSink): HubSocket => ({
-  get bufferedBytes () { return sink.bufferedBytes },
-  write: (batch) => sink.write(batch),
-  writeAll: (messages) => sink.writeAll(messages),
-  ping: () => websocket.ping(),
-  close: (code, reason) => websocket.close(code, reason),
-  terminate: () => websocket.terminate()
-})

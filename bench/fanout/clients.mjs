@@ -1,0 +1,139 @@
+// Clients of all servers in one process that only reads: bare sockets that count frames, and, where asked to, how old each one is.
+import { connect } from 'node:net'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const groups = new Map()
+
+const HELLO = {
+  plugin: [{ text: '{"type":"subscribe","channels":["mission_update"]}', frames: 1 }],
+  silent: [],
+  socketIo: [{ text: '40', frames: 2 }],
+  ws: [],
+  net: null
+}
+const PATHS = { plugin: '/ws/mission-control', silent: '/ws/mission-control', socketIo: '/socket.io/?EIO=4&transport=websocket', ws: '/' }
+
+class Client {
+  frames = 0
+  isOpen = true
+  #parts = Buffer.alloc(0)
+  #group
+
+  constructor (group) {
+    this.#group = group
+  }
+
+  read (chunk) {
+    let data = this.#parts.length === 0 ? chunk : Buffer.concat([this.#parts, chunk])
+    let at = 0
+    while (data.length - at >= 2) {
+      const short = data[at + 1] & 127
+      const header = short < 126 ? 2 : short === 126 ? 4 : 10
+      if (data.length - at < header) break
+      const length = short < 126 ? short : short === 126 ? data.readUInt16BE(at + 2) : Number(data.readBigUInt64BE(at + 2))
+      if (data.length - at < header + length) break
+      const opcode = data[at] & 15
+      if (opcode === 9) this.socket.write(masked(10, ''))
+      if (opcode === 1) this.#count(data.subarray(at + header, at + header + length))
+      at += header + length
+    }
+    this.#parts = at === data.length ? Buffer.alloc(0) : data.subarray(at)
+  }
+
+  #count (payload) {
+    this.frames++
+    this.#group.frames++
+    this.#group.bytes = payload.length
+    if (this.#group.ages === undefined) return
+    const from = payload.indexOf('"unix":') + 7
+    this.#group.ages.push(Date.now() - Number(payload.latin1Slice(from, from + 13)))
+  }
+}
+
+function masked (opcode, text) {
+  const payload = Buffer.from(text)
+  return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
+}
+
+const upgrade = (kind, deflate) => `GET ${PATHS[kind]} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${deflate ? 'Sec-WebSocket-Extensions: permessage-deflate\r\n' : ''}\r\n`
+
+async function open (group, { kind, port, deflate, isFrozen }, number) {
+  const client = new Client(group)
+  // Several addresses of the loopback: one has too few ports for all clients.
+  const socket = connect({ port, host: `127.0.0.${1 + Math.floor(number / 20_000)}`, noDelay: true })
+  client.socket = socket
+  socket.on('error', () => {}).on('close', () => { client.isOpen = false })
+  await once(socket, 'connect')
+  if (kind !== 'net') {
+    socket.write(upgrade(kind, deflate))
+    const head = await readHead(socket)
+    socket.on('data', (chunk) => client.read(chunk))
+    if (head.rest.length > 0) client.read(head.rest)
+    for (const { text, frames } of HELLO[kind]) {
+      socket.write(masked(1, text))
+      while (client.frames < frames) await sleep(1)
+    }
+  } else {
+    socket.on('data', (chunk) => client.read(chunk))
+  }
+  if (isFrozen) socket.pause()
+  client.frames = 0
+  return client
+}
+
+async function readHead (socket) {
+  let head = Buffer.alloc(0)
+  for (;;) {
+    const [chunk] = await once(socket, 'data')
+    head = Buffer.concat([head, chunk])
+    const end = head.indexOf('\r\n\r\n')
+    if (end < 0) continue
+    if (!head.toString('latin1').startsWith('HTTP/1.1 101')) throw new Error(head.toString('latin1').slice(0, 200))
+    return { rest: head.subarray(end + 4) }
+  }
+}
+
+const orders = {
+  async connect ({ group: name, count, ...how }) {
+    const group = groups.get(name) ?? { clients: [], frames: 0 }
+    groups.set(name, group)
+    const before = group.clients.length
+    for (let at = 0; at < count; at += 50) {
+      group.clients.push(...await Promise.all(Array.from({ length: Math.min(50, count - at) }, (_, i) => open(group, how, before + at + i))))
+    }
+    group.frames = 0
+    return {}
+  },
+  /** Waits until each client of a group has got so many frames more, or for so long. */
+  async expect ({ group: name, frames, timeoutMs = 60_000 }) {
+    const group = groups.get(name)
+    const due = frames * group.clients.length
+    const until = Date.now() + timeoutMs
+    while (group.frames < due && Date.now() < until) await sleep(1)
+    const got = group.frames
+    group.frames = 0
+    return { missing: due - got, bytes: group.bytes }
+  },
+  async watch ({ group: name }) {
+    groups.get(name).ages = []
+    return {}
+  },
+  async ages ({ group: name }) {
+    const group = groups.get(name)
+    const ages = group.ages.sort((a, b) => a - b)
+    group.ages = []
+    return { p50: ages[ages.length >> 1], p99: ages[Math.floor(ages.length * 0.99)], max: ages.at(-1) }
+  },
+  async alive ({ group: name }) {
+    return { alive: groups.get(name).clients.filter(({ isOpen }) => isOpen).length }
+  },
+  async close ({ group: name }) {
+    for (const { socket } of groups.get(name).clients) socket.destroy()
+    groups.delete(name)
+    return {}
+  }
+}
+
+process.on('message', async ({ order, ...details }) => process.send(await orders[order](details)))
+process.send({})

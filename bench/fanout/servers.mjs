@@ -1,0 +1,109 @@
+// The servers that are compared. Each gives its port and `publish`, which sends one message of the same size to all of its clients.
+import { createServer as createHttpServer } from 'node:http'
+import { createServer as createNetServer } from 'node:net'
+import { randomUUID } from 'node:crypto'
+import Fastify from 'fastify'
+import { Server as SocketIo } from 'socket.io'
+import { WebSocketServer } from 'ws'
+import missionControl from '../../dist/lib/index.js'
+
+const STEPS = ['planning_started', 'tasks_generated', 'planned', 'execution_started', 'completed']
+const LIMITS = { maxConnections: 100_000, maxConnectionsPerSecond: 1_000_000, maxLoopLagMs: 60_000, heartbeatMs: 3_600_000 }
+
+const listen = (server) => new Promise((resolve) => server.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => resolve(server.address().port)))
+
+/** An object whose JSON is of so many bytes, as different at every call as a real message is. */
+const makePayload = (bytes) => {
+  const payload = { id: randomUUID(), unix: Date.now(), text: '' }
+  payload.text = 'x'.repeat(Math.max(0, bytes - JSON.stringify(payload).length))
+  return payload
+}
+
+/** A text as one unmasked frame (RFC 6455 §5.2), for what is under 64 KiB. */
+function toFrame (text) {
+  const payload = Buffer.from(text)
+  const header = payload.length < 126 ? Buffer.from([0x81, payload.length]) : Buffer.from([0x81, 126, payload.length >> 8, payload.length & 255])
+  return Buffer.concat([header, payload])
+}
+
+/** The plugin: each publication is the next step in the life of a mission, all of which must arrive. */
+async function plugin ({ websocket = {}, planBytes = 0, nameBytes = 16 } = {}) {
+  const app = Fastify()
+  await app.register(missionControl, { websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
+  await app.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 })
+  const plan = planBytes === 0 ? undefined : { text: randomUUID().repeat(planBytes / 36) }
+  const name = 'n'.repeat(nameBytes)
+  let lives = 0
+  let step = 0
+  let id
+  const publish = () => {
+    if (step === 0) id = `mission_${++lives}`
+    const status = STEPS[step]
+    // The first step is that of the registration; only then has the mission its name.
+    if (step === 0) app.missions.start({ id, name })
+    else app.missions.report(id, status, plan === undefined ? undefined : { planningSession: plan })
+    step = (step + 1) % STEPS.length
+  }
+  return { port: app.server.address().port, publish }
+}
+
+async function pluginProgress () {
+  const app = Fastify()
+  await app.register(missionControl)
+  await app.ready()
+  let index = 0
+  return { port: 0, publish: () => app.missionControl.publish('mission_update', { missionId: 'm', name: 'm', seq: ++index, status: 'execution_started' }) }
+}
+
+async function socketIo ({ bytes = 330 }) {
+  const http = createHttpServer()
+  const io = new SocketIo(http, { transports: ['websocket'], serveClient: false, pingInterval: 3_600_000, pingTimeout: 3_600_000 })
+  io.on('connection', (socket) => socket.join('missions'))
+  return { port: await listen(http), publish: () => io.to('missions').emit('mission_update', makePayload(bytes - 21)) }
+}
+
+async function wsOnce ({ bytes = 330, perMessageDeflate = false }) {
+  const http = createHttpServer()
+  const server = new WebSocketServer({ server: http, perMessageDeflate, backlog: 4_096 })
+  const publish = () => {
+    const text = JSON.stringify(makePayload(bytes))
+    for (const client of server.clients) client.send(text)
+  }
+  const rest = async () => { while ([...server.clients].some((client) => client.bufferedAmount > 0)) await new Promise((resolve) => setTimeout(resolve, 5)) }
+  return { port: await listen(http), publish, rest }
+}
+
+async function wsEach ({ bytes = 330 }) {
+  const http = createHttpServer()
+  const server = new WebSocketServer({ server: http, perMessageDeflate: false })
+  const publish = () => {
+    const payload = makePayload(bytes)
+    for (const client of server.clients) client.send(JSON.stringify(payload))
+  }
+  return { port: await listen(http), publish }
+}
+
+/** The limit: the same bytes written to bare sockets; joined, those of one turn of the event loop in one write. */
+function net (isJoined) {
+  return async ({ bytes = 330 }) => {
+    const sockets = new Set()
+    const server = createNetServer({ noDelay: true }, (socket) => {
+      sockets.add(socket)
+      socket.on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
+    })
+    let frames = []
+    const flush = () => {
+      const joined = Buffer.concat(frames)
+      frames = []
+      for (const socket of sockets) socket.write(joined)
+    }
+    const publish = () => {
+      const frame = toFrame(JSON.stringify(makePayload(bytes)))
+      if (!isJoined) for (const socket of sockets) socket.write(frame)
+      else if (frames.push(frame) === 1) setImmediate(flush)
+    }
+    return { port: await listen(server), publish }
+  }
+}
+
+export const SERVERS = { plugin, pluginProgress, socketIo, wsOnce, wsEach, net: net(false), netJoined: net(true) }
