@@ -47,6 +47,16 @@ const createState = (): State => ({
     messagesReceivedTotal: 60,
     bytesSentTotal: 4_096,
     replacedTotal: 7,
+    droppedTotal: 8,
+    outboxBytes: 9,
+    lagging: 10,
+    laggedTotal: 11,
+    laggingMs: 12_000,
+    drainMs: 1_300,
+    loopLagMs: 14,
+    pingRoundTrip: { boundsMs: [1, 2_500], buckets: [2, 3, 4], sumMs: 5_000 },
+    fanOut: { boundsMs: [0.5], buckets: [1, 0], sumMs: 0.25 },
+    gaps: { trimmed: 5, overflow: 6 },
     refused: { origin: 2 },
     closed: { slow_consumer: 3 },
     protocolErrors: { invalid_json: 4 },
@@ -145,6 +155,24 @@ test('the metrics of the plugin', async (t) => {
       ['mc_ws_messages_received_total', {}, 60],
       ['mc_ws_bytes_sent_total', {}, 4_096],
       ['mc_ws_messages_replaced_total', {}, 7],
+      ['mc_ws_messages_dropped_total', {}, 8],
+      ['mc_ws_outbox_bytes', {}, 9],
+      ['mc_ws_lagging_connections', {}, 10],
+      ['mc_ws_lagged_total', {}, 11],
+      ['mc_ws_lagging_seconds_total', {}, 12],
+      ['mc_ws_gaps_total', { cause: 'trimmed' }, 5],
+      ['mc_ws_gaps_total', { cause: 'overflow' }, 6],
+      ['mc_ws_drain_seconds', {}, 1.3],
+      ['mc_ws_event_loop_lag_seconds', {}, 0.014],
+      ['mc_ws_ping_round_trip_seconds_bucket', { le: '0.001' }, 2],
+      ['mc_ws_ping_round_trip_seconds_bucket', { le: '2.5' }, 5],
+      ['mc_ws_ping_round_trip_seconds_bucket', { le: '+Inf' }, 9],
+      ['mc_ws_ping_round_trip_seconds_sum', {}, 5],
+      ['mc_ws_ping_round_trip_seconds_count', {}, 9],
+      ['mc_ws_fan_out_seconds_bucket', { le: '0.0005' }, 1],
+      ['mc_ws_fan_out_seconds_bucket', { le: '+Inf' }, 1],
+      ['mc_ws_fan_out_seconds_sum', {}, 0.00025],
+      ['mc_ws_fan_out_seconds_count', {}, 1],
       ['mc_ws_subscriptions_total', {}, 57],
       ['mc_ws_subscribers', { channel: 'metrics_tick' }, 1],
       ['mc_ws_subscribers', { channel: 'mission_stats' }, 0],
@@ -223,7 +251,7 @@ test('the metrics of the plugin', async (t) => {
       t.equal(valueOf(page, 'oneagent_mission_active'), 3)
       t.strictSame(page.get('mission_control_ws_connections')?.samples, [])
     }
-    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 11)
+    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 21)
     t.strictSame(stand.errors[0], ['mission_control_ws_connections', failure])
   })
 })
@@ -413,7 +441,7 @@ test('a metric of the host', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
-    t.equal((await readText(stand)).size, 27)
+    t.equal((await readText(stand)).size, 37)
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 

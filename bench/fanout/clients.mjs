@@ -25,7 +25,7 @@ class Client {
   }
 
   read (chunk) {
-    let data = this.#parts.length === 0 ? chunk : Buffer.concat([this.#parts, chunk])
+    const data = this.#parts.length === 0 ? chunk : Buffer.concat([this.#parts, chunk])
     let at = 0
     while (data.length - at >= 2) {
       const short = data[at + 1] & 127

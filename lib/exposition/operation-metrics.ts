@@ -1,5 +1,6 @@
+import { toBuckets, type BucketSeries } from './buckets.js'
 import { toLabels, toSeries } from './labels.js'
-import type { Labels, MetricDefinition, Sample } from './metric-definition.js'
+import type { MetricDefinition, Sample } from './metric-definition.js'
 import type { OperationSeries, OperationTotals } from './sources.js'
 
 const add = (a: number, b: number) => a + b
@@ -35,11 +36,9 @@ function countByStatus ({ component, operation, success, error }: OperationSerie
   ]
 }
 
-interface DurationSeries { labels: Labels, sumMs: number, buckets: readonly number[] }
-
 // Names that differ only in characters no label may hold would give the same series twice.
-function mergeAlike (series: readonly OperationSeries[]): DurationSeries[] {
-  const merged = new Map<string, DurationSeries>()
+function mergeAlike (series: readonly OperationSeries[]): BucketSeries[] {
+  const merged = new Map<string, BucketSeries>()
   for (const { component, operation, durationSumMs, buckets } of series) {
     const labels = toLabels({ component, operation })
     const key = JSON.stringify(labels)
@@ -51,18 +50,4 @@ function mergeAlike (series: readonly OperationSeries[]): DurationSeries[] {
     })
   }
   return [...merged.values()]
-}
-
-function toBuckets (name: string, boundsMs: readonly number[], { labels, sumMs, buckets }: DurationSeries): Sample[] {
-  const samples: Sample[] = []
-  let count = 0
-  buckets.forEach((inBucket, i) => {
-    count += inBucket
-    const boundMs = boundsMs[i]
-    const le = boundMs === undefined ? '+Inf' : String(boundMs / 1_000)
-    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: count })
-  })
-  samples.push({ metricName: `${name}_sum`, labels, value: sumMs / 1_000 })
-  samples.push({ metricName: `${name}_count`, labels, value: count })
-  return samples
 }

@@ -20,12 +20,25 @@ export interface OperationTotals {
   series: readonly OperationSeries[]
 }
 
+/** Durations by buckets, counted as those of `OperationSeries`. */
+export interface DurationTotals { boundsMs: readonly number[], buckets: readonly number[], sumMs: number }
+
 /** Counters of the hub beyond those of ws-metrics, by the reason or code they carry. */
 export interface HubTotals {
   metrics: WsMetrics
   messagesReceivedTotal: number
   bytesSentTotal: number
   replacedTotal: number
+  droppedTotal: number
+  outboxBytes: number
+  lagging: number
+  laggedTotal: number
+  laggingMs: number
+  drainMs: number
+  loopLagMs: number
+  pingRoundTrip: DurationTotals
+  fanOut: DurationTotals
+  gaps: Readonly<Record<string, number>>
   refused: Readonly<Record<string, number>>
   closed: Readonly<Record<string, number>>
   protocolErrors: Readonly<Record<string, number>>

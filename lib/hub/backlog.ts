@@ -107,11 +107,11 @@ export class Backlog {
 
   /** The next replaceable message, which says how many older ones it stands for. */
   takeReplaceable (): Message | undefined {
-    for (const [key, { message, conflated }] of this.#replaceable) {
-      this.forget(key)
-      return conflated === 0 ? message : message.conflated(conflated)
-    }
-    return undefined
+    const first = this.#replaceable.entries().next()
+    if (first.done === true) return undefined
+    const [key, { message, conflated }] = first.value
+    this.forget(key)
+    return conflated === 0 ? message : message.conflated(conflated)
   }
 
   clear (): void {

@@ -2,7 +2,6 @@
 export class Histogram {
   readonly boundsMs: readonly number[]
   readonly #buckets: number[]
-  #count = 0
   #sumMs = 0
 
   constructor (boundsMs: readonly number[]) {
@@ -13,11 +12,10 @@ export class Histogram {
   record (ms: number): void {
     const at = this.boundsMs.findIndex((bound) => ms <= bound)
     this.#buckets[at < 0 ? this.boundsMs.length : at]!++
-    this.#count++
     this.#sumMs += ms
   }
 
-  read (): { boundsMs: readonly number[], buckets: readonly number[], count: number, sumMs: number } {
-    return { boundsMs: this.boundsMs, buckets: [...this.#buckets], count: this.#count, sumMs: this.#sumMs }
+  read (): { boundsMs: readonly number[], buckets: readonly number[], sumMs: number } {
+    return { boundsMs: this.boundsMs, buckets: [...this.#buckets], sumMs: this.#sumMs }
   }
 }

@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks'
+import { systemClock } from '../clock.js'
 import { Batch } from './batch.js'
 import type { Message } from './message.js'
 
@@ -74,11 +74,11 @@ export class Turn {
     this.#immediate = undefined
     this.#root = new Batch()
     this.#bytes = 0
-    const startedAt = performance.now()
+    const startedAt = systemClock.monotonic()
     const collectors = this.#collectors
     this.#collectors = []
     for (let at = 0; at < collectors.length; at++) collectors[at]!.flush(this.#writes)
     this.#writes.flush()
-    this.#onEnd(performance.now() - startedAt)
+    this.#onEnd(systemClock.monotonic() - startedAt)
   }
 }

@@ -10,7 +10,7 @@ import type { Writes } from '../hub/turn.js'
  * The one place that writes frames beside ws, which has no way to send a frame that is shared between connections. Whole frames only, in one
  * write each time, so that what ws writes by itself (pings, pongs, the close frame) can only come between them. Where that is not safe the same
  * messages go through `send` of ws:
- * while ws holds back frames of its own, while a message of somebody else is only partly sent, and where there is no socket.
+ * while ws holds back frames of its own, and where there is no socket. While a message of somebody else is only partly sent nothing is.
  */
 export class FrameSink implements Socket {
   readonly #websocket: WebSocket
@@ -32,12 +32,13 @@ export class FrameSink implements Socket {
     this.#watchSends()
   }
 
-  get bufferedBytes (): number { return this.#websocket.bufferedAmount }
+  // Nothing may come between the parts of somebody else's message (RFC 6455 §5.4): until its end this counts as full.
+  get bufferedBytes (): number { return this.#isFragmented ? Infinity : this.#websocket.bufferedAmount }
 
   write (batch: Writable, writes: Writes): number {
     const stream = this.#stream
     if (stream === undefined || !this.#isSafe(stream)) {
-      return this.#websocket.bufferedAmount >= HIGH_WATER_BYTES ? -1 : this.#sendEach(batch.messages())
+      return this.bufferedBytes >= HIGH_WATER_BYTES ? -1 : this.#sendEach(batch.messages())
     }
     if (stream.writableLength >= HIGH_WATER_BYTES) return -1
     const bytes = batch.encoded(this.#encoding)
@@ -70,7 +71,7 @@ export class FrameSink implements Socket {
   #isSafe (stream: Stream): boolean {
     const websocket = this.#websocket
     if (websocket.readyState !== websocket.OPEN) return false
-    return !this.#isShared || (!this.#isFragmented && websocket.bufferedAmount === stream.writableLength)
+    return !this.#isShared || this.bufferedBytes === stream.writableLength
   }
 
   // ws calls back with an error when the socket is gone; the `close` event tells the hub, so there is nothing to do with it.
@@ -83,14 +84,16 @@ export class FrameSink implements Socket {
     return bytes
   }
 
-  // A host can reach the socket too, and a message of its own may be sent in parts; nothing may come between them (RFC 6455 §5.4).
+  // A host can reach the socket too, and send what it likes through it.
   #watchSends (): void {
     const send = this.#send as (...args: unknown[]) => void
     this.#websocket.send = (...args: unknown[]) => {
       const options = args.find((arg) => typeof arg === 'object' && arg !== null && 'fin' in arg) as { fin?: boolean } | undefined
+      const wasFragmented = this.#isFragmented
       this.#isShared = true
       this.#isFragmented = options?.fin === false
       send(...args)
+      if (wasFragmented && !this.#isFragmented) setImmediate(this.#onDrained)
     }
   }
 }

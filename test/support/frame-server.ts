@@ -1,0 +1,26 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Test } from 'tap'
+import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
+import { Negotiated } from '../../lib/routes/negotiated.js'
+import type { Encoding } from '../../lib/hub/message.js'
+
+/** One connection of the server: the WebSocket, the socket under it and how it wants its frames. */
+export interface Accepted { websocket: WebSocket, stream: Socket, encoding: Encoding }
+
+/** A bare WebSocket server that hands its sockets out, for frames that are written beside it. */
+export async function openFrameServer (t: Test, options: ServerOptions, onConnection: (accepted: Accepted) => void): Promise<{ url: string, origin: string }> {
+  const http = createServer((_request, response) => { response.setHeader('content-type', 'text/html').end('<!doctype html>') })
+  const server = new WebSocketServer({ server: http, ...options })
+  const negotiated = new Negotiated(server)
+  server.on('connection', (websocket: WebSocket, request: IncomingMessage) => {
+    onConnection({ websocket, stream: request.socket, encoding: negotiated.of(request) })
+  })
+  await new Promise<void>((resolve) => { http.listen({ port: 0, host: '127.0.0.1' }, resolve) })
+  const { port } = http.address() as AddressInfo
+  t.teardown(() => {
+    for (const client of server.clients) client.terminate()
+    http.close()
+  })
+  return { url: `ws://127.0.0.1:${port}/`, origin: `http://127.0.0.1:${port}/` }
+}

@@ -1,0 +1,410 @@
+import { execFile } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { promisify } from 'node:util'
+import Fastify from 'fastify'
+import { chromium } from 'playwright-core'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { createVirtualClock } from '../lib/clock.js'
+import { Batch } from '../lib/hub/batch.js'
+import { LoopLag } from '../lib/hub/loop-lag.js'
+import { Message } from '../lib/hub/message.js'
+import { Pulse } from '../lib/hub/pulse.js'
+import { Writes } from '../lib/hub/turn.js'
+import missionControl from '../lib/index.js'
+import { FrameSink } from '../lib/routes/frame-sink.js'
+import { encodingOf } from '../lib/routes/negotiated.js'
+import { boot } from './support/app.js'
+import { connect, tryUpgrade } from './support/client.js'
+import { openFrameServer } from './support/frame-server.js'
+import { exchange, OPCODE, RawClient, upgradeRequest } from './support/raw-client.js'
+import { findChromium, onlyWith, pathOf } from './support/skip.js'
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+const run = promisify(execFile)
+
+/** Texts around every size at which a frame changes its shape, of characters of one to four bytes that lie across it. */
+const TEXTS = [0, 125, 126, 127, 1_000, 1_021, 1_024, 65_535, 65_536, 65_537, 1_048_576].flatMap((bytes) => {
+  const texts = ['a'.repeat(bytes)]
+  for (const character of ['ü', '€', '😀']) {
+    for (let shift = 0; shift < 4 && bytes > 8; shift++) texts.push('a'.repeat(shift) + character.repeat(Math.ceil((bytes - shift) / Buffer.byteLength(character))))
+  }
+  return bytes > 100_000 ? texts.slice(0, 4) : texts
+})
+
+/** What a client tells of each text it got: a length and a number made of all characters. Runs in whatever has a WebSocket. */
+const LISTEN = `(url) => new Promise((resolve) => {
+  const got = []
+  const digest = (text) => { let sum = 7; for (let i = 0; i < text.length; i++) sum = (sum * 31 + text.charCodeAt(i)) | 0; return text.length + ':' + sum }
+  const socket = new WebSocket(url)
+  socket.onopen = () => socket.send('go')
+  socket.onmessage = ({ data }) => { data === 'end' ? resolve({ got, extensions: socket.extensions }) : got.push(digest(data)) }
+  socket.onerror = socket.onclose = (event) => resolve({ got, failed: String(event.message ?? event.reason ?? event.type) })
+})`
+
+const digest = (text: string): string => {
+  let sum = 7
+  for (let i = 0; i < text.length; i++) sum = (sum * 31 + text.charCodeAt(i)) | 0
+  return `${text.length}:${sum}`
+}
+
+const chromiumProgram = process.env['CHROMIUM_PATH'] === undefined ? findChromium() : { path: process.env['CHROMIUM_PATH'] }
+
+/** Each way of listening gives what it heard. */
+const LISTENERS: Record<string, { needs?: ReturnType<typeof findChromium>, listen: (url: string, origin: string) => Promise<any> }> = {
+  ws: { listen: async (url) => await (new Function('WebSocket', `return ${LISTEN}`)(WebSocket))(url) }, // eslint-disable-line no-new-func -- the same source runs in all clients
+  'the client of Node.js': {
+    async listen (url) {
+      const code = `(${LISTEN})(${JSON.stringify(url)}).then((heard) => { console.log(JSON.stringify(heard)); process.exit() })`
+      return JSON.parse((await run(process.execPath, ['--experimental-websocket', '--no-warnings', '-e', code], { maxBuffer: 1_000_000, env: {} })).stdout)
+    }
+  },
+  Chromium: {
+    needs: chromiumProgram,
+    async listen (url, origin) {
+      const browser = await chromium.launch({ executablePath: pathOf(chromiumProgram), args: ['--no-sandbox'] })
+      try {
+        const page = await browser.newPage()
+        await page.goto(origin)
+        return await page.evaluate(`(${LISTEN})(${JSON.stringify(url)})`)
+      } finally {
+        await browser.close()
+      }
+    }
+  }
+}
+
+for (const [name, { needs, listen }] of Object.entries(LISTENERS)) {
+  t.test(`frames of every size and of characters of every length reach ${name} unchanged, plain and compressed`, needs === undefined ? {} : onlyWith(needs), async (t) => {
+    for (const compression of [false, true]) {
+      const encodings: unknown[] = []
+      const { url, origin } = await openFrameServer(t, { perMessageDeflate: compression && { serverNoContextTakeover: true, clientNoContextTakeover: true } }, ({ websocket, stream, encoding }) => {
+        encodings.push(encoding)
+        websocket.once('message', () => {
+          for (const text of [...TEXTS, 'end']) stream.write(new Message(text).encoded(encoding))
+        })
+      })
+      const heard = await listen(url, origin)
+      t.same(heard.got, TEXTS.map(digest), heard.failed)
+      // A client that offers no compression gets none.
+      if (!compression) t.same(encodings, ['plain'])
+      else if (name !== 'the client of Node.js') t.same(encodings, [15])
+    }
+  })
+}
+
+t.test('every window that can be negotiated is kept to, and where none can be used the frames are plain', async (t) => {
+  for (const bits of [9, 10, 11, 12, 13, 14, 15]) {
+    const { url } = await openFrameServer(t, { perMessageDeflate: { serverNoContextTakeover: true, serverMaxWindowBits: bits } }, ({ stream, encoding }) => {
+      t.equal(encoding, bits)
+      for (const text of [...TEXTS.slice(0, 40), 'end']) stream.write(new Message(text).encoded(encoding))
+    })
+    const socket = new WebSocket(url)
+    const got: string[] = []
+    await new Promise<void>((resolve) => socket.on('message', (data) => { String(data) === 'end' ? resolve() : got.push(digest(String(data))) }))
+    t.same(got, TEXTS.slice(0, 40).map(digest))
+    socket.terminate()
+  }
+  t.equal(encodingOf('permessage-deflate'), 'plain', 'another message may have been compressed before')
+  t.equal(encodingOf('permessage-deflate; server_no_context_takeover; server_max_window_bits=8'), 'plain', 'zlib cannot')
+  t.equal(encodingOf('permessage-deflate; server_no_context_takeover; server_max_window_bits=nine'), 'plain')
+  t.equal(encodingOf('x-webkit-deflate-frame; server_no_context_takeover'), 'plain')
+  t.equal(encodingOf('permessage-deflate; client_max_window_bits; server_no_context_takeover'), 15)
+})
+
+t.test('a message is compressed once for all who want it alike, and only where that saves something', async (t) => {
+  const message = new Message('x'.repeat(2_000))
+  t.equal(message.encoded(15), message.encoded(15))
+  t.not(message.encoded(15), message.encoded(10))
+  t.ok(message.encoded(15).length < 100)
+  const small = new Message('x'.repeat(1_000))
+  t.equal(small.encoded(15), small.frame)
+})
+
+t.test('our frames and what others send through the same WebSocket never mix: 100,000 frames between pings, large sends and parts', { timeout: 60_000 }, async (t) => {
+  for (const perMessageDeflate of [false, { threshold: 100, serverNoContextTakeover: true }]) {
+    const FRAMES = 50_000
+    const { url } = await openFrameServer(t, { perMessageDeflate }, async ({ websocket, stream, encoding }) => {
+      let drained = () => {}
+      const sink = new FrameSink(websocket, stream, encoding, () => drained())
+      const large = 'host '.repeat(10_000)
+      for (let at = 0; at < FRAMES;) {
+        let batch = new Batch()
+        for (let i = 0; i < 50; i++, at++) batch = batch.add(new Message(`ours ${at} ${'x'.repeat(at % 7 === 0 ? 1_500 : 10)}`))
+        const writes = new Writes()
+        // The goodbye of a turn: what the sink refuses is tried again once the socket has taken what it has.
+        while (sink.write(batch, writes) < 0) await new Promise<void>((resolve) => { drained = resolve; setTimeout(resolve, 5) })
+        writes.flush()
+        if (at % 1_000 === 0) sink.ping()
+        if (at % 500 === 0) websocket.send(large)
+        if (at % 700 === 0) {
+          websocket.send('part one ', { fin: false })
+          if (sink.bufferedBytes !== Infinity) throw new Error('takes more between two parts')
+          if (sink.write(batch, new Writes()) !== -1) throw new Error('written between two parts')
+          websocket.send('part two', { fin: true })
+        }
+        if (at % 5_000 === 0) await nextTurn()
+      }
+      websocket.send('end')
+    })
+    const socket = new WebSocket(url, { maxPayload: 1_000_000 })
+    let next = 0
+    let hosts = 0
+    let parts = 0
+    let pings = 0
+    socket.on('ping', () => pings++)
+    const failure = await new Promise<string | undefined>((resolve) => {
+      socket.on('error', (err) => resolve(err.message))
+      socket.on('close', () => resolve('closed'))
+      socket.on('message', (data) => {
+        const text = String(data)
+        if (text === 'end') resolve(undefined)
+        else if (text.startsWith('ours ')) { if (Number(text.split(' ')[1]) !== next++) resolve(`${text.slice(0, 20)} instead of ${next - 1}`) }
+        else if (text.startsWith('host ')) hosts++
+        else if (text === 'part one part two') parts++
+        else resolve(`garbage: ${text.slice(0, 40)}`)
+      })
+    })
+    t.equal(failure, undefined)
+    t.same([next, hosts, pings], [FRAMES, FRAMES / 500, FRAMES / 1_000])
+    t.ok(parts > 0)
+    socket.terminate()
+  }
+})
+
+t.test('what is published in one turn of the event loop is one write a connection, of the very same bytes for all who get the same', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const sockets: Socket[] = []
+  app.server.on('connection', (socket) => sockets.push(socket))
+  await app.register(missionControl)
+  const both = ['mission_update', 'health_delta']
+  const [a, b, c] = [await connect(app), await connect(app), await connect(app)]
+  await a!.subscribe(...both)
+  await b!.subscribe(...both)
+  await c!.subscribe('health_delta')
+  for (const client of [a!, b!, c!]) await client.settle()
+  const written: Buffer[][] = sockets.map((socket) => {
+    const buffers: Buffer[] = []
+    const { write } = socket
+    socket.write = ((bytes: Buffer, ...rest: never[]) => { buffers.push(bytes); return write.call(socket, bytes, ...rest) }) as never
+    return buffers
+  })
+  app.monitoring.reportHealth('degraded')
+  for (let at = 0; at < 20; at++) app.missions.start(`job ${at}`)
+  await nextTurn()
+  await nextTurn()
+  t.same(written.map((buffers) => buffers.length), [1, 1, 1])
+  t.equal(written[0]![0], written[1]![0], 'the same buffer')
+  t.ok(written[2]![0]!.length < written[0]![0]!.length)
+  t.equal((await a!.settle()).filter(({ type }) => type === 'mission_update').length, 20)
+})
+
+t.test('a reply keeps its place among the events around it', async (t) => {
+  const app = await boot(t)
+  const client = await connect(app)
+  await client.subscribe('mission_update')
+  app.missions.handle({ start: { start: () => app.missions.start('asked') } })
+  client.send({ type: 'mission_start', command: 'go' })
+  await client.next('mission_update')
+  t.same(client.received.slice(-2).map(({ type }) => type), ['mission_ack', 'mission_update'])
+})
+
+t.test('connections cost no timers', async (t) => {
+  const app = await boot(t)
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const first = await connect(app)
+  const before = timers()
+  const clients = await Promise.all(Array.from({ length: 200 }, async () => await (await connect(app)).subscribe('mission_update', 'mission_stats')))
+  t.ok(timers() - before <= 3, `${timers() - before} timers more`)
+  for (const client of [first, ...clients]) client.socket.terminate()
+})
+
+t.test('clients that are killed, reset, half open or mute leave nothing behind', async (t) => {
+  const app = await boot(t)
+  const healthy = await connect(app)
+  await healthy.subscribe('mission_update')
+  const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+  const before = sockets()
+  const ends: Record<string, (client: RawClient) => void> = {
+    killed: (client) => client.socket.destroy(),
+    reset: (client) => client.socket.resetAndDestroy(),
+    'half open': (client) => client.socket.end(),
+    mute: (client) => client.freeze().socket.destroy()
+  }
+  for (const end of Object.values(ends)) {
+    const clients = await Promise.all(Array.from({ length: 20 }, async () => await RawClient.connect(app)))
+    for (const client of clients) client.send({ type: 'subscribe', channels: ['mission_update', 'mission_stats'] })
+    for (const client of clients) await client.next('subscription_ack')
+    for (let at = 0; at < 50; at++) app.missions.start('job')
+    clients.forEach(end)
+    while (app.missionControl.wsMetrics().connectionsOpen > 1) await nextTurn()
+    for (const client of clients) client.socket.destroy()
+  }
+  while (sockets() > before) await nextTurn()
+  t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_update')!.count, 1)
+  t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_stats')!.count, 0)
+  t.equal((await healthy.settle()).filter(({ type }) => type === 'mission_update').length, 200)
+})
+
+t.test('a compressed broadcast reaches those who want it so and those who do not, from the plugin itself', async (t) => {
+  const app = await boot(t, { websocket: { compression: true } })
+  const [deflating, plain] = [await connect(app), await connect(app, { perMessageDeflate: false })]
+  t.match(deflating!.socket.extensions, 'permessage-deflate')
+  t.equal(plain!.socket.extensions, '')
+  for (const client of [deflating!, plain!]) await client.subscribe('mission_update')
+  const plan = { steps: Array.from({ length: 200 }, (_, at) => `step ${at} of the plan: größer €uro 😀`) }
+  app.missions.report('job', 'planned', { planningSession: plan })
+  for (const client of [deflating!, plain!]) t.same((await client.next('mission_update', ({ payload }) => payload.status === 'planned')).payload.planningSession, plan)
+  // What the client compresses is read too.
+  deflating!.send({ type: 'ping', id: 'x'.repeat(128) })
+  t.equal((await deflating!.next('pong')).replyTo, 'x'.repeat(128))
+})
+
+t.test('drain', async (t) => {
+  t.test('refuses newcomers, tells everybody another time to come back, and closes all in waves', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock })
+    const clients = await Promise.all(Array.from({ length: 250 }, async () => await connect(app)))
+    await clients[0]!.subscribe('mission_update')
+    const open = () => app.missionControl.wsMetrics().connectionsOpen
+    while (open() < 250) await nextTurn()
+    app.missions.start('last words')
+    const drained = app.missionControl.drain({ withinMs: 6_000 })
+    t.equal(await tryUpgrade(app), 503)
+    t.match(await exchange(app, upgradeRequest()), /retry-after: 1\r\n/i)
+    const told = await Promise.all(clients.map(async (client) => (await client.next('server_draining')).payload.retryAfterMs))
+    t.equal(new Set(told).size, 250)
+    t.ok(Math.min(...told) >= 6_000 && Math.max(...told) <= 12_000)
+    t.same(clients[0]!.received.map(({ type }) => type), ['subscription_ack', 'mission_update', 'server_draining'])
+    while (open() > 166) await nextTurn()
+    t.equal(open(), 166, 'the first wave of three')
+    clock.advance(2_000)
+    while (open() > 82) await nextTurn()
+    clock.advance(2_000)
+    await drained
+    t.equal(open(), 0)
+    for (const client of clients) t.same(await client.closed, { code: 1012, reason: 'server_restart' })
+  })
+
+  t.test('cuts off who does not answer, and a close of the app ends it at once', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock })
+    const clients = await Promise.all(Array.from({ length: 150 }, async () => await connect(app)))
+    const mute = (await RawClient.connect(app, { isMute: true })).freeze()
+    const drained = app.missionControl.drain({ withinMs: 3_600_000 })
+    const closed = app.close()
+    for (const client of clients) t.equal((await client.closed).code, 1012)
+    clock.advance(2_000)
+    await Promise.all([drained, closed])
+    mute.socket.destroy()
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 0)
+  })
+
+  t.test('takes ten seconds unless told otherwise, and no time that is none', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock })
+    for (const withinMs of [-1, 0.5, NaN, '5', 3_600_001]) await t.rejects(app.missionControl.drain({ withinMs: withinMs as never }), { code: 'FST_MC_INVALID_OPTION' })
+    const client = await connect(app)
+    const drained = app.missionControl.drain()
+    t.equal((await client.next('server_draining')).payload.retryAfterMs, 10_000)
+    await drained
+    await app.missionControl.drain()
+  })
+})
+
+t.test('upgrades beyond the allowed rate are refused with a time to come back, and allowed again later', async (t) => {
+  const clock = createVirtualClock()
+  const app = await boot(t, { clock, websocket: { maxConnectionsPerSecond: 2 } })
+  const statuses: number[] = []
+  for (let at = 0; at < 6; at++) statuses.push(await tryUpgrade(app))
+  t.same(statuses, [101, 101, 101, 101, 503, 503])
+  clock.advance(1_000)
+  t.equal(await tryUpgrade(app), 101)
+  t.match((await app.missionControl.metrics.render()).body, /ws_refused_total\{reason="rate"\} 2/)
+})
+
+t.test('while the event loop is late nobody is admitted', async (t) => {
+  const app = await boot(t, { websocket: { maxLoopLagMs: 50 } })
+  await connect(app)
+  while (true) {
+    const until = performance.now() + 400
+    while (performance.now() < until);
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    if (await tryUpgrade(app) === 503) break
+  }
+  t.match((await app.missionControl.metrics.render()).body, /ws_refused_total\{reason="overload"\} [1-9]/)
+  while (await tryUpgrade(app) !== 101) await new Promise((resolve) => setTimeout(resolve, 100))
+  const lag = new LoopLag()
+  t.equal(lag.ms, 0)
+  lag.close()
+})
+
+t.test('pings', async (t) => {
+  t.test('come at their interval; a peer without an answer in time is cut off, one that says anything is not', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock, websocket: { pingMs: 25_000, pongTimeoutMs: 10_000 } })
+    const mute = await RawClient.connect(app, { isMute: true })
+    const talking = await RawClient.connect(app, { isMute: true })
+    const live = await connect(app)
+    clock.advance(24_000)
+    await live.settle()
+    t.notOk(mute.received.some(({ opcode }) => opcode === OPCODE.ping))
+    clock.advance(1_000)
+    await mute.nextFrame(OPCODE.ping)
+    await live.settle()
+    for (let second = 0; second < 12; second++) {
+      clock.advance(1_000)
+      talking.send({ type: 'ping' })
+      await talking.next('pong')
+      await live.settle()
+    }
+    t.equal((await mute.ended).code, undefined)
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 2)
+    t.match((await app.missionControl.metrics.render()).body, /ping_round_trip_seconds_count 1\n/)
+    talking.socket.destroy()
+  })
+
+  t.test('that nobody could answer, because the service itself stood still, cost nobody the connection', async (t) => {
+    const clock = createVirtualClock()
+    const app = await boot(t, { clock })
+    const live = await connect(app)
+    clock.advance(3_600_000)
+    t.same(await live.settle(), live.received.filter(({ type }) => type === 'heartbeat'))
+    t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
+  })
+
+  t.test('count the way there and back of the last one alone', async (t) => {
+    const pulse = new Pulse({ pingMs: 10, pongTimeoutMs: 100 }, 0)
+    t.equal(pulse.takePong(1), undefined, 'nobody asked')
+    t.equal(pulse.due(9, 1), undefined)
+    t.equal(pulse.due(10, 1), 'ping')
+    t.equal(pulse.due(50, 2), undefined)
+    pulse.answered()
+    t.equal(pulse.due(60, 3), 'ping')
+    t.same(pulse.takePong(61), NaN, 'the answer to the one before')
+    t.same(pulse.takePong(62), NaN, 'a later answer to a question that was answered')
+    t.equal(pulse.due(100, 4), 'ping')
+    t.equal(pulse.takePong(107), 7)
+    t.equal(pulse.due(120, 5), 'ping')
+    t.equal(pulse.due(219, 7), undefined)
+    t.equal(pulse.due(220, 6), undefined, 'too few turns')
+    t.equal(pulse.due(220, 7), 'dead')
+    pulse.rest(300)
+    t.equal(pulse.due(305, 9), undefined)
+  })
+})
+
+t.test('a client that half a message of somebody else is on its way to, or whose socket is not at hand, is sent to by the library', async (t) => {
+  const sent: string[] = []
+  const websocket = { readyState: 1, OPEN: 1, bufferedAmount: 0, send: (text: Buffer, _options: object, done: () => void) => { sent.push(String(text)); done() }, ping () {}, close () {}, terminate () {} }
+  let drains = 0
+  const sink = new FrameSink(websocket as never, undefined, 'plain', () => { drains++ })
+  const batch = new Batch().add(new Message('a')).add(new Message('b'))
+  t.equal(sink.write(batch, new Writes()), batch.bytes)
+  t.same([sent, drains], [['a', 'b'], 2])
+  websocket.bufferedAmount = 65_536
+  t.equal(sink.write(batch, new Writes()), -1)
+  t.equal(sink.bufferedBytes, 65_536)
+  t.equal(sent.length, 2)
+})
