@@ -63,7 +63,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     sink,
     wanted,
     maxBytes,
-    shared: { ...parts, recovery },
+    shared: { ...parts, recovery, onHeld: () => {} },
     onOverflow () {
       overflows++
       outbox.close()

@@ -88,15 +88,22 @@ export class Connection {
     return true
   }
 
-  /** Looks after the connection, in this turn of the event loop: asks for a sign of life, cuts off who gave none, and closes who takes nothing. */
-  sweep (now: number, turn: number): void {
-    if (this.#isClosing) return
+  /**
+   * Looks after the connection, in this turn of the event loop: asks for a sign of life, cuts off who gave none, and closes who takes nothing.
+   * Gives the time at which it wants to be looked after again.
+   */
+  sweep (now: number, turn: number): number {
+    if (this.#isClosing) return Infinity
     this.outbox.sweep(now)
-    // A ping would only wait behind all that the peer has not read.
-    if (this.outbox.isHeld) return this.#pulse.rest(now)
+    if (this.outbox.isHeld) {
+      // A ping would only wait behind all that the peer has not read.
+      this.#pulse.rest(now)
+      return now
+    }
     const due = this.#pulse.due(now, turn)
     if (due === 'dead') this.#socket.terminate()
     if (due === 'ping') this.#socket.ping()
+    return this.#pulse.nextDue
   }
 
   /**

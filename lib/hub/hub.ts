@@ -15,14 +15,12 @@ import { LoopLag } from './loop-lag.js'
 import { RateLimit } from './rate-limit.js'
 import { Recovery } from './recovery.js'
 import { Subscriptions } from './subscriptions.js'
+import { Sweeper } from './sweeper.js'
 import { Turn } from './turn.js'
 
 /** Why an upgrade was refused before it happened. */
 export const REFUSALS = ['origin', 'connections', 'address', 'rate', 'overload', 'closing'] as const
 export type RefusalReason = (typeof REFUSALS)[number]
-
-/** Time between two looks after all connections. */
-const SWEEP_MS = 1_000
 
 export interface HubSetup {
   clock: Clock
@@ -62,6 +60,7 @@ export class Hub {
   readonly #recovery: Recovery
   readonly #turn: Turn
   readonly #shared: ConnectionShared
+  readonly #sweeper: Sweeper
   readonly #subscriptions: Subscriptions
   readonly #dispatcher: Dispatcher
   readonly #loopLag = new LoopLag()
@@ -73,7 +72,6 @@ export class Hub {
   })
 
   #timers: Timer[] = []
-  #turns = 0
   #isClosing = false
   #closing: Promise<void> | undefined
   #whenEmpty: (() => void) | undefined
@@ -97,7 +95,19 @@ export class Hub {
       },
       onGap: (cause) => this.#counters.gaps.add(cause)
     })
-    this.#shared = { clock, counters: this.#counters, options, turn: this.#turn, log: this.#log, recovery: this.#recovery }
+    this.#shared = {
+      clock,
+      counters: this.#counters,
+      options,
+      turn: this.#turn,
+      log: this.#log,
+      recovery: this.#recovery,
+      onHeld: () => this.#sweeper.by(0)
+    }
+    this.#sweeper = new Sweeper(clock, this.#connections, () => {
+      this.#log.trim()
+      this.#recovery.sweep()
+    })
     this.#dispatcher = new Dispatcher({
       envelope: this.#envelope,
       subscriptions: this.#subscriptions,
@@ -230,10 +240,8 @@ export class Hub {
     this.#addresses.set(connection.address, (this.#addresses.get(connection.address) ?? 0) + 1)
     this.#counters.connectionsTotal++
     if (this.#timers.length > 0) return
-    this.#timers = [
-      this.#clock.every(this.#options.heartbeatMs, () => this.#beat()),
-      this.#clock.every(SWEEP_MS, () => this.#sweep())
-    ]
+    this.#timers = [this.#clock.every(this.#options.heartbeatMs, () => this.#beat())]
+    this.#sweeper.by(this.#clock.monotonic() + this.#options.pingMs)
   }
 
   #remove (connection: Connection): void {
@@ -245,6 +253,7 @@ export class Hub {
     else this.#addresses.set(connection.address, left)
     if (this.#connections.size > 0) return
     for (const timer of this.#timers.splice(0)) timer.cancel()
+    this.#sweeper.stop()
     this.#whenEmpty?.()
   }
 
@@ -290,13 +299,5 @@ export class Hub {
   #beat (): void {
     const message = this.#envelope.message('heartbeat', {}, { traits: { key: 'heartbeat' } })
     for (const connection of this.#connections) connection.outbox.send(message)
-  }
-
-  #sweep (): void {
-    const now = this.#clock.monotonic()
-    this.#log.trim()
-    this.#recovery.sweep()
-    for (const connection of this.#connections) connection.sweep(now, this.#turns)
-    setImmediate(() => { this.#turns++ })
   }
 }

@@ -20,6 +20,8 @@ export interface Sink {
 export interface OutboxShared extends Pick<LagSetup, 'log' | 'recovery'> {
   clock: Clock
   turn: Turn
+  /** Called when a connection begins to hold messages back: it has to be looked after from now on. */
+  onHeld: () => void
   counters: {
     messagesSentTotal: number
     bytesSentTotal: number
@@ -152,6 +154,7 @@ export class Outbox implements Collector {
   #startHolding (batch: Batch): void {
     this.#isHeld = true
     this.#takenAt = 0
+    this.#shared.onHeld()
     for (const message of batch.messages()) this.#hold(message)
   }
 

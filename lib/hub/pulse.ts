@@ -19,6 +19,9 @@ export class Pulse {
     this.#askedAt = now
   }
 
+  /** When `due` may have something to say next. */
+  get nextDue (): number { return this.#askedAt + (this.#isAnswering ? this.#pingMs : Math.min(this.#pingMs, this.#pongTimeoutMs)) }
+
   answered (): void {
     this.#isAnswering = true
   }

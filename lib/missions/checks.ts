@@ -2,7 +2,7 @@ import { MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, 
 import { InvalidMission, UnknownStatus } from '../errors.js'
 import { compile, describeFailure, type Validate } from '../validation.js'
 import { isMissionStatus } from './lifecycle.js'
-import type { MissionDetails } from './mission.js'
+import type { CancelRequest, MissionDetails } from './mission.js'
 import { readList, readSafely } from './snapshot.js'
 
 const validateInit = compile(MissionInit)
@@ -15,13 +15,32 @@ const LONGEST_TIMER_MS = 2_147_483_647
 
 /** What a host starts a mission with, a name or the whole. @throws FST_MC_INVALID_MISSION with the property that is wrong */
 export function checkInit (init: string | MissionInit): MissionInit {
-  const whole = typeof init === 'string' ? { name: init } : init
+  const whole = typeof init === 'string' ? { name: init } : readOnce(init)
   check(validateInit, whole)
-  return whole
+  return whole as MissionInit
 }
 
 export function checkId (id: unknown): void {
   if (!validateId(id)) throw new InvalidMission('the id must be text of 1 to 128 characters')
+}
+
+/** Texts of a request to cancel. @throws FST_MC_INVALID_MISSION */
+export function checkRequest (request: CancelRequest): CancelRequest {
+  if (typeof request !== 'object' || request === null) throw new InvalidMission('a request to cancel must be an object')
+  const { reason, by } = request
+  if (reason !== undefined) checkText(reason, 'the reason')
+  if (by !== undefined) checkText(by, 'by')
+  return { reason, by }
+}
+
+/** @throws FST_MC_INVALID_MISSION */
+export function checkText (text: unknown, what: string): asserts text is string {
+  if (typeof text !== 'string') throw new InvalidMission(`${what} must be text`)
+}
+
+/** @throws FST_MC_INVALID_MISSION */
+export function checkWork (work: unknown): void {
+  if (typeof work !== 'function') throw new InvalidMission('the work must be a function')
 }
 
 /** A time in whole ms that Node's timers can keep. */
@@ -34,12 +53,14 @@ export function checkMilliseconds (ms: number, least = 1): number {
 
 /** @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION */
 export function checkFilter (filter: MissionFilter): void {
+  checkObject(filter, 'the filter')
   if (filter.status !== undefined) checkStatus(filter.status)
   check(validateFilter, filter, 'filter ')
 }
 
 /** @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION */
 export function checkQuery (query: MissionQuery): void {
+  checkObject(query, 'the query')
   if (query.status !== undefined) checkStatus(query.status)
   check(validateQuery, query, 'query ')
 }
@@ -62,6 +83,20 @@ export function readDetails (status: unknown, details: MissionDetails): MissionD
   if (progress !== undefined) known.progress = readProgress(progress as Progress | null)
   if (error !== undefined) known.error = error
   return known
+}
+
+/** @throws FST_MC_INVALID_MISSION */
+export function checkObject (value: unknown, what: string): void {
+  if (typeof value !== 'object' || value === null) throw new InvalidMission(`${what} must be an object`)
+}
+
+// The host's getters run once, and what they throw is no reason to give their text away.
+function readOnce (init: unknown): unknown {
+  try {
+    return typeof init === 'object' && init !== null ? { ...init } : init
+  } catch {
+    throw new InvalidMission('a property of it cannot be read')
+  }
 }
 
 function readProgress (progress: Progress | null): Progress {

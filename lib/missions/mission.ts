@@ -2,6 +2,8 @@ import type {
   CancelKind, CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus
 } from '../../schemas/mission.js'
 import { isTerminal, judge, type Refusal, type ReportResult } from './lifecycle.js'
+import { checkRequest, checkText } from './checks.js'
+import { cutCharacters } from './snapshot.js'
 import type { Tasks } from './tasks.js'
 
 /** What a report may carry besides the status. */
@@ -75,6 +77,8 @@ export interface MissionHost {
 }
 
 interface Prepared { error: MissionError | undefined, shown: MissionDetails }
+
+const cutText = (text: string | undefined, max: number): string | null => text === undefined ? null : cutCharacters(text, max)
 
 const APPLIED: ReportResult = Object.freeze({ applied: true })
 const NO_TAGS: readonly string[] = Object.freeze([])
@@ -255,10 +259,15 @@ export class Mission {
     if (this.#showLife()) this.#touch({}, true)
   }
 
-  /** Rests the stall clock until the next sign of life, because the work waits for something outside. */
+  /**
+   * Rests the stall clock until the next sign of life, because the work waits for something outside.
+   *
+   * @throws FST_MC_INVALID_MISSION for a reason that is no text
+   */
   waiting (reason: string): void {
     if (this.isTerminal) return
-    const text = reason.slice(0, 256)
+    checkText(reason, 'the reason')
+    const text = cutCharacters(reason, 256)
     this.#showLife()
     this.#waiting = text
     this.#touch({}, true)
@@ -271,14 +280,14 @@ export class Mission {
 
   /** Asks for the mission to end: aborts `signal` and tells the viewers. The status stays until the work ends or its grace is over. */
   cancel (request: CancelRequest = {}): CancelResult {
-    return this.requestCancel('request', request)
+    return this.requestCancel('request', checkRequest(request))
   }
 
   /** @see cancel; for those who ask in another name than the host's. */
   requestCancel (kind: CancelKind, { reason, by }: CancelRequest = {}): CancelResult {
     if (this.isTerminal) return 'terminal'
     if (this.#cancel !== null) return 'already_requested'
-    const cancel: CancelState = Object.freeze({ requested: true, kind, reason: reason?.slice(0, 256) ?? null, by: by?.slice(0, 128) ?? null })
+    const cancel: CancelState = Object.freeze({ requested: true, kind, reason: cutText(reason, 256), by: cutText(by, 128) })
     const abort = this.#abort
     this.#cancel = cancel
     const children = this.#host.cancelRequested(this, kind)

@@ -2,7 +2,7 @@ import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { MissionError } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Mission, MissionDetails, MissionStep } from './mission.js'
-import { cutText, snapshotError, snapshotJson, UNSERIALIZABLE, type Truncated } from './snapshot.js'
+import { cutCharacters, PREVIEW_CHARACTERS, cutText, snapshotError, snapshotJson, UNSERIALIZABLE, type Truncated } from './snapshot.js'
 
 type MissionOptions = ResolvedOptions['missions']
 type SerializerName = keyof MissionOptions['serializers']
@@ -104,7 +104,7 @@ export class Payloads {
       const bytes = Buffer.byteLength(JSON.stringify(update))
       if (bytes <= this.#options.maxMessageBytes - ENVELOPE_BYTES) return update
       const text = JSON.stringify(update[part])
-      update[part] = { truncated: true, bytes: Buffer.byteLength(text), preview: text.slice(0, 256) } satisfies Truncated
+      update[part] = { truncated: true, bytes: Buffer.byteLength(text), preview: cutCharacters(text, PREVIEW_CHARACTERS) } satisfies Truncated
     }
     return update
   }

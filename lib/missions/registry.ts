@@ -4,7 +4,7 @@ import type { ResolvedOptions } from '../../schemas/options.js'
 import { createUnifiedId, type Clock } from '../clock.js'
 import { Closing, MissionEnded, MissionLive, TooManyMissions } from '../errors.js'
 import { Events, type Unsubscribe } from '../events.js'
-import { checkFilter, checkId, checkInit, checkMilliseconds, checkQuery, readDetails } from './checks.js'
+import { checkFilter, checkId, checkInit, checkMilliseconds, checkObject, checkQuery, checkWork, readDetails } from './checks.js'
 import { Commands } from './commands.js'
 import { Deadlines } from './deadlines.js'
 import { Feed } from './feed.js'
@@ -130,7 +130,7 @@ export class Missions {
    * after it was asked to end cancels it; a function that ended its mission itself has the last word. An id that is already running
    * gives the outcome of that run.
    *
-   * @throws what `start` throws; FST_MC_MISSION_LIVE for a live id that no function runs
+   * @throws what `start` throws; FST_MC_MISSION_LIVE for a live id that no function runs; FST_MC_MISSION_ENDED if a listener ended it at its start
    */
   async run<T> (init: string | MissionInit, work: MissionWork<T>): Promise<T> {
     return await this.#launch(init, work).running
@@ -208,7 +208,9 @@ export class Missions {
    *
    * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a filter of the wrong shape
    */
-  subscribe ({ id, ...filter }: WatchFilter = {}, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<MissionView, void, undefined> {
+  subscribe (watched: WatchFilter = {}, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<MissionView, void, undefined> {
+    checkObject(watched, 'the filter')
+    const { id, ...filter } = watched
     checkFilter(filter)
     return watchMissions(this.#watchSetup(), { id, ...filter }, signal)
   }
@@ -277,11 +279,14 @@ export class Missions {
   }
 
   #launch<T> (init: string | MissionInit, work: MissionWork<T>): { mission: Mission, running: Promise<T> } {
+    checkWork(work)
     const before = this.#started
     const mission = this.start(init)
     const running = this.#runner.runningOf<T>(mission)
     if (running !== undefined) return { mission, running }
     if (this.#started === before) throw new MissionLive()
+    // A listener that heard of its start may have ended it: there is nothing to run any more.
+    if (mission.isTerminal) return { mission, running: Promise.reject(new MissionEnded()) }
     return { mission, running: this.#runner.run(mission, work) }
   }
 

@@ -7,7 +7,8 @@ export interface Truncated { truncated: true, bytes: number, preview: string }
 /** What stands in for a value that cannot be read or written as JSON. */
 export const UNSERIALIZABLE = Object.freeze({ unserializable: true })
 
-const PREVIEW_CHARACTERS = 256
+/** UTF-16 units of a preview. */
+export const PREVIEW_CHARACTERS = 256
 const MAX_DEPTH = 256
 const ERROR_MESSAGE_BYTES = 2_048
 const ERROR_CODE = /^[\w.:-]{1,64}$/
@@ -22,7 +23,7 @@ export function snapshotJson (value: unknown, maxBytes: number): unknown {
   if (text === undefined) return { ...UNSERIALIZABLE }
   const bytes = Buffer.byteLength(text)
   if (bytes <= maxBytes) return isTooDeep(text) ? { ...UNSERIALIZABLE } : JSON.parse(text)
-  return { truncated: true, bytes, preview: text.slice(0, PREVIEW_CHARACTERS) } satisfies Truncated
+  return { truncated: true, bytes, preview: cutCharacters(text, PREVIEW_CHARACTERS) } satisfies Truncated
 }
 
 function stringify (value: unknown): string | undefined {
@@ -63,6 +64,13 @@ export function cutText (text: string, maxBytes: number): string {
   // No character of JavaScript takes more than three bytes of UTF-8, so that most texts need no counting.
   if (text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes) return text
   return new StringDecoder('utf8').write(Buffer.from(text).subarray(0, maxBytes))
+}
+
+/** The first `max` UTF-16 units of `text`, or one fewer where a character of two units would be cut in half. */
+export function cutCharacters (text: string, max: number): string {
+  if (text.length <= max) return text
+  const isHalf = /[\ud800-\udbff]/.test(text[max - 1]!)
+  return text.slice(0, isHalf ? max - 1 : max)
 }
 
 function readCode (thrown: unknown): string {

@@ -21,16 +21,16 @@ export interface WatchSetup {
   onClose: (listener: () => void) => Unsubscribe
 }
 
-/** What a reader has not read yet: of each mission the newest state, in the order of their last change. */
+/** What a reader has not read yet: missions in the order of their last change. Their state is that of the moment in which it is read. */
 class Unread {
-  readonly #views = new Map<Mission, MissionView>()
+  readonly #missions = new Set<Mission>()
   #isFinished = false
   #wake = () => {}
 
   put (mission: Mission): void {
     // Taken out first: the newest state waits at the end, behind what changed before it.
-    this.#views.delete(mission)
-    this.#views.set(mission, mission.view())
+    this.#missions.delete(mission)
+    this.#missions.add(mission)
     this.#wake()
   }
 
@@ -42,25 +42,24 @@ class Unread {
 
   /** Nothing more is wanted. */
   drop (): void {
-    this.#views.clear()
+    this.#missions.clear()
     this.finish()
   }
 
   /** The next state, when there is one; `undefined` at the end. */
   async take (): Promise<MissionView | undefined> {
-    while (this.#views.size === 0 && !this.#isFinished) await new Promise<void>((resolve) => { this.#wake = resolve })
-    const [next] = this.#views
+    while (this.#missions.size === 0 && !this.#isFinished) await new Promise<void>((resolve) => { this.#wake = resolve })
+    const [next] = this.#missions
     if (next === undefined) return undefined
-    const [mission, view] = next
-    this.#views.delete(mission)
-    return view
+    this.#missions.delete(next)
+    return next.view()
   }
 }
 
 /**
  * Follows missions: first those that fit now, then each one's state after every change. Of a mission that changes faster than the
- * reader reads, only the newest state waits, so that a slow reader costs one view a mission; an ending is always seen. Ends when the
- * signal aborts, when the service has closed, and with the ending of the mission if it follows one id.
+ * reader reads, only the newest state is given, so that a slow reader costs no copies; an ending is always seen, and so is that a
+ * mission no longer fits. Ends when the signal aborts, when the service has closed, and with the ending of the mission if it follows one id.
  */
 export function watchMissions (setup: WatchSetup, filter: WatchFilter, signal?: AbortSignal): AsyncGenerator<MissionView, void, undefined> {
   const unread = new Unread()
@@ -75,9 +74,13 @@ export function watchMissions (setup: WatchSetup, filter: WatchFilter, signal?: 
 }
 
 async function * follow (setup: WatchSetup, { id, ...filter }: WatchFilter, unread: Unread, signal: AbortSignal | undefined): AsyncGenerator<MissionView, void, undefined> {
+  const followed = new WeakSet<Mission>()
   const look = (mission: Mission) => {
     if (id !== undefined && mission.id !== id) return
-    if (fits(mission, filter)) unread.put(mission)
+    const isFitting = fits(mission, filter)
+    // One that fitted before is told once more, so that its reader can take it off.
+    if (isFitting || followed.delete(mission)) unread.put(mission)
+    if (isFitting) followed.add(mission)
     if (id !== undefined && mission.isTerminal) unread.finish()
   }
   const drop = () => unread.drop()
