@@ -15,7 +15,7 @@ import { resolveOptions } from '../lib/options.js'
 import { FrameFollower, guardReceivedFrames } from '../lib/routes/receive-guard.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
-import { boot, uncaught } from './support/app.js'
+import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect } from './support/client.js'
 import { parseExposition, valueOf } from './support/exposition-parser.js'
 import { closeFrame, exchange, fragments, frame, OPCODE, openTcp, RawClient, upgradeRequest, type RawOptions } from './support/raw-client.js'
@@ -27,7 +27,7 @@ async function bootBesideHost (t: Test, options: MissionControlOptions = {}): Pr
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(websocket)
-  await app.register(missionControl, options)
+  await app.register(missionControl, closingSoon(app, options))
   return app
 }
 

@@ -456,14 +456,18 @@ t.test('a listener', async (t) => {
 
 t.test('shutdown', async (t) => {
   t.test('asks every active mission to end, each in the name of the shutdown', async (t) => {
-    const { missions } = build()
+    const { missions, clock } = build()
     const parent = missions.spawn('parent', obedient)
     const child = parent.child('child')
     const asked = missions.spawn('asked', obedient)
     asked.cancel({ reason: 'before' })
     const ended = missions.start('ended')
     ended.complete()
-    await missions.shutdown()
+    const closing = missions.shutdown()
+    await settle()
+    t.match(child.view(), { status: 'planning_started', cancel: { kind: 'shutdown' } })
+    clock.advance(5_000)
+    await closing
     t.match(parent.view(), { status: 'cancelled', cancel: { kind: 'shutdown', reason: 'The service is closing' } })
     t.match(child.view(), { status: 'cancelled', cancel: { kind: 'shutdown' } })
     t.match(asked.view(), { status: 'cancelled', cancel: { kind: 'request', reason: 'before' } })
@@ -493,11 +497,19 @@ t.test('shutdown', async (t) => {
     }
   })
 
-  t.test('forces at once a mission that nobody could tell', async (t) => {
-    const { missions } = build()
-    const mission = missions.start('job')
-    await missions.shutdown()
-    t.match(mission.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
+  t.test('gives its grace also to a mission whose end is elsewhere', async (t) => {
+    const { missions, clock } = build()
+    const heard = missions.start('heard')
+    const unheard = missions.start('unheard')
+    const closing = missions.shutdown()
+    clock.advance(4_999)
+    await settle()
+    heard.complete()
+    t.match(unheard.view(), { status: 'planning_started', cancel: { kind: 'shutdown' } })
+    clock.advance(1)
+    await closing
+    t.match(heard.view(), { status: 'completed', cancel: { kind: 'shutdown' } })
+    t.match(unheard.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
   })
 
   t.test('is done at once where nothing is active, and only once', async (t) => {
@@ -591,7 +603,7 @@ t.test('closing the app', async (t) => {
 
   t.test('tells connected clients the last of every mission before their sockets close', async (t) => {
     const clock = createVirtualClock()
-    const app = await boot(t, { clock })
+    const app = await boot(t, { clock, missions: { closeGraceMs: 5_000 } })
     const client = await connect(app)
     await client.subscribe('mission_update')
     app.missions.spawn({ id: 'obedient', name: 'job' }, async (mission) => {
@@ -607,8 +619,8 @@ t.test('closing the app', async (t) => {
     t.match(payload, { cancel: { kind: 'shutdown' } })
     t.equal(payload.cancel!.forced, undefined)
     t.equal(app.missions.get('stubborn')!.isTerminal, false)
-    t.match((await client.next('mission_update', isOf('unheard', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
     clock.advance(5_000)
+    t.match((await client.next('mission_update', isOf('unheard', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
     t.match((await client.next('mission_update', isOf('stubborn', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
     t.match(await client.closed, { code: /^10(01|12)$/ })
     await closing
@@ -620,7 +632,7 @@ t.test('closing the app', async (t) => {
   })
 
   t.test('does not wait for a mission that ends at once, on the clock of the machine', async (t) => {
-    const app = await boot(t)
+    const app = await boot(t, { missions: { closeGraceMs: 60_000 } })
     const client = await connect(app)
     await client.subscribe('mission_update')
     const mission = app.missions.spawn('job', obedient)

@@ -324,14 +324,17 @@ t.test('subscribe', async (t) => {
   })
 
   t.test('ends when the service has closed, after all endings', async (t) => {
-    const { missions } = build()
+    const { missions, clock } = build()
     missions.start({ id: 'a', name: 'job' })
     missions.start({ id: 'b', name: 'job' })
     const views = missions.subscribe()
     const reader = new Reader(views)
     await reader.drain()
+    const closing = missions.shutdown()
+    await reader.drain()
     const waiting = views.next()
-    await missions.shutdown()
+    clock.advance(5_000)
+    await closing
     missions.close()
     t.match(await peek(waiting), { value: { status: 'cancelled' } })
     t.match(await reader.drain(), { read: [{ status: 'cancelled' }], isOver: true })

@@ -23,7 +23,6 @@ t.test('run', async (t) => {
     // eslint-disable-next-line no-throw-literal -- whatever a host throws must end its mission
     ['throws nothing', () => { throw undefined }, 'error', { code: 'error', message: 'unknown error' }, true],
     ['throws an AbortError that is not of its own signal', () => { throw abortError() }, 'error', { code: 'error', message: 'stopped' }, true],
-    ['is no function', undefined as never, 'error', { code: 'error' }, true],
     ['completes itself and throws', (mission) => { mission.complete(); throw boom }, 'completed', null, true],
     ['fails itself and returns', (mission) => { mission.fail(boom) }, 'error', { code: 'BOOM' }, false],
     ['reports itself cancelled and returns', (mission) => { mission.report('cancelled') }, 'cancelled', null, false],
@@ -40,14 +39,14 @@ t.test('run', async (t) => {
     t.test(`ends a function that ${title} as ${status}, once, and passes on what it did`, async (t) => {
       const { missions, updates } = build()
       let seen: Mission | undefined
-      const outcome = await missions.run('job', work && ((mission) => { seen = mission; return work(mission) })).then(() => 'resolved', () => 'rejected')
+      const outcome = await missions.run('job', (mission) => { seen = mission; return work(mission) }).then(() => 'resolved', () => 'rejected')
       t.equal(outcome, fails ? 'rejected' : 'resolved')
       const [view] = missions.list()
       t.match(view, { status, error })
       t.strictSame(findStreamFaults(updates), [])
       t.equal(brief(updates).filter((one) => one === status).length, 1, 'told once')
       t.match(missions.stats(), { active: 0, total: 1, lateOutcomes: 0 })
-      if (seen !== undefined) t.match(await seen.done, { id: seen.id, status, error })
+      t.match(await seen!.done, { id: seen!.id, status, error })
     })
   }
 
@@ -82,6 +81,25 @@ t.test('run', async (t) => {
     t.strictSame(await Promise.all([first, second]), ['done', 'done'])
     t.equal(third, missions.get('a'))
     await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran again')), { code: 'FST_MC_MISSION_ENDED' })
+  })
+
+  t.test('refuses what is no function before anything has begun', async (t) => {
+    const { missions, updates } = build()
+    for (const work of [undefined, null, {}, 'work'] as never[]) {
+      await t.rejects(missions.run('job', work), { code: 'FST_MC_INVALID_MISSION', message: /work must be a function/ })
+      t.throws(() => missions.spawn('job', work), { code: 'FST_MC_INVALID_MISSION', message: /work must be a function/ })
+    }
+    t.strictSame(updates, [])
+    t.equal(missions.stats().total, 0)
+  })
+
+  t.test('does not run a mission that was ended when its start was told', async (t) => {
+    const { missions } = build()
+    missions.on('mission_update', ({ missionId, status }) => { if (status === 'planning_started') missions.get(missionId)!.complete() })
+    await t.rejects(missions.run('job', () => t.fail('ran')), { code: 'FST_MC_MISSION_ENDED' })
+    let spawned: Mission | undefined
+    t.strictSame(await uncaught(async () => { spawned = missions.spawn('job', () => t.fail('ran')) }), [])
+    t.match(await spawned!.done, { status: 'completed' })
   })
 
   t.test('refuses a live id that no function runs', async (t) => {

@@ -9,7 +9,7 @@ import { WebSocket } from 'ws'
 import { createVirtualClock } from '../lib/clock.js'
 import missionControl, { missionControl as named, type MissionControlOptions } from '../lib/index.js'
 import { describeBounds, resolveOptions } from '../lib/options.js'
-import { boot, uncaught } from './support/app.js'
+import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect, tryUpgrade, urlOf } from './support/client.js'
 
 const refusal = async (options: unknown): Promise<{ code: string, message: string }> => {
@@ -219,13 +219,13 @@ const echo = async (app: FastifyInstance) => app.get('/echo', { websocket: true 
 const hosts: Record<string, (options?: MissionControlOptions) => Promise<FastifyInstance>> = {
   'no @fastify/websocket of the host' (options) {
     const app = Fastify()
-    return (async () => { await app.register(missionControl, options ?? {}); return app })()
+    return (async () => { await app.register(missionControl, closingSoon(app, options ?? {})); return app })()
   },
   'the host\'s registered before' (options) {
     const app = Fastify()
     return (async () => {
       await app.register(websocket)
-      await app.register(missionControl, options ?? {})
+      await app.register(missionControl, closingSoon(app, options ?? {}))
       await app.register(echo)
       return app
     })()
@@ -233,7 +233,7 @@ const hosts: Record<string, (options?: MissionControlOptions) => Promise<Fastify
   'the host\'s registered after' (options) {
     const app = Fastify()
     return (async () => {
-      await app.register(missionControl, options ?? {})
+      await app.register(missionControl, closingSoon(app, options ?? {}))
       await app.register(websocket)
       await app.register(echo)
       return app
@@ -246,7 +246,7 @@ const hosts: Record<string, (options?: MissionControlOptions) => Promise<Fastify
         await scope.register(websocket)
         await scope.register(echo)
       })
-      await app.register(missionControl, options ?? {})
+      await app.register(missionControl, closingSoon(app, options ?? {}))
       return app
     })()
   }

@@ -13,7 +13,7 @@ import { HIGH_WATER_BYTES, Outbox } from '../lib/hub/outbox.js'
 import { Recovery } from '../lib/hub/recovery.js'
 import { Turn } from '../lib/hub/turn.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
-import { boot } from './support/app.js'
+import { boot, closingSoon } from './support/app.js'
 import { connect, type Client } from './support/client.js'
 import { RawClient } from './support/raw-client.js'
 
@@ -475,9 +475,9 @@ t.test('nothing of a channel comes after the answer to its unsubscribe, also fro
 type Register = (app: FastifyInstance, options: MissionControlOptions) => unknown
 
 const ORDERS: Record<string, Register> = {
-  'its own WebSocket server': (app, options) => app.register(missionControl, options),
-  'the host\'s registered before': (app, options) => app.register(websocket).register(missionControl, options),
-  'the host\'s registered after': (app, options) => app.register(missionControl, options).register(websocket)
+  'its own WebSocket server': (app, options) => app.register(missionControl, closingSoon(app, options)),
+  'the host\'s registered before': (app, options) => app.register(websocket).register(missionControl, closingSoon(app, options)),
+  'the host\'s registered after': (app, options) => app.register(missionControl, closingSoon(app, options)).register(websocket)
 }
 
 for (const [title, register] of Object.entries(ORDERS)) {

@@ -2,7 +2,7 @@ import { MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, 
 import { InvalidMission, UnknownStatus } from '../errors.js'
 import { compile, describeFailure, type Validate } from '../validation.js'
 import { isMissionStatus } from './lifecycle.js'
-import type { CancelRequest, MissionDetails } from './mission.js'
+import type { CancelRequest, MissionDetails } from './details.js'
 import { readList, readSafely } from './snapshot.js'
 
 const validateInit = compile(MissionInit)

@@ -4,7 +4,8 @@ import type { Clock } from '../clock.js'
 import { InvalidHandler } from '../errors.js'
 import { checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers } from './handlers.js'
 import { Idempotency } from './idempotency.js'
-import type { CancelResult, Mission } from './mission.js'
+import type { CancelResult } from './details.js'
+import type { Mission } from './mission.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */

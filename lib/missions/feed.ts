@@ -1,7 +1,8 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { Clock } from '../clock.js'
 import type { Deadline, Deadlines } from './deadlines.js'
-import type { Mission, MissionStep } from './mission.js'
+import type { MissionStep } from './details.js'
+import type { Mission } from './mission.js'
 
 interface Waiting { step: MissionStep, deadline: Deadline }
 

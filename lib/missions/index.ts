@@ -1,7 +1,6 @@
 export { Missions, type MissionEvents, type MissionList, type MissionsSetup } from './registry.js'
-export {
-  Mission, CancelledError, type CancelRequest, type CancelResult, type MissionDetails, type MissionLog, type MissionOutcome
-} from './mission.js'
+export { Mission } from './mission.js'
+export { CancelledError, type CancelRequest, type CancelResult, type MissionDetails, type MissionLog, type MissionOutcome } from './details.js'
 export type { ReportResult, Refusal } from './lifecycle.js'
 export type { Commands, CommandResult } from './commands.js'
 export type { CommandContext, MissionHandlers } from './handlers.js'

@@ -1,7 +1,8 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { MissionError } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Mission, MissionDetails, MissionStep } from './mission.js'
+import type { MissionDetails, MissionStep } from './details.js'
+import type { Mission } from './mission.js'
 import { cutCharacters, PREVIEW_CHARACTERS, cutText, snapshotError, snapshotJson, UNSERIALIZABLE, type Truncated } from './snapshot.js'
 
 type MissionOptions = ResolvedOptions['missions']

@@ -7,11 +7,12 @@ import { Events, type Unsubscribe } from '../events.js'
 import { checkFilter, checkId, checkInit, checkMilliseconds, checkObject, checkQuery, checkWork, readDetails } from './checks.js'
 import { Commands } from './commands.js'
 import { Deadlines } from './deadlines.js'
+import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome } from './details.js'
 import { Feed } from './feed.js'
 import type { MissionHandlers } from './handlers.js'
 import { InOrder } from './in-order.js'
 import type { ReportResult } from './lifecycle.js'
-import { Mission, type CancelRequest, type CancelResult, type MissionDetails, type MissionHost, type MissionLog, type MissionOutcome } from './mission.js'
+import { Mission, type MissionHost } from './mission.js'
 import { Payloads } from './payload.js'
 import { findPage } from './query.js'
 import { Retention } from './retention.js'
@@ -243,8 +244,8 @@ export class Missions {
   }
 
   /**
-   * Asks every active mission to end and resolves when all have; what has not ended after the close grace is forced to. A mission whose
-   * signal nobody has ever looked at could not notice, and is forced at once. Afterwards no mission can be started.
+   * Asks every active mission to end and resolves when all have; what has not ended after the close grace is forced to. Afterwards no
+   * mission can be started.
    */
   async shutdown (): Promise<void> {
     await (this.#shutdown ??= this.#endAll())
@@ -338,7 +339,6 @@ export class Missions {
   async #endAll (): Promise<void> {
     // Newest first: a child would otherwise only hear that its parent was asked to end.
     for (const mission of this.#active().reverse()) mission.requestCancel('shutdown', SHUTDOWN)
-    for (const mission of this.#active()) if (!mission.isSignalUsed) mission.force()
     if (this.#totals.active > 0 && !this.#isClosed) await this.#idleOrGrace()
     // From here on none can start, so that what is ended here is not replaced by the host.
     this.#isOver = true

@@ -2,7 +2,8 @@ import type { MissionFilter, MissionView } from '../../schemas/mission.js'
 import { Closing, MissionNotFound, WaitTimeout } from '../errors.js'
 import type { Unsubscribe } from '../events.js'
 import type { Deadlines } from './deadlines.js'
-import type { Mission, MissionOutcome } from './mission.js'
+import type { MissionOutcome } from './details.js'
+import type { Mission } from './mission.js'
 import { fits } from './query.js'
 
 /** Which missions to follow: all that fit, or the one with this id. */
