@@ -128,6 +128,16 @@ t.test('cancel', async (t) => {
     t.equal(updates.length, 3)
     t.match(updates.at(-1), { status: 'execution_progress', progress: progressOf(2), metadata: { rows: 3 }, cancel: { reason: 'r'.repeat(256), by: 'b'.repeat(128) } })
   })
+
+  t.test('cuts no character in half where it keeps texts short', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    mission.cancel({ reason: `${'r'.repeat(255)}😀`, by: `${'b'.repeat(126)}😀😀` })
+    t.match(mission.view().cancel, { reason: 'r'.repeat(255), by: `${'b'.repeat(126)}😀` })
+    const other = missions.start('other')
+    other.waiting(`${'w'.repeat(255)}😀`)
+    t.equal(other.view().waiting, 'w'.repeat(255))
+  })
 })
 
 t.test('a time-out', async (t) => {

@@ -112,6 +112,7 @@ t.test('list', async (t) => {
       { tag: ['a'] }, { stalled: 'yes' }, { q: 'x'.repeat(129) }, { unknown: 1 }]) {
       t.throws(() => missions.list(query as MissionQuery), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(query))
     }
+    for (const query of [null, 'all', 5] as never[]) t.throws(() => missions.list(query), { code: 'FST_MC_INVALID_MISSION', message: /query must be an object/ })
     t.throws(() => missions.list({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
   })
 
@@ -168,6 +169,19 @@ t.test('subscribe', async (t) => {
     missions.get('b')!.executionStarted()
     missions.start({ id: 'd', name: 'job', tenant: 'acme' })
     t.match((await reader.drain()).read, [{ id: 'a', status: 'execution_started' }, { id: 'd', status: 'planning_started' }])
+    await views.return(undefined)
+  })
+
+  t.test('tells once more of a mission that no longer fits, and then no more of it', async (t) => {
+    const { missions } = build()
+    const mission = missions.start({ id: 'a', name: 'job' })
+    const views = missions.subscribe({ status: 'planning_started' })
+    const reader = new Reader(views)
+    t.match((await reader.drain()).read, [{ status: 'planning_started' }])
+    mission.executionStarted()
+    t.match((await reader.drain()).read, [{ status: 'execution_started' }])
+    mission.complete()
+    t.strictSame((await reader.drain()).read, [])
     await views.return(undefined)
   })
 
@@ -266,6 +280,7 @@ t.test('subscribe', async (t) => {
     const { missions } = build()
     t.throws(() => missions.subscribe({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
     for (const filter of [{ tag: 5 }, { limit: 5 }, { unknown: 1 }]) t.throws(() => missions.subscribe(filter as WatchFilter), { code: 'FST_MC_INVALID_MISSION' })
+    for (const filter of [null, 'all', 5] as never[]) t.throws(() => missions.subscribe(filter), { code: 'FST_MC_INVALID_MISSION', message: /filter must be an object/ })
   })
 
   t.test('leaves no listener behind, however its reader goes', async (t) => {

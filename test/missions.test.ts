@@ -232,6 +232,16 @@ t.test('the registry', async (t) => {
     for (const id of ['', 'x'.repeat(129), undefined, 5]) {
       t.throws(() => missions.report(id as string, 'planned'), { code: 'FST_MC_INVALID_MISSION' })
     }
+    const throwing = { name: 'job', get tags (): string[] { throw new Error('canary') } }
+    t.throws(() => missions.start(throwing), { code: 'FST_MC_INVALID_MISSION', message: /cannot be read/ })
+    for (const reason of [undefined, null, 5, {}] as never[]) {
+      t.throws(() => mission.waiting(reason), { code: 'FST_MC_INVALID_MISSION', message: /reason must be text/ })
+    }
+    for (const request of [null, 'now', 5, { reason: 5 }, { by: {} }] as never[]) {
+      t.throws(() => mission.cancel(request), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(request))
+      t.throws(() => missions.cancel(mission.id, request), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(request))
+    }
+    t.match(mission.view(), { waiting: null, cancel: null, seq: 1 })
     for (const limit of [0, 201, 1.5, NaN]) t.throws(() => missions.list({ limit }), { code: 'FST_MC_INVALID_MISSION' })
     t.equal(missions.stats().total, 1)
   })

@@ -8,7 +8,7 @@ import type { Writable } from '../lib/hub/batch.js'
 import { HubCounters } from '../lib/hub/counters.js'
 import { Envelope } from '../lib/hub/envelope.js'
 import { Log } from '../lib/hub/log.js'
-import { Message } from '../lib/hub/message.js'
+import { Message, type MessageTraits } from '../lib/hub/message.js'
 import { HIGH_WATER_BYTES, Outbox } from '../lib/hub/outbox.js'
 import { Recovery } from '../lib/hub/recovery.js'
 import { Turn } from '../lib/hub/turn.js'
@@ -160,6 +160,47 @@ t.test('the end of a mission makes its waiting progress pointless, and an unsubs
   t.equal(counters.replacedTotal, 2)
   take()
   t.same(words(sent), ['plug', 'ack'])
+})
+
+for (const [title, isHeld] of [['in the turn in which the client falls behind', false], ['later', true]] as const) {
+  t.test(`an unsubscribe ${title} drops all of its channel and nothing of the others`, async (t) => {
+    const { sent, log, outbox, wanted, plug, step, progress, take } = createStand()
+    for (const channel of ['health_delta', 'metrics_tick', 'anomaly_alert'] as const) wanted.set(channel, { number: 1, offset: 1 })
+    const message = (name: string, traits: MessageTraits) => new Message(JSON.stringify({ reply: name }), traits)
+    plug()
+    step('a')
+    if (isHeld) progress('b')
+    const place = log.place('health_delta')
+    const logged = message('must arrive', { channel: 'health_delta', place })
+    log.append(logged, place)
+    outbox.send(logged)
+    outbox.send(message('replaceable', { channel: 'metrics_tick', key: 'tick' }))
+    outbox.send(message('snapshot', { channel: 'anomaly_alert' }))
+    if (isHeld) take(0)
+    wanted.delete('mission_update')
+    outbox.leave('mission_update')
+    wanted.set('mission_update', { number: log.nextNumber, offset: log.head('mission_update') + 1 })
+    step('c')
+    take()
+    t.match(words(sent), ['plug', 'snapshot', 'must arrive', /^c \d$/, 'replaceable'])
+    t.equal(sent.length, 5)
+  })
+}
+
+t.test('a channel that was subscribed to while the client fell behind is told with the first message that is missing of it', async (t) => {
+  const { sent, log, outbox, wanted, plug, step, take } = createStand({ maxMessages: 100 })
+  plug()
+  for (let at = 0; at < 1_100; at++) step('a')
+  take(0)
+  t.ok(outbox.isLagging)
+  wanted.set('health_delta', { number: log.nextNumber, offset: log.head('health_delta') + 1 })
+  for (let at = 0; at < 150; at++) {
+    const place = log.place('health_delta')
+    log.append(new Message(JSON.stringify({ reply: `health ${place.offset}` }), { channel: 'health_delta', place }), place)
+  }
+  take()
+  const gaps = sent.flatMap(({ type, payload }) => type === 'subscription_gap' ? payload : [])
+  t.match(gaps, [{ channel: 'mission_update', range: { from: 1, to: 1_100 } }, { channel: 'health_delta', range: { from: 1, to: 150 } }])
 })
 
 t.test('replies may wait up to their bound; one byte more closes the outbox, once', async (t) => {

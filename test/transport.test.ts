@@ -7,6 +7,7 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { createVirtualClock } from '../lib/clock.js'
 import { Batch } from '../lib/hub/batch.js'
+import { Histogram } from '../lib/hub/histogram.js'
 import { LoopLag } from '../lib/hub/loop-lag.js'
 import { Message } from '../lib/hub/message.js'
 import { Pulse } from '../lib/hub/pulse.js'
@@ -14,7 +15,7 @@ import { Writes } from '../lib/hub/turn.js'
 import missionControl from '../lib/index.js'
 import { FrameSink } from '../lib/routes/frame-sink.js'
 import { encodingOf } from '../lib/routes/negotiated.js'
-import { boot } from './support/app.js'
+import { boot, closingSoon } from './support/app.js'
 import { connect, tryUpgrade } from './support/client.js'
 import { openFrameServer } from './support/frame-server.js'
 import { exchange, OPCODE, RawClient, upgradeRequest } from './support/raw-client.js'
@@ -176,13 +177,14 @@ t.test('what is published in one turn of the event loop is one write a connectio
   t.teardown(() => app.close())
   const sockets: Socket[] = []
   app.server.on('connection', (socket) => sockets.push(socket))
-  await app.register(missionControl)
+  await app.register(missionControl, closingSoon(app, {}))
   const both = ['mission_update', 'health_delta']
-  const [a, b, c] = [await connect(app), await connect(app), await connect(app)]
+  const [a, b, c, d] = [await connect(app), await connect(app), await connect(app), await connect(app)]
   await a!.subscribe(...both)
   await b!.subscribe(...both)
-  await c!.subscribe('health_delta')
-  for (const client of [a!, b!, c!]) await client.settle()
+  await c!.subscribe('mission_update')
+  await d!.subscribe('mission_update')
+  for (const client of [a!, b!, c!, d!]) await client.settle()
   const written: Buffer[][] = sockets.map((socket) => {
     const buffers: Buffer[] = []
     const { write } = socket
@@ -193,8 +195,9 @@ t.test('what is published in one turn of the event loop is one write a connectio
   for (let at = 0; at < 20; at++) app.missions.start(`job ${at}`)
   await nextTurn()
   await nextTurn()
-  t.same(written.map((buffers) => buffers.length), [1, 1, 1])
+  t.same(written.map((buffers) => buffers.length), [1, 1, 1, 1])
   t.equal(written[0]![0], written[1]![0], 'the same buffer')
+  t.equal(written[2]![0], written[3]![0], 'the same buffer of those who get less')
   t.ok(written[2]![0]!.length < written[0]![0]!.length)
   t.equal((await a!.settle()).filter(({ type }) => type === 'mission_update').length, 20)
 })
@@ -392,6 +395,12 @@ t.test('pings', async (t) => {
     pulse.rest(300)
     t.equal(pulse.due(305, 9), undefined)
   })
+})
+
+t.test('durations above every bound are counted too', async (t) => {
+  const histogram = new Histogram([1, 10])
+  for (const ms of [0, 1, 5, 10, 10.5]) histogram.record(ms)
+  t.same(histogram.read(), { boundsMs: [1, 10], buckets: [2, 2, 1], sumMs: 26.5 })
 })
 
 t.test('a client that half a message of somebody else is on its way to, or whose socket is not at hand, is sent to by the library', async (t) => {

@@ -41,6 +41,8 @@ export function createMetricsTickChannel ({ clock, minIntervalMs, latency, onOpe
       unsubscribe?.()
       waiting.clear()
     },
+    // The first tick after a subscription comes with the next operation.
+    snapshot: () => [],
     joined (subscriber) { waiting.add(subscriber) }
   }
 }

@@ -22,6 +22,7 @@ export function createMissionUpdateChannel ({ views, onUpdate }: {
     },
     start (publish: Publish<'mission_update'>) { unsubscribe = onUpdate(publish) },
     stop () { unsubscribe?.() },
+    snapshot: () => [],
     state: () => views().filter(({ seq }) => seq > 0).map(toState)
   }
 }

@@ -71,7 +71,11 @@ export class Backlog {
     this.#control.length = this.#controlBytes = 0
     for (const message of control) this.pushControl(message)
     let dropped = 0
-    for (const [key, { message }] of this.#replaceable) if (message.channel === channel && this.forget(key)) dropped++
+    for (const [key, { message }] of this.#replaceable) {
+      if (message.channel !== channel) continue
+      this.forget(key)
+      dropped++
+    }
     return dropped
   }
 

@@ -24,7 +24,7 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   start (publish: Publish<Name>): void
   stop (): void
   /** What a new subscriber gets at once, right after its ack. */
-  snapshot? (): ChannelPayloads[Name][]
+  snapshot (): ChannelPayloads[Name][]
   /** What a subscriber that missed something gets, to know all of the present state; `snapshot` if absent. */
   state? (): ChannelPayloads[Name][]
   /** A new subscriber was added; called after `start`. */

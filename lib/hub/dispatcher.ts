@@ -104,7 +104,7 @@ export class Dispatcher {
   }
 
   #sendSnapshot (connection: Connection, name: ChannelName): void {
-    for (const payload of this.#setup.subscriptions.channel(name).snapshot?.() ?? []) {
+    for (const payload of this.#setup.subscriptions.channel(name).snapshot()) {
       connection.outbox.send(this.#setup.envelope.message(name, { payload } as never, { traits: { channel: name } }))
     }
   }

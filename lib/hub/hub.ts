@@ -89,10 +89,7 @@ export class Hub {
       clock,
       envelope: this.#envelope,
       log: this.#log,
-      read: (name) => {
-        const channel = this.#subscriptions.channel(name)
-        return (channel.state ?? channel.snapshot)?.() ?? []
-      },
+      read: (name) => this.#subscriptions.state(name),
       onGap: (cause) => this.#counters.gaps.add(cause)
     })
     this.#shared = {

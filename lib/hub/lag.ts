@@ -78,7 +78,8 @@ export class Lag {
     for (const [channel, from] of wanted) {
       if (log.trimmedNumber(channel) < Math.max(this.#cursor, from.number)) continue
       const snapshot = recovery.snapshot(channel, since)
-      const first = Math.max(offsets.get(channel) ?? 0, from.offset)
+      // Of a channel that was subscribed to since then nothing was sent.
+      const first = Math.max(offsets.get(channel) ?? from.offset, from.offset)
       this.#give(channel, snapshot, recovery.gap(channel, { cause: 'trimmed', from: first, to: snapshot.offset }))
       // The offset stays the first that was missed: if the log outruns this snapshot too, the next gap begins there.
       wanted.set(channel, { number: snapshot.number, offset: first })

@@ -155,7 +155,14 @@ export class Outbox implements Collector {
     this.#isHeld = true
     this.#takenAt = 0
     this.#shared.onHeld()
-    for (const message of batch.messages()) this.#hold(message)
+    // Replies may now overtake the rest, so that what the client has left in this turn must not stay behind the answer to that.
+    for (const message of batch.messages()) if (this.#isWanted(message)) this.#hold(message)
+  }
+
+  #isWanted ({ channel, place }: Message): boolean {
+    if (channel === undefined) return true
+    const from = this.#setup.wanted.get(channel)
+    return from !== undefined && (place === undefined || place.number >= from.number)
   }
 
   #hold (message: Message): void {

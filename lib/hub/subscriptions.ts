@@ -27,6 +27,12 @@ export class Subscriptions {
     return this.#channels.get(name)!
   }
 
+  /** What one must know to have the whole present state of a channel. */
+  state (name: ChannelName): ChannelPayloads[ChannelName][] {
+    const channel = this.channel(name)
+    return (channel.state ?? channel.snapshot).call(channel)
+  }
+
   of (name: ChannelName): ReadonlySet<Connection> {
     return this.#subscribers.get(name)!
   }
