@@ -1,9 +1,11 @@
 import t from 'tap'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/clock.js'
+import { Subscriptions } from '../lib/hub/subscriptions.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
+import { build } from './support/missions.js'
 
 const START = Date.UTC(2026, 5, 1)
 // A long heartbeat: on a clock that jumps, no answer to a ping could come in time.
@@ -263,3 +265,25 @@ t.test('the host may publish on a channel what fits it, and nothing else', async
 function port (app: { server: { address (): unknown } }): number {
   return (app.server.address() as { port: number }).port
 }
+
+t.test('the state of mission_update tells all that is known of each mission', async (t) => {
+  const { missions, clock } = build({ stallMs: 1_000 })
+  const channel = createMissionUpdateChannel({ views: () => missions.views(), onUpdate: (listener) => missions.on('mission_update', listener) })
+  const silent = missions.start({ id: 'silent', name: 'job', objective: 'all', metadata: { rows: 1 } })
+  clock.advance(1_000)
+  silent.child({ name: 'part' }).waiting('for rain')
+  silent.cancel()
+  missions.start({ id: 'failed', name: 'job' }).fail(new Error('broken'))
+  t.match(channel.state!(), [
+    { missionId: 'silent', status: 'planning_started', objective: 'all', metadata: { rows: 1 }, stalled: true, cancel: { kind: 'request' }, seq: 3, snapshot: true },
+    { parentId: 'silent', waiting: 'for rain', cancel: { kind: 'parent' }, seq: 3, snapshot: true },
+    { missionId: 'failed', status: 'error', error: { message: 'broken' }, durationMs: 0, snapshot: true }
+  ])
+  t.strictSame(channel.snapshot(), [])
+})
+
+t.test('the state of a channel is what a new subscriber gets, unless it says otherwise', async (t) => {
+  const channel = (name: string, rest = {}) => ({ name, delivery: () => ({}), start () {}, stop () {}, snapshot: () => [name], ...rest }) as never
+  const subscriptions = new Subscriptions([channel('health_delta'), channel('mission_update', { state: () => ['all'] })], {} as never, () => {})
+  t.same([subscriptions.state('health_delta'), subscriptions.state('mission_update')], [['health_delta'], ['all']])
+})

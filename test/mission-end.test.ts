@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/clock.js'
@@ -639,6 +640,18 @@ t.test('closing the app', async (t) => {
     t.match(updates.filter(({ missionId }) => missionId === 'obedient').map(({ progress }) => progress?.index), [undefined, 1, 2, undefined])
     t.match(app.missions.stats(), { active: 0, cancelled: 3, total: 3 })
     t.throws(() => app.missions.start('later'), { code: 'FST_MC_CLOSING' })
+  })
+
+  t.test('writes to the log of the host as long as it can', async (t) => {
+    const lines: Array<Record<string, unknown>> = []
+    const app = await boot(t, {}, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
+    const mission = app.missions.spawn({ id: 'm', name: 'job' }, async ({ log, signal }) => {
+      if (!signal.aborted) await once(signal, 'abort')
+      log.info({ rows: 3 }, 'stopping')
+    })
+    await app.close()
+    await mission.done
+    t.match(lines.filter(({ msg }) => msg === 'stopping'), [{ missionId: 'm', plugin: 'fastify-mission-control', rows: 3 }])
   })
 
   t.test('does not wait for a mission that ends at once, on the clock of the machine', async (t) => {

@@ -101,7 +101,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     reply('plug', 70_000)
     turn.end()
   }
-  return { clock, counters, log, turn, outbox, sink, sent, states, wanted, reply, step, progress, take, plug, overflows: () => overflows }
+  return { clock, counters, log, turn, recovery, outbox, sink, sent, states, wanted, reply, step, progress, take, plug, overflows: () => overflows }
 }
 
 /** What was sent, in a word each. */
@@ -279,6 +279,30 @@ t.test('states that replace each other are bounded too: beyond it the client get
   const heard = words(sent)
   t.same(heard.slice(0, 4), ['plug', 'a 1', 'gap overflow', 'state a 1'])
   t.equal(new Set(sent.flatMap(({ id, payload }) => payload === undefined ? id ?? [] : payload.missionId ?? [])).size, 61)
+})
+
+t.test('a client that falls behind on states alone gets the present state, and what must arrive afterwards', async (t) => {
+  const { sent, plug, step, progress, take } = createStand({ maxBytes: 5_000 })
+  plug()
+  for (let at = 0; at < 60; at++) progress(`m${at}`)
+  take(0)
+  step('a')
+  take()
+  t.same(words(sent).slice(0, 3), ['plug', 'a 61', 'gap overflow'])
+  t.equal(words(sent).filter((word) => word === 'a 61').length, 1)
+})
+
+t.test('a snapshot serves for five seconds, and is let go of afterwards', async (t) => {
+  const { clock, recovery, states } = createStand()
+  states.set('a', 1)
+  const first = recovery.snapshot('mission_update', 0)
+  clock.advance(4_000)
+  recovery.sweep()
+  t.equal(recovery.snapshot('mission_update', 0), first)
+  t.not(recovery.snapshot('mission_update', 1), first, 'unless it is older than what is missing')
+  clock.advance(5_000)
+  recovery.sweep()
+  t.not(recovery.snapshot('mission_update', 0), first)
 })
 
 t.test('a client that takes nothing for 30 s is given up; one that takes a little is not', async (t) => {

@@ -416,3 +416,14 @@ t.test('a client that half a message of somebody else is on its way to, or whose
   t.equal(sink.bufferedBytes, 65_536)
   t.equal(sent.length, 2)
 })
+
+t.test('once the goodbye of the library is on its way nothing is written beside it', async (t) => {
+  const sent: string[] = []
+  const stream = { writableLength: 0, on () {}, cork () {}, uncork () {}, write: () => t.fail('written beside the library') }
+  const websocket = { readyState: 2, OPEN: 1, bufferedAmount: 0, send: (text: Buffer) => { sent.push(String(text)) }, ping () {}, close () {}, terminate () {} }
+  const sink = new FrameSink(websocket as never, stream as never, 'plain', () => {})
+  const messages = [new Message('a'), new Message('b')]
+  t.equal(sink.writeAll(messages), 6)
+  t.equal(sink.write(new Batch().add(messages[0]!), new Writes()), 3)
+  t.same(sent, ['a', 'b', 'a'])
+})

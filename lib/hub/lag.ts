@@ -62,7 +62,7 @@ export class Lag {
   #nextLogged (): Message | undefined {
     const { log, wanted, offsets } = this.#setup
     while (this.#cursor < log.nextNumber) {
-      const message = log.get(this.#cursor++)!
+      const message = log.get(this.#cursor++)
       const { channel, offset, number } = message.place!
       const from = wanted.get(channel)
       if (from === undefined || number < from.number) continue

@@ -40,9 +40,6 @@ export class Log {
   /** The last offset of a channel; 0 before its first message. */
   head (channel: ChannelName): number { return this.#heads.get(channel) ?? 0 }
 
-  /** The last offset of a channel that is no longer kept; 0 if all are. */
-  trimmed (channel: ChannelName): number { return this.#trimmed.get(channel)?.offset ?? 0 }
-
   /** The number of the last message of a channel that is no longer kept; 0 if all are. */
   trimmedNumber (channel: ChannelName): number { return this.#trimmed.get(channel)?.number ?? 0 }
 
@@ -59,9 +56,9 @@ export class Log {
     this.trim()
   }
 
-  /** The message with this number; `undefined` if it is not kept. */
-  get (number: number): Message | undefined {
-    return number < this.#firstNumber ? undefined : this.#entries[this.#first + number - this.#firstNumber]?.message
+  /** The message with this number, which must be from `firstNumber` up to before `nextNumber`. */
+  get (number: number): Message {
+    return this.#entries[this.#first + number - this.#firstNumber]!.message
   }
 
   /** Drops what is beyond the bounds. */
