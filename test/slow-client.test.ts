@@ -193,7 +193,7 @@ t.test('a channel that was subscribed to while the client fell behind is told wi
   for (let at = 0; at < 1_100; at++) step('a')
   take(0)
   t.ok(outbox.isLagging)
-  wanted.set('health_delta', { number: log.nextNumber, offset: log.head('health_delta') + 1 })
+  for (const channel of ['health_delta', 'anomaly_alert'] as const) wanted.set(channel, { number: log.nextNumber, offset: log.head(channel) + 1 })
   for (let at = 0; at < 150; at++) {
     const place = log.place('health_delta')
     log.append(new Message(JSON.stringify({ reply: `health ${place.offset}` }), { channel: 'health_delta', place }), place)
@@ -290,6 +290,19 @@ t.test('a client that falls behind on states alone gets the present state, and w
   take()
   t.same(words(sent).slice(0, 3), ['plug', 'a 61', 'gap overflow'])
   t.equal(words(sent).filter((word) => word === 'a 61').length, 1)
+})
+
+t.test('a client that lags already may also lose states', async (t) => {
+  const { sent, counters, outbox, plug, step, progress, take } = createStand({ maxBytes: 5_000 })
+  plug()
+  for (let at = 0; at < 1_100; at++) step('a')
+  take(0)
+  t.ok(outbox.isLagging)
+  for (let at = 0; at < 60; at++) progress(`m${at}`)
+  take()
+  t.equal(counters.laggedTotal, 1)
+  t.equal(words(sent).filter((word) => /^a \d/.test(word)).length, 1_100)
+  t.equal(words(sent).filter((word) => word === 'gap overflow').length, 1)
 })
 
 t.test('a snapshot serves for five seconds, and is let go of afterwards', async (t) => {
