@@ -1,8 +1,15 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import type { ChannelName } from './channels/index.js'
 import type { HealthReport } from './health.js'
 
 /** A function of the host. Fastify's own hook type replaces this loose one in the plugin's public options. */
 export type HostFunction = (...args: never[]) => unknown
+
+/** What a client wants: to follow a channel from now on, or to have what it missed of it as well. */
+export interface SubscriptionRequest { action: 'subscribe' | 'replay', channel: ChannelName }
+
+/** Decides at once; `request` is the Fastify request that opened the connection. */
+export type SubscriptionAuthorize = (request: never, asked: SubscriptionRequest) => boolean
 
 /** The longest delay that Node's timers keep; a longer one would fire at once. */
 const LONGEST_TIMER_MS = 2_147_483_647
@@ -59,7 +66,10 @@ export const Options = Type.Object({
     maxBufferedBytes: count({ default: 1_048_576, minimum: 65_536, maximum: 268_435_456, description: 'Bytes of replies kept for a client that does not read; above it its connection is closed with 1013. Of states that replace each other as many are kept.' }),
     logMaxMessages: count({ default: 10_000, minimum: 1, maximum: 10_000_000, description: 'Recent messages that must arrive, kept for clients that fall behind.' }),
     logMaxBytes: count({ default: 16_777_216, minimum: 65_536, maximum: 1_073_741_824, description: 'Size of the same.' }),
-    logMaxAgeMs: milliseconds(900_000, 'Age of the same.')
+    logMaxAgeMs: milliseconds(900_000, 'Age of the same; for as long a channel that was listened to is kept up for those who come back.'),
+    maxEndings: count({ default: 10_000, minimum: 0, maximum: 10_000_000, description: 'Endings of missions kept for clients that come back later than the log reaches.' }),
+    endingsMaxAgeMs: milliseconds(86_400_000, 'Age of the same.'),
+    authorize: Type.Optional(host<SubscriptionAuthorize>('function', 'a function that returns true or false', 'Says whether a client may subscribe to a channel, and whether it may have what it missed of it; whatever but `true` is a no.'))
   }),
   channels: group({
     metricsTickMinMs: milliseconds(2_500, 'Least time between two `metrics_tick` messages.'),
@@ -69,6 +79,7 @@ export const Options = Type.Object({
   routes: group({
     wsMetrics: route('/mission-control/ws-metrics', 'JSON metrics of the WebSocket route; `false` leaves the route out.'),
     health: route('/health', 'Health and its probes; `false` leaves the route out.'),
+    asyncapi: route('/mission-control/asyncapi.json', 'AsyncAPI document of the WebSocket route; `false` leaves the route out.'),
     prometheus: route('/api/v1/metrics/prometheus', 'Prometheus exposition; `false` leaves the route out.'),
     missions: Type.Union([Type.Literal(false), Type.String({ pattern: '^/[^?#\\s]*$', maxLength: 256 })], {
       default: false,

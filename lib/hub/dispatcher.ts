@@ -41,7 +41,8 @@ export class Dispatcher {
     ping: (connection, { id }) => connection.outbox.send(this.#setup.envelope.message('pong', {}, { replyTo: id })),
     whoami: (connection, { id }) => this.#whoami(connection, id),
     mission_start: (connection, message) => this.#missionStart(connection, message),
-    mission_cancel: (connection, message) => this.#missionCancel(connection, message)
+    mission_cancel: (connection, message) => this.#missionCancel(connection, message),
+    mission_get: (connection, { id }) => this.fail(connection, 'unknown_mission', id)
   }
 
   constructor (setup: DispatcherSetup) {

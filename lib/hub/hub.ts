@@ -294,7 +294,7 @@ export class Hub {
   }
 
   #beat (): void {
-    const message = this.#envelope.message('heartbeat', {}, { traits: { key: 'heartbeat' } })
+    const message = this.#envelope.message('heartbeat', { intervalMs: this.#options.heartbeatMs }, { traits: { key: 'heartbeat' } })
     for (const connection of this.#connections) connection.outbox.send(message)
   }
 }

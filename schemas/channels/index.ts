@@ -18,3 +18,10 @@ export type ChannelName = keyof typeof CHANNEL_PAYLOADS
 export type ChannelPayloads = { [Name in ChannelName]: Static<(typeof CHANNEL_PAYLOADS)[Name]> }
 
 export const CHANNEL_NAMES = Object.keys(CHANNEL_PAYLOADS) as ChannelName[]
+
+/**
+ * Channels whose messages that must arrive are kept for a while, so that a client that was away gets them later: they have positions, can be
+ * resumed, and their heads are in every heartbeat.
+ */
+export const LOGGED_CHANNELS = ['health_delta', 'mission_update', 'anomaly_alert'] as const satisfies readonly ChannelName[]
+export type LoggedChannel = (typeof LOGGED_CHANNELS)[number]

@@ -7,7 +7,7 @@ export const ServerIdentity = Type.Object({ name: Type.String(), version: Type.S
 export type ServerIdentity = Static<typeof ServerIdentity>
 
 /** Fields of every server message: `timestamp` is ISO 8601 in UTC with milliseconds, `unix` the same moment in ms since 1970. */
-const common = {
+export const common = {
   protocolVersion: Type.Literal(PROTOCOL_VERSION),
   id: Type.String({ minLength: 1 }),
   timestamp: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' }),
@@ -19,7 +19,18 @@ const common = {
 export const Position = Type.Object({ epoch: Type.String({ minLength: 1, maxLength: 64 }), offset: Type.Integer({ minimum: 1 }) })
 export type Position = Static<typeof Position>
 
-const replyTo = Type.Optional(Type.String({ maxLength: 128 }))
+/**
+ * How far a client is in a channel: the position and the message id of the last message that it has, or of the last one before it subscribed.
+ * Offset 0 with an empty id is the place before the first message.
+ */
+export const Cursor = Type.Object({
+  epoch: Type.String({ minLength: 1, maxLength: 64 }),
+  offset: Type.Integer({ minimum: 0 }),
+  id: Type.String({ maxLength: 128 })
+}, { additionalProperties: false })
+export type Cursor = Static<typeof Cursor>
+
+export const replyTo = Type.Optional(Type.String({ maxLength: 128 }))
 
 export const bare = <Name extends string>(type: Name) =>
   Type.Object({ ...common, type: Type.Literal(type), replyTo })

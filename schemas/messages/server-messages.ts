@@ -1,7 +1,7 @@
-import { Type, type Static, type TUnion, type TLiteral } from '@sinclair/typebox'
-import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
+import { Type, type Static, type TLiteral, type TOptional, type TUnion } from '@sinclair/typebox'
+import { CHANNEL_NAMES, CHANNEL_PAYLOADS, LOGGED_CHANNELS, type LoggedChannel } from '../channels/index.js'
 import { MissionId } from '../mission.js'
-import { bare, onChannel, ServerIdentity, withError, withPayload } from './envelope.js'
+import { bare, common, Cursor, onChannel, replyTo, ServerIdentity, withError, withPayload } from './envelope.js'
 import { MAX_CHANNELS_PER_MESSAGE } from './client-messages.js'
 
 /** Codes of `protocol_error`, each with what it tells the client. */
@@ -21,7 +21,8 @@ export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS
 
 /** Codes of `subscription_error`. */
 export const SUBSCRIPTION_ERRORS = {
-  unknown_channel: 'A name is not that of a channel; `positions` are the places of such names in `channels`, from 0.'
+  unknown_channel: 'A name is not that of a channel; `positions` are the places of such names in `channels`, from 0.',
+  forbidden: 'This client may not subscribe to a channel; `positions` are the places of such names in `channels`, from 0.'
 } as const
 export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS
 
@@ -44,29 +45,52 @@ const SubscriptionError = Type.Object({
 })
 export type SubscriptionError = Static<typeof SubscriptionError>
 
-const SubscriptionAck = Type.Object({
-  channel: oneOf(CHANNEL_NAMES),
-  status: oneOf(['subscribed', 'unsubscribed'])
-})
-
 const MissionAck = Type.Object({
   missionId: MissionId,
   status: Type.Literal('accepted'),
   action: Type.Optional(Type.Literal('cancel'))
 })
 
-/** Why messages of a channel did not reach a client that did not read in time. */
-export const GAP_CAUSES = ['trimmed', 'overflow'] as const
+/**
+ * Why messages of a channel do not reach a client. `trimmed`: they are no longer kept. `overflow`: states were dropped because too many waited for
+ * a client that did not read. `epoch_changed`: the cursor is of another process. `mismatch`: the cursor does not fit the messages that are kept.
+ * `not_authorised`: the client may follow the channel from now on, but not have what was before.
+ */
+export const GAP_CAUSES = ['trimmed', 'overflow', 'epoch_changed', 'mismatch', 'not_authorised'] as const
 export type GapCause = (typeof GAP_CAUSES)[number]
 
+/** Offsets of the first and the last message that are missing. */
+const GapRange = Type.Object({ epoch: Type.String(), from: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) })
+
+/** The state of a channel at a cursor; `digest` is that of the missions in it that have not ended and fit the filter. */
+export const AsOf = Type.Object({ ...Cursor.properties, digest: Type.Optional(Type.String({ pattern: '^[0-9]+-[0-9a-f]{8}$' })) })
+export type AsOf = Static<typeof AsOf>
+
 /**
- * `trimmed`: the messages with the offsets of `range` (both ends included) are no longer kept. `overflow`: newest states were dropped because too
- * many waited. The present state of the channel follows in either case.
+ * How a client is brought up to date: `messages` more messages of the channel follow before anything newer, and then it is as of `asOf`.
+ * They are those after its cursor (`resumed`), or the present state (`fresh`, `gap`), each marked `snapshot: true`: the missions that have not
+ * ended, and the endings that it may have missed.
  */
+const handOver = {
+  asOf: Type.Optional(AsOf),
+  messages: Type.Optional(Type.Integer({ minimum: 0 }))
+}
+
+/** `outcome` and the rest are there for a new subscription; asking again for what a client already has changes nothing. */
+const SubscriptionAck = Type.Object({
+  channel: oneOf(CHANNEL_NAMES),
+  status: oneOf(['subscribed', 'unsubscribed']),
+  outcome: Type.Optional(oneOf(['fresh', 'resumed', 'gap'])),
+  gap: Type.Optional(Type.Object({ cause: oneOf(GAP_CAUSES), range: Type.Optional(GapRange) })),
+  ...handOver
+})
+
+/** Messages of a channel are missing, because the client did not read in time; the present state of the channel follows. */
 const SubscriptionGap = Type.Object({
   channel: oneOf(CHANNEL_NAMES),
   cause: oneOf(GAP_CAUSES),
-  range: Type.Optional(Type.Object({ epoch: Type.String(), from: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) }))
+  range: Type.Optional(GapRange),
+  ...handOver
 })
 
 /** The service is about to close this connection; `retryAfterMs` differs by client, so that they do not all come back at once. */
@@ -77,6 +101,15 @@ const WhoAmI = Type.Object({
   version: Type.String(),
   channels: Type.Array(oneOf(CHANNEL_NAMES)),
   capabilities: Type.Array(Type.String())
+})
+
+/** The last positions of the channels that the client is subscribed to: everything up to them was sent before. `intervalMs` is the time to the next one. */
+const Heartbeat = Type.Object({
+  ...common,
+  type: Type.Literal('heartbeat'),
+  replyTo,
+  intervalMs: Type.Integer({ minimum: 1 }),
+  heads: Type.Optional(Type.Object(Object.fromEntries(LOGGED_CHANNELS.map((name) => [name, Type.Optional(Cursor)])) as Record<LoggedChannel, TOptional<typeof Cursor>>))
 })
 
 /** Every message the server sends, by `type`. */
@@ -91,7 +124,7 @@ export const SERVER_MESSAGES = {
   mission_ack: withPayload('mission_ack', MissionAck),
   subscription_gap: withPayload('subscription_gap', SubscriptionGap),
   server_draining: withPayload('server_draining', ServerDraining),
-  heartbeat: bare('heartbeat'),
+  heartbeat: Heartbeat,
   pong: bare('pong'),
   whoami: withPayload('whoami', WhoAmI),
   protocol_error: withError('protocol_error', ProtocolError)
