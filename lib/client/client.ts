@@ -168,6 +168,7 @@ export function createClient (options: ResolvedOptions): Client {
 
   function tell (message: ChannelMessage): void {
     const { type, payload, position } = message
+    if (core.closed) return
     emit(type, payload, message)
     if (type !== 'mission_update') return
     for (const { push } of feeds) push(payload, !position && !isEnding(payload.status))
@@ -187,7 +188,7 @@ export function createClient (options: ResolvedOptions): Client {
     on,
     missions: ({ id } = {}) => follow(id, (feed) => {
       feeds.add(feed)
-      for (const state of states.values()) if (id || !isEnding(state.status)) feed.push(state)
+      for (const state of states.values()) if (id || !isEnding(state.status)) feed.push({ ...state, snapshot: true })
       // Also the end of a mission that the filter hides.
       if (core.closed) feed.end()
       const remove = id && waiters.add(id, { resolve: feed.push, reject: feed.end })

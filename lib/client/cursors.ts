@@ -1,20 +1,11 @@
 import type { ChannelName, LoggedChannel } from '../../schemas/channels/index.js'
 import type { Cursor } from '../../schemas/messages/envelope.js'
+import { LOGGED } from './channels.js'
 import type { Core } from './core.js'
 import { ClientError } from './errors.js'
 import type { ClientTimer } from './surroundings.js'
 
 export type Cursors = Partial<Record<LoggedChannel, Cursor>>
-
-// Loading the lists of the protocol would bring all schemas along; the compiler sees to it that these are as complete.
-const logged = ['health_delta', 'mission_update', 'anomaly_alert'] as const satisfies readonly LoggedChannel[]
-const channels = [...logged, 'metrics_tick', 'mission_stats'] as const satisfies readonly ChannelName[]
-type Complete<Names extends readonly unknown[], All> = [All] extends [Names[number]] ? Names : never
-
-/** The channels whose messages can be had later. */
-export const LOGGED: Complete<typeof logged, LoggedChannel> = logged
-/** All channels. */
-export const CHANNELS: Complete<typeof channels, ChannelName> = channels
 
 export interface CursorStore {
   /** What was kept of these channels; anything that is no cursor is left out. */

@@ -32,8 +32,8 @@ export async function * follow (id: string | undefined, start: (feed: Feed) => (
       if (id && isEnding(status)) feed.end()
     },
     end (error) {
+      if (!isEnded) failure = error
       isEnded = true
-      failure ??= error
       wake()
     }
   }

@@ -83,7 +83,8 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
   async function open (mine: number): Promise<void> {
     const protocols: string[] = []
     try {
-      // Awaited without a token too: listeners that are added after `connect` hear everything.
+      // Not at once, so that listeners that are added after `connect` hear of all that fails.
+      await undefined
       const token = await getToken?.()
       if (mine !== turn) return
       if (getToken) protocols.push('bearer', token!)
@@ -119,7 +120,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     })
     on('message', ({ data }) => {
       heard()
-      onText(data)
+      if (isUp) onText(data)
     })
     on('close', ({ code, reason }) => {
       const [why, comeBack] = readClose(code!, reason!)
@@ -171,7 +172,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     turn++
     timer?.cancel()
     rest()
-    old?.close()
+    old?.close(1000)
     if (wasUp) onDown()
   }
 
@@ -208,7 +209,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
       listen('addEventListener')
       connect('start')
     },
-    send: (message) => socket!.send(JSON.stringify(message)),
+    send: (message) => socket?.send(JSON.stringify(message)),
     expectEvery (ms) {
       heartbeatMs = ms
       watch()

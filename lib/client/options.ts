@@ -1,6 +1,6 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
-import { CHANNELS } from './cursors.js'
+import { CHANNELS } from './channels.js'
 import { ClientError } from './errors.js'
 import { here, systemClock, type ClientClock, type PageEvents, type PageVisibility, type SocketConstructor, type StorageLike } from './surroundings.js'
 

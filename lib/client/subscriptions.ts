@@ -164,7 +164,8 @@ export function createSubscriptions (core: Core, stored: Cursors, { onMessage, o
     },
     take (message) {
       const track = find(message.type)
-      if (!track || track.left < 0) return
+      // A reply, even a late one, is for who has asked.
+      if (!track || track.left < 0 || message.replyTo) return
       if (!track.left) return live(track, message)
       track.left--
       if ('snapshot' in message.payload) track.held.push(message)
