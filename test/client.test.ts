@@ -152,8 +152,15 @@ t.test('messages', async (t) => {
     stand.snapshot('a', 'completed', 3, { endedAt: 9 })
     t.strictSame(stand.told, ['planning_started a 1', 'execution_progress a 2', 'completed a 3'])
     t.strictSame(stand.client.missionsState.get('a'), {
-      missionId: 'a', status: 'completed', name: 'import', seq: 3, objective: 'all of it', tags: ['x'],
-      progress: { taskId: 't', index: 1, total: 2, status: 'done' }, durationMs: 5, endedAt: 9
+      missionId: 'a',
+      status: 'completed',
+      name: 'import',
+      seq: 3,
+      objective: 'all of it',
+      tags: ['x'],
+      progress: { taskId: 't', index: 1, total: 2, status: 'done' },
+      durationMs: 5,
+      endedAt: 9
     }, 'what was told once stays')
     t.strictSame(stand.client.cursors.mission_update, cursor(2))
   })
