@@ -1,4 +1,5 @@
-import { CHANNEL_NAMES, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
+import { CHANNEL_NAMES, LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
+import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import { CLOSE_CODES, type CloseReason } from '../../schemas/messages/close-codes.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
@@ -7,11 +8,16 @@ import { createUnifiedId, type Clock, type Timer } from '../clock.js'
 import type { Channel, Subscriber } from './channel.js'
 import { Connection, type ConnectionShared, type Socket } from './connection.js'
 import { HubCounters } from './counters.js'
-import { Dispatcher, type CommandPort } from './dispatcher.js'
+import { Dispatcher, type CommandPort, type DispatcherSetup } from './dispatcher.js'
 import { Drain } from './drain.js'
 import { Envelope } from './envelope.js'
+import { HandOver } from './hand-over.js'
+import { Heartbeat } from './heartbeat.js'
+import { Latest } from './latest.js'
 import { Log } from './log.js'
 import { LoopLag } from './loop-lag.js'
+import type { Message } from './message.js'
+import { Permission } from './permission.js'
 import { RateLimit } from './rate-limit.js'
 import { Recovery } from './recovery.js'
 import { Subscriptions } from './subscriptions.js'
@@ -28,6 +34,7 @@ export interface HubSetup {
   options: ResolvedOptions['websocket']
   channels: readonly Channel[]
   commands: CommandPort
+  findMission: DispatcherSetup['findMission']
   onCallbackError: (where: string, err: unknown) => void
 }
 
@@ -57,12 +64,14 @@ export class Hub {
   readonly #connections = new Set<Connection>()
   readonly #addresses = new Map<string, number>()
   readonly #log: Log
+  readonly #latest = new Latest()
   readonly #recovery: Recovery
   readonly #turn: Turn
   readonly #shared: ConnectionShared
   readonly #sweeper: Sweeper
   readonly #subscriptions: Subscriptions
   readonly #dispatcher: Dispatcher
+  readonly #heartbeat: Heartbeat
   readonly #loopLag = new LoopLag()
   readonly #arrivals: RateLimit
   readonly #counters = new HubCounters({
@@ -76,7 +85,7 @@ export class Hub {
   #closing: Promise<void> | undefined
   #whenEmpty: (() => void) | undefined
 
-  constructor ({ clock, server, options, channels, commands, onCallbackError }: HubSetup) {
+  constructor ({ clock, server, options, channels, commands, findMission, onCallbackError }: HubSetup) {
     this.#clock = clock
     this.#options = options
     this.#onCallbackError = onCallbackError
@@ -84,12 +93,21 @@ export class Hub {
     this.#log = new Log(clock, { maxMessages: options.logMaxMessages, maxBytes: options.logMaxBytes, maxAgeMs: options.logMaxAgeMs })
     this.#turn = new Turn((ms) => this.#counters.fanOut.record(ms))
     this.#arrivals = new RateLimit(options.maxConnectionsPerSecond, clock.monotonic())
-    this.#subscriptions = new Subscriptions(channels, this.#log, (name, payload, only) => this.#broadcast(name, payload, only))
+    const permission = new Permission(options.authorize, onCallbackError)
+    this.#subscriptions = new Subscriptions({
+      clock,
+      channels,
+      log: this.#log,
+      keepMs: options.logMaxAgeMs,
+      broadcast: (name, payload, only) => this.#broadcast(name, payload, only),
+      onClose: (name) => this.#latest.clear(name)
+    })
+    const fits = (message: Message, filter: SubscriptionFilter | undefined): boolean => this.#fits(message, filter)
     this.#recovery = new Recovery({
       clock,
       envelope: this.#envelope,
       log: this.#log,
-      read: (name) => this.#subscriptions.state(name),
+      channel: (name) => this.#subscriptions.channel(name),
       onGap: (cause) => this.#counters.gaps.add(cause)
     })
     this.#shared = {
@@ -99,6 +117,7 @@ export class Hub {
       turn: this.#turn,
       log: this.#log,
       recovery: this.#recovery,
+      fits,
       onHeld: () => this.#sweeper.by(0)
     }
     this.#sweeper = new Sweeper(clock, this.#connections, () => {
@@ -109,9 +128,25 @@ export class Hub {
       envelope: this.#envelope,
       subscriptions: this.#subscriptions,
       counters: this.#counters,
+      handOver: new HandOver({
+        envelope: this.#envelope,
+        log: this.#log,
+        latest: this.#latest,
+        recovery: this.#recovery,
+        subscriptions: this.#subscriptions,
+        fits,
+        mayReplay: (connection, channel) => permission.allows(connection.request, { action: 'replay', channel }),
+        onOutcome: (outcome, cause) => {
+          this.#counters.outcomes.add(outcome)
+          if (cause !== undefined) this.#counters.gaps.add(cause)
+        }
+      }),
       commands,
+      maySubscribe: (connection, channel) => permission.allows(connection.request, { action: 'subscribe', channel }),
+      findMission,
       server
     })
+    this.#heartbeat = new Heartbeat({ envelope: this.#envelope, log: this.#log, intervalMs: options.heartbeatMs })
   }
 
   get isClosing (): boolean { return this.#isClosing }
@@ -175,7 +210,9 @@ export class Hub {
       laggedTotal,
       laggingMs,
       ...this.#readOutboxes(),
+      logged: this.#log.size,
       gaps: this.#counters.gaps.read(),
+      outcomes: this.#counters.outcomes.read(),
       refused: this.#counters.refused.read(),
       closed: this.#counters.closed.read(),
       protocolErrors: this.#counters.protocolErrors.read(),
@@ -205,6 +242,7 @@ export class Hub {
     if (this.#closing !== undefined && withinMs === 0) this.#closeAll()
     await (this.#closing ??= this.#drain(withinMs))
     this.#loopLag.close()
+    this.#subscriptions.close()
   }
 
   async #drain (withinMs: number): Promise<void> {
@@ -237,7 +275,7 @@ export class Hub {
     this.#addresses.set(connection.address, (this.#addresses.get(connection.address) ?? 0) + 1)
     this.#counters.connectionsTotal++
     if (this.#timers.length > 0) return
-    this.#timers = [this.#clock.every(this.#options.heartbeatMs, () => this.#beat())]
+    this.#timers = [this.#clock.every(this.#options.heartbeatMs, () => this.#heartbeat.beat(this.#connections))]
     this.#sweeper.by(this.#clock.monotonic() + this.#options.pingMs)
   }
 
@@ -279,22 +317,34 @@ export class Hub {
     return false
   }
 
-  #broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>): void {
-    const subscribers = this.#subscriptions.of(name)
-    if (subscribers.size === 0) return
-    const { key, forgets } = this.#subscriptions.channel(name).delivery(payload)
-    const place = key === undefined && only === undefined ? this.#log.place(name) : undefined
+  #broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>): number | undefined {
+    if (!this.#subscriptions.isOpen(name)) return undefined
+    const { key, forgets, facts } = this.#subscriptions.channel(name).delivery(payload)
+    const place = key === undefined && only === undefined && LOGGED.has(name) ? this.#log.place(name) : undefined
     const message = this.#envelope.message(name, { payload } as never, {
-      traits: { channel: name, place, key: key && `${name} ${key}`, forgets: forgets && `${name} ${forgets}` },
+      traits: { channel: name, place, key: key && `${name} ${key}`, forgets: forgets && `${name} ${forgets}`, facts },
       epoch: this.#log.epoch
     })
-    if (place !== undefined) this.#log.append(message, place)
-    for (const subscriber of subscribers) if (only === undefined || only.has(subscriber)) subscriber.outbox.send(message)
+    this.#keep(message)
+    for (const { filter, members } of this.#subscriptions.groups(name)) {
+      if (!this.#fits(message, filter)) continue
+      for (const subscriber of members) if (only === undefined || only.has(subscriber)) subscriber.outbox.send(message)
+    }
     this.#turn.sent(message)
+    return place?.offset
   }
 
-  #beat (): void {
-    const message = this.#envelope.message('heartbeat', { intervalMs: this.#options.heartbeatMs }, { traits: { key: 'heartbeat' } })
-    for (const connection of this.#connections) connection.outbox.send(message)
+  // For those who are away, and for those who fall behind.
+  #keep (message: Message): void {
+    const { channel, place, key, forgets } = message
+    if (place !== undefined) this.#log.append(message, place)
+    if (forgets !== undefined) this.#latest.forget(channel!, forgets)
+    if (key !== undefined && LOGGED.has(channel!)) this.#latest.set(channel!, key, message)
+  }
+
+  #fits ({ channel, facts }: Message, filter: SubscriptionFilter | undefined): boolean {
+    return filter === undefined || this.#subscriptions.channel(channel!).fits!(facts!, filter)
   }
 }
+
+const LOGGED = new Set<string>(LOGGED_CHANNELS)
