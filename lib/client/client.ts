@@ -157,7 +157,7 @@ export function createClient (options: ResolvedOptions): Client {
     subscription_ack: subscriptions.subscription_ack,
     subscription_gap: subscriptions.subscription_gap,
     heartbeat ({ intervalMs, heads = {} }: ServerMessages['heartbeat']) {
-      link.expectEvery(intervalMs)
+      if (intervalMs !== undefined) link.expectEvery(intervalMs)
       subscriptions.compareHeads(heads)
       waiters.beat()
     },
