@@ -289,7 +289,7 @@ function createUpdates (missions: ReturnType<typeof build>['missions'], clock: R
     views: () => missions.told().map((mission) => mission.view()),
     endings,
     onUpdate: (listener) => missions.on('mission_update', listener),
-    onEnding: (listener) => missions.on('mission_ended', listener)
+    onEnded: (listener) => missions.on('mission_ended', listener)
   })
   return { channel, endings }
 }

@@ -1,7 +1,85 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { CancelState, MissionError, MissionStatus, Progress } from '../../schemas/mission.js'
 import type { Clock } from '../clock.js'
 
-interface Ending { update: MissionUpdate, offset: number | undefined, at: number }
+/** The little of a mission that has ended that is kept: references to what never changes any more. */
+export interface EndedMission {
+  readonly id: string
+  readonly name: string
+  readonly status: MissionStatus
+  readonly endedFrom: MissionStatus | undefined
+  readonly seq: number
+  readonly tags: readonly string[]
+  readonly parentId: string | null
+  readonly objective: string | null
+  readonly startedAt: number
+  readonly endedAt: number | null
+  readonly lastProgress: Progress | null
+  readonly error: MissionError | null
+  readonly cancelState: CancelState | null
+  readonly outcome: { readonly durationMs: number } | undefined
+}
+
+// Ten thousand of them are kept also where nobody ever asks: one object each, and no copy of anything. What viewers get is made when it is
+// wanted for the first time.
+class Ending {
+  offset: number | undefined
+  readonly at: number
+  readonly id: string
+  readonly #name: string
+  readonly #status: MissionStatus
+  readonly #endedFrom: MissionStatus | undefined
+  readonly #seq: number
+  readonly #tags: readonly string[]
+  readonly #parentId: string | null
+  readonly #objective: string | null
+  readonly #startedAt: number
+  readonly #endedAt: number
+  readonly #durationMs: number
+  readonly #progress: Progress | null
+  readonly #error: MissionError | null
+  readonly #cancel: CancelState | null
+  #update: MissionUpdate | undefined
+
+  constructor (mission: EndedMission, offset: number | undefined, at: number) {
+    this.offset = offset
+    this.at = at
+    this.id = mission.id
+    this.#name = mission.name
+    this.#status = mission.status
+    this.#endedFrom = mission.endedFrom
+    this.#seq = mission.seq
+    this.#tags = mission.tags
+    this.#parentId = mission.parentId
+    this.#objective = mission.objective
+    this.#startedAt = mission.startedAt
+    this.#endedAt = mission.endedAt!
+    this.#durationMs = mission.outcome!.durationMs
+    this.#progress = mission.lastProgress
+    this.#error = mission.error
+    this.#cancel = mission.cancelState
+  }
+
+  get update (): MissionUpdate {
+    return (this.#update ??= {
+      missionId: this.id,
+      status: this.#status,
+      ...(this.#endedFrom !== undefined && { previousStatus: this.#endedFrom }),
+      name: this.#name,
+      seq: this.#seq,
+      startedAt: this.#startedAt,
+      endedAt: this.#endedAt,
+      ...(this.#tags.length > 0 && { tags: [...this.#tags] }),
+      ...(this.#parentId !== null && { parentId: this.#parentId }),
+      ...(this.#objective !== null && { objective: this.#objective }),
+      ...(this.#progress !== null && { progress: this.#progress }),
+      ...(this.#error !== null && { error: this.#error }),
+      ...(this.#cancel !== null && { cancel: this.#cancel }),
+      durationMs: this.#durationMs,
+      snapshot: true
+    })
+  }
+}
 
 export interface EndingsBounds { maxEndings: number, maxAgeMs: number }
 
@@ -14,7 +92,7 @@ export class Endings {
   readonly #bounds: EndingsBounds
   readonly #byId = new Map<string, Ending>()
   // A queue with a moving head, in the order of the offsets.
-  #queue: Ending[] = []
+  #queue: Array<Ending | undefined> = []
   #head = 0
 
   constructor (clock: Clock, bounds: EndingsBounds) {
@@ -25,10 +103,10 @@ export class Endings {
   get count (): number { return this.#queue.length - this.#head }
 
   /** `offset` is that of the message that told of the ending; absent if nobody was told. */
-  put (update: MissionUpdate, offset: number | undefined): void {
-    const ending = { update: { ...update, snapshot: true as const }, offset, at: this.#clock.monotonic() }
+  put (mission: EndedMission, offset: number | undefined): void {
+    const ending = new Ending(mission, offset, this.#clock.monotonic())
     this.#queue.push(ending)
-    this.#byId.set(update.missionId, ending)
+    this.#byId.set(ending.id, ending)
     this.#trim()
   }
 
@@ -45,14 +123,14 @@ export class Endings {
   /** The endings with offsets from after `after` up to `upTo`, oldest first. */
   between (after: number, upTo: number): MissionUpdate[] {
     this.#trim()
-    return this.#queue.slice(this.#firstAfter(after), this.#firstAfter(upTo)).map(({ update }) => update)
+    return this.#queue.slice(this.#firstAfter(after), this.#firstAfter(upTo)).map((ending) => ending!.update)
   }
 
   /** The newest `max` endings with offsets up to `upTo`, oldest first. */
   newest (max: number, upTo: number): MissionUpdate[] {
     this.#trim()
     const end = this.#firstAfter(upTo)
-    return this.#queue.slice(Math.max(this.#head, end - max), end).map(({ update }) => update)
+    return this.#queue.slice(Math.max(this.#head, end - max), end).map((ending) => ending!.update)
   }
 
   // The place in the queue of the first ending beyond an offset.
@@ -72,8 +150,8 @@ export class Endings {
     const oldestAt = this.#clock.monotonic() - maxAgeMs
     for (let oldest = this.#queue[this.#head]; oldest !== undefined; oldest = this.#queue[this.#head]) {
       if (this.count <= maxEndings && oldest.at >= oldestAt) break
-      this.#head++
-      if (this.#byId.get(oldest.update.missionId) === oldest) this.#byId.delete(oldest.update.missionId)
+      this.#queue[this.#head++] = undefined
+      if (this.#byId.get(oldest.id) === oldest) this.#byId.delete(oldest.id)
     }
     // Half of it is gone: what is left moves to the front.
     if (this.#head * 2 <= this.#queue.length) return

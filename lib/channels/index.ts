@@ -41,7 +41,7 @@ export function createChannels ({ clock, options, missions, endings, monitoring,
       views: () => missions.told().map((mission) => mission.view()),
       endings,
       onUpdate: (listener) => missions.on('mission_update', listener),
-      onEnding: (listener) => missions.on('mission_ended', listener)
+      onEnded: (listener) => missions.on('mission_ended', listener)
     }),
     createAnomalyAlertChannel({
       clock,

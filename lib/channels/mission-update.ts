@@ -3,12 +3,10 @@ import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionView } from '../../schemas/mission.js'
 import type { Unsubscribe } from '../events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
-import type { Endings } from './endings.js'
+import type { EndedMission, Endings } from './endings.js'
 
 /** What a filter asks of one message. */
 interface MissionFacts { missionId: string, name: string, tags: readonly string[] | undefined, status: MissionStatus, previousStatus: MissionStatus | undefined }
-
-type Listen = (listener: (update: MissionUpdate) => void) => Unsubscribe
 
 /** Endings that one who comes for the first time is told of. */
 const FRESH_ENDINGS = 100
@@ -19,20 +17,18 @@ const TERMINAL = new Set<string>(TERMINAL_STATUSES)
  * `mission_update`: every step of every mission. Progress may be replaced by newer progress of the same mission while it
  * waits; any other step must arrive and makes the mission's waiting progress pointless. Endings are kept also while nobody listens.
  */
-export function createMissionUpdateChannel ({ views, endings, onUpdate, onEnding }: {
+export function createMissionUpdateChannel ({ views, endings, onUpdate, onEnded }: {
   /** Every mission that has not ended, oldest first. */
   views: () => MissionView[]
   endings: Endings
-  onUpdate: Listen
-  onEnding: Listen
+  onUpdate: (listener: (update: MissionUpdate) => void) => Unsubscribe
+  /** Called after the update that tells of the ending. */
+  onEnded: (listener: (mission: EndedMission) => void) => Unsubscribe
 }): Channel<'mission_update'> {
   let unsubscribe: Unsubscribe | undefined
-  let told: { update: MissionUpdate, offset: number | undefined } | undefined
+  let told: { missionId: string, offset: number | undefined } | undefined
 
-  onEnding((update) => {
-    endings.put(update, told?.update === update ? told.offset : undefined)
-    told = undefined
-  })
+  onEnded((mission) => endings.put(mission, told?.missionId === mission.id ? told.offset : undefined))
 
   return {
     name: 'mission_update',
@@ -42,9 +38,12 @@ export function createMissionUpdateChannel ({ views, endings, onUpdate, onEnding
     },
     start (publish: Publish<'mission_update'>, head) {
       endings.settle(head)
-      unsubscribe = onUpdate((update) => { told = { update, offset: publish(update) } })
+      unsubscribe = onUpdate((update) => { told = { missionId: update.missionId, offset: publish(update) } })
     },
-    stop () { unsubscribe?.() },
+    stop () {
+      unsubscribe?.()
+      told = undefined
+    },
     snapshot: () => views().map(toState),
     endings: (after, upTo) => after === undefined ? endings.newest(FRESH_ENDINGS, upTo) : endings.between(after, upTo),
     fits: (facts, filter) => fits(facts as MissionFacts, filter),

@@ -15,12 +15,14 @@ export interface FeedSetup {
   hasListeners: (mission: Mission) => boolean
   makeUpdate: (mission: Mission, step: MissionStep) => MissionUpdate
   emit: (mission: Mission, update: MissionUpdate) => void
+  /** A mission has ended, and nobody listens. */
+  ended: (mission: Mission) => void
 }
 
 /**
  * The pace at which missions are told about. Hard changes are told at once and in order. Soft ones (progress, notes) of one mission are
  * told at most at the given rate: the newest wins. What still waits goes out with the next hard change, and before an ending, so that the
- * last progress always comes before it. While nobody listens only endings are built.
+ * last progress always comes before it. Nothing is built while nobody listens.
  */
 export class Feed {
   readonly #setup: FeedSetup
@@ -35,8 +37,8 @@ export class Feed {
     const { hasListeners, clock } = this.#setup
     if (!hasListeners(mission)) {
       this.#forget(mission)
-      // An ending is kept for those who come later.
-      if (!mission.isTerminal) return
+      if (mission.isTerminal) this.#setup.ended(mission)
+      return
     }
     if (isSoft) return this.#tellSoft(mission, step)
     const waiting = this.#take(mission)

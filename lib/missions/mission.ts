@@ -79,6 +79,7 @@ export class Mission {
   #isForced = false
   #waiting: string | null = null
   #lateOutcome: TerminalStatus | null = null
+  #endedFrom: MissionStatus | undefined
   #outcome: MissionOutcome | undefined
   #abort: AbortController | undefined
   #log: MissionLog | undefined
@@ -322,6 +323,12 @@ export class Mission {
 
   get error (): MissionError | null { return this.#error }
 
+  /** The status before the terminal one; `undefined` while there is none. */
+  get endedFrom (): MissionStatus | undefined { return this.#endedFrom }
+
+  /** How many messages there were about it. */
+  get seq (): number { return this.#seq }
+
   /** When it ended, in ms since 1970, or `null`. */
   get endedAt (): number | null { return this.#endedAt }
 
@@ -361,7 +368,10 @@ export class Mission {
     if (details.progress !== undefined) this.#note(details.progress)
     if (Array.isArray(details.tasksSummary)) this.#knownTasks.plan(details.tasksSummary.length)
     if (error !== undefined) this.#error = Object.freeze(error)
-    if (isTerminal(status)) this.#end(status)
+    if (isTerminal(status)) {
+      this.#endedFrom = previousStatus
+      this.#end(status)
+    }
     // A change of the status is told at once: only further progress has time.
     if (previousStatus === status) this.#touch(shown, true)
     else this.#touch(previousStatus === undefined ? shown : { ...shown, previousStatus }, false)

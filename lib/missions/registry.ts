@@ -22,8 +22,14 @@ import { Totals } from './totals.js'
 import { waitForMission, watchMissions, type WaitOptions, type WatchFilter, type WatchSetup } from './watch.js'
 import { Watchdog } from './watchdog.js'
 
-/** Events of the registry; the update is what viewers get. `mission_ended` follows on the `mission_update` of an ending. */
-export type MissionEvents = { mission_update: [update: MissionUpdate], mission_ended: [update: MissionUpdate] }
+/**
+ * Events of the registry. `mission_update` is what viewers get; it is built only while somebody listens. `mission_ended` comes once a mission, after
+ * the update that tells of it.
+ */
+export type MissionEvents = { mission_update: [update: MissionUpdate], mission_ended: [mission: Mission] }
+
+/** What is told next: an update, or, while nobody listens to those, that a mission has ended. */
+interface Telling { mission: Mission, update: MissionUpdate | undefined }
 
 /** One page of missions, newest first; `nextCursor` asks for the next page and is `null` on the last one. */
 export type MissionList = MissionView[] & { nextCursor: string | null }
@@ -49,7 +55,7 @@ export class Missions {
   readonly #totals = new Totals()
   readonly #events: Events<MissionEvents>
   readonly #changes: Events<{ changed: [mission: Mission], closed: [] }>
-  readonly #outgoing: InOrder<MissionUpdate>
+  readonly #outgoing: InOrder<Telling>
   readonly #deadlines: Deadlines
   readonly #watchdog: Watchdog
   readonly #retention: Retention
@@ -67,9 +73,9 @@ export class Missions {
     this.#options = options
     this.#events = new Events((err) => onCallbackError('mission_listener', err))
     this.#changes = new Events((err) => onCallbackError('mission_watcher', err))
-    this.#outgoing = new InOrder((update) => {
-      this.#events.emit('mission_update', update)
-      if (isTerminal(update.status)) this.#events.emit('mission_ended', update)
+    this.#outgoing = new InOrder(({ mission, update }) => {
+      if (update !== undefined) this.#events.emit('mission_update', update)
+      if (update === undefined || isTerminal(update.status)) this.#events.emit('mission_ended', mission)
     })
     this.#deadlines = new Deadlines(clock)
     this.#watchdog = new Watchdog(options, clock, this.#deadlines)
@@ -83,7 +89,8 @@ export class Missions {
       // What is told only after an ack may have listeners by then.
       hasListeners: (mission) => this.#events.count('mission_update') > 0 || this.#commands.isHeld(mission),
       makeUpdate: (mission, step) => payloads.update(mission, step),
-      emit: (mission, update) => this.#commands.whenAcknowledged(mission, () => this.#outgoing.give(update))
+      emit: (mission, update) => this.#commands.whenAcknowledged(mission, () => this.#outgoing.give({ mission, update })),
+      ended: (mission) => this.#outgoing.give({ mission, update: undefined })
     })
     this.#host = {
       now: () => clock.now(),

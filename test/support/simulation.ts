@@ -41,7 +41,7 @@ function createChance (seed: number): Chance {
 }
 
 /** An ending and where it has its place in the channel; of one that nobody was told of, that is known when somebody listens again. */
-interface Ended { update: MissionUpdate, offset: number | undefined }
+interface Ended { id: string, name: string, tags: readonly string[], statuses: Array<MissionStatus | undefined>, offset: number | undefined }
 
 /** A service: a registry and a hub, which are gone when it is restarted. */
 class Service {
@@ -60,10 +60,13 @@ class Service {
       views: () => this.missions.told().map((mission) => mission.view()),
       endings,
       onUpdate: (listener) => this.missions.on('mission_update', listener),
-      onEnding: (listener) => this.missions.on('mission_ended', listener)
+      onEnded: (listener) => this.missions.on('mission_ended', listener)
     })
-    let told: Ended | undefined
-    this.missions.on('mission_ended', (update) => this.ended.push(told?.update === update ? told : { update, offset: undefined }))
+    let told: { id: string, offset: number | undefined } | undefined
+    this.missions.on('mission_ended', ({ id, name, status, tags, endedFrom }) => {
+      const offset = told?.id === id ? told.offset : undefined
+      this.ended.push({ id, name, tags, statuses: [status, endedFrom], offset })
+    })
     const channels = [
       {
         ...updates,
@@ -71,7 +74,7 @@ class Service {
           for (const one of this.ended) one.offset ??= head
           updates.start((update) => {
             const offset = publish(update)
-            told = { update, offset }
+            told = { id: update.missionId, offset }
             return offset
           }, head)
         }
@@ -427,10 +430,10 @@ class World {
       const is = describe(mine)
       if (holds !== is) found.push(`holds [${holds}] instead of [${is}]`)
       for (const [service, { epoch, from, to }] of claims) {
-        for (const { update: { missionId, name, tags = [], status, previousStatus }, offset } of service.ended) {
+        for (const { id: missionId, name, tags, statuses, offset } of service.ended) {
           const times = endings.get(`${epoch} ${missionId}`) ?? 0
           if (times > 1) found.push(`was told ${times} times how ${missionId} ended`)
-          const isDue = offset !== undefined && offset > from && offset <= to && fitsFilter(filter, { name, tags, statuses: [status, previousStatus] })
+          const isDue = offset !== undefined && offset > from && offset <= to && fitsFilter(filter, { name, tags, statuses })
           if (isDue && times === 0) found.push(`was not told how ${missionId} ended, offset ${offset} of ${from} to ${to}`)
         }
       }
