@@ -40,7 +40,7 @@ t.test('options', async (t) => {
       ['random', 'ws://a.example', { WebSocket, random: 0.5 }], ['heartbeat', 'ws://a.example', { WebSocket, heartbeat: 1_000 }]
     ]
     for (const [name, url, options] of cases) {
-      t.throws(() => connect(url, options as ClientOptions), { code: 'MC_CLIENT_INVALID_OPTION', message: `INVALID_OPTION: ${name}` }, `${name} in ${JSON.stringify(options)}`)
+      t.throws(() => connect(url, options as ClientOptions), { code: 'MC_CLIENT_INVALID_OPTION', message: name }, `${name} in ${JSON.stringify(options)}`)
     }
     t.ok(new ClientError('LOST', 'a') instanceof Error)
   })
@@ -701,7 +701,7 @@ t.test('the connection', async (t) => {
   t.test('rejects ready if it was closed before', async (t) => {
     const stand = await start(t)
     stand.client.close()
-    t.match(await refusal(stand.client.ready), { code: 'MC_CLIENT_CLOSED', message: 'CLOSED: closed' })
+    t.match(await refusal(stand.client.ready), { code: 'MC_CLIENT_CLOSED', message: 'closed' })
   })
 })
 
@@ -761,7 +761,7 @@ t.test('commands', async (t) => {
     stand.say('protocol_error', { replyTo: stand.socket.last('mission_cancel').id, error: { code: 'unknown_mission', message: 'None.' } })
     stand.say('mission_ack', { replyTo: 'mine', payload: { missionId: 'm2', status: 'accepted' } })
     t.strictSame(await started, { missionId: 'm2', status: 'accepted' })
-    t.match(await refusal(cancelled), { code: 'MC_CLIENT_REFUSED', reason: 'unknown_mission', message: 'REFUSED: None.' })
+    t.match(await refusal(cancelled), { code: 'MC_CLIENT_REFUSED', reason: 'unknown_mission', message: 'None.' })
     t.strictSame(stand.errors, [], 'it is told to whoever asked')
     const twice = [stand.client.start('a', { id: 'same' }), stand.client.start('b', { id: 'same' })]
     t.match(await refusal(twice[1]!), { code: 'MC_CLIENT_INVALID_OPTION' })
@@ -774,7 +774,7 @@ t.test('commands', async (t) => {
     const early = stand.client.start('early')
     const short = stand.client.start('short', { timeoutMs: 1_000 })
     stand.clock.advance(1_000)
-    t.match(await refusal(short), { code: 'MC_CLIENT_TIMEOUT', message: 'TIMEOUT: mission_start' })
+    t.match(await refusal(short), { code: 'MC_CLIENT_TIMEOUT', message: 'mission_start' })
     stand.open()
     t.match(stand.socket.sent.map(({ type }) => type), ['subscribe', 'mission_start'])
     stand.clock.advance(29_000)
@@ -789,7 +789,7 @@ t.test('commands', async (t) => {
     const again = stand.client.start('again', { id: 'key', retry: true })
     const cancelled = stand.client.cancel('m1')
     stand.cut()
-    t.match(await refusal(once), { code: 'MC_CLIENT_OUTCOME_UNKNOWN', message: 'OUTCOME_UNKNOWN: mission_start' })
+    t.match(await refusal(once), { code: 'MC_CLIENT_OUTCOME_UNKNOWN', message: 'mission_start' })
     const later = stand.client.start('later')
     stand.clock.advance(1_000)
     await settle()
@@ -864,7 +864,7 @@ t.test('who waits for a mission', async (t) => {
     stand.clock.advance(50)
     await settle()
     answer(stand)
-    t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'NOT_FOUND: none' })
+    t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'none' })
   })
 
   t.test('asks for one mission after the other and not without pause', async (t) => {
@@ -893,7 +893,7 @@ t.test('who waits for a mission', async (t) => {
     stand.ack('gap', { at: 0, messages: 0, gap: { cause: 'epoch_changed' } })
     t.equal(stand.told.at(-1), 'lost a')
     answer(stand)
-    t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'LOST: a' })
+    t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'a' })
   })
 
   t.test('that was just started waits for its first update, over this connection', async (t) => {
@@ -960,7 +960,7 @@ t.test('who waits for a mission', async (t) => {
     stand.update('m', 'planned', 1, 1)
     const timed = stand.client.waitFor('m', { timeoutMs: 100 })
     stand.clock.advance(100)
-    t.match(await refusal(timed), { code: 'MC_CLIENT_TIMEOUT', message: 'TIMEOUT: m' })
+    t.match(await refusal(timed), { code: 'MC_CLIENT_TIMEOUT', message: 'm' })
     const abort = new AbortController()
     const stopped = stand.client.waitFor('m', { signal: abort.signal })
     abort.abort('enough')
