@@ -1,5 +1,9 @@
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { connect, ClientError, type ClientOptions, type StorageLike } from '../lib/client/index.js'
+import ts from 'typescript'
+import { WebSocket as WsWebSocket } from 'ws'
+import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
 import { CLOSE_CODES, missionDigest } from '../schemas/index.js'
 import { cursor, FakeSocket, start, startOpen, type Stand } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
@@ -1040,10 +1044,9 @@ t.test('who iterates over missions', async (t) => {
     stand.update('a', 'planning_started', 1, 4)
     await done
     t.strictSame(got, ['planned a 1', 'execution_progress a 2', 'cancelled a 3'])
-    for await (const { status } of stand.client.missions({ id: 'b' })) {
-      t.equal(status, 'planned')
-      break
-    }
+    const one = stand.client.missions({ id: 'b' })
+    t.match(await one.next(), { done: false, value: { status: 'planned' } })
+    await one.return!()
     stand.update('b', 'completed', 2, 5)
     const over: unknown[] = []
     for await (const update of stand.client.missions({ id: 'b' })) over.push(update)
@@ -1118,5 +1121,68 @@ t.test('with a storage', async (t) => {
     await settle()
     t.match(stand.errors, [{ code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }, { code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }])
     t.equal(stand.client.state, 'open')
+  })
+})
+
+t.test('the types', async (t) => {
+  t.test('refuse wrong names of channels, fields and options', async (t) => {
+    const stand = await start(t)
+    // Never called: the compiler is what tests it.
+    const misuse = (client: Client): void => {
+      client.on('mission_update', ({ missionId, status }, message) => [missionId satisfies string, status satisfies string, message.position?.offset satisfies number | undefined])
+      client.on('health_delta', ({ health }) => health.components)
+      client.on('gap', ({ channel, cause }) => [channel, cause])
+      client.missionsState.get('a')?.objective satisfies string | undefined
+      // @ts-expect-error there is no such channel
+      client.on('mission_updates', () => {})
+      // @ts-expect-error the payload has no such field
+      client.on('mission_update', ({ mission }) => mission)
+      // @ts-expect-error that is a field of another channel
+      client.on('mission_stats', ({ missionId }) => missionId)
+      // @ts-expect-error no channel of that name
+      connect('ws://a.example', { channels: ['mission_news'] })
+      // @ts-expect-error no option of that name
+      connect('ws://a.example', { heartbeat: 1 })
+      // @ts-expect-error no status of that name
+      connect('ws://a.example', { filter: { statuses: ['running'] } })
+      // @ts-expect-error it is to be read only
+      client.missionsState.delete('a')
+      // @ts-expect-error a time in ms is a number
+      client.waitFor('a', { timeoutMs: '1 s' })
+      connect('ws://a.example', { WebSocket: WsWebSocket })
+    }
+    t.type(misuse, 'function')
+    t.equal(stand.client.state, 'connecting')
+  })
+
+  t.test('are at home in a page: they need no types of Node.js, and take what a browser has', async (t) => {
+    const path = resolve(fileURLToPath(import.meta.url), '../in-a-page.ts')
+    const text = `
+      import { connect, type Client } from '../lib/client/index.js'
+      const client: Client = connect('/ws', { WebSocket, storage: sessionStorage, document, window, getToken: async () => 'token' })
+      const abort = new AbortController()
+      client.waitFor('a', { signal: abort.signal }).then(({ status }) => { document.title = status })
+      client.waitFor('a', { signal: AbortSignal.timeout(1_000) })
+      for await (const { name } of client.missions()) document.title = name`
+    const options: ts.CompilerOptions = {
+      lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      noEmit: true,
+      skipLibCheck: true,
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext
+    }
+    const host = ts.createCompilerHost(options)
+    const { getSourceFile, fileExists } = host
+    host.fileExists = (name) => name === path || fileExists.call(host, name)
+    host.getSourceFile = (name, ...rest) => name === path
+      ? ts.createSourceFile(name, text, { languageVersion: ts.ScriptTarget.ES2022, impliedNodeFormat: ts.ModuleKind.ESNext })
+      : getSourceFile.call(host, name, ...rest)
+    const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram([path], options, host))
+    t.strictSame(diagnostics.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`), [])
   })
 })
