@@ -5,7 +5,7 @@ import ts from 'typescript'
 import { WebSocket as WsWebSocket } from 'ws'
 import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
 import { CLOSE_CODES, missionDigest } from '../schemas/index.js'
-import { cursor, FakeSocket, start, startOpen, type Stand } from './support/fake-service.js'
+import { cursor, FakeSocket, FakeTarget, start, startOpen, type Stand } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
 import { defer, settle } from './support/missions.js'
 
@@ -141,6 +141,17 @@ t.test('the first hand-over', async (t) => {
     t.match(stand.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
     stand.say('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
     t.match(stand.errors[1], { code: 'MC_CLIENT_REFUSED', reason: 'rate_limited' })
+  })
+
+  t.test('of one channel goes on while another one is refused', async (t) => {
+    const stand = await start(t, { channels: ['mission_update', 'mission_stats'] })
+    const asked = stand.open()
+    stand.ack('fresh', { at: 1, messages: 2 })
+    stand.snapshot('a', 'planned', 1)
+    stand.say('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [1] } })
+    stand.snapshot('b', 'planned', 1)
+    await stand.client.ready
+    t.strictSame(stand.told, ['open: connected', 'planned a 1', 'planned b 1'])
   })
 })
 
@@ -377,6 +388,9 @@ t.test('after a cut', async (t) => {
     t.equal(stand.client.missionsState.size, 1_001)
     t.notOk(stand.client.missionsState.has('m0'))
     t.ok(stand.client.missionsState.has('active') && stand.client.missionsState.has('m1'))
+    stand.update('m1', 'planned', 1, 1_003)
+    for (let at = 0; at <= 1_000; at++) stand.update(`n${at}`, 'completed', 1, 1_004 + at)
+    t.match(stand.client.missionsState.get('m1'), { status: 'planned' }, 'an id that is used again is no ending')
   })
 })
 
@@ -388,7 +402,8 @@ t.test('what was lost on the way', async (t) => {
     stand.update('a', 'completed', 3, 3)
     t.match(stand.socket.sent.slice(-2), [{ type: 'unsubscribe', channels: ['mission_update'] }, { type: 'subscribe', since: { mission_update: cursor(1) } }])
     stand.update('b', 'planned', 1, 4)
-    t.strictSame(stand.told.filter((text) => / [ab] /.test(text)), ['planned a 1'], 'that is sent again too')
+    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 0 } })
+    t.strictSame(stand.told.filter((text) => /gap| [ab] /.test(text)), ['planned a 1'], 'that is sent again too')
     stand.ack('resumed', { at: 4, messages: 3 })
     stand.update('a', 'execution_started', 2, 2)
     stand.update('a', 'completed', 3, 3)
@@ -577,6 +592,10 @@ t.test('the connection', async (t) => {
     await settle()
     t.equal(stand.sockets.length, 1)
     stand.open()
+    stand.document.visibilityState = 'hidden'
+    stand.document.fire('visibilitychange')
+    t.equal(stand.socket.sent.length, 1, 'what is open is left alone')
+    stand.document.visibilityState = 'visible'
     stand.say('server_draining', { payload: { retryAfterMs: 1_000 } })
     stand.cut(1012, 'server_restart')
     stand.document.visibilityState = 'hidden'
@@ -607,6 +626,7 @@ t.test('the connection', async (t) => {
 
   t.test('is verified at once when the network or the page is back, and dropped if nothing answers', async (t) => {
     const stand = await startOpen(t)
+    stand.window.fire('pageshow')
     stand.window.fire('online')
     stand.say('pong', { replyTo: stand.socket.last('ping').id })
     stand.clock.advance(5_000)
@@ -692,11 +712,12 @@ t.test('the connection', async (t) => {
       stand.client.on('state', ({ state, cause }) => { if (state === at || cause === at) stand.client.close() })
       stand.open()
       stand.clock.advance(60_000)
-      stand.say('heartbeat', { intervalMs: 1_000 })
+      stand.say('heartbeat', { intervalMs: 1_000, protocolVersion: 2 })
       stand.cut()
       stand.clock.advance(30_000)
       await settle()
       t.equal(stand.client.state, 'closed', at)
+      t.notOk(stand.told.slice(stand.told.indexOf('closed: closed')).includes('version 2'), 'it is silent then')
       t.equal(stand.sockets.length, 1, at)
       t.equal(stand.told.filter((text) => text.startsWith('closed')).length, 1)
     }
@@ -915,6 +936,35 @@ t.test('who waits for a mission', async (t) => {
     t.match(await stand.client.waitFor((await again).missionId), { status: 'completed' }, 'one that was known is not waited for')
   })
 
+  t.test('that was started and is still not heard of at the second heartbeat has the service asked', async (t) => {
+    const stand = await startOpen(t)
+    const started = stand.client.start('go')
+    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+    await started
+    const ending = stand.client.waitFor('m')
+    for (const asked of [false, true]) {
+      stand.say('heartbeat', { intervalMs: 30_000 })
+      t.equal(stand.socket.sent.some(({ type }) => type === 'mission_get'), asked)
+    }
+    answer(stand, { status: 'completed', seq: 2 })
+    t.match(await ending, { status: 'completed' })
+  })
+
+  t.test('asks nothing over a connection that has not been handed over', async (t) => {
+    const stand = await startOpen(t)
+    const waits = ['a', 'b'].map((id) => refusal(stand.client.waitFor(id)))
+    answer(stand)
+    await settle()
+    stand.cut()
+    stand.clock.advance(10_000)
+    await settle()
+    stand.open()
+    t.strictSame(stand.socket.sent.map(({ type }) => type), ['subscribe'])
+    stand.ack('resumed', { at: 0, messages: 0 })
+    answer(stand)
+    for (const wait of waits) t.match(await wait, { code: 'MC_CLIENT_NOT_FOUND' })
+  })
+
   t.test('that was started and then never heard of is lost', async (t) => {
     const stand = await startOpen(t)
     const started = stand.client.start('go')
@@ -970,9 +1020,12 @@ t.test('who waits for a mission', async (t) => {
     abort.abort('enough')
     t.match(await refusal(stopped), { code: 'MC_CLIENT_ABORTED', cause: 'enough' })
     t.match(await refusal(stand.client.waitFor('m', { signal: abort.signal })), { code: 'MC_CLIENT_ABORTED' })
-    const patient = stand.client.waitFor('m', { timeoutMs: 100 })
+    const signal = Object.assign(new FakeTarget(), { aborted: false })
+    const patient = stand.client.waitFor('m', { timeoutMs: 100, signal })
+    t.equal(signal.count, 1)
     stand.update('m', 'completed', 2, 2)
     t.match(await patient, { status: 'completed' })
+    t.equal(signal.count, 0, 'nothing is left at the signal')
   })
 
   t.test('hears when the client is closed', async (t) => {
@@ -1096,6 +1149,15 @@ t.test('with a storage', async (t) => {
     t.strictSame(stand.client.cursors.mission_update, cursor(6))
     await reopen(stand)
     t.notOk('snapshot' in stand.socket.last('subscribe'), 'the state is there now')
+  })
+
+  t.test('a mission that is missed but not among the states is lost', async (t) => {
+    const stand = await start(t, { storage: { getItem: () => JSON.stringify({ mission_update: cursor(3) }), setItem () {} } })
+    stand.open()
+    stand.ack('resumed', { at: 4, messages: 2 })
+    stand.snapshot('b', 'planned', 1)
+    stand.update('a', 'planned', 1, 4)
+    t.strictSame(stand.told.slice(1), ['planned a 1', 'planned b 1', 'lost a'])
   })
 
   t.test('that holds something else, the client starts afresh', async (t) => {

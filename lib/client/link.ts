@@ -62,7 +62,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     delete core.retryAfterMs
     const mine = ++turn
     set('connecting', why)
-    if (mine === turn) open(mine)
+    open(mine)
   }
 
   async function open (mine: number): Promise<void> {
