@@ -651,6 +651,7 @@ t.test('the connection', async (t) => {
     stand.update('a', 'execution_started', 2, 2)
     t.strictSame([stand.client.state, stand.client.cause], ['open', 'answered'])
     stand.say('heartbeat', { intervalMs: 5_000 })
+    stand.say('heartbeat')
     stand.clock.advance(9_999)
     t.equal(stand.client.state, 'open', 'the service has said how often it is heard')
     stand.clock.advance(1)

@@ -165,7 +165,7 @@ export function createClient (options: ResolvedOptions): Client {
   const receivers = {
     subscription_ack: subscriptions.subscription_ack,
     subscription_gap: subscriptions.subscription_gap,
-    heartbeat ({ intervalMs, heads = {} }: ServerMessages['heartbeat']) {
+    heartbeat ({ intervalMs = core.heartbeatMs, heads = {} }: ServerMessages['heartbeat']) {
       core.heartbeatMs = intervalMs
       subscriptions.compareHeads(heads)
       waiters.beat()

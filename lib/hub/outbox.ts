@@ -1,8 +1,6 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
-import type { Clock } from '../clock.js'
-import { Backlog } from './backlog.js'
 import type { Batch, Writable } from './batch.js'
-import { Lag, type LagSetup, type Start, type Wanted } from './lag.js'
+import { Lanes, type CatchUp, type LanesSetup, type LanesShared } from './lanes.js'
 import type { Message } from './message.js'
 import { Writes, type Collector, type Turn } from './turn.js'
 
@@ -17,37 +15,27 @@ export interface Sink {
 }
 
 /** What all outboxes of a hub share. */
-export interface OutboxShared extends Pick<LagSetup, 'log' | 'recovery' | 'fits'> {
-  clock: Clock
+export interface OutboxShared extends LanesShared {
   turn: Turn
   /** Called when a connection begins to hold messages back: it has to be looked after from now on. */
   onHeld: () => void
-  counters: {
+  counters: LanesShared['counters'] & {
     messagesSentTotal: number
     bytesSentTotal: number
-    replacedTotal: number
     droppedTotal: number
-    laggedTotal: number
     laggingMs: number
   }
 }
 
-export interface OutboxSetup {
+export interface OutboxSetup extends LanesSetup {
   sink: Sink
   shared: OutboxShared
-  /** The channels of the connection, and from where on it wants the messages of each. */
-  wanted: Map<ChannelName, Wanted>
-  /** Bytes of replies, and of replaceable messages, that may wait. */
-  maxBytes: number
   /** Called once, when more replies wait than may, or nothing was taken for too long. Nothing is queued or sent afterwards. */
   onOverflow: () => void
 }
 
 /** Above this many bytes on their way, messages wait here, where newer ones may still replace them. */
 export const HIGH_WATER_BYTES = 65_536
-/** Beyond either, the messages that must arrive are no longer kept for one connection: it reads them from the log. */
-const MAX_LANE_BYTES = 262_144
-const MAX_LANE_MESSAGES = 1_024
 /** Up to here what a client is sent to be brought up to date leaves in one go. */
 const MAX_DIRECT_BYTES = 131_072
 const MAX_DIRECT_MESSAGES = 512
@@ -68,10 +56,9 @@ export class Outbox implements Collector {
   // Apart from the rest, which is not needed to send: each object on the way to a socket is one more to fetch for every delivery.
   readonly #sink: Sink
   readonly #shared: OutboxShared
-  readonly #backlog = new Backlog()
   #batch: Batch | undefined
-  #lag: Lag | undefined
-  #isHeld = false
+  // There only while messages wait: a connection that keeps up has nothing of it in memory.
+  #lanes: Lanes | undefined
   #isClosed = false
   #handedBytes = 0
   #takenBytes = 0
@@ -85,16 +72,16 @@ export class Outbox implements Collector {
   }
 
   /** Whether messages wait because the peer does not read. */
-  get isHeld (): boolean { return this.#isHeld }
+  get isHeld (): boolean { return this.#lanes !== undefined }
 
-  get isLagging (): boolean { return this.#lag !== undefined }
+  get isLagging (): boolean { return this.#lanes?.isLagging === true }
 
   /** Bytes that wait here, of messages that others may share. */
-  get waitingBytes (): number { return this.#backlog.bytes }
+  get waitingBytes (): number { return this.#lanes?.bytes ?? 0 }
 
   send (message: Message): void {
     if (this.#isClosed) return
-    if (this.#isHeld) return this.#hold(message)
+    if (this.#lanes !== undefined) return this.#lanes.put(message)
     if (this.#batch === undefined) {
       this.#batch = this.#shared.turn.root
       this.#shared.turn.join(this)
@@ -106,42 +93,33 @@ export class Outbox implements Collector {
     const batch = this.#batch
     this.#batch = undefined
     if (this.#isClosed) return
-    if (this.#isHeld) return this.#pump(MAX_WRITES)
+    if (this.#lanes !== undefined) return this.#pump(this.#lanes, MAX_WRITES)
     if (batch === undefined) return
     const bytes = this.#sink.write(batch, writes)
-    if (bytes < 0) this.#startHolding(batch)
+    if (bytes < 0) this.#hold(batch)
     else this.#count(batch.count, bytes)
   }
 
   /** To be called when the system has taken what was handed over. */
   drained (): void {
-    if (this.#isHeld && !this.#isClosed) this.#pump(MAX_WRITES)
+    if (this.#lanes !== undefined) this.#pump(this.#lanes, MAX_WRITES)
   }
 
-  /**
-   * Brings the client up to date in a channel that it has just been subscribed to: `messages`, then those of the log from `start` on. `lacking`
-   * is the offset of the first message that it does not know until it has `messages`. However much that is, little of it waits here.
-   */
-  follow (channel: ChannelName, { start, lacking, messages }: { start: Start, lacking: number, messages: readonly Message[] }): void {
+  /** Brings the client up to date in a channel that it has just been subscribed to. However much that is, little of it waits here. */
+  follow (channel: ChannelName, how: CatchUp): void {
     const { log, fits } = this.#shared
     const filter = this.#setup.wanted.get(channel)?.filter
-    const logged = [...log.from(channel, start.number)].filter((message) => fits(message, filter))
-    const all = [...messages, ...logged]
+    const logged = [...log.from(channel, how.start.number)].filter((message) => fits(message, filter))
+    const all = [...how.messages, ...logged]
     const isLittle = all.length <= MAX_DIRECT_MESSAGES && all.reduce((sum, { bytes }) => sum + bytes, 0) <= MAX_DIRECT_BYTES
     if (this.#isClosed) return
-    if (this.#lag === undefined && isLittle) {
-      for (const message of all) this.send(message)
-      return
-    }
-    this.#holdFromNow()
-    const lag = this.#lag ?? this.#startLag()
-    lag.follow(channel, { start, lacking, messages })
+    if (isLittle && !this.isLagging) for (const message of all) this.send(message)
+    else this.#holdFromNow().follow(channel, how)
   }
 
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
-    this.#lag?.leave(channel)
-    this.#shared.counters.replacedTotal += this.#backlog.leave(channel)
+    this.#shared.counters.replacedTotal += this.#lanes?.leave(channel) ?? 0
   }
 
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
@@ -149,12 +127,12 @@ export class Outbox implements Collector {
     const writes = new Writes()
     this.flush(writes)
     writes.flush()
-    if (this.#isHeld && !this.#isClosed) this.#pump(Infinity, Infinity)
+    if (this.#lanes !== undefined) this.#pump(this.#lanes, Infinity, Infinity)
   }
 
   /** Looks after a connection that does not keep up. `now` is in ms that never go back. */
   sweep (now: number): void {
-    if (!this.#isHeld || this.#isClosed) return
+    if (this.#lanes === undefined) return
     if (this.isLagging) this.#shared.counters.laggingMs += now - Math.max(this.#sweptAt, this.#takenAt)
     this.#sweptAt = now
     this.drained()
@@ -170,26 +148,26 @@ export class Outbox implements Collector {
   /** Drops everything that waits and takes nothing more. */
   close (): void {
     this.#isClosed = true
-    this.#shared.counters.droppedTotal += this.#backlog.count
-    this.#backlog.clear()
-    this.#batch = this.#lag = undefined
+    this.#shared.counters.droppedTotal += this.#lanes?.count ?? 0
+    this.#batch = this.#lanes = undefined
   }
 
-  // From now on what is sent waits here; it is handed over at the end of the turn.
-  #holdFromNow (): void {
-    if (this.#isHeld) return
+  // From now on what is sent waits; it is handed over at the end of the turn.
+  #holdFromNow (): Lanes {
+    if (this.#lanes !== undefined) return this.#lanes
     const batch = this.#batch
     this.#batch = undefined
     if (batch === undefined) this.#shared.turn.join(this)
-    this.#startHolding(batch ?? this.#shared.turn.root)
+    return this.#hold(batch)
   }
 
-  #startHolding (batch: Batch): void {
-    this.#isHeld = true
+  #hold (batch: Batch | undefined): Lanes {
+    const lanes = this.#lanes = new Lanes(this.#setup)
     this.#takenAt = 0
     this.#shared.onHeld()
     // Replies may now overtake the rest, so that what the client has left in this turn must not stay behind the answer to that.
-    for (const message of batch.messages()) if (this.#isWanted(message)) this.#hold(message)
+    for (const message of batch?.messages() ?? []) if (this.#isWanted(message)) lanes.put(message)
+    return lanes
   }
 
   #isWanted ({ channel, place }: Message): boolean {
@@ -198,89 +176,17 @@ export class Outbox implements Collector {
     return from !== undefined && (place === undefined || place.number >= from.number)
   }
 
-  #hold (message: Message): void {
-    const { counters } = this.#shared
-    if (message.forgets !== undefined && this.#backlog.forget(message.forgets)) counters.replacedTotal++
-    if (message.place !== undefined) this.#holdLogged(message)
-    else if (message.key !== undefined) this.#holdReplaceable(message.key, message)
-    else this.#holdControl(message)
-  }
-
-  #holdControl (message: Message): void {
-    this.#backlog.pushControl(message)
-    if (this.#backlog.controlBytes > this.#setup.maxBytes) this.#setup.onOverflow()
-  }
-
-  #holdReplaceable (key: string, message: Message): void {
-    if (this.#backlog.replace(key, message)) this.#shared.counters.replacedTotal++
-    if (this.#backlog.replaceableBytes <= this.#setup.maxBytes) return
-    this.#startLagging().lose(this.#backlog.dropReplaceable())
-  }
-
-  // A connection that lags finds the message in the log.
-  #holdLogged (message: Message): void {
-    if (this.#lag !== undefined) return
-    this.#backlog.push(message)
-    if (this.#backlog.mustArriveBytes > MAX_LANE_BYTES || this.#backlog.mustArrive.length > MAX_LANE_MESSAGES) this.#startLagging()
-  }
-
-  #startLagging (): Lag {
-    if (this.#lag !== undefined) return this.#lag
-    this.#shared.counters.laggedTotal++
-    return this.#startLag()
-  }
-
-  // What is not sent of each channel begins with the first message that waits, or with the next one that is published.
-  #unsent (): Map<ChannelName, Start> {
-    const { log } = this.#shared
-    const unsent = new Map<ChannelName, Start>()
-    for (const channel of this.#setup.wanted.keys()) unsent.set(channel, { number: log.nextNumber, offset: log.head(channel) + 1 })
-    for (const { place } of this.#backlog.mustArrive.toReversed()) unsent.set(place!.channel, { number: place!.number, offset: place!.offset })
-    return unsent
-  }
-
-  // What waits of the log is given by it.
-  #startLag (): Lag {
-    const { clock, log, recovery, fits } = this.#shared
-    const unsent = this.#unsent()
-    this.#backlog.dropMustArrive()
-    const outdate = (channel: ChannelName, made: number) => this.#backlog.outdate(channel, made)
-    return (this.#lag = new Lag({ log, recovery, fits, wanted: this.#setup.wanted, unsent, since: clock.monotonic(), outdate }))
-  }
-
-  #pump (maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
+  #pump (lanes: Lanes, maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
     const sink = this.#sink
     for (let writes = 0; sink.bufferedBytes < highWaterBytes; writes++) {
       if (writes >= maxWrites) return this.#shared.turn.join(this)
-      const messages = this.#takeSome()
+      const messages = takeSome(lanes)
       if (messages.length === 0) {
-        this.#isHeld = false
+        this.#lanes = undefined
         return
       }
       this.#count(messages.length, sink.writeAll(messages))
     }
-  }
-
-  #takeSome (): Message[] {
-    const messages: Message[] = []
-    for (let bytes = 0; bytes < HIGH_WATER_BYTES;) {
-      const message = this.#next()
-      if (message === undefined) break
-      messages.push(message)
-      bytes += message.bytes
-    }
-    return messages
-  }
-
-  #next (): Message | undefined {
-    const control = this.#backlog.takeControl()
-    if (control !== undefined) return control
-    if (this.#lag !== undefined) {
-      const missed = this.#lag.next()
-      if (missed !== undefined) return missed
-      this.#lag = undefined
-    }
-    return this.#backlog.takeMustArrive() ?? this.#backlog.takeReplaceable()
   }
 
   #count (messages: number, bytes: number): void {
@@ -289,4 +195,15 @@ export class Outbox implements Collector {
     counters.bytesSentTotal += bytes
     this.#handedBytes += bytes
   }
+}
+
+function takeSome (lanes: Lanes): Message[] {
+  const messages: Message[] = []
+  for (let bytes = 0; bytes < HIGH_WATER_BYTES;) {
+    const message = lanes.next()
+    if (message === undefined) break
+    messages.push(message)
+    bytes += message.bytes
+  }
+  return messages
 }
