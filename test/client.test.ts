@@ -1029,6 +1029,15 @@ t.test('who waits for a mission', async (t) => {
     t.equal(signal.count, 0, 'nothing is left at the signal')
   })
 
+  t.test('may wait for ever by the real clock', async (t) => {
+    const client = connect('ws://a.example', { WebSocket: FakeSocket })
+    const wait = refusal(client.waitFor('m', { timeoutMs: Infinity }))
+    // Behind a timer of 1 ms, which is what a time that is too long would become.
+    await new Promise((resolve) => { setTimeout(resolve, 2) })
+    client.close()
+    t.match(await wait, { code: 'MC_CLIENT_CLOSED' })
+  })
+
   t.test('hears when the client is closed', async (t) => {
     const stand = await startOpen(t)
     const waits = ['a', 'a', 'b'].map((id) => refusal(stand.client.waitFor(id)))
