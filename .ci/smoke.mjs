@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 const SHIPPED = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
-const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts',
+const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/client/index.js', 'dist/lib/client/index.d.ts',
   'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'schemas/json/client-messages.json', 'schemas/json/server-messages.json']
 
 const folder = mkdtempSync(join(tmpdir(), 'mission-control-smoke-'))
@@ -15,8 +15,11 @@ try {
   install(tarball)
   run('node', ['import.mjs'])
   run('node', ['require.cjs'])
-  for (const compiler of ['typescript', 'typescript7']) run('node', [resolve('node_modules', compiler, 'bin/tsc'), '-p', '.'])
-  console.log('types: a strict consumer compiles without skipLibCheck')
+  run('node', ['follow.mjs'])
+  for (const compiler of ['typescript', 'typescript7']) {
+    for (const project of ['tsconfig.json', 'tsconfig.page.json']) run('node', [resolve('node_modules', compiler, 'bin/tsc'), '-p', project])
+  }
+  console.log('types: a strict host and a page compile without skipLibCheck')
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -1,7 +1,11 @@
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { connect, ClientError, type ClientOptions, type StorageLike } from '../lib/client/index.js'
+import ts from 'typescript'
+import { WebSocket as WsWebSocket } from 'ws'
+import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
 import { CLOSE_CODES, missionDigest } from '../schemas/index.js'
-import { cursor, FakeSocket, start, startOpen, type Stand } from './support/fake-service.js'
+import { cursor, FakeSocket, FakeTarget, start, startOpen, type Stand } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
 import { defer, settle } from './support/missions.js'
 
@@ -40,7 +44,7 @@ t.test('options', async (t) => {
       ['random', 'ws://a.example', { WebSocket, random: 0.5 }], ['heartbeat', 'ws://a.example', { WebSocket, heartbeat: 1_000 }]
     ]
     for (const [name, url, options] of cases) {
-      t.throws(() => connect(url, options as ClientOptions), { code: 'MC_CLIENT_INVALID_OPTION', message: `INVALID_OPTION: ${name}` }, `${name} in ${JSON.stringify(options)}`)
+      t.throws(() => connect(url, options as ClientOptions), { code: 'MC_CLIENT_INVALID_OPTION', message: name }, `${name} in ${JSON.stringify(options)}`)
     }
     t.ok(new ClientError('LOST', 'a') instanceof Error)
   })
@@ -137,6 +141,17 @@ t.test('the first hand-over', async (t) => {
     t.match(stand.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
     stand.say('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
     t.match(stand.errors[1], { code: 'MC_CLIENT_REFUSED', reason: 'rate_limited' })
+  })
+
+  t.test('of one channel goes on while another one is refused', async (t) => {
+    const stand = await start(t, { channels: ['mission_update', 'mission_stats'] })
+    const asked = stand.open()
+    stand.ack('fresh', { at: 1, messages: 2 })
+    stand.snapshot('a', 'planned', 1)
+    stand.say('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [1] } })
+    stand.snapshot('b', 'planned', 1)
+    await stand.client.ready
+    t.strictSame(stand.told, ['open: connected', 'planned a 1', 'planned b 1'])
   })
 })
 
@@ -373,6 +388,9 @@ t.test('after a cut', async (t) => {
     t.equal(stand.client.missionsState.size, 1_001)
     t.notOk(stand.client.missionsState.has('m0'))
     t.ok(stand.client.missionsState.has('active') && stand.client.missionsState.has('m1'))
+    stand.update('m1', 'planned', 1, 1_003)
+    for (let at = 0; at <= 1_000; at++) stand.update(`n${at}`, 'completed', 1, 1_004 + at)
+    t.match(stand.client.missionsState.get('m1'), { status: 'planned' }, 'an id that is used again is no ending')
   })
 })
 
@@ -384,7 +402,8 @@ t.test('what was lost on the way', async (t) => {
     stand.update('a', 'completed', 3, 3)
     t.match(stand.socket.sent.slice(-2), [{ type: 'unsubscribe', channels: ['mission_update'] }, { type: 'subscribe', since: { mission_update: cursor(1) } }])
     stand.update('b', 'planned', 1, 4)
-    t.strictSame(stand.told.filter((text) => / [ab] /.test(text)), ['planned a 1'], 'that is sent again too')
+    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 0 } })
+    t.strictSame(stand.told.filter((text) => /gap| [ab] /.test(text)), ['planned a 1'], 'that is sent again too')
     stand.ack('resumed', { at: 4, messages: 3 })
     stand.update('a', 'execution_started', 2, 2)
     stand.update('a', 'completed', 3, 3)
@@ -573,6 +592,10 @@ t.test('the connection', async (t) => {
     await settle()
     t.equal(stand.sockets.length, 1)
     stand.open()
+    stand.document.visibilityState = 'hidden'
+    stand.document.fire('visibilitychange')
+    t.equal(stand.socket.sent.length, 1, 'what is open is left alone')
+    stand.document.visibilityState = 'visible'
     stand.say('server_draining', { payload: { retryAfterMs: 1_000 } })
     stand.cut(1012, 'server_restart')
     stand.document.visibilityState = 'hidden'
@@ -603,6 +626,7 @@ t.test('the connection', async (t) => {
 
   t.test('is verified at once when the network or the page is back, and dropped if nothing answers', async (t) => {
     const stand = await startOpen(t)
+    stand.window.fire('pageshow')
     stand.window.fire('online')
     stand.say('pong', { replyTo: stand.socket.last('ping').id })
     stand.clock.advance(5_000)
@@ -627,6 +651,7 @@ t.test('the connection', async (t) => {
     stand.update('a', 'execution_started', 2, 2)
     t.strictSame([stand.client.state, stand.client.cause], ['open', 'answered'])
     stand.say('heartbeat', { intervalMs: 5_000 })
+    stand.say('heartbeat')
     stand.clock.advance(9_999)
     t.equal(stand.client.state, 'open', 'the service has said how often it is heard')
     stand.clock.advance(1)
@@ -688,11 +713,12 @@ t.test('the connection', async (t) => {
       stand.client.on('state', ({ state, cause }) => { if (state === at || cause === at) stand.client.close() })
       stand.open()
       stand.clock.advance(60_000)
-      stand.say('heartbeat', { intervalMs: 1_000 })
+      stand.say('heartbeat', { intervalMs: 1_000, protocolVersion: 2 })
       stand.cut()
       stand.clock.advance(30_000)
       await settle()
       t.equal(stand.client.state, 'closed', at)
+      t.notOk(stand.told.slice(stand.told.indexOf('closed: closed')).includes('version 2'), 'it is silent then')
       t.equal(stand.sockets.length, 1, at)
       t.equal(stand.told.filter((text) => text.startsWith('closed')).length, 1)
     }
@@ -701,7 +727,7 @@ t.test('the connection', async (t) => {
   t.test('rejects ready if it was closed before', async (t) => {
     const stand = await start(t)
     stand.client.close()
-    t.match(await refusal(stand.client.ready), { code: 'MC_CLIENT_CLOSED', message: 'CLOSED: closed' })
+    t.match(await refusal(stand.client.ready), { code: 'MC_CLIENT_CLOSED', message: 'closed' })
   })
 })
 
@@ -761,7 +787,7 @@ t.test('commands', async (t) => {
     stand.say('protocol_error', { replyTo: stand.socket.last('mission_cancel').id, error: { code: 'unknown_mission', message: 'None.' } })
     stand.say('mission_ack', { replyTo: 'mine', payload: { missionId: 'm2', status: 'accepted' } })
     t.strictSame(await started, { missionId: 'm2', status: 'accepted' })
-    t.match(await refusal(cancelled), { code: 'MC_CLIENT_REFUSED', reason: 'unknown_mission', message: 'REFUSED: None.' })
+    t.match(await refusal(cancelled), { code: 'MC_CLIENT_REFUSED', reason: 'unknown_mission', message: 'None.' })
     t.strictSame(stand.errors, [], 'it is told to whoever asked')
     const twice = [stand.client.start('a', { id: 'same' }), stand.client.start('b', { id: 'same' })]
     t.match(await refusal(twice[1]!), { code: 'MC_CLIENT_INVALID_OPTION' })
@@ -774,7 +800,7 @@ t.test('commands', async (t) => {
     const early = stand.client.start('early')
     const short = stand.client.start('short', { timeoutMs: 1_000 })
     stand.clock.advance(1_000)
-    t.match(await refusal(short), { code: 'MC_CLIENT_TIMEOUT', message: 'TIMEOUT: mission_start' })
+    t.match(await refusal(short), { code: 'MC_CLIENT_TIMEOUT', message: 'mission_start' })
     stand.open()
     t.match(stand.socket.sent.map(({ type }) => type), ['subscribe', 'mission_start'])
     stand.clock.advance(29_000)
@@ -789,7 +815,7 @@ t.test('commands', async (t) => {
     const again = stand.client.start('again', { id: 'key', retry: true })
     const cancelled = stand.client.cancel('m1')
     stand.cut()
-    t.match(await refusal(once), { code: 'MC_CLIENT_OUTCOME_UNKNOWN', message: 'OUTCOME_UNKNOWN: mission_start' })
+    t.match(await refusal(once), { code: 'MC_CLIENT_OUTCOME_UNKNOWN', message: 'mission_start' })
     const later = stand.client.start('later')
     stand.clock.advance(1_000)
     await settle()
@@ -864,7 +890,7 @@ t.test('who waits for a mission', async (t) => {
     stand.clock.advance(50)
     await settle()
     answer(stand)
-    t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'NOT_FOUND: none' })
+    t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'none' })
   })
 
   t.test('asks for one mission after the other and not without pause', async (t) => {
@@ -893,7 +919,7 @@ t.test('who waits for a mission', async (t) => {
     stand.ack('gap', { at: 0, messages: 0, gap: { cause: 'epoch_changed' } })
     t.equal(stand.told.at(-1), 'lost a')
     answer(stand)
-    t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'LOST: a' })
+    t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'a' })
   })
 
   t.test('that was just started waits for its first update, over this connection', async (t) => {
@@ -909,6 +935,35 @@ t.test('who waits for a mission', async (t) => {
     const again = stand.client.start('go')
     stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
     t.match(await stand.client.waitFor((await again).missionId), { status: 'completed' }, 'one that was known is not waited for')
+  })
+
+  t.test('that was started and is still not heard of at the second heartbeat has the service asked', async (t) => {
+    const stand = await startOpen(t)
+    const started = stand.client.start('go')
+    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+    await started
+    const ending = stand.client.waitFor('m')
+    for (const asked of [false, true]) {
+      stand.say('heartbeat', { intervalMs: 30_000 })
+      t.equal(stand.socket.sent.some(({ type }) => type === 'mission_get'), asked)
+    }
+    answer(stand, { status: 'completed', seq: 2 })
+    t.match(await ending, { status: 'completed' })
+  })
+
+  t.test('asks nothing over a connection that has not been handed over', async (t) => {
+    const stand = await startOpen(t)
+    const waits = ['a', 'b'].map((id) => refusal(stand.client.waitFor(id)))
+    answer(stand)
+    await settle()
+    stand.cut()
+    stand.clock.advance(10_000)
+    await settle()
+    stand.open()
+    t.strictSame(stand.socket.sent.map(({ type }) => type), ['subscribe'])
+    stand.ack('resumed', { at: 0, messages: 0 })
+    answer(stand)
+    for (const wait of waits) t.match(await wait, { code: 'MC_CLIENT_NOT_FOUND' })
   })
 
   t.test('that was started and then never heard of is lost', async (t) => {
@@ -960,15 +1015,27 @@ t.test('who waits for a mission', async (t) => {
     stand.update('m', 'planned', 1, 1)
     const timed = stand.client.waitFor('m', { timeoutMs: 100 })
     stand.clock.advance(100)
-    t.match(await refusal(timed), { code: 'MC_CLIENT_TIMEOUT', message: 'TIMEOUT: m' })
+    t.match(await refusal(timed), { code: 'MC_CLIENT_TIMEOUT', message: 'm' })
     const abort = new AbortController()
     const stopped = stand.client.waitFor('m', { signal: abort.signal })
     abort.abort('enough')
     t.match(await refusal(stopped), { code: 'MC_CLIENT_ABORTED', cause: 'enough' })
     t.match(await refusal(stand.client.waitFor('m', { signal: abort.signal })), { code: 'MC_CLIENT_ABORTED' })
-    const patient = stand.client.waitFor('m', { timeoutMs: 100 })
+    const signal = Object.assign(new FakeTarget(), { aborted: false })
+    const patient = stand.client.waitFor('m', { timeoutMs: 100, signal })
+    t.equal(signal.count, 1)
     stand.update('m', 'completed', 2, 2)
     t.match(await patient, { status: 'completed' })
+    t.equal(signal.count, 0, 'nothing is left at the signal')
+  })
+
+  t.test('may wait for ever by the real clock', async (t) => {
+    const client = connect('ws://a.example', { WebSocket: FakeSocket })
+    const wait = refusal(client.waitFor('m', { timeoutMs: Infinity }))
+    // Behind a timer of 1 ms, which is what a time that is too long would become.
+    await new Promise((resolve) => { setTimeout(resolve, 2) })
+    client.close()
+    t.match(await wait, { code: 'MC_CLIENT_CLOSED' })
   })
 
   t.test('hears when the client is closed', async (t) => {
@@ -1040,10 +1107,9 @@ t.test('who iterates over missions', async (t) => {
     stand.update('a', 'planning_started', 1, 4)
     await done
     t.strictSame(got, ['planned a 1', 'execution_progress a 2', 'cancelled a 3'])
-    for await (const { status } of stand.client.missions({ id: 'b' })) {
-      t.equal(status, 'planned')
-      break
-    }
+    const one = stand.client.missions({ id: 'b' })
+    t.match(await one.next(), { done: false, value: { status: 'planned' } })
+    await one.return!()
     stand.update('b', 'completed', 2, 5)
     const over: unknown[] = []
     for await (const update of stand.client.missions({ id: 'b' })) over.push(update)
@@ -1095,6 +1161,15 @@ t.test('with a storage', async (t) => {
     t.notOk('snapshot' in stand.socket.last('subscribe'), 'the state is there now')
   })
 
+  t.test('a mission that is missed but not among the states is lost', async (t) => {
+    const stand = await start(t, { storage: { getItem: () => JSON.stringify({ mission_update: cursor(3) }), setItem () {} } })
+    stand.open()
+    stand.ack('resumed', { at: 4, messages: 2 })
+    stand.snapshot('b', 'planned', 1)
+    stand.update('a', 'planned', 1, 4)
+    t.strictSame(stand.told.slice(1), ['planned a 1', 'planned b 1', 'lost a'])
+  })
+
   t.test('that holds something else, the client starts afresh', async (t) => {
     const good = { epoch: 'e', offset: 1, id: 'i' }
     for (const value of ['', '{', 'null', '5', '[]', ...[
@@ -1118,5 +1193,68 @@ t.test('with a storage', async (t) => {
     await settle()
     t.match(stand.errors, [{ code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }, { code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }])
     t.equal(stand.client.state, 'open')
+  })
+})
+
+t.test('the types', async (t) => {
+  t.test('refuse wrong names of channels, fields and options', async (t) => {
+    const stand = await start(t)
+    // Never called: the compiler is what tests it.
+    const misuse = (client: Client): void => {
+      client.on('mission_update', ({ missionId, status }, message) => [missionId satisfies string, status satisfies string, message.position?.offset satisfies number | undefined])
+      client.on('health_delta', ({ health }) => health.components)
+      client.on('gap', ({ channel, cause }) => [channel, cause])
+      client.missionsState.get('a')?.objective satisfies string | undefined
+      // @ts-expect-error there is no such channel
+      client.on('mission_updates', () => {})
+      // @ts-expect-error the payload has no such field
+      client.on('mission_update', ({ mission }) => mission)
+      // @ts-expect-error that is a field of another channel
+      client.on('mission_stats', ({ missionId }) => missionId)
+      // @ts-expect-error no channel of that name
+      connect('ws://a.example', { channels: ['mission_news'] })
+      // @ts-expect-error no option of that name
+      connect('ws://a.example', { heartbeat: 1 })
+      // @ts-expect-error no status of that name
+      connect('ws://a.example', { filter: { statuses: ['running'] } })
+      // @ts-expect-error it is to be read only
+      client.missionsState.delete('a')
+      // @ts-expect-error a time in ms is a number
+      client.waitFor('a', { timeoutMs: '1 s' })
+      connect('ws://a.example', { WebSocket: WsWebSocket })
+    }
+    t.type(misuse, 'function')
+    t.equal(stand.client.state, 'connecting')
+  })
+
+  t.test('are at home in a page: they need no types of Node.js, and take what a browser has', async (t) => {
+    const path = resolve(fileURLToPath(import.meta.url), '../in-a-page.ts')
+    const text = `
+      import { connect, type Client } from '../lib/client/index.js'
+      const client: Client = connect('/ws', { WebSocket, storage: sessionStorage, document, window, getToken: async () => 'token' })
+      const abort = new AbortController()
+      client.waitFor('a', { signal: abort.signal }).then(({ status }) => { document.title = status })
+      client.waitFor('a', { signal: AbortSignal.timeout(1_000) })
+      for await (const { name } of client.missions()) document.title = name`
+    const options: ts.CompilerOptions = {
+      lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      noEmit: true,
+      skipLibCheck: true,
+      target: ts.ScriptTarget.ES2022,
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext
+    }
+    const host = ts.createCompilerHost(options)
+    const { getSourceFile, fileExists } = host
+    host.fileExists = (name) => name === path || fileExists.call(host, name)
+    host.getSourceFile = (name, ...rest) => name === path
+      ? ts.createSourceFile(name, text, { languageVersion: ts.ScriptTarget.ES2022, impliedNodeFormat: ts.ModuleKind.ESNext })
+      : getSourceFile.call(host, name, ...rest)
+    const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram([path], options, host))
+    t.strictSame(diagnostics.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`), [])
   })
 })

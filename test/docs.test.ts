@@ -59,6 +59,25 @@ t.test('every error code has a row and an advice, and no page names a code that 
   for (const { path, text } of pages) t.strictSame(matches(text, /(FST_MC_\w+)/g).filter((code) => !used.includes(code)), [], path)
 })
 
+t.test('the client page has every error, option, cause and event of the source, and no others', async (t) => {
+  const page = read('docs/client.md')
+  const source = (name: string): string => read(`lib/client/${name}.ts`)
+  const words = (text: string): string[] => matches(text, /'(\w+)'/g)
+  const codes = words(source('errors').split('export type ClientErrorCode')[0]!).map((name) => `MC_CLIENT_${name}`)
+  t.ok(codes.length > 10)
+  t.strictSame(sorted(column(0, under('## Errors', page))), sorted(codes))
+  const thrown = filesIn('lib/client', '.ts').flatMap((path) => matches(read(path), /(?:new ClientError|stop)\((?:wasSeen \? 'LOST' : )?'(\w+)'/g))
+  t.strictSame(sorted([...thrown, 'LOST'].map((name) => `MC_CLIENT_${name}`)), sorted(codes))
+  for (const { path, text } of pages) t.strictSame(matches(text, /(MC_CLIENT_\w+)/g).filter((code) => !codes.includes(code)), [], path)
+  const options = words(source('options').split('const NAMES')[1]!.split('\n}')[0]!)
+  t.strictSame(sorted(column(0, under('## Options', page)).flatMap((cell) => matches(cell, /(\w+)/g))), sorted(options))
+  const [states, causes] = source('events').split('export type StateCause')
+  t.strictSame(sorted(column(0, under('## States and causes', page))), sorted(words(states!)))
+  const shown = column(1, under('## States and causes', page)).flatMap((cell) => matches(cell, /`?(\w+)`?(?:,|$)/g)).filter((word) => !/close|code/.test(word) || word === 'closed')
+  t.strictSame(sorted(shown), sorted(words(causes!.split('/**')[0]!)))
+  t.strictSame(sorted(column(0, under('## What it tells', page)).filter((name) => name !== 'a channel')), sorted(matches(source('events').split('interface ClientEvents')[1]!, /^ {2}(\w+): /gm)))
+})
+
 t.test('the protocol page has exactly the error codes and close codes of the source', async (t) => {
   t.strictSame(column(0, between('protocol-errors', protocol)), Object.keys(PROTOCOL_ERRORS))
   t.strictSame(column(0, between('subscription-errors', protocol)), Object.keys(SUBSCRIPTION_ERRORS))

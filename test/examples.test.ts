@@ -11,6 +11,7 @@ import { runExample, startExample } from './support/run-example.js'
 const HOST = '.examples/host.js'
 const WATCH = 'examples/watch.mjs'
 const QUICK_START = 'examples/quick-start.mjs'
+const CLIENT = '.examples/client.js'
 
 const read = (path: string) => readFileSync(resolve(fileURLToPath(import.meta.url), '../..', path), 'utf8')
 
@@ -165,3 +166,12 @@ async function connectTo (url: string): Promise<Client> {
   await once(socket, 'open')
   return client
 }
+
+t.test('the client in the terminal follows the quick start to the end of its mission', async (t) => {
+  const service = startExample(t, QUICK_START, [], { PORT: '0' })
+  const [address] = await service.says(/http:\/\/\S+/)
+  const client = startExample(t, CLIENT, [`${address.replace('http', 'ws')}/ws/mission-control`])
+  const [, id] = await client.says(/open: connected\n(?:[^]*)count to ten: execution_progress (\d+)\/10/)
+  t.ok(Number(id) >= 1)
+  await client.says(/count to ten: completed/)
+})

@@ -84,11 +84,20 @@ export function createClient (options: ResolvedOptions): Client {
   const missions = createMissionMap(filter)
   const { states } = missions
   const { emit, on } = listeners
-  const core: Core = { ...options, missions, emit, makeId: () => `${idPrefix}-${++asked}`, send: (message) => link.send(message) }
+  const core: Core = {
+    ...options,
+    missions,
+    state: 'connecting',
+    cause: 'start',
+    isUp: false,
+    emit,
+    makeId: () => `${idPrefix}-${++asked}`,
+    send: (message) => link.send(message)
+  }
   const store = createCursorStore(core, () => subscriptions.cursors)
-  const requests = createRequests(core, () => link.isUp)
+  const requests = createRequests(core)
   const { ask } = requests
-  const waiters = createWaiters(core, ask, () => link.isUp && !subscriptions.isBusy)
+  const waiters = createWaiters(core, ask, () => core.isUp && !subscriptions.isBusy)
   const subscriptions = createSubscriptions(core, store.load(options.channels), {
     onMessage: tell,
     onMoved: store.touch,
@@ -156,12 +165,12 @@ export function createClient (options: ResolvedOptions): Client {
   const receivers = {
     subscription_ack: subscriptions.subscription_ack,
     subscription_gap: subscriptions.subscription_gap,
-    heartbeat ({ intervalMs, heads = {} }: ServerMessages['heartbeat']) {
-      if (intervalMs !== undefined) link.expectEvery(intervalMs)
+    heartbeat ({ intervalMs = core.heartbeatMs, heads = {} }: ServerMessages['heartbeat']) {
+      core.heartbeatMs = intervalMs
       subscriptions.compareHeads(heads)
       waiters.beat()
     },
-    server_draining: ({ payload }: ServerMessages['server_draining']) => link.comeBackAfter(payload.retryAfterMs),
+    server_draining ({ payload }: ServerMessages['server_draining']) { core.retryAfterMs = payload.retryAfterMs },
     subscription_error: refused,
     protocol_error: refused
   }
@@ -176,11 +185,10 @@ export function createClient (options: ResolvedOptions): Client {
   }
 
   window?.addEventListener('pagehide', store.flush)
-  link.start()
 
   return {
-    get state () { return link.state },
-    get cause () { return link.cause },
+    get state () { return core.state },
+    get cause () { return core.cause },
     ready,
     get rttMs () { return rttMs },
     get cursors () { return subscriptions.cursors },

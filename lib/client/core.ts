@@ -1,6 +1,6 @@
 import type { ClientMessage } from '../../schemas/messages/client-messages.js'
 import type { ClientError } from './errors.js'
-import type { ClientEvents } from './events.js'
+import type { ClientEvents, ClientState, StateCause } from './events.js'
 import type { MissionMap } from './mission-map.js'
 import type { ResolvedOptions } from './options.js'
 
@@ -12,6 +12,12 @@ export interface Core extends ResolvedOptions {
   readonly missions: MissionMap
   /** What is said to whoever comes when the client is closed. */
   closed?: ClientError
+  state: ClientState
+  cause: StateCause
+  /** Whether there is a connection over which can be sent. */
+  isUp: boolean
+  /** What the service has said of the time until it can be connected to again, in ms. */
+  retryAfterMs?: number
   makeId (): string
   /** To be called only while the connection is up. */
   send (message: ClientMessage): void

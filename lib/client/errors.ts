@@ -6,15 +6,14 @@ export type ClientErrorName =
 export type ClientErrorCode = `MC_CLIENT_${ClientErrorName}`
 
 /** What went wrong, for programs: `code`, and for a refusal of the service `reason`, which is its error code. `cause` is what it comes from. */
-// The message is the code and what it is about: longer texts are in the documents, so that no page has to load them.
+// The message is what it is about alone: longer texts are in the documents, so that no page has to load them.
 export class ClientError extends Error {
   readonly code: ClientErrorCode
   readonly reason: string | undefined
 
   constructor (name: ClientErrorName, detail: string, cause?: unknown, reason?: string) {
-    super(`${name}: ${detail}`, { cause })
-    this.name = 'ClientError'
-    this.code = `MC_CLIENT_${name}`
+    super(detail, { cause })
+    this.name = this.code = `MC_CLIENT_${name}`
     this.reason = reason
   }
 }

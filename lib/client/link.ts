@@ -15,16 +15,7 @@ export interface LinkEvents {
 }
 
 export interface Link {
-  readonly state: ClientState
-  readonly cause: StateCause
-  readonly isUp: boolean
-  start (): void
-  /** To be called only while `isUp`. */
   send (message: ClientMessage): void
-  /** The service says how often it will be heard. */
-  expectEvery (heartbeatMs: number): void
-  /** The service says when to come back after the cut that it is about to make. */
-  comeBackAfter (ms: number): void
   close (cause: StateCause): void
 }
 
@@ -37,18 +28,12 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 /** What brings the network or the page back. */
 const WINDOW_EVENTS = ['online', 'pageshow'] as const
 
-/** One connection at a time, made again whenever it is lost. What a socket says after another took its place is not heard. */
+/** One connection at a time, made at once and again whenever it is lost. What a socket says after another took its place is not heard. */
 export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }: LinkEvents): Link {
   const { url, WebSocket, getToken, clock, random, document, window, emit } = core
-  let { heartbeatMs } = core
-  let state: ClientState = 'connecting'
-  let cause: StateCause = 'start'
-  let isUp = false
   let socket: SocketLike | undefined
   let attempt = 0
   let openedAt = Infinity
-  let heardAt = 0
-  let retryAfterMs: number | undefined
   // The wait is over, but nobody looks at the page.
   let isDue = false
   // Of the state: until connecting took too long, until too little was heard, or until the next attempt.
@@ -61,8 +46,8 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
 
   function nudge ({ type }: { readonly type: string }): void {
     if (isHidden()) return
-    if (isUp) verify(VERIFY_MS)
-    else if (state === 'waiting' && (isDue || retryAfterMs === undefined)) connect(type as StateCause)
+    if (core.isUp) verify(VERIFY_MS)
+    else if (core.state === 'waiting' && (isDue || core.retryAfterMs === undefined)) connect(type as StateCause)
   }
 
   function listen (how: 'addEventListener' | 'removeEventListener'): void {
@@ -74,10 +59,10 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     timer?.cancel()
     isDue = isHidden()
     if (isDue) return set('waiting', 'hidden')
-    retryAfterMs = undefined
+    delete core.retryAfterMs
     const mine = ++turn
     set('connecting', why)
-    if (mine === turn) open(mine)
+    open(mine)
   }
 
   async function open (mine: number): Promise<void> {
@@ -112,38 +97,30 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     const on = (type: 'open' | 'message' | 'close' | 'error', run: (event: SocketEvent) => void): void =>
       made.addEventListener(type, (event) => { if (socket === made) run(event) })
     on('open', () => {
-      isUp = true
-      openedAt = heardAt = clock.monotonic()
+      core.isUp = true
+      openedAt = clock.monotonic()
       watch()
       onUp()
       set('open', 'connected')
     })
     on('message', ({ data }) => {
-      heard()
-      if (isUp) onText(data)
+      rest()
+      if (core.state === 'stale') set('open', 'answered')
+      if (core.isUp) onText(data)
+      if (core.isUp) watch()
     })
     on('close', ({ code, reason }) => {
       const [why, comeBack] = readClose(code!, reason!)
       if (comeBack === 'never') close(why)
-      else drop(isUp ? why : 'unreachable', comeBack)
+      else drop(core.isUp ? why : 'unreachable', comeBack)
     })
     // Not every WebSocket tells of the close of one that never was open.
-    on('error', () => { if (!isUp) drop('unreachable') })
-  }
-
-  function heard (): void {
-    heardAt = clock.monotonic()
-    rest()
-    if (state !== 'stale') return
-    watch()
-    set('open', 'answered')
+    on('error', () => { if (!core.isUp) drop('unreachable') })
   }
 
   function watch (): void {
-    const leftMs = (): number => heardAt + 2 * heartbeatMs - clock.monotonic()
     timer?.cancel()
-    timer = clock.after(leftMs(), () => {
-      if (leftMs() > 0) return watch()
+    timer = clock.after(2 * core.heartbeatMs, () => {
       verify(STALE_MS)
       set('stale', 'silent')
     })
@@ -165,10 +142,10 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
   }
 
   function release (): void {
-    const wasUp = isUp
+    const wasUp = core.isUp
     const old = socket
     socket = undefined
-    isUp = false
+    core.isUp = false
     turn++
     timer?.cancel()
     rest()
@@ -182,39 +159,30 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     openedAt = Infinity
     const drawnMs = comeBack === 'now' && attempt === 0 ? 0 : backoffMs(comeBack === 'later' ? Infinity : attempt, random)
     attempt++
-    timer = clock.after(retryAfterMs ?? drawnMs, () => connect('retry'))
+    timer = clock.after(core.retryAfterMs ?? drawnMs, () => connect('retry'))
     set('waiting', why)
   }
 
   // Last in whatever is done: a listener may close the client.
-  function set (next: ClientState, why: StateCause): void {
-    state = next
-    cause = why
+  function set (state: ClientState, cause: StateCause): void {
+    core.state = state
+    core.cause = cause
     emit('state', { state, cause })
   }
 
   function close (why: StateCause): void {
-    if (state === 'closed') return
+    if (core.closed) return
     release()
     listen('removeEventListener')
     onClosed(why)
     set('closed', why)
   }
 
+  listen('addEventListener')
+  connect('start')
+
   return {
-    get state () { return state },
-    get cause () { return cause },
-    get isUp () { return isUp },
-    start () {
-      listen('addEventListener')
-      connect('start')
-    },
     send: (message) => socket?.send(JSON.stringify(message)),
-    expectEvery (ms) {
-      heartbeatMs = ms
-      watch()
-    },
-    comeBackAfter (ms) { retryAfterMs = ms },
     close
   }
 }

@@ -10,8 +10,8 @@ export type MissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>
 export interface MissionMap {
   readonly states: ReadonlyMap<string, MissionState>
   /**
-   * Takes an update and says whether it tells anything new. `position` is its own if it is a step that must arrive; of a snapshot it is where
-   * the channel was, and of progress, which may be replaced by newer one, any place behind the last step.
+   * Takes an update and says whether it tells anything new. `position` is its own if it is a step that must arrive, else that of the last one
+   * of the channel.
    */
   apply (update: MissionUpdate, position: Position, isStep: boolean): boolean
   /** Forgets the active missions that are not among `ids`, and gives them. */
@@ -68,7 +68,6 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
         if (isSameEpoch && isOld) return false
         // Of another process, or of an id that is used again after its mission ended: nothing of it holds for the new one.
         if (hasEnded || !isSameEpoch) known = undefined
-        else if (!isStep && !snapshot) position = at
       }
       const { snapshot: _, previousStatus, ...state } = merge(known ?? {}, update)
       keep(state, position)

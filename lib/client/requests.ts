@@ -36,7 +36,7 @@ export interface Requests {
 const TIMEOUT_MS = 30_000
 
 /** Messages that are answered: each waits for the connection, and for the reply that names its id. */
-export function createRequests (core: Core, isUp: () => boolean): Requests {
+export function createRequests (core: Core): Requests {
   const { clock, makeId, send } = core
   const requests = new Map<string | undefined, Request>()
 
@@ -60,7 +60,7 @@ export function createRequests (core: Core, isUp: () => boolean): Requests {
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
-      if (isUp()) put(request)
+      if (core.isUp) put(request)
     }),
     answer (message) {
       const request = take(message.replyTo)

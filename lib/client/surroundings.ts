@@ -60,7 +60,8 @@ export const here = globalThis as unknown as Surroundings
 export const systemClock: ClientClock = {
   monotonic: () => performance.now(),
   after (ms, run) {
-    const handle = setTimeout(run, ms)
+    // A longer one would run at once.
+    const handle = setTimeout(run, Math.min(ms, 0x7fffffff))
     return { cancel: () => clearTimeout(handle) }
   }
 }
