@@ -170,7 +170,9 @@ export function createClient (options: ResolvedOptions): Client {
       subscriptions.compareHeads(heads)
       waiters.beat()
     },
-    server_draining ({ payload }: ServerMessages['server_draining']) { core.retryAfterMs = payload.retryAfterMs },
+    server_draining ({ payload }: ServerMessages['server_draining']) {
+      core.comeBackAt = core.clock.monotonic() + payload.retryAfterMs
+    },
     subscription_error: refused,
     protocol_error: refused
   }

@@ -16,8 +16,8 @@ export interface Core extends ResolvedOptions {
   cause: StateCause
   /** Whether there is a connection over which can be sent. */
   isUp: boolean
-  /** What the service has said of the time until it can be connected to again, in ms. */
-  retryAfterMs?: number
+  /** When the service has said that it can be connected to again, in ms of the clock. */
+  comeBackAt?: number
   makeId (): string
   /** To be called only while the connection is up. */
   send (message: ClientMessage): void

@@ -47,7 +47,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
   function nudge ({ type }: { readonly type: string }): void {
     if (isHidden()) return
     if (core.isUp) verify(VERIFY_MS)
-    else if (core.state === 'waiting' && (isDue || core.retryAfterMs === undefined)) connect(type as StateCause)
+    else if (core.state === 'waiting' && (isDue || core.comeBackAt === undefined)) connect(type as StateCause)
   }
 
   function listen (how: 'addEventListener' | 'removeEventListener'): void {
@@ -59,7 +59,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     timer?.cancel()
     isDue = isHidden()
     if (isDue) return set('waiting', 'hidden')
-    delete core.retryAfterMs
+    delete core.comeBackAt
     const mine = ++turn
     set('connecting', why)
     open(mine)
@@ -159,7 +159,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     openedAt = Infinity
     const drawnMs = comeBack === 'now' && attempt === 0 ? 0 : backoffMs(comeBack === 'later' ? Infinity : attempt, random)
     attempt++
-    timer = clock.after(core.retryAfterMs ?? drawnMs, () => connect('retry'))
+    timer = clock.after(core.comeBackAt === undefined ? drawnMs : Math.max(0, core.comeBackAt - clock.monotonic()), () => connect('retry'))
     set('waiting', why)
   }
 

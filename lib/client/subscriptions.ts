@@ -176,9 +176,10 @@ export function createSubscriptions (core: Core, stored: Cursors, { onMessage, o
       for (const track of tracks) {
         const { name, cursor, isFiltered, left } = track
         const head = heads[name as keyof Cursors]
-        if (!head || left) continue
+        // One that waited may be older than what came before it.
+        if (!head || left || (head.epoch === cursor?.epoch && head.offset <= cursor.offset)) continue
         if (!cursor || isFiltered) move(track, head)
-        else if (head.epoch !== cursor.epoch || head.offset > cursor.offset) renew(track, cursor)
+        else renew(track, cursor)
       }
     }
   }
