@@ -293,3 +293,25 @@ function createUpdates (missions: ReturnType<typeof build>['missions'], clock: R
   })
   return { channel, endings }
 }
+
+t.test('endings are kept up to their number and their age, the newest of each mission by its id', async (t) => {
+  const { missions, clock } = build({ maxEnded: 0 })
+  const { endings } = createUpdates(missions, clock)
+  const end = (id: string) => missions.start({ id, name: 'job' }).complete()
+  for (let at = 0; at < 40; at++) end(`m${at}`)
+  t.equal(endings.count, 10)
+  t.same([endings.find('m29'), endings.find('m30')?.missionId], [undefined, 'm30'])
+  endings.settle(7)
+  end('again')
+  end('again')
+  endings.settle(8)
+  t.same(endings.between(7, 8).map(({ missionId }) => missionId), ['again', 'again'])
+  t.equal(endings.between(-1, 8).length, 10)
+  t.same(endings.newest(3, 7).map(({ missionId }) => missionId), ['m37', 'm38', 'm39'])
+  t.equal(endings.between(7, 8)[0], endings.between(7, 8)[0], 'the same object each time')
+  for (let at = 0; at < 9; at++) end(`n${at}`)
+  t.equal(endings.find('again')?.missionId, 'again', 'the older of two has gone')
+  clock.advance(1_001)
+  t.equal(endings.find('again'), undefined)
+  t.equal(endings.count, 0)
+})

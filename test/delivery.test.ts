@@ -67,7 +67,8 @@ class Reader {
   #input: ConnectionInput | undefined
   #pending: Array<{ texts: string[], bytes: number }> = []
   #isFrozen = false
-  #asked: { kept: Reader['kept'], since: Record<string, Cursor | undefined>, filter: string[] | undefined } = { kept: new Map(), since: {}, filter: undefined }
+  // By the ids of its questions, since answers may be long in coming.
+  readonly #asked = new Map<string, { kept: Reader['kept'], since: Record<string, Cursor | undefined>, filter: string[] | undefined }>()
 
   constructor (readonly hub: Hub, readonly sources: ReadonlyMap<string, Source>) {}
 
@@ -98,7 +99,7 @@ class Reader {
     this.tracks.delete(name)
   }
 
-  /** Asks, and waits for the answer before it asks again: what it remembers of its question is for one. */
+  /** Asks for channels anew, from where it was if it comes back. */
   subscribe (names: readonly Name[], { filter, isBack, snapshot }: { filter: string[] | undefined, isBack: boolean, snapshot: boolean }): void {
     if (this.#input === undefined || this.#isFrozen) return
     const kept = new Map(names.flatMap((name) => {
@@ -112,8 +113,9 @@ class Reader {
     // Who comes back wants what it wanted.
     const wanted = kept.has('mission_update') ? kept.get('mission_update')!.filter : filter
     const isFiltered = names.includes('mission_update') ? wanted : undefined
-    this.#asked = { kept, since, filter: isFiltered }
-    this.#input.message(Buffer.from(JSON.stringify({ type: 'subscribe', channels: names, since, snapshot, ...(isFiltered && { filter: { missionIds: isFiltered } }) })))
+    const id = String(this.#asked.size)
+    this.#asked.set(id, { kept, since, filter: isFiltered })
+    this.#input.message(Buffer.from(JSON.stringify({ type: 'subscribe', id, channels: names, since, snapshot, ...(isFiltered && { filter: { missionIds: isFiltered } }) })))
   }
 
   unsubscribe (name: Name): void {
@@ -145,7 +147,7 @@ class Reader {
 
   #read (message: any): void {
     const { type, payload } = message
-    if (type === 'subscription_ack') this.#acknowledged(payload)
+    if (type === 'subscription_ack') this.#acknowledged(payload, message.replyTo)
     else if (type === 'subscription_gap') this.#gap(payload)
     else if (type === 'heartbeat') this.#beat(message.heads ?? {})
     else if (this.sources.has(type)) this.#told(type, message)
@@ -156,21 +158,22 @@ class Reader {
     this.problems.push(problem)
   }
 
-  #acknowledged ({ channel, status, outcome, asOf, messages, gap }: any): void {
+  #acknowledged ({ channel, status, outcome, asOf, messages, gap }: any, replyTo: string): void {
     if (status === 'unsubscribed') {
       this.#leave(channel)
       return
     }
-    const since = this.#asked.since[channel]
+    const asked = this.#asked.get(replyTo)!
+    const since = asked.since[channel]
     if ((since === undefined) !== (outcome === 'fresh')) this.problems.push(`${outcome} with the cursor ${since?.offset}`)
     if (gap?.range !== undefined && (gap.range.from !== since!.offset + 1 || gap.range.to !== asOf.offset)) this.problems.push(`a range ${gap.range.from} to ${gap.range.to} after ${since!.offset}`)
     const isResumed = outcome === 'resumed'
     this.tracks.set(channel, {
-      filter: channel === 'mission_update' ? this.#asked.filter : undefined,
+      filter: channel === 'mission_update' ? asked.filter : undefined,
       next: isResumed ? since!.offset + 1 : asOf.offset + 1,
       left: messages,
       cursor: { epoch: asOf.epoch, offset: asOf.offset, id: asOf.id },
-      known: isResumed ? new Map(this.#asked.kept.get(channel)!.known) : new Map(),
+      known: isResumed ? new Map(asked.kept.get(channel)!.known) : new Map(),
       fresh: isResumed ? undefined : new Map(),
       digest: isResumed ? undefined : asOf.digest
     })

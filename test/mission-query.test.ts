@@ -465,3 +465,10 @@ t.test('waitFor', async (t) => {
     t.match(await peek(missions.waitFor('a')), { status: 'completed' })
   })
 })
+
+t.test('all missions that are active or kept can be copied at once, oldest first', async (t) => {
+  const { missions } = build()
+  for (const id of ['a', 'b']) missions.start({ id, name: 'job' })
+  missions.report('a', 'completed')
+  t.match(missions.views(), [{ id: 'a', status: 'completed' }, { id: 'b', status: 'planning_started' }])
+})

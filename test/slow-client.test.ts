@@ -590,3 +590,29 @@ for (const [title, register] of Object.entries(ORDERS)) {
     t.same(plannedIn(frozen[0]!), told.slice(0, plannedIn(frozen[0]!).length))
   })
 }
+
+t.test('a client that is brought up to date', async (t) => {
+  const many = Array.from({ length: 600 }, (_, at) => new Message(JSON.stringify({ reply: `state ${at}` }), { channel: 'mission_update' }))
+  const catchUp = (stand: ReturnType<typeof createStand>) => ({ start: { number: stand.log.nextNumber, offset: 1 }, lacking: 1, messages: many })
+
+  t.test('gets all of it at the pace of its socket, whether or not something waits already', async (t) => {
+    for (const isHeld of [false, true]) {
+      const stand = createStand()
+      if (isHeld) stand.plug()
+      stand.outbox.follow('mission_update', catchUp(stand))
+      t.ok(stand.outbox.isHeld)
+      stand.step('a')
+      stand.take()
+      t.same(words(stand.sent).filter((word) => word !== 'plug'), [...many.map((_, at) => `state ${at}`), 'a 1'])
+      t.notOk(stand.outbox.isHeld)
+    }
+  })
+
+  t.test('gets nothing when its connection is over', async (t) => {
+    const stand = createStand()
+    stand.outbox.close()
+    stand.outbox.follow('mission_update', catchUp(stand))
+    stand.take()
+    t.same([stand.sent, stand.outbox.isHeld, stand.overflows()], [[], false, 0])
+  })
+})

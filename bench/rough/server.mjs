@@ -15,7 +15,7 @@ await app.register(missionControl, {
   missions: { maxEnded: 10 }
 })
 const endings = []
-app.missions.on('mission_ended', ({ missionId, status }) => { endings.push([missionId, status]) })
+app.missions.on('mission_ended', ({ id, status }) => { endings.push([id, status]) })
 await app.listen({ port: 0, host: '127.0.0.1' })
 
 let isRunning = false

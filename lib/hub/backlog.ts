@@ -117,10 +117,4 @@ export class Backlog {
     this.forget(key)
     return conflated === 0 ? message : message.conflated(conflated)
   }
-
-  clear (): void {
-    this.#control.length = this.#controlBytes = 0
-    this.dropMustArrive()
-    this.dropReplaceable()
-  }
 }

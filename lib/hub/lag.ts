@@ -119,9 +119,8 @@ export class Lag {
   #recoverOverflowed (): void {
     const { wanted, recovery, log } = this.#setup
     for (const channel of this.#overflowed) {
-      const want = wanted.get(channel)
-      if (want === undefined) continue
-      const snapshot = recovery.snapshot(channel, { filter: want.filter, after: log.head(channel), notBefore: Infinity })
+      const { filter } = wanted.get(channel)!
+      const snapshot = recovery.snapshot(channel, { filter, after: log.head(channel), notBefore: Infinity })
       this.#give(channel, snapshot, recovery.gap(channel, { cause: 'overflow', snapshot }))
     }
     this.#overflowed.clear()

@@ -108,7 +108,7 @@ export class Outbox implements Collector {
   /** Brings the client up to date in a channel that it has just been subscribed to. However much that is, little of it waits here. */
   follow (channel: ChannelName, how: CatchUp): void {
     const { log, fits } = this.#shared
-    const filter = this.#setup.wanted.get(channel)?.filter
+    const { filter } = this.#setup.wanted.get(channel)!
     const logged = [...log.from(channel, how.start.number)].filter((message) => fits(message, filter))
     const all = [...how.messages, ...logged]
     const isLittle = all.length <= MAX_DIRECT_MESSAGES && all.reduce((sum, { bytes }) => sum + bytes, 0) <= MAX_DIRECT_BYTES
@@ -155,18 +155,18 @@ export class Outbox implements Collector {
   // From now on what is sent waits; it is handed over at the end of the turn.
   #holdFromNow (): Lanes {
     if (this.#lanes !== undefined) return this.#lanes
-    const batch = this.#batch
+    const batch = this.#batch ?? this.#shared.turn.root
+    if (this.#batch === undefined) this.#shared.turn.join(this)
     this.#batch = undefined
-    if (batch === undefined) this.#shared.turn.join(this)
     return this.#hold(batch)
   }
 
-  #hold (batch: Batch | undefined): Lanes {
+  #hold (batch: Batch): Lanes {
     const lanes = this.#lanes = new Lanes(this.#setup)
     this.#takenAt = 0
     this.#shared.onHeld()
     // Replies may now overtake the rest, so that what the client has left in this turn must not stay behind the answer to that.
-    for (const message of batch?.messages() ?? []) if (this.#isWanted(message)) lanes.put(message)
+    for (const message of batch.messages()) if (this.#isWanted(message)) lanes.put(message)
     return lanes
   }
 

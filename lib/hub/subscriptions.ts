@@ -149,6 +149,6 @@ export class Subscriptions {
 /** The same text for filters that want the same. */
 function keyOf (filter: SubscriptionFilter | undefined): string {
   if (filter === undefined) return ''
-  const sorted = Object.entries(filter).sort(([a], [b]) => a < b ? -1 : 1)
-  return JSON.stringify(sorted.map(([name, values]) => [name, [...new Set(values)].sort()]))
+  const names = Object.keys(filter).sort() as Array<keyof SubscriptionFilter>
+  return JSON.stringify(names.map((name) => [name, [...new Set(filter[name])].sort()]))
 }
