@@ -82,10 +82,10 @@ t.test('the emitted JSON Schema', async (t) => {
   t.test('tells the messages of the server apart', async (t) => {
     const validate = compile('server')
     const envelope = { protocolVersion: 1, id: 'a', timestamp: '2025-01-02T03:04:05.678Z', unix: 1735787045678, server: { name: 's', version: '1' } }
-    t.ok(validate({ ...envelope, type: 'heartbeat' }))
+    t.ok(validate({ ...envelope, type: 'heartbeat', intervalMs: 30_000 }))
     t.ok(validate({ ...envelope, type: 'protocol_error', error: { code: 'invalid_json', message: 'no' }, later: 'a field of a newer server' }))
     t.notOk(validate({ ...envelope, type: 'protocol_error', error: { code: 'invalid', message: 'no' } }))
-    t.notOk(validate({ ...envelope, type: 'heartbeat', unix: -1 }))
+    t.notOk(validate({ ...envelope, type: 'heartbeat', intervalMs: 30_000, unix: -1 }))
   })
 })
 
@@ -117,6 +117,12 @@ t.test('what follows from the sources', async (t) => {
         }
       }
     })
+    const json = (name: string) => JSON.parse(readFileSync(join(folder, 'schemas/json', name), 'utf8')) as Record<string, unknown>
+    t.strictSame(json('asyncapi.json'), { asyncapi: '3.0.0', address: '/', server: { name: 'me', version: '1' } })
+    t.match(json('openapi.json'), { openapi: '3.1.0', paths: { '/score': { get: { summary: 'The score' } } } })
+    t.match(json('http.json'), { definitions: {
+      MissionQuery: { title: 'MissionQuery' }, MissionView: { properties: { page: { $ref: '#/definitions/MissionQuery' } } }, ScoreResponse: { title: 'ScoreResponse' }
+    } })
   })
 
   t.test('is found to have drifted when a schema changed, file by file, and is left as it was', async (t) => {
