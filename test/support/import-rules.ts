@@ -35,6 +35,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
     packages: ['@fastify/websocket', 'node:*'],
     typePackages: ['fastify', 'ws']
   },
+  conformance: { rooms: ['schemas', 'base'], packages: ['node:*', 'ws'] },
   root: {
     rooms: ['schemas', 'base', ...DOMAIN, ...DELIVERY, 'routes'],
     packages: ['@fastify/websocket', 'fastify', 'fastify-plugin', 'node:*']
