@@ -8,8 +8,8 @@ const acksIn = (messages: readonly WireMessage[]) => messages.filter(({ type }) 
 
 const fillers = (count: number): string[] => Array.from({ length: count }, (_, at) => `conformance_${at}`)
 
-/** What makes two messages of a channel the same news, whatever their ids. */
-const newsOf = ({ id, payload }: WireMessage): string => show([payload?.['missionId'], payload?.['seq'], payload?.['snapshotId'] ?? id])
+/** What makes two messages of a channel the same news, whatever their ids: of missions the step, of counts the moment. */
+const newsOf = ({ payload }: WireMessage): string => show([payload?.['missionId'], payload?.['seq'], payload?.['snapshotId']])
 
 function expectUnknown (answers: readonly WireMessage[], positions: readonly number[]): void {
   const errors = answers.filter(({ type }) => type === 'subscription_error')
