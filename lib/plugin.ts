@@ -1,9 +1,11 @@
-import type { FastifyBaseLogger, FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { ChannelName, ChannelPayloads } from '../schemas/channels/index.js'
 import type { WsMetrics } from '../schemas/metrics.js'
-import type { OptionsInput, ResolvedOptions } from '../schemas/options.js'
+import type { OptionsInput, ResolvedOptions, SubscriptionRequest } from '../schemas/options.js'
 import { CallbackErrors } from './callback-errors.js'
+import { Endings } from './channels/endings.js'
 import { createChannels } from './channels/index.js'
+import { createMissionFinder } from './channels/mission-finder.js'
 import { systemClock, type Clock } from './clock.js'
 import { AlreadyRegistered } from './errors.js'
 import { Exposition } from './exposition/exposition.js'
@@ -24,9 +26,16 @@ import { guardUpgrades, mountWebSocket, provideWebSocket } from './routes/websoc
 import { mountWsMetrics } from './routes/ws-metrics.js'
 
 /** What `app.register(missionControl, options)` takes; every option is optional, the README has the table. */
-export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock'> {
+export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock' | 'websocket'> {
   /** Path put in front of every route of the plugin. */
   prefix?: string
+  websocket?: (Omit<NonNullable<OptionsInput['websocket']>, 'authorize'> & {
+    /**
+     * Says whether a client may subscribe to a channel, and whether it may have what it missed of it; decides at once, from what the host's hooks put
+     * on the request that opened the connection. Whatever but `true` is a no.
+     */
+    authorize?: ((request: FastifyRequest, asked: SubscriptionRequest) => boolean) | undefined
+  }) | undefined
   /** Hooks in front of every route of the plugin, the WebSocket upgrade too. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[] | undefined
   /** The source of time; for tests and replays. */
@@ -108,6 +117,7 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
   const missions = new Missions({ clock, options: options.missions, onCallbackError, makeLog: (id) => log.child({ missionId: id }) })
   const monitoring = new Monitoring({ clock, health: options.health, log, onCallbackError })
   const alerts = new Alerts()
+  const endings = new Endings(clock, { maxEndings: options.websocket.maxEndings, maxAgeMs: options.websocket.endingsMaxAgeMs })
   const hub = new Hub({
     clock,
     server: options.server,
@@ -116,6 +126,7 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
       clock,
       options: options.channels,
       missions,
+      endings,
       monitoring,
       alerts: {
         evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.stats(), health: monitoring.health() })),
@@ -123,6 +134,7 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
       }
     }),
     commands: missions.commands,
+    findMission: createMissionFinder({ missions, endings }),
     onCallbackError
   })
   const exposition = new Exposition({

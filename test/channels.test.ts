@@ -1,7 +1,7 @@
 import t from 'tap'
+import { Endings } from '../lib/channels/endings.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/clock.js'
-import { Subscriptions } from '../lib/hub/subscriptions.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
@@ -167,13 +167,14 @@ t.test('mission_update', async (t) => {
 })
 
 t.test('only progress that brings nothing else may be replaced by newer progress', async (t) => {
-  const { delivery } = createMissionUpdateChannel({ views: () => [], onUpdate: () => () => {} })
+  const { missions, clock } = build()
+  const { delivery } = createUpdates(missions, clock).channel
   const progress = { missionId: 'm', name: 'job', seq: 3, status: 'execution_progress' } as const
-  t.same(delivery(progress), { key: 'm' })
-  t.same(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })
+  t.match(delivery(progress), { key: 'm' })
+  t.match(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })
   const cancel = { requested: true, kind: 'client', reason: null, by: null } as const
-  for (const news of [{ status: 'completed' }, { status: 'planned' }, { cancel }, { planningSession: {} }, { tasksSummary: [] }] as const) {
-    t.same(delivery({ ...progress, ...news }), { forgets: 'm' }, JSON.stringify(news))
+  for (const news of [{ status: 'completed' }, { status: 'planned' }, { previousStatus: 'planned' }, { cancel }, { planningSession: {} }, { tasksSummary: [] }] as const) {
+    t.match(delivery({ ...progress, ...news }), { key: undefined, forgets: 'm' }, JSON.stringify(news))
   }
 })
 
@@ -266,24 +267,29 @@ function port (app: { server: { address (): unknown } }): number {
   return (app.server.address() as { port: number }).port
 }
 
-t.test('the state of mission_update tells all that is known of each mission', async (t) => {
+t.test('the state of mission_update tells all that is known of each mission that has not ended', async (t) => {
   const { missions, clock } = build({ stallMs: 1_000 })
-  const channel = createMissionUpdateChannel({ views: () => missions.views(), onUpdate: (listener) => missions.on('mission_update', listener) })
-  const silent = missions.start({ id: 'silent', name: 'job', objective: 'all', metadata: { rows: 1 } })
+  const { channel, endings } = createUpdates(missions, clock)
+  const silent = missions.start({ id: 'silent', name: 'job', objective: 'all', metadata: { rows: 1 }, tags: ['night'] })
   clock.advance(1_000)
   silent.child({ name: 'part' }).waiting('for rain')
   silent.cancel()
   missions.start({ id: 'failed', name: 'job' }).fail(new Error('broken'))
-  t.match(channel.state!(), [
-    { missionId: 'silent', status: 'planning_started', objective: 'all', metadata: { rows: 1 }, stalled: true, cancel: { kind: 'request' }, seq: 3, snapshot: true },
-    { parentId: 'silent', waiting: 'for rain', cancel: { kind: 'parent' }, seq: 3, snapshot: true },
-    { missionId: 'failed', status: 'error', error: { message: 'broken' }, durationMs: 0, snapshot: true }
+  t.match(channel.snapshot(), [
+    { missionId: 'silent', status: 'planning_started', objective: 'all', metadata: { rows: 1 }, tags: ['night'], stalled: true, cancel: { kind: 'request' }, snapshot: true },
+    { parentId: 'silent', waiting: 'for rain', cancel: { kind: 'parent' }, snapshot: true }
   ])
-  t.strictSame(channel.snapshot(), [])
+  t.match(endings.find('failed'), { missionId: 'failed', status: 'error', error: { message: 'broken' }, durationMs: 0, endedAt: clock.now(), snapshot: true })
 })
 
-t.test('the state of a channel is what a new subscriber gets, unless it says otherwise', async (t) => {
-  const channel = (name: string, rest = {}) => ({ name, delivery: () => ({}), start () {}, stop () {}, snapshot: () => [name], ...rest }) as never
-  const subscriptions = new Subscriptions([channel('health_delta'), channel('mission_update', { state: () => ['all'] })], {} as never, () => {})
-  t.same([subscriptions.state('health_delta'), subscriptions.state('mission_update')], [['health_delta'], ['all']])
-})
+/** The channel of missions over a registry. */
+function createUpdates (missions: ReturnType<typeof build>['missions'], clock: ReturnType<typeof build>['clock']) {
+  const endings = new Endings(clock, { maxEndings: 10, maxAgeMs: 1_000 })
+  const channel = createMissionUpdateChannel({
+    views: () => missions.told().map((mission) => mission.view()),
+    endings,
+    onUpdate: (listener) => missions.on('mission_update', listener),
+    onEnding: (listener) => missions.on('mission_ended', listener)
+  })
+  return { channel, endings }
+}

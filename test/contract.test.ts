@@ -219,4 +219,6 @@ t.test('schemas become what generators of other languages know', async (t) => {
   })
   t.strictSame(toJsonSchema({ type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' }, '^(.*)$': {} } } as never),
     { type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' }, '^(.*)$': {} } })
+  t.strictSame(toJsonSchema({ type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' } } } as never),
+    { type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' } } })
 })

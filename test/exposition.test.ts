@@ -56,6 +56,8 @@ const createState = (): State => ({
     loopLagMs: 14,
     pingRoundTrip: { boundsMs: [1, 2_500], buckets: [2, 3, 4], sumMs: 5_000 },
     fanOut: { boundsMs: [0.5], buckets: [1, 0], sumMs: 0.25 },
+    logged: { bytes: 15, messages: 16 },
+    outcomes: { fresh: 17, resumed: 18 },
     gaps: { trimmed: 5, overflow: 6 },
     refused: { origin: 2 },
     closed: { slow_consumer: 3 },
@@ -162,6 +164,10 @@ test('the metrics of the plugin', async (t) => {
       ['mc_ws_lagging_seconds_total', {}, 12],
       ['mc_ws_gaps_total', { cause: 'trimmed' }, 5],
       ['mc_ws_gaps_total', { cause: 'overflow' }, 6],
+      ['mc_ws_subscription_outcomes_total', { outcome: 'fresh' }, 17],
+      ['mc_ws_subscription_outcomes_total', { outcome: 'resumed' }, 18],
+      ['mc_ws_log_messages', {}, 16],
+      ['mc_ws_log_bytes', {}, 15],
       ['mc_ws_drain_seconds', {}, 1.3],
       ['mc_ws_event_loop_lag_seconds', {}, 0.014],
       ['mc_ws_subscriptions_total', {}, 57],
@@ -253,7 +259,7 @@ test('the metrics of the plugin', async (t) => {
       t.equal(valueOf(page, 'oneagent_mission_active'), 3)
       t.strictSame(page.get('mission_control_ws_connections')?.samples, [])
     }
-    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 21)
+    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 24)
     t.strictSame(stand.errors[0], ['mission_control_ws_connections', failure])
   })
 })
@@ -443,7 +449,7 @@ test('a metric of the host', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
-    t.equal((await readText(stand)).size, 37)
+    t.equal((await readText(stand)).size, 40)
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 

@@ -30,14 +30,15 @@ function run (script: string, folder: string, args: string[] = [], input = ''): 
 }
 
 t.test('the package', async (t) => {
-  t.test('exports the plugin, the schemas and its manifest, all as ES modules with types', async (t) => {
+  t.test('exports the plugin, the client, the schemas and its manifest, all as ES modules with types', async (t) => {
     t.equal(manifest.type, 'module')
     t.strictSame(manifest.exports, {
       '.': { types: './dist/lib/index.d.ts', default: './dist/lib/index.js' },
+      './client': { types: './dist/lib/client/index.d.ts', default: './dist/lib/client/index.js' },
       './schemas': { types: './dist/schemas/index.d.ts', default: './dist/schemas/index.js' },
       './package.json': './package.json'
     })
-    for (const source of ['lib/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
+    for (const source of ['lib/index.ts', 'lib/client/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
   })
 
   t.test("runs on Node 20.19 and later beside the host's own Fastify 5", async (t) => {
@@ -120,9 +121,11 @@ t.test('what follows from the sources', async (t) => {
     const json = (name: string) => JSON.parse(readFileSync(join(folder, 'schemas/json', name), 'utf8')) as Record<string, unknown>
     t.strictSame(json('asyncapi.json'), { asyncapi: '3.0.0', address: '/', server: { name: 'me', version: '1' } })
     t.match(json('openapi.json'), { openapi: '3.1.0', paths: { '/score': { get: { summary: 'The score' } } } })
-    t.match(json('http.json'), { definitions: {
-      MissionQuery: { title: 'MissionQuery' }, MissionView: { properties: { page: { $ref: '#/definitions/MissionQuery' } } }, ScoreResponse: { title: 'ScoreResponse' }
-    } })
+    t.match(json('http.json'), {
+      definitions: {
+        MissionQuery: { title: 'MissionQuery' }, MissionView: { properties: { page: { $ref: '#/definitions/MissionQuery' } } }, ScoreResponse: { title: 'ScoreResponse' }
+      }
+    })
   })
 
   t.test('is found to have drifted when a schema changed, file by file, and is left as it was', async (t) => {

@@ -35,7 +35,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     clock,
     envelope: new Envelope(clock, { name: 'x', version: '1' }),
     log,
-    read: () => [...states].map(([id, seq]) => ({ missionId: id, seq, snapshot: true }) as never),
+    channel: () => ({ name: 'mission_update', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [...states].map(([id, seq]) => ({ missionId: id, seq, snapshot: true }) as never) }),
     onGap: (cause) => counters.gaps.add(cause)
   })
   const sent: any[] = []
@@ -63,7 +63,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     sink,
     wanted,
     maxBytes,
-    shared: { ...parts, recovery, onHeld: () => {} },
+    shared: { ...parts, recovery, fits: () => true, onHeld: () => {} },
     onOverflow () {
       overflows++
       outbox.close()
@@ -263,10 +263,10 @@ t.test('where the log no longer reaches back the client is told which messages a
   step('b')
   take()
   const gap = sent.find(({ type }) => type === 'subscription_gap')
-  t.same(gap.payload, { channel: 'mission_update', cause: 'trimmed', range: { epoch: log.epoch, from: 2, to: 1_201 } })
+  t.match(gap.payload, { channel: 'mission_update', cause: 'trimmed', range: { epoch: log.epoch, from: 2, to: 1_201 }, asOf: { offset: 1_201 }, messages: 4 })
   const after = words(sent.slice(sent.indexOf(gap)))
   t.same(after, ['gap trimmed', 'state a 1', 'state m0 1199', 'state m1 1202', 'state m2 1201', 'b 1203'], 'progress that the state already has does not follow it')
-  t.same(counters.gaps.read(), { trimmed: 1, overflow: 0 })
+  t.match(counters.gaps.read(), { trimmed: 1, overflow: 0 })
 })
 
 t.test('states that replace each other are bounded too: beyond it the client gets what must arrive, and then the present state', async (t) => {
@@ -307,15 +307,18 @@ t.test('a client that lags already may also lose states', async (t) => {
 
 t.test('a snapshot serves for five seconds, and is let go of afterwards', async (t) => {
   const { clock, recovery, states } = createStand()
-  states.set('a', 1)
-  const first = recovery.snapshot('mission_update', 0)
+  const take = (notBefore = 0) => recovery.snapshot('mission_update', { filter: undefined, after: undefined, notBefore }).messages[0]
+  for (let at = 0; at < 99; at++) states.set(`m${at}`, 1)
+  t.not(take(), take(), 'a small one is made anew')
+  states.set('m99', 1)
+  const first = take()
   clock.advance(4_000)
   recovery.sweep()
-  t.equal(recovery.snapshot('mission_update', 0), first)
-  t.not(recovery.snapshot('mission_update', 1), first, 'unless it is older than what is missing')
+  t.equal(take(), first)
+  t.not(take(1), first, 'unless it is older than what is missing')
   clock.advance(5_000)
   recovery.sweep()
-  t.not(recovery.snapshot('mission_update', 0), first)
+  t.not(take(), first)
 })
 
 t.test('a client that takes nothing for 30 s is given up; one that takes a little is not', async (t) => {
@@ -524,8 +527,8 @@ t.test('a client that reads again in time has missed nothing that must arrive, a
 
   t.same(plannedIn(slow), told)
   const updates = (id: string) => slow.received.flatMap(({ json }) => json?.['payload']?.missionId === id ? [json['payload']] : [])
-  t.same(updates('running').map(({ status, progress }) => [status, progress?.index]), [['planning_started', undefined], ['execution_progress', 500]])
-  t.same(updates('ended').map(({ status }) => status), ['planning_started', 'completed'], 'the progress before the end is pointless')
+  t.same(updates('running').map(({ status, progress }) => [status, progress?.index]), [['planning_started', undefined], ['execution_progress', 1], ['execution_progress', 500]], 'the change of the status must arrive')
+  t.same(updates('ended').map(({ status }) => status), ['planning_started', 'execution_progress', 'completed'], 'further progress before the end is pointless')
   const stats = slow.received.flatMap(({ json }) => json?.['type'] === 'mission_stats' ? [json['payload']] : [])
   t.same(stats.map(({ total }) => total), [0, told.length + 2], 'the snapshot, and one for the ten rounds')
   t.equal(healthy.received.filter((message) => message.type === 'mission_update' && message.payload.missionId === 'running').length, 3, 'who keeps up sees the start, the first progress and the last')

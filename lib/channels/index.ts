@@ -8,15 +8,17 @@ import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
 import { createMissionStatsChannel } from './mission-stats.js'
+import type { Endings } from './endings.js'
 import { createMissionUpdateChannel } from './mission-update.js'
 
 const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
 
 /** Every channel, fed by the two domain services. A new channel is one more entry. */
-export function createChannels ({ clock, options, missions, monitoring, alerts }: {
+export function createChannels ({ clock, options, missions, endings, monitoring, alerts }: {
   clock: Clock
   options: ResolvedOptions['channels']
   missions: Missions
+  endings: Endings
   monitoring: Monitoring
   alerts: { evaluate (): Anomaly[], firing (): Anomaly[] }
 }): Channel[] {
@@ -35,7 +37,12 @@ export function createChannels ({ clock, options, missions, monitoring, alerts }
       }
     }),
     createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.stats() }),
-    createMissionUpdateChannel({ views: () => missions.views(), onUpdate: (listener) => missions.on('mission_update', listener) }),
+    createMissionUpdateChannel({
+      views: () => missions.told().map((mission) => mission.view()),
+      endings,
+      onUpdate: (listener) => missions.on('mission_update', listener),
+      onEnding: (listener) => missions.on('mission_ended', listener)
+    }),
     createAnomalyAlertChannel({
       clock,
       intervalMs: options.anomalyAlertMs,

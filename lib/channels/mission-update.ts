@@ -1,42 +1,81 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { MissionView } from '../../schemas/mission.js'
+import type { SubscriptionFilter } from '../../schemas/filter.js'
+import { TERMINAL_STATUSES, type MissionStatus, type MissionView } from '../../schemas/mission.js'
 import type { Unsubscribe } from '../events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
+import type { Endings } from './endings.js'
+
+/** What a filter asks of one message. */
+interface MissionFacts { missionId: string, name: string, tags: readonly string[] | undefined, status: MissionStatus, previousStatus: MissionStatus | undefined }
+
+type Listen = (listener: (update: MissionUpdate) => void) => Unsubscribe
+
+/** Endings that one who comes for the first time is told of. */
+const FRESH_ENDINGS = 100
+
+const TERMINAL = new Set<string>(TERMINAL_STATUSES)
 
 /**
  * `mission_update`: every step of every mission. Progress may be replaced by newer progress of the same mission while it
- * waits; any other step must arrive and makes the mission's waiting progress pointless.
+ * waits; any other step must arrive and makes the mission's waiting progress pointless. Endings are kept also while nobody listens.
  */
-export function createMissionUpdateChannel ({ views, onUpdate }: {
-  /** Every mission that is active or kept, oldest first. */
+export function createMissionUpdateChannel ({ views, endings, onUpdate, onEnding }: {
+  /** Every mission that has not ended, oldest first. */
   views: () => MissionView[]
-  onUpdate: (listener: (update: MissionUpdate) => void) => Unsubscribe
+  endings: Endings
+  onUpdate: Listen
+  onEnding: Listen
 }): Channel<'mission_update'> {
   let unsubscribe: Unsubscribe | undefined
+  let told: { update: MissionUpdate, offset: number | undefined } | undefined
+
+  onEnding((update) => {
+    endings.put(update, told?.update === update ? told.offset : undefined)
+    told = undefined
+  })
 
   return {
     name: 'mission_update',
     delivery (update): Delivery {
       const key = update.missionId
-      return isReplaceable(update) ? { key } : { forgets: key }
+      return { facts: factsOf(update), ...(isReplaceable(update) ? { key } : { forgets: key }) }
     },
-    start (publish: Publish<'mission_update'>) { unsubscribe = onUpdate(publish) },
+    start (publish: Publish<'mission_update'>, head) {
+      endings.settle(head)
+      unsubscribe = onUpdate((update) => { told = { update, offset: publish(update) } })
+    },
     stop () { unsubscribe?.() },
-    snapshot: () => [],
-    state: () => views().filter(({ seq }) => seq > 0).map(toState)
+    snapshot: () => views().map(toState),
+    endings: (after, upTo) => after === undefined ? endings.newest(FRESH_ENDINGS, upTo) : endings.between(after, upTo),
+    fits: (facts, filter) => fits(facts as MissionFacts, filter),
+    active: (facts) => TERMINAL.has((facts as MissionFacts).status) ? undefined : facts as MissionFacts
   }
 }
 
-// Progress that also brings what the next progress will not repeat must arrive all the same.
-const isReplaceable = ({ status, seq, cancel, stalled, metadata, planningSession, tasksSummary }: MissionUpdate): boolean =>
-  status === 'execution_progress' && seq !== 1 && cancel === undefined && stalled === undefined && metadata === undefined &&
-  planningSession === undefined && tasksSummary === undefined
+const factsOf = ({ missionId, name, tags, status, previousStatus }: MissionUpdate): MissionFacts => ({ missionId, name, tags, status, previousStatus })
 
-const toState = (view: MissionView): MissionUpdate => ({
+function fits ({ missionId, name, tags, status, previousStatus }: MissionFacts, filter: SubscriptionFilter): boolean {
+  return (filter.missionIds?.includes(missionId) ?? true) &&
+    (filter.names?.includes(name) ?? true) &&
+    (filter.tags?.some((tag) => tags?.includes(tag)) ?? true) &&
+    // One that leaves the wanted statuses is told of once more.
+    (filter.statuses?.some((wanted) => wanted === status || wanted === previousStatus) ?? true)
+}
+
+// Progress that also brings what the next progress will not repeat must arrive all the same.
+const isReplaceable = ({ status, previousStatus, seq, cancel, stalled, metadata, planningSession, tasksSummary }: MissionUpdate): boolean =>
+  status === 'execution_progress' && previousStatus === undefined && seq > 1 && cancel === undefined && stalled === undefined &&
+  metadata === undefined && planningSession === undefined && tasksSummary === undefined
+
+/** A mission as one who has heard nothing of it is told. */
+export const toState = (view: MissionView): MissionUpdate => ({
   missionId: view.id,
   status: view.status,
   name: view.name,
   seq: view.seq,
+  startedAt: view.startedAt,
+  ...(view.endedAt !== null && { endedAt: view.endedAt }),
+  ...(view.tags.length > 0 && { tags: view.tags }),
   ...(view.parentId !== null && { parentId: view.parentId }),
   ...(view.objective !== null && { objective: view.objective }),
   ...(view.metadata !== null && { metadata: view.metadata }),

@@ -10,10 +10,13 @@ export interface Check {
 }
 
 /** What became of one check. */
-export type CheckResult =
-  | { name: string, status: 'ok', ms: number }
-  | { name: string, status: 'not ok', ms: number, expected: string, got: string }
-  | { name: string, status: 'skip', ms: number, reason: string }
+export type Outcome =
+  | { status: 'ok' }
+  | { status: 'not ok', expected: string, got: string }
+  | { status: 'skip', reason: string }
+
+/** The same with the name of the check and how long it took. */
+export type CheckResult = Outcome & { name: string, ms: number }
 
 /** The server does not do what is demanded. */
 export class Failure extends Error {

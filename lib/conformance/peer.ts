@@ -87,11 +87,11 @@ export class Peer {
     return await this.next(`a reply with replyTo "${id}" to ${show(message)}`, ({ replyTo }) => replyTo === id, { from })
   }
 
-  /** Sends something and gives what came up to the answer of a ping behind it, without that. */
+  /** Sends something and gives what came up to the answer of a ping behind it, without that and without heartbeats, which come at any time. */
   async answersTo (...messages: Array<object | string | Buffer>): Promise<WireMessage[]> {
     const from = this.mark
     for (const message of messages) this.send(message, { binary: Buffer.isBuffer(message) })
-    return await this.fence(from)
+    return (await this.fence(from)).filter(({ type }) => type !== 'heartbeat')
   }
 
   /** What has come from place `from` on up to the answer of a ping that is sent now, without that. The connection must still be open. */
@@ -126,7 +126,7 @@ export class Peer {
     while (!isSo()) {
       if (this.#closed !== undefined) throw new Failure(what, `a close with code ${this.#closed.code} ${show(this.#closed.reason)}`)
       const inTime = await once(this.#changed, 'change', { signal }).then(() => true, () => false)
-      if (!inTime && !isSo()) throw new Failure(`${what} within ${timeoutMs} ms`, this.#describe(from))
+      if (!inTime) throw new Failure(`${what} within ${timeoutMs} ms`, this.#describe(from))
     }
   }
 

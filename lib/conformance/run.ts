@@ -1,4 +1,4 @@
-import { Failure, Skip, type Check, type CheckResult } from './check.js'
+import { Failure, Skip, type Check, type CheckResult, type Outcome } from './check.js'
 import { CHECKS } from './checks/index.js'
 import { Context, type ConformanceSettings } from './context.js'
 
@@ -21,7 +21,10 @@ export async function runConformance (settings: ConformanceSettings, { only, onR
   const results: CheckResult[] = []
   for (const check of CHECKS) {
     if (only !== undefined && !only.includes(check.name)) continue
-    const result = await runOne(check, context)
+    const startedAt = performance.now()
+    const outcome = await runOne(check, context)
+    context.closeAll()
+    const result = { name: check.name, ms: Math.round(performance.now() - startedAt), ...outcome }
     results.push(result)
     onResult?.(result)
   }
@@ -40,18 +43,14 @@ async function knock (context: Context, url: string): Promise<void> {
   }
 }
 
-async function runOne ({ name, run }: Check, context: Context): Promise<CheckResult> {
-  const startedAt = performance.now()
-  const result = (outcome: object) => ({ name, ms: Math.round(performance.now() - startedAt), ...outcome }) as CheckResult
+async function runOne ({ run }: Check, context: Context): Promise<Outcome> {
   try {
     await run(context)
-    return result({ status: 'ok' })
+    return { status: 'ok' }
   } catch (err) {
-    if (err instanceof Skip) return result({ status: 'skip', reason: err.message })
-    if (err instanceof Failure) return result({ status: 'not ok', expected: err.expected, got: err.got })
+    if (err instanceof Skip) return { status: 'skip', reason: err.message }
+    if (err instanceof Failure) return { status: 'not ok', expected: err.expected, got: err.got }
     // Another connection of the run was refused, for example.
-    return result({ status: 'not ok', expected: 'a server that can be talked to', got: (err as Error).message })
-  } finally {
-    context.closeAll()
+    return { status: 'not ok', expected: 'a server that can be talked to', got: (err as Error).message }
   }
 }

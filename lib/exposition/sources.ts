@@ -38,6 +38,8 @@ export interface HubTotals {
   loopLagMs: number
   pingRoundTrip: DurationTotals
   fanOut: DurationTotals
+  logged: { bytes: number, messages: number }
+  outcomes: Readonly<Record<string, number>>
   gaps: Readonly<Record<string, number>>
   refused: Readonly<Record<string, number>>
   closed: Readonly<Record<string, number>>

@@ -1,4 +1,4 @@
-import { GAP_CAUSES } from '../../schemas/messages/server-messages.js'
+import { GAP_CAUSES, SUBSCRIPTION_OUTCOMES } from '../../schemas/messages/server-messages.js'
 import { Histogram } from './histogram.js'
 
 const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
@@ -34,6 +34,7 @@ export class HubCounters {
   laggingMs = 0
   drainMs = 0
   readonly gaps = new Tally(GAP_CAUSES)
+  readonly outcomes = new Tally(SUBSCRIPTION_OUTCOMES)
   readonly pingRoundTrip = new Histogram(ROUND_TRIP_BOUNDS_MS)
   readonly fanOut = new Histogram(FAN_OUT_BOUNDS_MS)
   readonly refused: Tally

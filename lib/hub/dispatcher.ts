@@ -1,9 +1,11 @@
-import { CHANNEL_NAMES, type ChannelName } from '../../schemas/channels/index.js'
+import { CHANNEL_NAMES, type ChannelName, type LoggedChannel } from '../../schemas/channels/index.js'
+import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ClientMessage, ClientMessages } from '../../schemas/messages/client-messages.js'
-import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS, type ProtocolErrorCode } from '../../schemas/messages/server-messages.js'
+import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS, type ProtocolErrorCode, type SubscriptionErrorCode } from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { Connection } from './connection.js'
 import type { HubCounters } from './counters.js'
+import { acknowledge, type HandOver } from './hand-over.js'
 import type { Envelope } from './envelope.js'
 import { decode } from './protocol.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -23,7 +25,12 @@ export interface DispatcherSetup {
   envelope: Envelope
   subscriptions: Subscriptions
   counters: HubCounters
+  handOver: HandOver
   commands: CommandPort
+  /** Whether a client may subscribe to a channel. */
+  maySubscribe: (connection: Connection, channel: ChannelName) => boolean
+  /** Where a mission is, or how it ended; `undefined` for one that the client may not see too. */
+  findMission: (missionId: string, context: { request: unknown, connectionId: string }) => MissionUpdate | undefined
   server: ServerIdentity
 }
 
@@ -42,7 +49,7 @@ export class Dispatcher {
     whoami: (connection, { id }) => this.#whoami(connection, id),
     mission_start: (connection, message) => this.#missionStart(connection, message),
     mission_cancel: (connection, message) => this.#missionCancel(connection, message),
-    mission_get: (connection, { id }) => this.fail(connection, 'unknown_mission', id)
+    mission_get: (connection, message) => this.#missionGet(connection, message)
   }
 
   constructor (setup: DispatcherSetup) {
@@ -67,13 +74,24 @@ export class Dispatcher {
   }
 
   // A name that is there twice is one subscription and one ack; an answer must not be larger than what asked for it allows.
-  #subscribe (connection: Connection, { channels, id }: ClientMessages['subscribe']): void {
-    this.#eachChannel(connection, channels, id, (name) => {
-      const isNew = this.#setup.subscriptions.join(connection, name)
+  #subscribe (connection: Connection, { channels, since, filter, snapshot, id }: ClientMessages['subscribe']): void {
+    const { subscriptions, handOver, maySubscribe } = this.#setup
+    const forbidden: number[] = []
+    this.#eachChannel(connection, channels, id, (name, position) => {
+      if (!maySubscribe(connection, name)) return forbidden.push(position)
+      const wanted = name === 'mission_update' ? filter : undefined
+      if (subscriptions.has(connection, name, wanted)) return this.#acknowledge(connection, name, 'subscribed', id)
+      const isNew = subscriptions.join(connection, name, wanted)
+      try {
+        handOver.begin(connection, name, { since: since?.[name as LoggedChannel], filter: wanted, needsState: snapshot === true, replyTo: id })
+      } catch (err) {
+        // Without an ack it must not be subscribed.
+        subscriptions.leave(connection, name)
+        throw err
+      }
       if (isNew) this.#setup.counters.subscriptionsTotal++
-      this.#acknowledge(connection, name, 'subscribed', id)
-      if (isNew) this.#sendSnapshot(connection, name)
     })
+    if (forbidden.length > 0) this.#refuseChannels(connection, 'forbidden', forbidden, id)
   }
 
   #unsubscribe (connection: Connection, { channels, id }: ClientMessages['unsubscribe']): void {
@@ -83,31 +101,25 @@ export class Dispatcher {
     })
   }
 
-  #eachChannel (connection: Connection, names: string[], id: string | undefined, act: (name: ChannelName) => void): void {
+  #eachChannel (connection: Connection, names: string[], id: string | undefined, act: (name: ChannelName, position: number) => void): void {
     const unknown: number[] = []
     const seen = new Set<string>()
     for (const [position, name] of names.entries()) {
       if (!this.#setup.subscriptions.isChannel(name)) unknown.push(position)
-      else if (!seen.has(name)) act(name)
+      else if (!seen.has(name)) act(name, position)
       seen.add(name)
     }
-    if (unknown.length > 0) this.#refuseChannels(connection, unknown, id)
+    if (unknown.length > 0) this.#refuseChannels(connection, 'unknown_channel', unknown, id)
   }
 
-  #refuseChannels (connection: Connection, positions: number[], replyTo: string | undefined): void {
-    this.#setup.counters.protocolErrors.add('unknown_channel')
-    const error = { code: 'unknown_channel' as const, message: SUBSCRIPTION_ERRORS.unknown_channel, positions }
+  #refuseChannels (connection: Connection, code: SubscriptionErrorCode, positions: number[], replyTo: string | undefined): void {
+    this.#setup.counters.protocolErrors.add(code)
+    const error = { code, message: SUBSCRIPTION_ERRORS[code], positions }
     connection.outbox.send(this.#setup.envelope.message('subscription_error', { error }, { replyTo }))
   }
 
   #acknowledge (connection: Connection, channel: ChannelName, status: 'subscribed' | 'unsubscribed', replyTo: string | undefined): void {
-    connection.outbox.send(this.#setup.envelope.message('subscription_ack', { payload: { channel, status } }, { replyTo }))
-  }
-
-  #sendSnapshot (connection: Connection, name: ChannelName): void {
-    for (const payload of this.#setup.subscriptions.channel(name).snapshot()) {
-      connection.outbox.send(this.#setup.envelope.message(name, { payload } as never, { traits: { channel: name } }))
-    }
+    acknowledge(this.#setup.envelope, connection, { channel, status }, replyTo)
   }
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
@@ -121,6 +133,13 @@ export class Dispatcher {
       if (outcome.accepted) this.#acceptMission(connection, { missionId: outcome.missionId, status: 'accepted' }, id)
       else this.fail(connection, outcome.code, id)
     })
+  }
+
+  #missionGet (connection: Connection, { missionId, id }: ClientMessages['mission_get']): void {
+    const { envelope, findMission, maySubscribe } = this.#setup
+    const payload = maySubscribe(connection, 'mission_update') ? findMission(missionId, context(connection)) : undefined
+    if (payload === undefined) return this.fail(connection, 'unknown_mission', id)
+    connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
   }
 
   #missionCancel (connection: Connection, { missionId, id }: ClientMessages['mission_cancel']): void {

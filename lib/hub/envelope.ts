@@ -25,16 +25,17 @@ export class Envelope {
   message<Type extends ServerMessageType> (type: Type, body: Body<Type>, { replyTo, traits, epoch }: MessageSetup = {}): Message {
     const { iso, unix } = createUnifiedTimestamp(this.#clock)
     const place = traits?.place
+    const id = createUnifiedId('message')
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,
       type,
-      id: createUnifiedId('message'),
+      id,
       timestamp: iso,
       unix,
       server: this.#server,
       replyTo,
       position: place && { epoch, offset: place.offset },
       ...body
-    }), traits)
+    }), { ...traits, id })
   }
 }

@@ -1,11 +1,24 @@
 import { randomBytes } from 'node:crypto'
 import type { ChannelName } from '../../schemas/channels/index.js'
+import type { Cursor } from '../../schemas/messages/envelope.js'
 import type { Clock } from '../clock.js'
 import type { LogPlace, Message } from './message.js'
 
 export interface LogBounds { maxMessages: number, maxBytes: number, maxAgeMs: number }
 
 interface Entry { message: Message, place: LogPlace, at: number }
+
+/** What is known of one channel: its last message, the last one that is no longer kept, and where the kept ones are. */
+interface Track {
+  head: { offset: number, id: string }
+  trimmed: { offset: number, number: number, id: string }
+  /** Numbers of the messages after the trimmed one, from `first` on, by their offsets. */
+  numbers: number[]
+  first: number
+}
+
+/** Moving heads of queues: how much of an array may be unused before what is left moves to its front. */
+const LEAST_UNUSED = 1_024
 
 /**
  * The recent messages that must arrive, of all channels in the order of their publication. Each has an offset, contiguous within its
@@ -17,8 +30,7 @@ export class Log {
 
   readonly #clock: Clock
   readonly #bounds: LogBounds
-  readonly #heads = new Map<ChannelName, number>()
-  readonly #trimmed = new Map<ChannelName, LogPlace>()
+  readonly #tracks = new Map<ChannelName, Track>()
   // A queue with a moving head: shift() on a long array would move all of it for every message.
   #entries: Array<Entry | undefined> = []
   #first = 0
@@ -37,11 +49,32 @@ export class Log {
   /** The number of the oldest message that is kept, or `nextNumber` if none is. */
   get firstNumber (): number { return this.#firstNumber }
 
-  /** The last offset of a channel; 0 before its first message. */
-  head (channel: ChannelName): number { return this.#heads.get(channel) ?? 0 }
+  /** Bytes and messages that are kept. */
+  get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#nextNumber - this.#firstNumber } }
 
-  /** The number of the last message of a channel that is no longer kept; 0 if all are. */
-  trimmedNumber (channel: ChannelName): number { return this.#trimmed.get(channel)?.number ?? 0 }
+  /** The last offset of a channel; 0 before its first message. */
+  head (channel: ChannelName): number { return this.#track(channel).head.offset }
+
+  /** The place behind the last message of a channel. */
+  cursor (channel: ChannelName): Cursor {
+    return { epoch: this.epoch, ...this.#track(channel).head }
+  }
+
+  /** The last message of a channel that is no longer kept; its offset is 0 if all are. */
+  trimmed (channel: ChannelName): { readonly offset: number, readonly number: number } { return this.#track(channel).trimmed }
+
+  /** The id of the message at this offset; `undefined` where it is not known any more or not yet. */
+  idAt (channel: ChannelName, offset: number): string | undefined {
+    const { head, trimmed } = this.#track(channel)
+    if (offset === trimmed.offset) return trimmed.id
+    return offset > trimmed.offset && offset <= head.offset ? this.get(this.numberAfter(channel, offset - 1)).id : undefined
+  }
+
+  /** The number of the first message of a channel after this offset, or `nextNumber`; the offset must not be below the trimmed one. */
+  numberAfter (channel: ChannelName, offset: number): number {
+    const { trimmed, numbers, first } = this.#track(channel)
+    return numbers[first + offset - trimmed.offset] ?? this.#nextNumber
+  }
 
   /** The place of the message that is published next; to be given to `append`. */
   place (channel: ChannelName): LogPlace {
@@ -49,8 +82,10 @@ export class Log {
   }
 
   append (message: Message, place: LogPlace): void {
+    const track = this.#track(place.channel)
     this.#entries.push({ message, place, at: this.#clock.monotonic() })
-    this.#heads.set(place.channel, place.offset)
+    track.head = { offset: place.offset, id: message.id }
+    track.numbers.push(place.number)
     this.#nextNumber++
     this.#bytes += message.bytes
     this.trim()
@@ -61,6 +96,32 @@ export class Log {
     return this.#entries[this.#first + number - this.#firstNumber]!.message
   }
 
+  /** The kept messages of a channel from this number on. */
+  * from (channel: ChannelName, number: number): Generator<Message, void, undefined> {
+    const { numbers, first } = this.#track(channel)
+    for (let at = this.#placeOf(numbers, first, number); at < numbers.length; at++) yield this.get(numbers[at]!)
+  }
+
+  /**
+   * Ends the record of a channel: what happens to it from now on is not kept. Leaves out one offset, so that whoever comes back can tell that
+   * something may be missing.
+   */
+  interrupt (channel: ChannelName): void {
+    const offset = this.head(channel) + 1
+    this.#tracks.set(channel, {
+      head: { offset, id: '' },
+      trimmed: { offset, number: this.#nextNumber - 1, id: '' },
+      numbers: [],
+      first: 0
+    })
+  }
+
+  /** Drops all that is kept; to be called when no channel is recorded. */
+  clear (): void {
+    while (this.#firstNumber < this.#nextNumber) this.#drop(this.#entries[this.#first]!)
+    this.#compact()
+  }
+
   /** Drops what is beyond the bounds. */
   trim (): void {
     const { maxMessages, maxBytes, maxAgeMs } = this.#bounds
@@ -69,7 +130,11 @@ export class Log {
       if (this.#entries.length - this.#first <= maxMessages && this.#bytes <= maxBytes && oldest.at >= oldestAt) break
       this.#drop(oldest)
     }
-    if (this.#first < 1_024 || this.#first * 2 < this.#entries.length) return
+    this.#compact()
+  }
+
+  #compact (): void {
+    if (this.#first < LEAST_UNUSED || this.#first * 2 < this.#entries.length) return
     this.#entries = this.#entries.slice(this.#first)
     this.#first = 0
   }
@@ -78,6 +143,34 @@ export class Log {
     this.#entries[this.#first++] = undefined
     this.#firstNumber++
     this.#bytes -= message.bytes
-    this.#trimmed.set(place.channel, place)
+    const track = this.#track(place.channel)
+    // Of a record that was ended since then nothing is known any more.
+    if (place.offset <= track.trimmed.offset) return
+    track.trimmed = { offset: place.offset, number: place.number, id: message.id }
+    track.first++
+    if (track.first < LEAST_UNUSED || track.first * 2 < track.numbers.length) return
+    track.numbers = track.numbers.slice(track.first)
+    track.first = 0
+  }
+
+  #track (channel: ChannelName): Track {
+    let track = this.#tracks.get(channel)
+    if (track === undefined) {
+      track = { head: { offset: 0, id: '' }, trimmed: { offset: 0, number: 0, id: '' }, numbers: [], first: 0 }
+      this.#tracks.set(channel, track)
+    }
+    return track
+  }
+
+  // The place of the first number in a sorted list that is not below `number`.
+  #placeOf (numbers: readonly number[], first: number, number: number): number {
+    let low = first
+    let high = numbers.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (numbers[middle]! < number) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 }

@@ -11,6 +11,8 @@ const COMPRESSED_FROM_BYTES = 1_024
 export interface LogPlace { channel: ChannelName, offset: number, number: number }
 
 export interface MessageTraits {
+  /** Its id on the wire. */
+  id?: string | undefined
   /** Absent for replies and whatever concerns no channel. */
   channel?: ChannelName | undefined
   /** There for a message of the log: it must arrive. */
@@ -19,6 +21,8 @@ export interface MessageTraits {
   key?: string | undefined
   /** The key whose waiting message this one makes pointless. */
   forgets?: string | undefined
+  /** What filters ask of it. */
+  facts?: object | undefined
 }
 
 /** One message of the wire, encoded and framed once and shared by all who get it. */
@@ -31,18 +35,22 @@ export class Message {
   readonly frame: Buffer
   /** Its place among all messages, by the time of their making. */
   readonly made = Message.#made++
+  readonly id: string
   readonly channel: ChannelName | undefined
   readonly place: LogPlace | undefined
   readonly key: string | undefined
   readonly forgets: string | undefined
+  readonly facts: object | undefined
   #deflated: Map<number, Buffer> | undefined
 
-  constructor (text: string, { channel, place, key, forgets }: MessageTraits = {}) {
+  constructor (text: string, { id = '', channel, place, key, forgets, facts }: MessageTraits = {}) {
     this.frame = encodeTextFrame(text)
+    this.id = id
     this.channel = channel
     this.place = place
     this.key = key
     this.forgets = forgets
+    this.facts = facts
   }
 
   /** Size of the plain frame. */

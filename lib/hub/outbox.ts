@@ -2,7 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { Clock } from '../clock.js'
 import { Backlog } from './backlog.js'
 import type { Batch, Writable } from './batch.js'
-import { Lag, type LagSetup, type Wanted } from './lag.js'
+import { Lag, type LagSetup, type Start, type Wanted } from './lag.js'
 import type { Message } from './message.js'
 import { Writes, type Collector, type Turn } from './turn.js'
 
@@ -17,7 +17,7 @@ export interface Sink {
 }
 
 /** What all outboxes of a hub share. */
-export interface OutboxShared extends Pick<LagSetup, 'log' | 'recovery'> {
+export interface OutboxShared extends Pick<LagSetup, 'log' | 'recovery' | 'fits'> {
   clock: Clock
   turn: Turn
   /** Called when a connection begins to hold messages back: it has to be looked after from now on. */
@@ -48,6 +48,9 @@ export const HIGH_WATER_BYTES = 65_536
 /** Beyond either, the messages that must arrive are no longer kept for one connection: it reads them from the log. */
 const MAX_LANE_BYTES = 262_144
 const MAX_LANE_MESSAGES = 1_024
+/** Up to here what a client is sent to be brought up to date leaves in one go. */
+const MAX_DIRECT_BYTES = 131_072
+const MAX_DIRECT_MESSAGES = 512
 /** How long a connection may take nothing of what waits for it. */
 const STALLED_MS = 30_000
 /** Writes of one connection that catches up, after which others have their turn. */
@@ -115,8 +118,29 @@ export class Outbox implements Collector {
     if (this.#isHeld && !this.#isClosed) this.#pump(MAX_WRITES)
   }
 
+  /**
+   * Brings the client up to date in a channel that it has just been subscribed to: `messages`, then those of the log from `start` on. `lacking`
+   * is the offset of the first message that it does not know until it has `messages`. However much that is, little of it waits here.
+   */
+  follow (channel: ChannelName, { start, lacking, messages }: { start: Start, lacking: number, messages: readonly Message[] }): void {
+    const { log, fits } = this.#shared
+    const filter = this.#setup.wanted.get(channel)?.filter
+    const logged = [...log.from(channel, start.number)].filter((message) => fits(message, filter))
+    const all = [...messages, ...logged]
+    const isLittle = all.length <= MAX_DIRECT_MESSAGES && all.reduce((sum, { bytes }) => sum + bytes, 0) <= MAX_DIRECT_BYTES
+    if (this.#isClosed) return
+    if (this.#lag === undefined && isLittle) {
+      for (const message of all) this.send(message)
+      return
+    }
+    this.#holdFromNow()
+    const lag = this.#lag ?? this.#startLag()
+    lag.follow(channel, { start, lacking, messages })
+  }
+
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
+    this.#lag?.leave(channel)
     this.#shared.counters.replacedTotal += this.#backlog.leave(channel)
   }
 
@@ -149,6 +173,15 @@ export class Outbox implements Collector {
     this.#shared.counters.droppedTotal += this.#backlog.count
     this.#backlog.clear()
     this.#batch = this.#lag = undefined
+  }
+
+  // From now on what is sent waits here; it is handed over at the end of the turn.
+  #holdFromNow (): void {
+    if (this.#isHeld) return
+    const batch = this.#batch
+    this.#batch = undefined
+    if (batch === undefined) this.#shared.turn.join(this)
+    this.#startHolding(batch ?? this.#shared.turn.root)
   }
 
   #startHolding (batch: Batch): void {
@@ -193,16 +226,26 @@ export class Outbox implements Collector {
 
   #startLagging (): Lag {
     if (this.#lag !== undefined) return this.#lag
-    const { clock, log, recovery, counters } = this.#shared
-    const { wanted } = this.#setup
-    const { mustArrive } = this.#backlog
-    const from = mustArrive[0]?.place!.number ?? log.nextNumber
-    const offsets = new Map([...wanted.keys()].map((channel) => [channel, log.head(channel) + 1]))
-    for (const { place } of mustArrive.toReversed()) offsets.set(place!.channel, place!.offset)
+    this.#shared.counters.laggedTotal++
+    return this.#startLag()
+  }
+
+  // What is not sent of each channel begins with the first message that waits, or with the next one that is published.
+  #unsent (): Map<ChannelName, Start> {
+    const { log } = this.#shared
+    const unsent = new Map<ChannelName, Start>()
+    for (const channel of this.#setup.wanted.keys()) unsent.set(channel, { number: log.nextNumber, offset: log.head(channel) + 1 })
+    for (const { place } of this.#backlog.mustArrive.toReversed()) unsent.set(place!.channel, { number: place!.number, offset: place!.offset })
+    return unsent
+  }
+
+  // What waits of the log is given by it.
+  #startLag (): Lag {
+    const { clock, log, recovery, fits } = this.#shared
+    const unsent = this.#unsent()
     this.#backlog.dropMustArrive()
-    counters.laggedTotal++
     const outdate = (channel: ChannelName, made: number) => this.#backlog.outdate(channel, made)
-    return (this.#lag = new Lag({ log, recovery, wanted, from, offsets, since: clock.monotonic(), outdate }))
+    return (this.#lag = new Lag({ log, recovery, fits, wanted: this.#setup.wanted, unsent, since: clock.monotonic(), outdate }))
   }
 
   #pump (maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {

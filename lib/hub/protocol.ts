@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { CLIENT_MESSAGES, type ClientMessage, type ClientMessageType } from '../../schemas/messages/client-messages.js'
+import { CLIENT_MESSAGES, type ClientMessage, type ClientMessages, type ClientMessageType } from '../../schemas/messages/client-messages.js'
 import { compile, describeFailure, type Validate } from '../validation.js'
 
 /** What a frame of a client turned out to be. */
@@ -21,7 +21,19 @@ export function decode (data: Buffer): Decoded {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return invalid(value, ['the message must be an object'])
   const validate = validators.get((value as { type?: unknown }).type)
   if (validate === undefined) return invalid(value, [`type must be one of ${Object.keys(CLIENT_MESSAGES).join(', ')}`])
-  return validate(value) ? { ok: true, message: value as ClientMessage } : invalid(value, describeFailure(validate.errors))
+  if (!validate(value)) return invalid(value, describeFailure(validate.errors))
+  const message = value as ClientMessage
+  const misfits = message.type === 'subscribe' ? misfitsOf(message) : []
+  return misfits.length === 0 ? { ok: true, message } : invalid(value, misfits)
+}
+
+// What no schema can say: the parts must be about the channels that are subscribed to.
+function misfitsOf ({ channels, since, filter }: ClientMessages['subscribe']): string[] {
+  const isListed = (name: string) => channels.includes(name)
+  return [
+    ...(Object.keys(since ?? {}).every(isListed) ? [] : ['since has a channel that is not among channels']),
+    ...(filter === undefined || isListed('mission_update') ? [] : ['filter is for mission_update, which is not among channels'])
+  ]
 }
 
 // JSON.parse turns invalid UTF-8 into replacement characters, which would pass for text.

@@ -1,65 +1,141 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
-import type { GapCause } from '../../schemas/messages/server-messages.js'
+import { missionDigest } from '../../schemas/digest.js'
+import type { SubscriptionFilter } from '../../schemas/filter.js'
+import type { AsOf, GapCause } from '../../schemas/messages/server-messages.js'
 import type { Clock } from '../clock.js'
+import type { Channel } from './channel.js'
 import type { Envelope } from './envelope.js'
 import type { Log } from './log.js'
 import { Message } from './message.js'
 
-/** Why messages are missing; of those that had a place in the log, the offsets of the first and the last. */
-export type Gap = { cause: 'trimmed', from: number, to: number } | { cause: 'overflow' }
+/** Why messages are missing, and what takes their place; `from` is the offset of the first, where it is known. */
+export interface Gap { cause: GapCause, from?: number | undefined, snapshot: Snapshot }
 
 /**
  * The state of a channel: messages of the log with `number` and later are not in it, and neither are replaceable ones with `made` and
  * later. `offset` is the last one of the channel that is.
  */
-export interface Snapshot { number: number, offset: number, made: number, messages: readonly Message[] }
+export interface Snapshot { number: number, offset: number, made: number, asOf: AsOf, messages: readonly Message[] }
+
+/** What a snapshot is to hold. */
+export interface SnapshotWish {
+  filter: SubscriptionFilter | undefined
+  /** The offset after which endings are wanted; `undefined` for somebody who comes for the first time. */
+  after: number | undefined
+  /** In ms of the monotonic clock: an older one does not serve. */
+  notBefore: number
+}
 
 export interface RecoverySetup {
   clock: Clock
   envelope: Envelope
   log: Log
-  /** What a channel's subscriber must know to have its whole present state. */
-  read: (channel: ChannelName) => ChannelPayloads[ChannelName][]
+  channel: (name: ChannelName) => Channel
   onGap: (cause: GapCause) => void
 }
 
-/** How long a snapshot serves all who need one; what happened since comes after it from the log. */
-const SNAPSHOT_MS = 5_000
+interface State extends Omit<Snapshot, 'messages'> { messages: readonly Message[], madeAt: number }
+
+/** How long a state serves all who need one; what happened since comes after it from the log. */
+const STATE_MS = 5_000
+/** A state of fewer messages is cheap, and made anew each time. */
+const SHARED_FROM_MESSAGES = 100
 
 /**
- * What takes the place of messages that are lost: word of the gap, and a snapshot. A thousand connections that come back to life
- * together share one snapshot.
+ * What takes the place of messages that are lost, and what a new subscriber begins with. A thousand connections that come to life together
+ * share one state, whatever each of them filters.
  */
 export class Recovery {
   readonly #setup: RecoverySetup
-  readonly #snapshots = new Map<ChannelName, Snapshot & { madeAt: number }>()
+  readonly #states = new Map<ChannelName, State>()
+  #endings = new WeakMap<object, Message>()
 
   constructor (setup: RecoverySetup) {
     this.#setup = setup
   }
 
-  gap (channel: ChannelName, gap: Gap): Message {
+  gap (channel: ChannelName, { cause, from, snapshot }: Gap): Message {
     const { envelope, log, onGap } = this.#setup
-    onGap(gap.cause)
-    const range = gap.cause === 'trimmed' ? { range: { epoch: log.epoch, from: gap.from, to: gap.to } } : {}
-    return envelope.message('subscription_gap', { payload: { channel, cause: gap.cause, ...range } }, { traits: { channel } })
+    onGap(cause)
+    const range = from !== undefined && { range: { epoch: log.epoch, from, to: snapshot.offset } }
+    const payload = { channel, cause, ...range, asOf: snapshot.asOf, messages: snapshot.messages.length }
+    return envelope.message('subscription_gap', { payload }, { traits: { channel } })
   }
 
-  /** A snapshot from which on the log has everything, taken at `notBefore` (ms of the monotonic clock) or later. */
-  snapshot (channel: ChannelName, notBefore: number): Snapshot {
-    const { clock, envelope, log, read } = this.#setup
-    const now = clock.monotonic()
-    const known = this.#snapshots.get(channel)
-    if (known !== undefined && known.madeAt >= Math.max(notBefore, now - SNAPSHOT_MS) && known.number >= log.firstNumber) return known
-    const messages = read(channel).map((payload) => envelope.message(channel, { payload } as never, { traits: { channel } }))
-    const snapshot = { number: log.nextNumber, offset: log.head(channel), made: Message.made, messages, madeAt: now }
-    this.#snapshots.set(channel, snapshot)
-    return snapshot
+  /** The present state and the endings that are wanted, from which on the log has everything. */
+  snapshot (channel: ChannelName, { filter, after, notBefore }: SnapshotWish): Snapshot {
+    const state = this.#state(channel, notBefore)
+    const endings = this.#endingsOf(channel, after, state.offset)
+    const messages = this.#fitting(channel, filter, [...state.messages, ...endings])
+    if (filter === undefined) return { ...state, messages }
+    return { ...state, messages, asOf: { ...state.asOf, ...this.#digest(channel, messages) } }
   }
 
-  /** Lets go of snapshots that no longer serve. */
+  /** The check word of the present state, as part of an `asOf`. */
+  digestNow (channel: ChannelName, filter: SubscriptionFilter | undefined): Pick<AsOf, 'digest'> {
+    const { log } = this.#setup
+    const known = this.#states.get(channel)
+    // Every change of what it is made of has a place in the log.
+    const state = known?.number === log.nextNumber ? known : this.#makeState(channel)
+    if (filter === undefined) return state.asOf.digest === undefined ? {} : { digest: state.asOf.digest }
+    return this.#digest(channel, this.#fitting(channel, filter, state.messages))
+  }
+
+  /** Lets go of what no longer serves. */
   sweep (): void {
     const now = this.#setup.clock.monotonic()
-    for (const [channel, { madeAt }] of this.#snapshots) if (now - madeAt >= SNAPSHOT_MS) this.#snapshots.delete(channel)
+    for (const [channel, { madeAt }] of this.#states) if (now - madeAt >= STATE_MS) this.#states.delete(channel)
+    if (this.#states.size === 0) this.#endings = new WeakMap()
+  }
+
+  #state (channel: ChannelName, notBefore: number): State {
+    const { clock, log } = this.#setup
+    const known = this.#states.get(channel)
+    const oldest = Math.max(notBefore, clock.monotonic() - STATE_MS)
+    if (known !== undefined && known.messages.length >= SHARED_FROM_MESSAGES && known.madeAt >= oldest && known.number >= log.firstNumber) return known
+    return this.#makeState(channel)
+  }
+
+  #makeState (channel: ChannelName): State {
+    const { clock, log } = this.#setup
+    const messages = this.#setup.channel(channel).snapshot().map((payload) => this.#encode(channel, payload))
+    const state = {
+      number: log.nextNumber,
+      offset: log.head(channel),
+      made: Message.made,
+      asOf: { ...log.cursor(channel), ...this.#digest(channel, messages) },
+      messages,
+      madeAt: clock.monotonic()
+    }
+    this.#states.set(channel, state)
+    return state
+  }
+
+  #endingsOf (channel: ChannelName, after: number | undefined, upTo: number): Message[] {
+    const endings = this.#setup.channel(channel).endings?.(after, upTo) ?? []
+    return endings.map((payload) => {
+      const known = this.#endings.get(payload)
+      if (known !== undefined) return known
+      const message = this.#encode(channel, payload)
+      this.#endings.set(payload, message)
+      return message
+    })
+  }
+
+  #encode (channel: ChannelName, payload: ChannelPayloads[ChannelName]): Message {
+    const { facts } = this.#setup.channel(channel).delivery(payload)
+    return this.#setup.envelope.message(channel, { payload } as never, { traits: { channel, facts } })
+  }
+
+  #fitting (name: ChannelName, filter: SubscriptionFilter | undefined, messages: readonly Message[]): readonly Message[] {
+    if (filter === undefined) return messages
+    const channel = this.#setup.channel(name)
+    return messages.filter(({ facts }) => channel.fits!(facts!, filter))
+  }
+
+  #digest (name: ChannelName, messages: readonly Message[]): Pick<AsOf, 'digest'> {
+    const channel = this.#setup.channel(name)
+    if (channel.active === undefined) return {}
+    return { digest: missionDigest(messages.flatMap(({ facts }) => channel.active!(facts!) ?? [])) }
   }
 }

@@ -106,6 +106,14 @@ export class Commands {
     return view?.authorize === undefined || this.#askNow('view_handler', () => view.authorize!(mission, context), (answer) => answer === true) === true
   }
 
+  /** Whether some clients may see less than others. */
+  get hidesSome (): boolean { return this.#handlers.view !== undefined }
+
+  /** Whether nothing of a mission may be told yet, because the command that made it was not acknowledged. */
+  isHeld (mission: Mission): boolean {
+    return this.#holders.has(mission)
+  }
+
   /** To be called for every new mission, so that one made by a start handler is held back until its ack. */
   started (mission: Mission): void {
     const pending = this.#pending.getStore()

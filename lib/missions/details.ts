@@ -1,4 +1,4 @@
-import type { CancelState, MissionError, Progress, TerminalStatus } from '../../schemas/mission.js'
+import type { CancelState, MissionError, MissionStatus, Progress, TerminalStatus } from '../../schemas/mission.js'
 
 /** What a report may carry besides the status. */
 export interface MissionDetails {
@@ -37,6 +37,8 @@ export interface MissionLog {
 
 /** One change as it is told: what was reported, or which of the small things changed. */
 export interface MissionStep extends MissionDetails {
+  /** There when the status changed. */
+  previousStatus?: MissionStatus
   tellsCancel?: true
   tellsMetadata?: true
 }

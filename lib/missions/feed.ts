@@ -11,7 +11,8 @@ export interface FeedSetup {
   deadlines: Deadlines
   /** Least time between two soft messages of one mission, in ms. */
   minIntervalMs: number
-  hasListeners: () => boolean
+  /** Whether somebody hears of the mission, or may when it is told. */
+  hasListeners: (mission: Mission) => boolean
   makeUpdate: (mission: Mission, step: MissionStep) => MissionUpdate
   emit: (mission: Mission, update: MissionUpdate) => void
 }
@@ -19,7 +20,7 @@ export interface FeedSetup {
 /**
  * The pace at which missions are told about. Hard changes are told at once and in order. Soft ones (progress, notes) of one mission are
  * told at most at the given rate: the newest wins. What still waits goes out with the next hard change, and before an ending, so that the
- * last progress always comes before it. Nothing is built while nobody listens.
+ * last progress always comes before it. While nobody listens only endings are built.
  */
 export class Feed {
   readonly #setup: FeedSetup
@@ -32,7 +33,11 @@ export class Feed {
 
   tell (mission: Mission, step: MissionStep, isSoft: boolean): void {
     const { hasListeners, clock } = this.#setup
-    if (!hasListeners()) return this.#forget(mission)
+    if (!hasListeners(mission)) {
+      this.#forget(mission)
+      // An ending is kept for those who come later.
+      if (!mission.isTerminal) return
+    }
     if (isSoft) return this.#tellSoft(mission, step)
     const waiting = this.#take(mission)
     if (mission.isTerminal) this.#lastSoft.delete(mission)
@@ -43,7 +48,7 @@ export class Feed {
   /** Tells at once what waits of one mission; to be called before it ends, while it still is as it was. */
   flush (mission: Mission): void {
     const step = this.#take(mission)
-    if (step === undefined || !this.#setup.hasListeners()) return
+    if (step === undefined || !this.#setup.hasListeners(mission)) return
     this.#lastSoft.set(mission, this.#setup.clock.monotonic())
     this.#emit(mission, step)
   }

@@ -322,6 +322,9 @@ export class Mission {
 
   get error (): MissionError | null { return this.#error }
 
+  /** When it ended, in ms since 1970, or `null`. */
+  get endedAt (): number | null { return this.#endedAt }
+
   // Made on first use: most missions end without anybody ever looking at their signal.
   get #controller (): AbortController {
     if (this.#abort === undefined) {
@@ -353,12 +356,15 @@ export class Mission {
   }
 
   #apply (status: MissionStatus, details: MissionDetails, { error, shown }: Prepared): ReportResult {
+    const previousStatus = this.#status
     this.#status = status
     if (details.progress !== undefined) this.#note(details.progress)
     if (Array.isArray(details.tasksSummary)) this.#knownTasks.plan(details.tasksSummary.length)
     if (error !== undefined) this.#error = Object.freeze(error)
     if (isTerminal(status)) this.#end(status)
-    this.#touch(shown, status === 'execution_progress')
+    // A change of the status is told at once: only further progress has time.
+    if (previousStatus === status) this.#touch(shown, true)
+    else this.#touch(previousStatus === undefined ? shown : { ...shown, previousStatus }, false)
     if (this.#outcome !== undefined) this.#settle(this.#outcome)
     return APPLIED
   }

@@ -60,6 +60,9 @@ export class Payloads {
       status: mission.status,
       name: mission.name,
       seq,
+      ...(step.previousStatus !== undefined && { previousStatus: step.previousStatus }),
+      ...(mission.tags.length > 0 && { tags: [...mission.tags] }),
+      ...(seq === 1 && { startedAt: mission.startedAt }),
       ...(seq === 1 && mission.parentId !== null && { parentId: mission.parentId }),
       ...(seq === 1 && mission.objective !== null && { objective: mission.objective }),
       ...(step.tasksSummary !== undefined && { tasksSummary: step.tasksSummary }),
@@ -70,6 +73,7 @@ export class Payloads {
       ...(cancelState !== null && (step.tellsCancel === true || outcome !== undefined) && { cancel: cancelState }),
       ...(mission.isStalled && { stalled: true }),
       ...(waitingReason !== null && { waiting: waitingReason }),
+      ...(mission.endedAt !== null && { endedAt: mission.endedAt }),
       ...(outcome !== undefined && { durationMs: outcome.durationMs })
     })
   }

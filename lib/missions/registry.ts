@@ -11,7 +11,7 @@ import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOu
 import { Feed } from './feed.js'
 import type { MissionHandlers } from './handlers.js'
 import { InOrder } from './in-order.js'
-import type { ReportResult } from './lifecycle.js'
+import { isTerminal, type ReportResult } from './lifecycle.js'
 import { Mission, type MissionHost } from './mission.js'
 import { Payloads } from './payload.js'
 import { findPage } from './query.js'
@@ -22,8 +22,8 @@ import { Totals } from './totals.js'
 import { waitForMission, watchMissions, type WaitOptions, type WatchFilter, type WatchSetup } from './watch.js'
 import { Watchdog } from './watchdog.js'
 
-/** Events of the registry; the update is what viewers get. */
-export type MissionEvents = { mission_update: [update: MissionUpdate] }
+/** Events of the registry; the update is what viewers get. `mission_ended` follows on the `mission_update` of an ending. */
+export type MissionEvents = { mission_update: [update: MissionUpdate], mission_ended: [update: MissionUpdate] }
 
 /** One page of missions, newest first; `nextCursor` asks for the next page and is `null` on the last one. */
 export type MissionList = MissionView[] & { nextCursor: string | null }
@@ -67,7 +67,10 @@ export class Missions {
     this.#options = options
     this.#events = new Events((err) => onCallbackError('mission_listener', err))
     this.#changes = new Events((err) => onCallbackError('mission_watcher', err))
-    this.#outgoing = new InOrder((update) => this.#events.emit('mission_update', update))
+    this.#outgoing = new InOrder((update) => {
+      this.#events.emit('mission_update', update)
+      if (isTerminal(update.status)) this.#events.emit('mission_ended', update)
+    })
     this.#deadlines = new Deadlines(clock)
     this.#watchdog = new Watchdog(options, clock, this.#deadlines)
     this.#retention = new Retention(options, { clock, deadlines: this.#deadlines, forget: (mission) => this.#forget(mission) })
@@ -77,7 +80,8 @@ export class Missions {
       clock,
       deadlines: this.#deadlines,
       minIntervalMs: 1_000 / options.maxProgressPerSecond,
-      hasListeners: () => this.#events.count('mission_update') > 0,
+      // What is told only after an ack may have listeners by then.
+      hasListeners: (mission) => this.#events.count('mission_update') > 0 || this.#commands.isHeld(mission),
       makeUpdate: (mission, step) => payloads.update(mission, step),
       emit: (mission, update) => this.#commands.whenAcknowledged(mission, () => this.#outgoing.give(update))
     })
@@ -193,6 +197,11 @@ export class Missions {
     return Array.from(this.#missions.values(), (mission) => mission.view())
   }
 
+  /** The missions that have not ended and that may be told of, oldest first; for the hub, not for the host. */
+  told (): Mission[] {
+    return this.#active().filter((mission) => !this.#commands.isHeld(mission))
+  }
+
   /** Totals over every mission ever tracked; costs the same however many there are. */
   stats (): MissionTotals {
     return this.#totals.read()
@@ -238,7 +247,7 @@ export class Missions {
   /** The door for commands of clients; the hub's, not the host's. */
   get commands (): Commands { return this.#commands }
 
-  /** Calls `listener` at every `mission_update` until the returned function is called. A listener that throws hurts nobody else. */
+  /** Calls `listener` at every event of this name until the returned function is called. A listener that throws hurts nobody else. */
   on<Name extends keyof MissionEvents> (event: Name, listener: (...args: MissionEvents[Name]) => unknown): Unsubscribe {
     return this.#events.on(event, listener)
   }

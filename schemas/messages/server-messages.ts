@@ -59,6 +59,10 @@ const MissionAck = Type.Object({
 export const GAP_CAUSES = ['trimmed', 'overflow', 'epoch_changed', 'mismatch', 'not_authorised'] as const
 export type GapCause = (typeof GAP_CAUSES)[number]
 
+/** How a subscription begins: without a past, with all that the client missed, or with the present state in its place. */
+export const SUBSCRIPTION_OUTCOMES = ['fresh', 'resumed', 'gap'] as const
+export type SubscriptionOutcome = (typeof SUBSCRIPTION_OUTCOMES)[number]
+
 /** Offsets of the first and the last message that are missing. */
 const GapRange = Type.Object({ epoch: Type.String(), from: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) })
 
@@ -80,7 +84,7 @@ const handOver = {
 const SubscriptionAck = Type.Object({
   channel: oneOf(CHANNEL_NAMES),
   status: oneOf(['subscribed', 'unsubscribed']),
-  outcome: Type.Optional(oneOf(['fresh', 'resumed', 'gap'])),
+  outcome: Type.Optional(oneOf(SUBSCRIPTION_OUTCOMES)),
   gap: Type.Optional(Type.Object({ cause: oneOf(GAP_CAUSES), range: Type.Optional(GapRange) })),
   ...handOver
 })
@@ -108,7 +112,7 @@ const Heartbeat = Type.Object({
   ...common,
   type: Type.Literal('heartbeat'),
   replyTo,
-  intervalMs: Type.Integer({ minimum: 1 }),
+  intervalMs: Type.Optional(Type.Integer({ minimum: 1 })),
   heads: Type.Optional(Type.Object(Object.fromEntries(LOGGED_CHANNELS.map((name) => [name, Type.Optional(Cursor)])) as Record<LoggedChannel, TOptional<typeof Cursor>>))
 })
 

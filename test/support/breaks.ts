@@ -54,6 +54,7 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['answers out of order', 'reply-order', delay(({ type }) => type === 'whoami', ({ type }) => type === 'subscription_ack')],
   ['has another name in whoami', 'whoami', change('whoami', ({ payload }) => { payload.server = { name: 'other', version: '1' } })],
   ['has another version in whoami', 'whoami', change('whoami', ({ payload }) => { payload.version = 'other' })],
+  ['says nothing of itself', 'whoami', change('whoami', (message) => { delete message['payload'] })],
   ['lists no channels', 'whoami', change('whoami', ({ payload }) => { payload.channels = [] })],
   ['lists a channel that it has not', 'whoami', change('whoami', ({ payload }) => { payload.channels.push('none') })],
   ['lists no commands', 'whoami', change('whoami', ({ payload }) => { delete payload.capabilities })],
@@ -135,7 +136,7 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['cuts the connection when a client closes it', 'close-handshake', {
     onOpen: ({ stream }) => stream.prependListener('data', (chunk: Buffer) => { if ((chunk[0]! & 0x0f) === 8) stream.destroy() })
   }],
-  ['does not say when the next heartbeat comes', 'heartbeat', change('heartbeat', (message) => { delete message['intervalMs'] })],
+  ['says that the next heartbeat comes at once', 'heartbeat', change('heartbeat', (message) => { message['intervalMs'] = 0 })],
   ['beats once', 'heartbeat', { fromServer: (message, { own }) => message['type'] === 'heartbeat' && (own['beats'] = (own['beats'] ?? 0) + 1) > 1 ? [] : [message] }],
   ['never beats', 'heartbeat', { fromServer: (message) => message['type'] === 'heartbeat' ? [] : [message] }],
   ['beats without heads', 'heartbeat-heads', change('heartbeat', (message) => { delete message['heads'] })],
@@ -150,9 +151,13 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['does not mark the snapshot', 'snapshot-count', change(undefined, ({ payload }) => { delete payload?.snapshot })],
   ['has a wrong digest', 'snapshot-digest', change('subscription_ack', ({ payload }) => { if (payload.asOf?.digest) payload.asOf.digest = '7-00000000' })],
   ['leaves a mission out of the state', 'snapshot-digest', {
-    fromServer: (message, { own }) => message['payload']?.snapshot && !ENDINGS.includes(message['payload'].status) && !own['left']
-      ? (own['left'] = [])
-      : (message['payload']?.asOf && message['payload'].messages--, [message])
+    fromServer (message, { own }) {
+      const { payload } = message
+      if (payload?.asOf !== undefined) payload.messages--
+      const isLeft = payload?.snapshot === true && !ENDINGS.includes(payload.status) && own['isLeft'] === undefined
+      if (isLeft) own['isLeft'] = true
+      return isLeft ? [] : [message]
+    }
   }],
   ['overlooks snapshot: true', 'snapshot-flag', hear('subscribe', ({ snapshot, ...message }) => message)],
   ['calls a resume fresh', 'resume-nothing-missed', change('subscription_ack', ({ payload }) => { payload.outcome = 'fresh' })],
@@ -185,6 +190,7 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
 
   ['leaves a field out', 'envelope-schema', change('mission_stats', ({ payload }) => { delete payload.total })],
   ['sends binary frames', 'envelope-schema', { fromServer: (message) => [message['type'] === 'pong' ? message : Buffer.from(JSON.stringify(message))] }],
+  ['sends lists', 'envelope-schema', { fromServer: (message) => message['type'] === 'whoami' && !message['replyTo'] ? ['[]', message] : [message] }],
   ['sends what is no JSON', 'envelope-schema', { fromServer: (message) => message['type'] === 'whoami' && !message['replyTo'] ? ['hello', message] : [message] }],
   ['has the version as text', 'envelope-version', change(undefined, (message) => { message['protocolVersion'] = '1' })],
   ['writes local time', 'envelope-time', change(undefined, (message) => { message['timestamp'] = new Date(message['unix'] + 7_200_000).toISOString() })],
@@ -194,7 +200,7 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['changes its version', 'envelope-server', change('protocol_error', (message) => { message['server'].version = '9' })],
   ['skips an offset', 'positions-contiguous', change('mission_update', (message) => { if (message['position']) message['position'].offset *= 2 })],
   ['changes its epoch', 'positions-contiguous', change('mission_update', (message) => { if (message['position']) message['position'].epoch = message['id'] })],
-  ['goes back', 'mission-order', change('mission_update', (message, { own }) => { if (own['isBegun'] ??= isStep(message) && !isEnding(message) ? undefined : true) message['payload'].status = 'planning_started' })],
+  ['goes back', 'mission-order', change('mission_update', (message) => { if (isEnding(message)) message['payload'].status = 'planning_started' })],
   ['does not count steps', 'mission-order', change('mission_update', ({ payload }) => { payload.seq = 1 })],
   ['ends a mission twice', 'mission-one-ending', {
     fromServer: (message, link) => isEnding(message)

@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import { WebSocket, WebSocketServer, type RawData, type ServerOptions } from 'ws'
 
 /** A message of the wire, read as freely as it has to be to break it. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
+
 export type Loose = Record<string, any>
 
 /** What a client has sent; `message` if it is a JSON object. */

@@ -1,0 +1,25 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
+import type { Message } from './message.js'
+
+/** The newest message of each key of a channel: what somebody who was away has to be told beside the log, in which these are not. */
+export class Latest {
+  readonly #messages = new Map<ChannelName, Map<string, Message>>()
+
+  set (channel: ChannelName, key: string, message: Message): void {
+    const messages = this.#messages.get(channel) ?? new Map<string, Message>()
+    this.#messages.set(channel, messages.set(key, message))
+  }
+
+  forget (channel: ChannelName, key: string): void {
+    this.#messages.get(channel)?.delete(key)
+  }
+
+  of (channel: ChannelName): Iterable<Message> {
+    return this.#messages.get(channel)?.values() ?? []
+  }
+
+  /** Drops all of a channel. */
+  clear (channel: ChannelName): void {
+    this.#messages.delete(channel)
+  }
+}

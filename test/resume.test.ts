@@ -1,0 +1,386 @@
+import t, { type Test } from 'tap'
+import type { FastifyRequest } from 'fastify'
+import { createVirtualClock } from '../lib/clock.js'
+import type { MissionControlOptions } from '../lib/index.js'
+import { missionDigest } from '../schemas/digest.js'
+import type { Cursor, SubscriptionFilter } from '../schemas/index.js'
+import { boot } from './support/app.js'
+import { connect, type Client } from './support/client.js'
+
+type App = Awaited<ReturnType<typeof boot>>
+
+interface Wish { since?: Cursor | undefined, filter?: SubscriptionFilter, snapshot?: boolean }
+
+/** Subscribes to mission_update; gives the ack and as many messages as it announces. */
+async function subscribe (client: Client, { since, ...rest }: Wish = {}) {
+  client.send({ type: 'subscribe', channels: ['mission_update'], ...(since && { since: { mission_update: since } }), ...rest })
+  const { payload: ack } = await client.next('subscription_ack')
+  const messages = []
+  for (let at = 0; at < ack.messages!; at++) messages.push(await client.next('mission_update'))
+  return { ack, messages, payloads: messages.map(({ payload }) => payload), cursor: cursorOf(ack.asOf!) }
+}
+
+const cursorOf = ({ epoch, offset, id }: Cursor): Cursor => ({ epoch, offset, id })
+
+/** Connects, subscribes, reads all and goes away; gives the cursor. */
+async function visit (app: App): Promise<Cursor> {
+  const client = await connect(app)
+  const { cursor } = await subscribe(client)
+  await client.close()
+  while (app.missionControl.wsMetrics().connectionsOpen > 0) await new Promise((resolve) => setImmediate(resolve))
+  return cursor
+}
+
+async function setup (t: Test, options: MissionControlOptions = {}) {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  return { clock, app: await boot(t, { clock, ...options }) }
+}
+
+t.test('a new subscriber is told where every active mission is, how the last ones ended, and as of when', async (t) => {
+  const { app } = await setup(t)
+  app.missions.start({ id: 'a', name: 'job', tags: ['night'] }).executionStarted()
+  app.missions.start({ id: 'b', name: 'job' }).complete()
+  const client = await connect(app)
+  const { ack, payloads } = await subscribe(client)
+  t.match(ack, { status: 'subscribed', outcome: 'fresh', asOf: { offset: 0, id: '', digest: missionDigest([{ missionId: 'a', status: 'execution_started' }]) } })
+  t.match(payloads, [
+    { missionId: 'a', status: 'execution_started', tags: ['night'], seq: 0, snapshot: true },
+    { missionId: 'b', status: 'completed', durationMs: 0, snapshot: true }
+  ])
+  app.missions.report('a', 'completed')
+  const live = await client.next('mission_update')
+  t.match(live, { position: { epoch: ack.asOf!.epoch, offset: 1 }, payload: { previousStatus: 'execution_started', status: 'completed' } })
+  t.equal((await subscribe(await connect(app))).ack.asOf!.id, live.id)
+})
+
+t.test('only the hundred newest endings are told to somebody who was never here', async (t) => {
+  const { app } = await setup(t)
+  for (let at = 0; at < 130; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
+  const { payloads } = await subscribe(await connect(app))
+  t.same(payloads.map(({ missionId }) => missionId), Array.from({ length: 100 }, (_, at) => `m${at + 30}`))
+})
+
+t.test('who comes back with a cursor gets what it missed, in order, and nothing twice', async (t) => {
+  const { app } = await setup(t)
+  const a = app.missions.start({ id: 'a', name: 'job' })
+  const cursor = await visit(app)
+  a.executionStarted()
+  a.progress({ taskId: 'x', index: 1, total: 9, status: 'started' })
+  for (let index = 2; index < 6; index++) {
+    a.progress({ taskId: 'x', index, total: 9, status: 'started' })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  app.missions.start({ id: 'b', name: 'job' }).fail('broken')
+  const client = await connect(app)
+  const { ack, messages } = await subscribe(client, { since: cursor })
+  t.match(ack, { outcome: 'resumed', gap: undefined, asOf: { offset: cursor.offset + 4, digest: missionDigest([{ missionId: 'a', status: 'execution_progress' }]) } })
+  t.same(messages.map(({ position, payload }) => [position!.offset - cursor.offset, payload.missionId, payload.status]), [
+    [1, 'a', 'execution_started'], [2, 'a', 'execution_progress'], [3, 'b', 'planning_started'], [4, 'b', 'error']
+  ])
+  a.complete()
+  const rest = (await client.settle()).map((message) => message.type === 'mission_update' ? [message.payload.status, message.position?.offset] : [])
+  t.same(rest.at(-1), ['completed', ack.asOf!.offset + 1])
+  for (let times = 0; times < 3; times++) {
+    t.equal((await subscribe(await connect(app), { since: cursor })).messages.length, 5, 'as often as it likes')
+  }
+})
+
+t.test('the newest progress of each active mission is told beside what was kept', async (t) => {
+  const { app, clock } = await setup(t)
+  const a = app.missions.start({ id: 'a', name: 'job' })
+  const b = app.missions.start({ id: 'b', name: 'job' })
+  const cursor = await visit(app)
+  for (const mission of [a, b]) {
+    for (let index = 1; index < 4; index++) {
+      mission.progress({ taskId: 'x', index, total: 9, status: 'started' })
+      clock.advance(1_000)
+    }
+  }
+  b.complete()
+  const client = await connect(app)
+  const { messages } = await subscribe(client, { since: cursor })
+  t.same(messages.map(({ payload }) => `${payload.missionId} ${payload.status}`), ['a execution_progress', 'b execution_progress', 'b completed'])
+  const latest = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [message] : [])
+  t.match(latest, [{ payload: { missionId: 'a', progress: { index: 3 } }, position: undefined }])
+  const filtered = await connect(app)
+  await subscribe(filtered, { since: cursor, filter: { names: ['other'] } })
+  t.same(await filtered.settle(), [])
+})
+
+t.test('a client that kept its cursor alone gets the present state too', async (t) => {
+  const { app } = await setup(t)
+  app.missions.start({ id: 'a', name: 'job' })
+  app.missions.start({ id: 'b', name: 'job' })
+  const cursor = await visit(app)
+  app.missions.report('b', 'completed')
+  const { ack, messages } = await subscribe(await connect(app), { since: cursor, snapshot: true })
+  t.equal(ack.outcome, 'resumed')
+  t.same(messages.map(({ payload }) => [payload.missionId, payload.status, payload.snapshot]), [['a', 'planning_started', true], ['b', 'completed', undefined]])
+})
+
+t.test('a cursor that cannot be right gets no replay but the present state and the reason', async (t) => {
+  const { app } = await setup(t, { websocket: { logMaxMessages: 5 } })
+  const listener = await connect(app)
+  const { cursor: start } = await subscribe(listener)
+  app.missions.start({ id: 'a', name: 'job' })
+  const { cursor } = await subscribe(await connect(app))
+  const cases: Array<[string, Cursor]> = [
+    ['epoch_changed', { ...cursor, epoch: 'another' }],
+    ['mismatch', { ...cursor, id: 'message_other' }],
+    ['mismatch', { ...cursor, offset: cursor.offset + 1 }],
+    ['mismatch', { ...start, id: 'x' }]
+  ]
+  for (const [cause, since] of cases) {
+    const { ack, payloads } = await subscribe(await connect(app), { since })
+    t.match(ack, { outcome: 'gap', gap: { cause, range: undefined }, asOf: { offset: 1 }, messages: 1 })
+    t.match(payloads, [{ missionId: 'a', snapshot: true }])
+  }
+  t.equal((await subscribe(await connect(app), { since: start })).ack.outcome, 'resumed', 'from before the first message')
+})
+
+t.test('what the log no longer holds is told as a gap; every ending is told all the same', async (t) => {
+  const { app } = await setup(t, { websocket: { logMaxMessages: 5 } })
+  const open = app.missions.start({ id: 'open', name: 'job' })
+  const cursor = await visit(app)
+  for (let at = 0; at < 120; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
+  open.executionStarted()
+  const { ack, payloads } = await subscribe(await connect(app), { since: cursor })
+  const last = cursor.offset + 241
+  t.match(ack, { outcome: 'gap', gap: { cause: 'trimmed', range: { epoch: cursor.epoch, from: cursor.offset + 1, to: last } }, asOf: { offset: last } })
+  t.same(payloads.map(({ missionId, status }) => `${missionId} ${status}`),
+    ['open execution_started', ...Array.from({ length: 120 }, (_, at) => `m${at} completed`)])
+  const after = await subscribe(await connect(app), { since: { epoch: cursor.epoch, offset: last - 5, id: 'x' } })
+  t.match(after.ack.gap, { cause: 'mismatch' }, 'the id of the last message that was dropped is still known')
+})
+
+t.test('a channel is kept up for those who come back', async (t) => {
+  const { app, clock } = await setup(t, { websocket: { logMaxAgeMs: 60_000 } })
+  const cursor = await visit(app)
+  clock.advance(59_000)
+  app.missions.start({ id: 'early', name: 'job' })
+  const { ack } = await subscribe(await connect(app), { since: cursor })
+  t.equal(ack.outcome, 'resumed')
+  t.equal(ack.messages, 1)
+})
+
+t.test('while nobody has listened for long only endings are kept, and who comes back then is told of the gap and of them', async (t) => {
+  const { app, clock } = await setup(t, { websocket: { logMaxAgeMs: 60_000, maxEndings: 3 } })
+  const cursor = await visit(app)
+  clock.advance(60_000)
+  for (let at = 0; at < 5; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
+  app.missions.start({ id: 'open', name: 'job' })
+  const { ack, payloads, cursor: next } = await subscribe(await connect(app), { since: cursor })
+  t.match(ack, { outcome: 'gap', gap: { cause: 'trimmed', range: { from: cursor.offset + 1, to: cursor.offset + 1 } } })
+  t.same(payloads.map(({ missionId }) => missionId), ['open', 'm2', 'm3', 'm4'], 'as many as are kept')
+  t.equal((await subscribe(await connect(app), { since: next })).ack.outcome, 'resumed')
+})
+
+t.test('a filter narrows what is told, and who has the same filter shares it', async (t) => {
+  const { app } = await setup(t)
+  app.missions.start({ id: 'a', name: 'build', tags: ['x', 'y'] })
+  app.missions.start({ id: 'b', name: 'import' })
+  const cases: Array<[SubscriptionFilter, string[]]> = [
+    [{ missionIds: ['b', 'c'] }, ['b', 'c']],
+    [{ names: ['build'] }, ['a', 'c']],
+    [{ tags: ['y', 'z'] }, ['a', 'c']],
+    [{ tags: ['x'], names: ['import'] }, []],
+    [{ statuses: ['planning_started'] }, ['a', 'b', 'c']]
+  ]
+  const clients = []
+  for (const [filter, ids] of cases) {
+    const client = await connect(app)
+    const { ack, payloads } = await subscribe(client, { filter })
+    t.same(payloads.map(({ missionId }) => missionId), ids.filter((id) => id !== 'c'), JSON.stringify(filter))
+    t.equal(ack.asOf!.digest, missionDigest(payloads))
+    clients.push({ client, ids })
+  }
+  app.missions.start({ id: 'c', name: 'build', tags: ['z'] })
+  for (const id of ['a', 'b', 'c']) app.missions.report(id, 'completed')
+  for (const { client, ids } of clients) {
+    const told = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.status}`] : [])
+    t.same(told, [...ids.includes('c') ? ['c planning_started'] : [], ...ids.map((id) => `${id} completed`)])
+  }
+})
+
+t.test('a mission that leaves the wanted statuses is told of once more', async (t) => {
+  const { app } = await setup(t)
+  const client = await connect(app)
+  await subscribe(client, { filter: { statuses: ['execution_started'] } })
+  const a = app.missions.start({ id: 'a', name: 'job' })
+  a.executionStarted()
+  a.progress({ taskId: 'x', index: 1, total: 2, status: 'started' })
+  a.progress({ taskId: 'x', index: 2, total: 2, status: 'started' })
+  a.complete()
+  const told = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [message.payload.status] : [])
+  t.same(told, ['execution_started', 'execution_progress'])
+})
+
+t.test('another filter takes the place of the first; the same one changes nothing', async (t) => {
+  const { app } = await setup(t)
+  app.missions.start({ id: 'a', name: 'build' })
+  app.missions.start({ id: 'b', name: 'import' })
+  const client = await connect(app)
+  t.equal((await subscribe(client, { filter: { names: ['build', 'x'] } })).messages.length, 1)
+  client.send({ type: 'subscribe', channels: ['mission_update'], filter: { names: ['x', 'build', 'x'] } })
+  t.same((await client.next('subscription_ack')).payload, { channel: 'mission_update', status: 'subscribed' })
+  t.equal((await subscribe(client)).messages.length, 2)
+  app.missions.report('b', 'planned')
+  t.equal((await client.settle()).length, 1)
+  const { channels, subscriptionsTotal } = app.missionControl.wsMetrics()
+  t.equal(channels.find(({ channel }) => channel === 'mission_update')!.count, 1)
+  t.equal(subscriptionsTotal, 1)
+})
+
+t.test('a resume with a filter counts and gives only what fits', async (t) => {
+  const { app } = await setup(t)
+  const cursor = await visit(app)
+  for (const name of ['build', 'import', 'build']) app.missions.start({ id: `${name}${Math.random()}`, name })
+  const { ack, payloads } = await subscribe(await connect(app), { since: cursor, filter: { names: ['build'] } })
+  t.equal(ack.outcome, 'resumed')
+  t.equal(ack.asOf!.offset, cursor.offset + 3)
+  t.same(payloads.map(({ name }) => name), ['build', 'build'])
+  t.equal(ack.asOf!.digest, missionDigest(payloads))
+})
+
+t.test('parts of a subscribe that are not about its channels make it invalid', async (t) => {
+  const { app } = await setup(t)
+  const client = await connect(app)
+  const cursor = { epoch: 'x', offset: 0, id: '' }
+  for (const rest of [
+    { channels: ['health_delta'], filter: { names: ['x'] } },
+    { channels: ['health_delta'], since: { mission_update: cursor } },
+    { channels: ['metrics_tick'], since: { metrics_tick: cursor } },
+    { channels: ['mission_update'], filter: { names: [] } },
+    { channels: ['mission_update'], filter: { missionIds: Array(65).fill('x') } },
+    { channels: ['mission_update'], filter: { colour: ['x'] } },
+    { channels: ['mission_update'], since: { mission_update: { ...cursor, offset: -1 } } }
+  ]) {
+    client.send({ type: 'subscribe', ...rest })
+    t.equal((await client.next('protocol_error')).error.code, 'invalid_message', JSON.stringify(rest))
+  }
+  t.same(await client.settle(), [])
+})
+
+t.test('every channel that keeps messages can be resumed, each from its own cursor', async (t) => {
+  const { app } = await setup(t)
+  const client = await connect(app)
+  client.send({ type: 'subscribe', channels: ['health_delta', 'anomaly_alert', 'mission_stats', 'metrics_tick'] })
+  const cursors: Record<string, Cursor> = {}
+  for (let at = 0; at < 4; at++) {
+    const { payload } = await client.next('subscription_ack')
+    t.equal(payload.outcome, 'fresh')
+    t.equal(payload.messages, { health_delta: 1, mission_stats: 1 }[payload.channel as string] ?? 0, payload.channel)
+    if (payload.asOf !== undefined) cursors[payload.channel] = cursorOf(payload.asOf)
+  }
+  t.same(Object.keys(cursors), ['health_delta', 'anomaly_alert'])
+  await client.close()
+  app.monitoring.reportHealth('degraded')
+  app.monitoring.reportHealth('healthy')
+  const back = await connect(app)
+  back.send({ type: 'subscribe', channels: Object.keys(cursors), since: cursors })
+  const acks = [await back.next('subscription_ack'), await back.next('subscription_ack')]
+  t.match(acks.map(({ payload }) => payload), [{ channel: 'health_delta', outcome: 'resumed', messages: 2 }, { channel: 'anomaly_alert', outcome: 'resumed', messages: 0 }])
+  t.equal((await back.next('health_delta')).payload.status, 'degraded')
+  t.equal((await back.next('health_delta')).payload.status, 'healthy')
+})
+
+t.test('a heartbeat tells the last position of each channel that the client has', async (t) => {
+  const { app, clock } = await setup(t)
+  const [idle, one, two] = [await connect(app), await connect(app), await connect(app)]
+  await subscribe(one)
+  await subscribe(two)
+  await two.subscribe('health_delta')
+  app.missions.start({ id: 'a', name: 'job' })
+  const { id, position } = await one.next('mission_update')
+  clock.advance(30_000)
+  const beats = await Promise.all([idle, one, two].map(async (client) => await client.next('heartbeat')))
+  t.match(beats, [{ intervalMs: 30_000, heads: undefined }, { heads: { mission_update: { ...position, id } } }, { heads: { mission_update: { ...position, id }, health_delta: { offset: 0, id: '' } } }])
+  t.equal(beats[1]!.heads!.health_delta, undefined)
+})
+
+t.test('one mission can be asked for, whether it is active, ended or forgotten', async (t) => {
+  const { app } = await setup(t, { missions: { maxEnded: 0 } })
+  app.missions.start({ id: 'active', name: 'job' })
+  app.missions.start({ id: 'forgotten', name: 'job' }).complete()
+  app.missions.start({ id: 'failed', name: 'job' }).fail('broken')
+  t.equal(app.missions.get('forgotten'), undefined)
+  const client = await connect(app)
+  const ask = async (missionId: string) => {
+    client.send({ type: 'mission_get', missionId, id: missionId })
+    const [answer] = await client.settle()
+    t.equal((answer as { replyTo?: string }).replyTo, missionId)
+    return answer
+  }
+  t.match(await ask('active'), { payload: { status: 'planning_started', snapshot: true } })
+  t.match(await ask('forgotten'), { payload: { status: 'completed', snapshot: true } })
+  t.match(await ask('failed'), { payload: { status: 'error', error: { message: 'broken' } } })
+  t.match(await ask('other'), { error: { code: 'unknown_mission' } })
+  app.missions.handle({ view: { authorize: ({ id }) => id !== 'active' } })
+  t.match(await ask('active'), { error: { code: 'unknown_mission' } })
+  t.match(await ask('failed'), { payload: { status: 'error' } })
+  t.match(await ask('forgotten'), { error: { code: 'unknown_mission' } }, 'nobody can say any more who may see it')
+})
+
+t.test('a mission whose start is not acknowledged yet is in no state', async (t) => {
+  const { app } = await setup(t)
+  let release = () => {}
+  app.missions.handle({ start: { start: () => new Promise((resolve) => { const mission = app.missions.start({ id: 'asked', name: 'job' }); release = () => resolve(mission) }) } })
+  const client = await connect(app)
+  client.send({ type: 'mission_start', command: 'go' })
+  while (app.missions.get('asked') === undefined) await new Promise((resolve) => setImmediate(resolve))
+  const other = await connect(app)
+  t.same((await subscribe(other)).messages, [])
+  other.send({ type: 'mission_get', missionId: 'asked' })
+  t.equal((await other.next('protocol_error')).error.code, 'unknown_mission')
+  release()
+  t.match((await other.next('mission_update')).payload, { missionId: 'asked', status: 'planning_started' })
+  t.equal((await subscribe(await connect(app))).messages.length, 1)
+})
+
+t.test('the host says who may subscribe, and who may have what was before', async (t) => {
+  const asked: unknown[] = []
+  const { app } = await setup(t, {
+    websocket: {
+      authorize (request: FastifyRequest, { action, channel }) {
+        asked.push([action, channel])
+        const { role } = request.query as { role: string }
+        if (role === 'broken') throw new Error('canary')
+        if (role === 'late') return Promise.resolve(true) as never
+        if (role === 'rejecting') return Promise.reject(new Error('canary')) as never
+        return role === 'all' || (role === 'live' && action === 'subscribe') || (role === 'odd' && 'yes' as never)
+      }
+    }
+  })
+  const as = async (role: string) => await connect(app, { path: `/ws/mission-control?role=${role}` })
+  const all = await as('all')
+  const { cursor } = await subscribe(all)
+  app.missions.start({ id: 'a', name: 'job' })
+  t.equal((await subscribe(await as('all'), { since: cursor })).ack.outcome, 'resumed')
+  const live = await subscribe(await as('live'), { since: cursor })
+  t.match(live.ack, { outcome: 'gap', gap: { cause: 'not_authorised', range: undefined } })
+  t.match(live.payloads, [{ missionId: 'a', snapshot: true }])
+  for (const role of ['none', 'broken', 'late', 'rejecting', 'odd']) {
+    const client = await as(role)
+    client.send({ type: 'subscribe', channels: ['nope', 'health_delta', 'mission_update'], id: 'x' })
+    const errors = [await client.next('subscription_error'), await client.next('subscription_error')]
+    t.match(errors.map(({ error, replyTo }) => [error.code, error.positions, replyTo]), [['unknown_channel', [0], 'x'], ['forbidden', [1, 2], 'x']], role)
+    client.send({ type: 'mission_get', missionId: 'a' })
+    t.equal((await client.next('protocol_error')).error.code, 'unknown_mission')
+    t.same(await client.settle(), [])
+  }
+  t.same(asked.slice(0, 3), [['subscribe', 'mission_update'], ['subscribe', 'mission_update'], ['replay', 'mission_update']])
+  t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 3)
+})
+
+t.test('how subscriptions began, and how much is kept, is in the metrics', async (t) => {
+  const { app } = await setup(t)
+  const cursor = await visit(app)
+  app.missions.start({ id: 'a', name: 'job' })
+  await subscribe(await connect(app), { since: cursor })
+  await subscribe(await connect(app), { since: { ...cursor, epoch: 'x' } })
+  const { body } = await app.missionControl.metrics.render()
+  t.match(body, 'mission_control_ws_subscription_outcomes_total{outcome="fresh"} 1')
+  t.match(body, 'mission_control_ws_subscription_outcomes_total{outcome="resumed"} 1')
+  t.match(body, 'mission_control_ws_gaps_total{cause="epoch_changed"} 1')
+  t.match(body, 'mission_control_ws_log_messages 1')
+})
