@@ -3,18 +3,26 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { messagesSchema } from './emit/json-schema.mjs'
+import { httpSchema, messagesSchema } from './emit/json-schema.mjs'
+import { openApiOf } from './emit/openapi.mjs'
 import { fillSection, firstDifference } from './emit/sections.mjs'
 import { closeCodesTable, codesTable, errorsTable, optionsTable } from './emit/tables.mjs'
 
 const isCheck = process.argv.includes('--check')
 const load = (path) => import(pathToFileURL(resolve(path)).href)
-const [schemas, { describeBounds }, errors] =
-  await Promise.all(['dist/schemas/index.js', 'dist/lib/options.js', 'dist/lib/errors.js'].map(load))
+const [schemas, http, { describeBounds }, errors, jsonSchema, { createAsyncApi }, { default: missionControl }] = await Promise.all([
+  'dist/schemas/index.js', 'dist/schemas/http.js', 'dist/lib/options.js', 'dist/lib/errors.js', 'dist/lib/contract/json-schema.js', 'dist/lib/contract/asyncapi.js',
+  'dist/lib/index.js'
+].map(load))
+const { CLIENT_MESSAGES, SERVER_MESSAGES, MissionQuery, MissionView, Options } = schemas
+const { websocket: { properties: { path } }, server: { properties: { name, version } } } = Options.properties
 
 const whole = {
-  'schemas/json/client-messages.json': messagesSchema('client', schemas.CLIENT_MESSAGES),
-  'schemas/json/server-messages.json': messagesSchema('server', schemas.SERVER_MESSAGES)
+  'schemas/json/client-messages.json': messagesSchema('client', CLIENT_MESSAGES, jsonSchema),
+  'schemas/json/server-messages.json': messagesSchema('server', SERVER_MESSAGES, jsonSchema),
+  'schemas/json/http.json': httpSchema({ ...http, MissionQuery, MissionView }, jsonSchema),
+  'schemas/json/asyncapi.json': createAsyncApi({ address: path.default, server: { name: name.default, version: version.default } }),
+  'schemas/json/openapi.json': await openApiOf(missionControl)
 }
 const sections = {
   'README.md': {

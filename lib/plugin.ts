@@ -15,6 +15,7 @@ import { Missions } from './missions/index.js'
 import { Alerts, evaluateRules, Monitoring } from './monitoring/index.js'
 import { resolveOptions } from './options.js'
 import { createPublisher } from './publisher.js'
+import { mountAsyncApi } from './routes/asyncapi.js'
 import { mountHealth } from './routes/health.js'
 import { mountMissions } from './routes/missions.js'
 import { isOriginAllowed } from './routes/origin.js'
@@ -166,6 +167,7 @@ async function mount (scope: FastifyInstance, options: ResolvedOptions, clock: C
 
   mountWebSocket(scope, { hub, isHostServer, options: options.websocket })
   if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
+  if (routes.asyncapi !== false) mountAsyncApi(scope, { url: routes.asyncapi, address: scope.prefix + options.websocket.path, server })
   if (routes.prometheus !== false) mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
   if (routes.missions !== false) {
     const url = routes.missions

@@ -83,10 +83,10 @@ t.test('the emitted JSON Schema', async (t) => {
   t.test('tells the messages of the server apart', async (t) => {
     const validate = compile('server')
     const envelope = { protocolVersion: 1, id: 'a', timestamp: '2025-01-02T03:04:05.678Z', unix: 1735787045678, server: { name: 's', version: '1' } }
-    t.ok(validate({ ...envelope, type: 'heartbeat' }))
+    t.ok(validate({ ...envelope, type: 'heartbeat', intervalMs: 30_000 }))
     t.ok(validate({ ...envelope, type: 'protocol_error', error: { code: 'invalid_json', message: 'no' }, later: 'a field of a newer server' }))
     t.notOk(validate({ ...envelope, type: 'protocol_error', error: { code: 'invalid', message: 'no' } }))
-    t.notOk(validate({ ...envelope, type: 'heartbeat', unix: -1 }))
+    t.notOk(validate({ ...envelope, type: 'heartbeat', intervalMs: 30_000, unix: -1 }))
   })
 })
 
@@ -116,6 +116,14 @@ t.test('what follows from the sources', async (t) => {
           notes: { type: 'object', additionalProperties: { type: 'string' } },
           sets: { type: 'object', patternProperties: { '^(.*)$': {}, '^[0-9]+$': { type: 'integer' } } }
         }
+      }
+    })
+    const json = (name: string) => JSON.parse(readFileSync(join(folder, 'schemas/json', name), 'utf8')) as Record<string, unknown>
+    t.strictSame(json('asyncapi.json'), { asyncapi: '3.0.0', address: '/', server: { name: 'me', version: '1' } })
+    t.match(json('openapi.json'), { openapi: '3.1.0', paths: { '/score': { get: { summary: 'The score' } } } })
+    t.match(json('http.json'), {
+      definitions: {
+        MissionQuery: { title: 'MissionQuery' }, MissionView: { properties: { page: { $ref: '#/definitions/MissionQuery' } } }, ScoreResponse: { title: 'ScoreResponse' }
       }
     })
   })

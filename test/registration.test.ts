@@ -131,13 +131,13 @@ t.test('the plugin is the default export, a named one, and what require gives', 
 
 t.test('every route can be moved or left out', async (t) => {
   const moved = await boot(t, {
-    websocket: { path: '/live' }, routes: { wsMetrics: '/a', health: '/b', prometheus: '/c' }
+    websocket: { path: '/live' }, routes: { wsMetrics: '/a', health: '/b', prometheus: '/c', asyncapi: '/d' }
   })
-  for (const url of ['/a', '/b', '/c']) t.equal((await moved.inject(url)).statusCode, 200, url)
+  for (const url of ['/a', '/b', '/c', '/d']) t.equal((await moved.inject(url)).statusCode, 200, url)
   t.equal(await tryUpgrade(moved, { path: '/live' }), 101)
   t.equal(await tryUpgrade(moved), 404)
-  const none = await boot(t, { routes: { wsMetrics: false, health: false, prometheus: false } })
-  for (const url of ['/mission-control/ws-metrics', '/health', '/api/v1/metrics/prometheus']) t.equal((await none.inject(url)).statusCode, 404, url)
+  const none = await boot(t, { routes: { wsMetrics: false, health: false, prometheus: false, asyncapi: false } })
+  for (const url of ['/mission-control/ws-metrics', '/mission-control/asyncapi.json', '/health', '/api/v1/metrics/prometheus']) t.equal((await none.inject(url)).statusCode, 404, url)
 })
 
 t.test('a plain request to the WebSocket route is told to upgrade', async (t) => {
@@ -171,7 +171,7 @@ t.test('hooks stand in front of every route, the upgrade too', async (t) => {
     ]
   })
   app.get('/host', async () => 'open')
-  const urls = ['/health', '/health?probe=live', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']
+  const urls = ['/health', '/health?probe=live', '/mission-control/ws-metrics', '/mission-control/asyncapi.json', '/api/v1/metrics/prometheus']
   for (const url of urls) {
     t.equal((await app.inject(url)).statusCode, 401, url)
     t.equal((await app.inject({ url, headers: { authorization: 'Bearer good' } })).statusCode, 200, url)
@@ -181,7 +181,7 @@ t.test('hooks stand in front of every route, the upgrade too', async (t) => {
   t.ok(await client.send({ type: 'ping' }).next('pong'))
   t.equal((await app.inject('/host')).statusCode, 200, 'and in front of no other')
   t.equal(app.missionControl.wsMetrics().connectionsTotal, 1)
-  t.equal(seen.length, 10)
+  t.equal(seen.length, 12)
 
   const single = await boot(t, { onRequest: async () => { throw new Error('no') } })
   t.equal(await tryUpgrade(single), 500)

@@ -5,6 +5,7 @@ import type { ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import { createUnifiedTimestamp, type Clock } from '../clock.js'
 import { compile } from '../validation.js'
+import { describe } from './describe.js'
 
 export interface HealthRouteOptions {
   url: string
@@ -24,7 +25,7 @@ const ANSWERS = { anyOf: [HealthResponse, ProbeResponse] }
 /** `GET url`: health for people (`?details=true` for all of it) and for orchestrators (`?probe=live` and `?probe=ready`). */
 export function mountHealth (app: FastifyInstance, options: HealthRouteOptions): void {
   app.get<{ Querystring: HealthQuery }>(options.url, {
-    schema: { querystring: HealthQuery, response: { 200: ANSWERS, 503: ANSWERS } },
+    schema: describe({ summary: 'Health, for people and for probes', querystring: HealthQuery, response: { 200: ANSWERS, 503: ANSWERS } }),
     // A host may have given the app compilers for schemas of another kind, or one whose errors repeat the input.
     validatorCompiler: () => compile(HealthQuery),
     serializerCompiler: () => JSON.stringify

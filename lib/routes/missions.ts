@@ -1,9 +1,10 @@
-import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { CancelResponse, ErrorResponse, MissionListResponse, MissionParams } from '../../schemas/http.js'
 import { MissionQuery, MissionView } from '../../schemas/mission.js'
 import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../errors.js'
 import type { CommandContext, CommandResult, Mission, MissionList } from '../missions/index.js'
 import { compileQuery, describeFailure, type ErrorObject } from '../validation.js'
+import { describe } from './describe.js'
 
 /** What the routes need of the registry and of the host's settings. */
 export interface MissionRoutes {
@@ -31,9 +32,6 @@ function describeError (refusal: Error): ErrorResponse {
   const { statusCode, code, error, message } = refusal as unknown as ErrorResponse
   return { statusCode, code, error, message } as ErrorResponse
 }
-
-// `summary` is for @fastify/swagger, which shows the routes in the host's OpenAPI document.
-const describe = (schema: FastifySchema & { summary: string }): FastifySchema => schema
 
 /** The HTTP twins of the mission commands: list, show, cancel. The same handlers decide who may see and cancel what. */
 export function mountMissions (scope: FastifyInstance, routes: MissionRoutes): void {

@@ -3,8 +3,11 @@ import { gzip } from 'node:zlib'
 import type { FastifyInstance } from 'fastify'
 import { wantsGzip } from '../exposition/negotiation.js'
 import type { Page } from '../exposition/page.js'
+import { describe } from './describe.js'
 
 const compress = promisify(gzip)
+
+const PAGES = { 'text/plain': { schema: { type: 'string' } }, 'application/openmetrics-text': { schema: { type: 'string' } } }
 
 export interface PrometheusRouteOptions {
   url: string
@@ -14,7 +17,11 @@ export interface PrometheusRouteOptions {
 
 /** `GET url`: the exposition for Prometheus, packed with gzip for a client that asks for it. */
 export function mountPrometheus (app: FastifyInstance, { url, render }: PrometheusRouteOptions): void {
-  app.get(url, async (request, reply) => {
+  app.get(url, {
+    schema: describe({ summary: 'Metrics for Prometheus, as text or OpenMetrics', response: { 200: { description: 'The exposition', content: PAGES } } }),
+    // The page is text already.
+    serializerCompiler: () => String
+  }, async (request, reply) => {
     const page = await render(request.headers.accept)
     reply.headers({ 'content-type': page.contentType, 'cache-control': 'no-store', vary: 'accept, accept-encoding' })
     if (!wantsGzip(header(request.headers['accept-encoding']))) return page.body

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { WsMetricsResponse } from '../../schemas/http.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import { createUnifiedTimestamp, type Clock } from '../clock.js'
+import { describe } from './describe.js'
 
 export interface WsMetricsRouteOptions {
   url: string
@@ -12,7 +13,7 @@ export interface WsMetricsRouteOptions {
 /** `GET url`: the counters of the WebSocket route as JSON. */
 export function mountWsMetrics (app: FastifyInstance, { url, wsMetrics, clock }: WsMetricsRouteOptions): void {
   app.get(url, {
-    schema: { response: { 200: WsMetricsResponse } },
+    schema: describe({ summary: 'Counters of the WebSocket route', response: { 200: WsMetricsResponse } }),
     // A host may have given the app a compiler for schemas of another kind; these ones need none.
     serializerCompiler: () => JSON.stringify
   }, async (_request, reply): Promise<WsMetricsResponse> => {

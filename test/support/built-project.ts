@@ -1,4 +1,8 @@
+import { resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Test } from 'tap'
+
+const real = (path: string): string => pathToFileURL(resolve(fileURLToPath(import.meta.url), '../../../dist', path)).href
 
 /** A built project as small as the emitter takes one. */
 export function builtProject (t: Test): string {
@@ -26,13 +30,26 @@ export function builtProject (t: Test): string {
           export const ENVIRONMENT = { BEAT_MS: ['timers', 'beatMs'] }
           export const Options = { properties: {
             timers: { properties: { beatMs: { type: 'integer', minimum: 1, maximum: 5, default: 1000, description: 'Time between beats.' } } },
-            path: { type: 'string', pattern: '^(a|b)$', maxLength: 9, description: 'Where.' }
+            path: { type: 'string', pattern: '^(a|b)$', maxLength: 9, description: 'Where.' },
+            websocket: { properties: { path: { type: 'string', pattern: '^/$', maxLength: 1, default: '/', description: 'Where.' } } },
+            server: { properties: {
+              name: { type: 'string', minLength: 1, maxLength: 2, default: 'me', description: 'Who.' },
+              version: { type: 'string', minLength: 1, maxLength: 2, default: '1', description: 'Which.' }
+            } }
           } }
-        `
+          export const MissionQuery = { type: 'object', properties: { score: { type: 'integer' } } }
+          export const MissionView = { type: 'object', properties: { page: MissionQuery } }
+        `,
+        'http.js': "export const ScoreResponse = { type: 'object', properties: { scores: { type: 'array', items: { type: 'integer' } } } }"
       },
       lib: {
-        'options.js': `export const describeBounds = ({ pattern, maxLength, minimum, maximum }) => pattern === undefined
-          ? 'a whole number from ' + minimum + ' to ' + maximum
+        'index.js': "export default async (app) => { app.get('/score', { schema: { summary: 'The score' } }, async () => ({})) }",
+        contract: {
+          'json-schema.js': `export * from '${real('lib/contract/json-schema.js')}'`,
+          'asyncapi.js': "export const createAsyncApi = (setup) => ({ asyncapi: '3.0.0', ...setup })"
+        },
+        'options.js': `export const describeBounds = ({ type, pattern, maxLength, minimum, maximum }) => pattern === undefined
+          ? type === 'string' ? 'text' : 'a whole number from ' + minimum + ' to ' + maximum
           : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
         'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
         'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'

@@ -26,16 +26,18 @@ const DELIVERY = ['hub', 'channels', 'exposition'] as const
 const ROOMS: Readonly<Record<string, Room>> = {
   schemas: { packages: ['@sinclair/typebox'] },
   base: { rooms: ['schemas'], packages: ['@fastify/error', 'ajv', 'node:*'], typePackages: ['@sinclair/typebox'] },
+  contract: { rooms: ['schemas'], typePackages: ['@sinclair/typebox'] },
   missions: { rooms: ['schemas', 'base'], packages: ['node:*'] },
   monitoring: { rooms: ['schemas', 'base'], packages: ['node:*'] },
   hub: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*'], typePackages: ['ws'] },
   channels: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*'] },
   exposition: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*', 'prom-client'] },
   routes: {
-    rooms: ['schemas', 'base', ...DOMAIN, ...DELIVERY],
+    rooms: ['schemas', 'base', 'contract', ...DOMAIN, ...DELIVERY],
     packages: ['@fastify/websocket', 'node:*'],
     typePackages: ['fastify', 'ws']
   },
+  conformance: { rooms: ['schemas', 'base'], packages: ['node:*', 'ws'] },
   // What a page loads: neither packages nor Node.js, and of the contract only what is as small as it can be.
   client: { typeRooms: ['schemas'], files: ['schemas/digest.ts'] },
   root: {

@@ -1,0 +1,19 @@
+import type { ClientMessageType } from '../../schemas/messages/client-messages.js'
+import type { ServerMessageType } from '../../schemas/messages/server-messages.js'
+
+/** What may answer each message of a client. A reply has the `id` of what it answers as `replyTo`. */
+export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageType[]>> = {
+  subscribe: ['subscription_ack', 'subscription_error', 'protocol_error'],
+  unsubscribe: ['subscription_ack', 'subscription_error', 'protocol_error'],
+  ping: ['pong', 'protocol_error'],
+  whoami: ['whoami', 'protocol_error'],
+  mission_start: ['mission_ack', 'protocol_error'],
+  mission_cancel: ['mission_ack', 'protocol_error'],
+  mission_get: ['mission_update', 'protocol_error']
+}
+
+/** What comes without having been asked for. */
+export const UNASKED: readonly ServerMessageType[] = [
+  'metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert',
+  'subscription_gap', 'server_draining', 'heartbeat', 'protocol_error'
+]

@@ -1,0 +1,252 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { show } from '../lib/conformance/check.js'
+import { CHECKS } from '../lib/conformance/checks/index.js'
+import type { ConformanceSettings } from '../lib/conformance/context.js'
+import { main } from '../lib/conformance/main.js'
+import { runConformance } from '../lib/conformance/run.js'
+import type { MissionControlOptions } from '../lib/index.js'
+import { boot } from './support/app.js'
+import { BREAKS, UNJUDGED } from './support/breaks.js'
+import { breakServer, type Break } from './support/broken-server.js'
+import { urlOf } from './support/client.js'
+
+const root = resolve(fileURLToPath(import.meta.url), '../..')
+const TIMEOUT_MS = 400
+const START = 'import 3 files'
+
+const OPTIONS: MissionControlOptions = {
+  server: { name: 'subject', version: '1.0.0' },
+  websocket: { heartbeatMs: 100 },
+  channels: { missionStatsMs: 50 }
+}
+
+/** A right server whose missions take a few turns of the loop; gives its address. */
+async function serve (t: Test, { takesCommands = true, options = OPTIONS }: { takesCommands?: boolean, options?: MissionControlOptions } = {}): Promise<string> {
+  const app = await boot(t, options)
+  if (takesCommands) app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return urlOf(app)
+}
+
+const work = async (mission: { task (id: string, work: () => Promise<void>): Promise<void> }): Promise<void> => {
+  for (const file of ['a', 'b', 'c']) await mission.task(file, async () => { await new Promise((resolve) => setTimeout(resolve, 10)) })
+}
+
+const settings = (url: string, more: Partial<ConformanceSettings> = {}): ConformanceSettings => ({ url, timeoutMs: TIMEOUT_MS, start: START, heartbeatMs: TIMEOUT_MS, ...more })
+
+/** Runs the program and gives what it wrote. */
+async function run (...args: string[]): Promise<{ code: number, out: string, err: string }> {
+  const written = { out: '', err: '' }
+  const code = await main(args, { out: (text) => { written.out += text }, err: (text) => { written.err += text } })
+  return { code, ...written }
+}
+
+t.test('this plugin keeps to the protocol: every check passes and none is skipped', async (t) => {
+  const url = await serve(t)
+  t.strictSame((await runConformance(settings(url))).filter(({ status }) => status !== 'ok'), [])
+  const busy: Break = { fromServer: (message, { make }) => [make('heartbeat', {}), message, make('heartbeat', {})] }
+  for (const [what, how] of [['passes all on', {}], ['beats all the time', busy]] as const) {
+    await t.test(`also behind something that ${what}`, async (t) => {
+      const results = await runConformance(settings(await breakServer(t, url, how)))
+      t.strictSame(results.filter(({ name, status }) => status !== 'ok' && !(how === busy && name === 'heartbeat-heads')), [])
+    })
+  }
+})
+
+t.test('without a command that starts missions, or where none is taken, what needs one is skipped and the rest passes', async (t) => {
+  const MISSIONS = ['snapshot-digest', 'snapshot-flag', 'resume-missed', 'start-ack', 'start-again', 'mission-get', 'mission-cancel', 'filter-ids', 'filter-statuses',
+    'positions-contiguous', 'mission-order', 'mission-one-ending']
+  const skipped = async (of: ConformanceSettings) => {
+    const results = await runConformance(of)
+    t.strictSame(results.filter(({ status }) => status === 'not ok'), [])
+    return results.flatMap((result) => result.status === 'skip' ? result.name : [])
+  }
+  t.strictSame(await skipped(settings(await serve(t), { start: undefined })), ['start-unsupported', ...MISSIONS])
+  t.strictSame(await skipped(settings(await serve(t, { takesCommands: false }))), MISSIONS)
+})
+
+t.test('every broken server is found by the check that is there for it', async (t) => {
+  const url = await serve(t)
+  for (const [what, name, how] of BREAKS) {
+    await t.test(`one that ${what}: ${name}`, async (t) => {
+      const [result] = await runConformance(settings(await breakServer(t, url, how)), { only: [name] })
+      t.match(result, { name, status: 'not ok', expected: /./, got: /./ })
+      if (result?.status === 'not ok') t.comment(`expected ${result.expected}; got ${result.got}`)
+    })
+  }
+  t.strictSame(CHECKS.map(({ name }) => name).filter((name) => !BREAKS.some(([, by]) => by === name)), [], 'every check finds something')
+})
+
+t.test('a check that cannot be made is skipped, with the reason', async (t) => {
+  const url = await serve(t)
+  for (const [what, name, how, reason] of UNJUDGED) {
+    t.match(await runConformance(settings(await breakServer(t, url, how)), { only: [name] }), [{ name, status: 'skip', reason }], what)
+  }
+  const quiet = await serve(t, { takesCommands: false, options: {} })
+  const patience = settings(quiet, { heartbeatMs: undefined, timeoutMs: 50 })
+  t.match(await runConformance(patience, { only: ['heartbeat', 'subscribe-again'] }), [
+    { status: 'skip', reason: /nothing was told within 50 ms/ }, { status: 'skip', reason: /no heartbeat within 50 ms/ }
+  ])
+})
+
+t.test('a heartbeat that is not due is not waited for, and a server that closes instead of beating has failed', async (t) => {
+  const url = await serve(t, { options: { websocket: { heartbeatMs: 300 } } })
+  const slow: Break = { fromServer: (message) => [message['type'] === 'heartbeat' ? { ...message, intervalMs: 30_000 } : message] }
+  t.match(await runConformance(settings(await breakServer(t, url, slow)), { only: ['heartbeat'] }), [{ status: 'ok' }])
+  const closes: Break = { fromServer: (message, link) => { if (message['type'] === 'heartbeat') link.close(1011) } }
+  t.match(await runConformance(settings(await breakServer(t, url, closes), { heartbeatMs: undefined }), { only: ['heartbeat'] }), [{ status: 'not ok', got: 'a close with code 1011 ""' }])
+})
+
+t.test('what the protocol leaves open is no failure', async (t) => {
+  const terse: Break = {
+    fromServer: (message) => {
+      delete message['error']?.detail
+      delete message['intervalMs']
+      return [message]
+    }
+  }
+  t.match(await runConformance(settings(await breakServer(t, await serve(t), terse)), { only: ['detail-bounds', 'heartbeat'] }), [{ status: 'ok' }, { status: 'ok' }])
+})
+
+t.test('what is newer than the program is no failure', async (t) => {
+  const newer: Break = { fromServer: (message, link) => message['type'] === 'whoami' ? [link.make('weather', { payload: {} }), { ...message, later: 1 }] : [message] }
+  t.match(await runConformance(settings(await breakServer(t, await serve(t), newer)), { only: ['envelope-schema'] }), [{ status: 'ok' }])
+})
+
+t.test('a gap in the middle begins a new count of positions', async (t) => {
+  const gap: Break = {
+    fromServer (message, { own, make }) {
+      if (!message['position']) return undefined
+      own['shift'] ??= 100
+      const isFirst = own['last'] === undefined
+      own['last'] = message['position'].offset += own['shift']
+      const { epoch } = message['position']
+      const asOf = { epoch, offset: own['last'] - 1, id: 'a' }
+      return isFirst ? [make('subscription_gap', { payload: { channel: message['type'], cause: 'trimmed', asOf, messages: 0 } }), message] : [message]
+    }
+  }
+  t.match(await runConformance(settings(await breakServer(t, await serve(t), gap)), { only: ['positions-contiguous'] }), [{ status: 'ok' }])
+})
+
+t.test('a connection that is refused later on fails the check that needed it, and no other', async (t) => {
+  let connections = 0
+  const how: Break = { server: { verifyClient: () => ++connections !== 2 } }
+  const results = await runConformance(settings(await breakServer(t, await serve(t), how)), { only: ['ping-pong', 'reply-order'] })
+  t.match(results, [{ name: 'ping-pong', status: 'not ok', expected: 'a server that can be talked to', got: /401/ }, { name: 'reply-order', status: 'ok' }])
+})
+
+t.test('what is shown of a server is one line, cut, and moves no terminal', async (t) => {
+  t.equal(show('a\n\u001b[2J\u009b2J\u2028'), '"a\\n\\u001b[2J?2J?"')
+  t.equal(show(undefined), 'nothing')
+  t.match(show('a'.repeat(1_000)), /^"a{399}… \(1002 characters\)$/)
+})
+
+t.test('the program', async (t) => {
+  const url = await serve(t)
+
+  t.test('prints a line for each check and exits with 0 when none failed', async (t) => {
+    const { code, out, err } = await run('--only', 'ping-pong', '--only', 'start-ack', url)
+    t.equal(code, 0)
+    t.equal(out, 'ok ping-pong\nskip start-ack: needs a command that starts a mission (--start)\n1 passed, 0 failed, 1 skipped\n')
+    t.equal(err, '')
+  })
+
+  t.test('exits with 1 when a check failed, and says what was expected and what came', async (t) => {
+    const broken = await breakServer(t, url, BREAKS[0]![2])
+    const { code, out } = await run('--timeout-ms', '100', '--only', 'reply-to', broken)
+    t.equal(code, 1)
+    t.match(out, /^not ok reply-to: expected a reply with replyTo "ask-2" to \{"type":"whoami"\} within 100 ms; got \d other frames, the last one \{.*\n0 passed, 1 failed, 0 skipped\n$/)
+  })
+
+  t.test('gives JSON for other programs', async (t) => {
+    const { code, out } = await run('--json', '--start', START, '--heartbeat', '400', '--only', 'start-ack', '--only', 'heartbeat', url)
+    t.equal(code, 0)
+    t.match(JSON.parse(out), { url, passed: 2, failed: 0, skipped: 0, results: [{ name: 'heartbeat', status: 'ok', ms: Number }, { name: 'start-ack', status: 'ok' }] })
+  })
+
+  t.test('sends a token and headers with the upgrade', async (t) => {
+    const seen: unknown[] = []
+    const app = await boot(t, { onRequest: async ({ headers }) => { seen.push([headers.authorization, headers['x-tenant'], headers['x-time']]) } })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    t.match(await run('--token', 'secret', '--header', 'x-tenant: a', '--header', 'x-time:10:20', '--only', 'ping-pong', urlOf(app)), { code: 0 })
+    t.strictSame(seen[0], ['Bearer secret', 'a', '10:20'])
+  })
+
+  t.test('exits with 2 when there is no connection, and says why', async (t) => {
+    const closed = createServer()
+    closed.listen(0, '127.0.0.1')
+    await once(closed, 'listening')
+    const { port } = closed.address() as AddressInfo
+    closed.close()
+    await once(closed, 'close')
+    t.match(await run(`ws://127.0.0.1:${port}/ws`), { code: 2, out: '', err: `no connection to ws://127.0.0.1:${port}/ws: ECONNREFUSED\n` })
+    t.match(await run(url.replace('mission-control', 'nothing')), { code: 2, err: /: Unexpected server response: 404\n$/ })
+  })
+
+  t.test('exits with 2 and shows its usage when it is called wrongly', async (t) => {
+    const cases: Array<[RegExp, ...string[]]> = [
+      [/^the address of the server is missing/],
+      [/^there is more than one address: ws:\/\/b/, 'ws://a', 'ws://b'],
+      [/^http:\/\/a is no address/, 'http://a'],
+      [/^nonsense is no address/, 'nonsense'],
+      [/Unknown option '--no'/, '--no', url],
+      [/^--timeout-ms is 0, but must be a whole number of ms from 1 to 2147483647/, '--timeout-ms', '0', url],
+      [/^--heartbeat is 1e3/, '--heartbeat', '1e3', url],
+      [/^--timeout-ms is 9999999999/, '--timeout-ms', '9999999999', url],
+      [/^nothing is no header/, '--header', 'nothing', url],
+      [/^there is no check everything; --list shows all/, '--only', 'everything', url]
+    ]
+    for (const [problem, ...args] of cases) t.match(await run(...args), { code: 2, out: '', err: problem }, args.join(' '))
+    t.match(await run(), { err: /\n\nUsage: fastify-mission-control-conformance \[options\] ws:/ })
+  })
+
+  t.test('shows its help and the list of checks', async (t) => {
+    t.match(await run('--help'), { code: 0, out: /^Usage: / })
+    const { code, out } = await run('--list')
+    t.equal(code, 0)
+    t.strictSame(out.trim().split('\n').map((line) => line.split(': ')[0]), CHECKS.map(({ name }) => name))
+  })
+
+  t.test('runs as the bin of the package, built', async (t) => {
+    const { bin } = JSON.parse(readFileSync(resolve(root, 'package.json'), 'utf8')) as { bin: Record<string, string> }
+    const path = resolve(root, bin['fastify-mission-control-conformance']!)
+    t.match(readFileSync(path, 'utf8'), /^#!\/usr\/bin\/env node\n/)
+    const child = spawn(process.execPath, [path, '--timeout-ms', '2000', '--start', START, url], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let out = ''
+    child.stdout.on('data', (chunk) => { out += chunk })
+    const [code] = await once(child, 'close') as [number]
+    t.equal(code, 0, out)
+    t.match(out, new RegExp(`\n${CHECKS.length} passed, 0 failed, 0 skipped\n$`))
+  })
+
+  t.test('takes its arguments from the command line and gives its exit code to the process', async (t) => {
+    const { argv, exitCode } = process
+    const out = t.capture(process.stdout, 'write', () => true)
+    const err = t.capture(process.stderr, 'write', () => true)
+    process.argv = [argv[0]!, 'cli.js']
+    try {
+      await import('../lib/conformance/cli.js')
+      t.equal(process.exitCode, 2)
+      process.argv.push('--help')
+      await import(`../lib/conformance/cli.js?${'help'}` as '../lib/conformance/cli.js')
+      t.equal(process.exitCode, 0)
+    } finally {
+      process.argv = argv
+      process.exitCode = exitCode
+    }
+    t.match(String(err()[0]!.args[0]), /^the address of the server is missing/)
+    t.match(String(out().find(({ args: [text] }) => String(text).startsWith('Usage'))!.args[0]), /^Usage/)
+  })
+})
+
+t.test('every check has a name of its own and one sentence about what it demands', async (t) => {
+  t.equal(new Set(CHECKS.map(({ name }) => name)).size, CHECKS.length)
+  for (const { name, demands } of CHECKS) t.match(`${name}: ${demands}`, /^[a-z]+(-[a-z0-9]+)*: [A-Z`].+\.$/)
+})

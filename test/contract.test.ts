@@ -1,0 +1,224 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Parser, type AsyncAPIDocumentInterface } from '@asyncapi/parser'
+import swagger from '@fastify/swagger'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { Ajv } from 'ajv'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { createAsyncApi } from '../lib/contract/asyncapi.js'
+import { toJsonSchema } from '../lib/contract/json-schema.js'
+import { REPLIES, UNASKED } from '../lib/contract/replies.js'
+import missionControl from '../lib/index.js'
+import { CHANNEL_NAMES, CHANNEL_PAYLOADS, CLIENT_MESSAGES, CLOSE_CODES, Options, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, type ClientMessageType } from '../schemas/index.js'
+import * as http from '../schemas/http.js'
+import { boot } from './support/app.js'
+import { connect } from './support/client.js'
+
+const root = resolve(fileURLToPath(import.meta.url), '../..')
+const emitted = (name: string) => JSON.parse(readFileSync(resolve(root, 'schemas/json', name), 'utf8')) as Record<string, unknown>
+const ROUTE = '/mission-control/asyncapi.json'
+
+/** What the parser may say of a correct document, each with the reason. */
+const ACCEPTED: Record<string, string> = {
+  'asyncapi-latest-version': 'generators and viewers know 3.0.0; 3.1.0 adds nothing that this document needs'
+}
+
+/** The document as a program of another language sees it; anything that the parser finds fails the test. */
+async function parse (t: Test, text: string): Promise<AsyncAPIDocumentInterface> {
+  const { document, diagnostics } = await new Parser().parse(text)
+  for (const { code, message, path } of diagnostics) {
+    const reason = ACCEPTED[String(code)]
+    if (reason === undefined) t.fail(`${code}: ${message} at ${path.join('.')}`)
+    else t.comment(`accepted: ${code}, since ${reason}`)
+  }
+  if (document === undefined) throw new Error('the parser gave no document')
+  return document
+}
+
+t.test('the AsyncAPI document', async (t) => {
+  const document = await parse(t, JSON.stringify(createAsyncApi({ address: '/live', server: { name: 'imports', version: '1.4.0' } })))
+  const [channel] = document.channels().all()
+  const operations = document.operations().all()
+
+  t.test('is of version 3.0.0, names the service, and has one channel with the address of the WebSocket route', async (t) => {
+    t.equal(document.version(), '3.0.0')
+    t.strictSame([document.info().title(), document.info().version()], ['imports', '1.4.0'])
+    t.equal(document.channels().all().length, 1)
+    t.equal(channel!.address(), '/live')
+    t.ok(channel!.bindings().get('ws'))
+  })
+
+  t.test('has every message of both sides, each described, with its type on the wire and its correlation', async (t) => {
+    const messages = channel!.messages().all()
+    t.strictSame(messages.filter((message) => message.id().endsWith('Request')).map((message) => message.name()), Object.keys(CLIENT_MESSAGES))
+    t.strictSame(messages.filter((message) => message.id().endsWith('Message')).map((message) => message.name()), Object.keys(SERVER_MESSAGES))
+    for (const message of messages) {
+      t.match(message.summary(), /^[A-Z].+\.$/, message.id())
+      t.match(message.payload()!.json(), { title: message.id(), properties: { type: { const: message.name() } } })
+      t.equal(message.correlationId()!.location(), message.id().endsWith('Request') ? '$message.payload#/id' : '$message.payload#/replyTo')
+    }
+  })
+
+  t.test('describes every schema and gives the payloads of channels a type of their own', async (t) => {
+    const schemas = document.components().schemas().all()
+    for (const schema of schemas) t.match(schema.description(), /^[A-Z].+\.$/, schema.id())
+    t.equal(schemas.filter((schema) => schema.id().endsWith('Payload')).length, CHANNEL_NAMES.length)
+  })
+
+  t.test('receives every client message and says what may answer it', async (t) => {
+    const received = operations.filter((operation) => operation.isReceive())
+    t.strictSame(received.map((operation) => operation.messages().all()[0]!.name()), Object.keys(CLIENT_MESSAGES))
+    for (const operation of received) {
+      const [message] = operation.messages().all()
+      t.strictSame(operation.reply()!.messages().all().map((reply) => reply.name()), [...REPLIES[message!.name() as ClientMessageType]], operation.id() ?? '')
+    }
+  })
+
+  t.test('sends or replies with every server message', async (t) => {
+    const sent = operations.filter((operation) => operation.isSend()).map((operation) => operation.messages().all()[0]!.name()!)
+    t.strictSame(sent, [...UNASKED])
+    t.strictSame([...new Set([...sent, ...Object.values(REPLIES).flat()])].sort(), Object.keys(SERVER_MESSAGES).sort())
+  })
+
+  t.test('has all close codes and error codes', async (t) => {
+    const extensions = channel!.extensions()
+    t.strictSame((extensions.get('x-close-codes')!.value() as Array<{ code: number, reason: string }>).map(({ code, reason }) => [reason, code]),
+      Object.entries(CLOSE_CODES).map(([reason, { code }]) => [reason, code]))
+    t.strictSame(extensions.get('x-protocol-errors')!.value(), { ...PROTOCOL_ERRORS })
+    t.strictSame(extensions.get('x-subscription-errors')!.value(), { ...SUBSCRIPTION_ERRORS })
+  })
+
+  t.test('checks the messages of a real service', async (t) => {
+    const { components } = document.json() as { components: { schemas: Record<string, object> } }
+    const ajv = new Ajv({ strict: false, logger: false, schemas: [{ $id: 'doc', ...document.json<object>() }] })
+    const client = await connect(await boot(t))
+    client.send({ type: 'subscribe', channels: [...CHANNEL_NAMES, 'none'], id: 's' }).send({ type: 'whoami' }).send({ type: 'mission_cancel', missionId: 'none' })
+    client.send('no json')
+    await client.settle()
+    t.ok(client.received.length > 8)
+    for (const message of client.received) {
+      const name = `${message.type.split('_').map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')}Message`
+      t.ok(components.schemas[name], name)
+      t.ok(ajv.validate({ $ref: `doc#/components/schemas/${name}` }, message), ajv.errorsText())
+      t.notOk(ajv.validate({ $ref: `doc#/components/schemas/${name}` }, { ...message, unix: '1' }), 'and refuses others')
+    }
+  })
+})
+
+t.test('the AsyncAPI route', async (t) => {
+  t.test('serves the document with the name of the service and the real path, always the same', async (t) => {
+    const app = await boot(t, { prefix: '/ops', websocket: { path: '/live' }, server: { name: 'imports', version: '1.4.0' } })
+    const answer = await app.inject(`/ops${ROUTE}`)
+    t.match(answer.headers, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+    const document = await parse(t, answer.body)
+    t.equal(document.channels().all()[0]!.address(), '/ops/live')
+    t.equal(document.info().title(), 'imports')
+    t.strictSame(answer.json(), JSON.parse(JSON.stringify(createAsyncApi({ address: '/ops/live', server: { name: 'imports', version: '1.4.0' } }))))
+    t.equal((await app.inject(`/ops${ROUTE}`)).body, answer.body)
+  })
+
+  t.test('is nested as the plugin is, can be moved, and can be left out', async (t) => {
+    const nested = Fastify()
+    t.teardown(() => nested.close())
+    await nested.register(async (scope) => { await scope.register(missionControl, { prefix: '/b', routes: { asyncapi: '/wire.json' } }) }, { prefix: '/a' })
+    t.match((await nested.inject('/a/b/wire.json')).json(), { channels: { missionControl: { address: '/a/b/ws/mission-control' } } })
+    const none = await boot(t, { routes: { asyncapi: false } })
+    t.equal((await none.inject(ROUTE)).statusCode, 404)
+  })
+
+  t.test('stands behind the hooks of the plugin', async (t) => {
+    const app = await boot(t, { onRequest: async (_request, reply) => { await reply.code(401).send({ error: 'no' }) } })
+    t.equal((await app.inject(ROUTE)).statusCode, 401)
+  })
+
+  t.test('and the Prometheus page do not ask serializers of the host', async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.setSerializerCompiler(() => () => 'not for these schemas')
+    await app.register(missionControl)
+    t.match((await app.inject(ROUTE)).json(), { asyncapi: '3.0.0' })
+    t.match((await app.inject('/api/v1/metrics/prometheus')).body, /^# HELP/)
+  })
+})
+
+t.test('the OpenAPI document of a host', async (t) => {
+  const PATHS = [
+    'get /api/v1/metrics/prometheus', 'get /health', 'get /mission-control/asyncapi.json', 'get /mission-control/missions',
+    'get /mission-control/missions/{id}', 'get /mission-control/ws-metrics', 'post /mission-control/missions/{id}/cancel'
+  ]
+  type Paths = Record<string, Record<string, { summary: string, tags: string[], responses: Record<string, { content: Record<string, unknown> }>, parameters?: Array<{ name: string }> }>>
+
+  async function host (t: Test, openapi: object): Promise<FastifyInstance> {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(swagger, { openapi: { info: { title: 'host', version: '1.0.0' }, ...openapi } })
+    await app.register(missionControl, { routes: { missions: '/mission-control/missions' } })
+    await app.ready()
+    return app
+  }
+
+  for (const [version, openapi] of [['3.0', {}], ['3.1', { openapi: '3.1.0' }]] as const) {
+    t.test(`of version ${version} is valid and shows every route but the WebSocket`, async (t) => {
+      const document = (await host(t, openapi)).swagger()
+      const validator = new Validator()
+      t.match(await validator.validate(JSON.parse(JSON.stringify(document)) as { openapi: string }), { valid: true })
+      t.equal(validator.version, version)
+      const paths = document.paths as unknown as Paths
+      const operations = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ name: `${method} ${path}`, operation })))
+      t.strictSame(operations.map(({ name }) => name).sort(), PATHS)
+      for (const { name, operation } of operations) {
+        t.match(operation, { summary: /^[A-Z]/, tags: ['mission-control'] }, name)
+        for (const [status, { content }] of Object.entries(operation.responses)) t.ok(Object.keys(content).length > 0, `${name} ${status}`)
+      }
+      t.strictSame(Object.keys(paths['/api/v1/metrics/prometheus']!['get']!.responses['200']!.content), ['text/plain', 'application/openmetrics-text'])
+      t.strictSame(paths['/health']!['get']!.parameters!.map(({ name }) => name), ['details', 'probe'])
+    })
+  }
+
+  t.test('is in the package too', async (t) => {
+    const document = emitted('openapi.json')
+    t.match(await new Validator().validate(document as { openapi: string }), { valid: true })
+    t.strictSame(Object.entries(document['paths'] as Paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)).sort(), PATHS)
+  })
+})
+
+t.test('the emitted files', async (t) => {
+  t.test('have the AsyncAPI document of a service with default options', async (t) => {
+    const { websocket, server } = Options.properties
+    const { name, version } = server.properties
+    const setup = { address: websocket.properties.path.default as string, server: { name: name.default as string, version: version.default as string } }
+    t.strictSame(emitted('asyncapi.json'), JSON.parse(JSON.stringify(createAsyncApi(setup))))
+    await parse(t, readFileSync(resolve(root, 'schemas/json/asyncapi.json'), 'utf8'))
+  })
+
+  t.test('have everything that goes over HTTP, and it fits what a real service answers', async (t) => {
+    const document = emitted('http.json')
+    t.strictSame(Object.keys(document['definitions'] as object), [...Object.keys(http), 'MissionQuery', 'MissionView'].sort())
+    const ajv = new Ajv({ strict: false, schemas: [document] })
+    const fits = (name: string, value: unknown) => t.ok(ajv.validate({ $ref: `urn:fastify-mission-control:http#/definitions/${name}` }, value), `${name}: ${ajv.errorsText()}`)
+    const app = await boot(t, { routes: { missions: '/missions' } })
+    app.missions.handle({ cancel: {} })
+    const { id } = app.missions.start({ name: 'import' })
+    fits('WsMetricsResponse', (await app.inject('/mission-control/ws-metrics')).json())
+    fits('HealthResponse', (await app.inject('/health?details=true')).json())
+    fits('ProbeResponse', (await app.inject('/health?probe=live')).json())
+    fits('MissionListResponse', (await app.inject('/missions')).json())
+    fits('MissionView', (await app.inject(`/missions/${id}`)).json())
+    fits('ErrorResponse', (await app.inject('/missions/none')).json())
+    fits('CancelResponse', (await app.inject({ method: 'POST', url: `/missions/${id}/cancel` })).json())
+    t.notOk(ajv.validate({ $ref: 'urn:fastify-mission-control:http#/definitions/MissionListResponse' }, { missions: [{}], nextCursor: null }), 'parts are followed')
+  })
+})
+
+t.test('schemas become what generators of other languages know', async (t) => {
+  t.strictSame(toJsonSchema(CHANNEL_PAYLOADS.health_delta).properties, {
+    ...toJsonSchema(CHANNEL_PAYLOADS.health_delta).properties as object,
+    status: { type: 'string', enum: ['healthy', 'degraded', 'critical', 'unknown'] }
+  })
+  t.strictSame(toJsonSchema({ type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' }, '^(.*)$': {} } } as never),
+    { type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' }, '^(.*)$': {} } })
+  t.strictSame(toJsonSchema({ type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' } } } as never),
+    { type: 'object', patternProperties: { '^[0-9]+$': { type: 'string' } } })
+})

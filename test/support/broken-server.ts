@@ -1,0 +1,89 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { Socket } from 'node:net'
+import type { Test } from 'tap'
+import { WebSocket, WebSocketServer, type RawData, type ServerOptions } from 'ws'
+
+/** A message of the wire, read as freely as it has to be to break it. */
+
+export type Loose = Record<string, any>
+
+/** What a client has sent; `message` if it is a JSON object. */
+export interface Input { text: string, isBinary: boolean, message: Loose | undefined }
+
+/** One connection through the broken server. `own` is kept for it, `shared` for all connections of one server. */
+export interface Link {
+  own: Loose
+  shared: Loose
+  stream: Socket
+  /** Sends to the client, by the way of no break. */
+  send (message: Loose | string): void
+  close (code: number): void
+  /** A message of the server with the envelope of the last one. */
+  make (type: string, rest: Loose): Loose
+}
+
+/** How a server is broken: what becomes of each message. `undefined` leaves one as it is; a list or `false` takes its place. */
+export interface Break {
+  fromServer?: (message: Loose, link: Link) => Array<Loose | string | Buffer> | undefined
+  fromClient?: (input: Input, link: Link) => Loose | string | false | undefined
+  onOpen?: (link: Link) => void
+  closeCode?: (code: number) => number
+  server?: ServerOptions
+}
+
+/** Starts a server that is broken as told, in front of the right one at `target`; gives its address. */
+export async function breakServer (t: Test, target: string, how: Break): Promise<string> {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, ...how.server })
+  t.teardown(() => {
+    for (const client of server.clients) client.terminate()
+    server.close()
+  })
+  const shared: Loose = {}
+  server.on('connection', (client, { socket }) => connect(client, socket, target, how, shared))
+  await once(server, 'listening')
+  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+function connect (client: WebSocket, stream: Socket, target: string, how: Break, shared: Loose): void {
+  const upstream = new WebSocket(target, { perMessageDeflate: false })
+  const isOpen = once(upstream, 'open').then(() => true, () => false)
+  let last: Loose = {}
+  let made = 0
+  const send = (message: Loose | string | Buffer) => client.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message))
+  const link: Link = {
+    own: {},
+    shared,
+    stream,
+    send,
+    close: (code) => client.close(code),
+    make: (type, rest) => {
+      const { protocolVersion, timestamp, unix, server } = last
+      return { protocolVersion, type, id: `made_${++made}_${Math.random()}`, timestamp, unix, server, ...rest }
+    }
+  }
+  how.onOpen?.(link)
+  for (const socket of [client, upstream]) socket.on('error', () => {})
+  upstream.on('message', (data) => {
+    last = JSON.parse(String(data)) as Loose
+    for (const message of how.fromServer?.(last, link) ?? [last]) send(message)
+  })
+  client.on('message', async (data, isBinary) => {
+    const changed = how.fromClient?.(read(data, isBinary), link)
+    if (!await isOpen || changed === false) return
+    if (changed === undefined) upstream.send(data, { binary: isBinary })
+    else upstream.send(typeof changed === 'string' ? changed : JSON.stringify(changed))
+  })
+  upstream.on('close', (code) => code > 1006 ? client.close(how.closeCode?.(code) ?? code) : client.terminate())
+  client.on('close', () => upstream.terminate())
+}
+
+function read (data: RawData, isBinary: boolean): Input {
+  const text = String(data)
+  try {
+    const value: unknown = JSON.parse(text)
+    return { text, isBinary, message: typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Loose : undefined }
+  } catch {
+    return { text, isBinary, message: undefined }
+  }
+}
