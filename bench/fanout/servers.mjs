@@ -1,4 +1,5 @@
-// The servers that are compared. Each gives its port and `publish`, which sends one message of the same size to all of its clients.
+// The servers that are compared. Each gives its port and `publish`, which sends one message to all of its clients; those beside the plugin are told
+// of how many bytes.
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createNetServer } from 'node:net'
 import { randomUUID } from 'node:crypto'
@@ -27,17 +28,17 @@ function toFrame (text) {
 }
 
 /** The plugin: each publication is the next step in the life of a mission, all of which must arrive. */
-async function plugin ({ websocket = {}, planBytes = 0, nameBytes = 16 } = {}) {
+async function plugin ({ websocket = {}, planBytes = 0 } = {}) {
   const app = Fastify()
-  await app.register(missionControl, { websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
+  await app.register(missionControl, { server: { name: 'jobs', version: '1.0' }, websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
   await app.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 })
   const plan = planBytes === 0 ? undefined : { text: randomUUID().repeat(planBytes / 36) }
-  const name = 'n'.repeat(nameBytes)
+  const name = 'nightly'
   let lives = 0
   let step = 0
   let id
   const publish = () => {
-    if (step === 0) id = `mission_${++lives}`
+    if (step === 0) id = `m${++lives}`
     const status = STEPS[step]
     // The first step is that of the registration; only then has the mission its name.
     if (step === 0) app.missions.start({ id, name })
@@ -55,17 +56,17 @@ async function pluginProgress () {
   return { port: 0, publish: () => app.missionControl.publish('mission_update', { missionId: 'm', name: 'm', seq: ++index, status: 'execution_started' }) }
 }
 
-async function socketIo ({ bytes = 330 }) {
+async function socketIo () {
   const http = createHttpServer()
   const io = new SocketIo(http, { transports: ['websocket'], serveClient: false, pingInterval: 3_600_000, pingTimeout: 3_600_000 })
   io.on('connection', (socket) => socket.join('missions'))
-  return { port: await listen(http), publish: () => io.to('missions').emit('mission_update', makePayload(bytes - 21)) }
+  return { port: await listen(http), publish: (bytes) => io.to('missions').emit('mission_update', makePayload(bytes - 21)) }
 }
 
-async function wsOnce ({ bytes = 330, perMessageDeflate = false }) {
+async function wsOnce ({ perMessageDeflate = false }) {
   const http = createHttpServer()
   const server = new WebSocketServer({ server: http, perMessageDeflate, backlog: 4_096 })
-  const publish = () => {
+  const publish = (bytes) => {
     const text = JSON.stringify(makePayload(bytes))
     for (const client of server.clients) client.send(text)
   }
@@ -73,19 +74,38 @@ async function wsOnce ({ bytes = 330, perMessageDeflate = false }) {
   return { port: await listen(http), publish, rest }
 }
 
-async function wsEach ({ bytes = 330 }) {
+async function wsEach () {
   const http = createHttpServer()
   const server = new WebSocketServer({ server: http, perMessageDeflate: false })
-  const publish = () => {
+  const publish = (bytes) => {
     const payload = makePayload(bytes)
     for (const client of server.clients) client.send(JSON.stringify(payload))
   }
   return { port: await listen(http), publish }
 }
 
+/**
+ * The same as `net` on sockets that came through an HTTP upgrade, as those of all servers but the bare ones have: what Node's HTTP server leaves on
+ * a socket costs something too.
+ */
+async function upgraded () {
+  const sockets = new Set()
+  const http = createHttpServer()
+  http.on('upgrade', (request, socket) => {
+    sockets.add(socket)
+    socket.setNoDelay().on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  })
+  const publish = (bytes) => {
+    const frame = toFrame(JSON.stringify(makePayload(bytes)))
+    for (const socket of sockets) socket.write(frame)
+  }
+  return { port: await listen(http), publish }
+}
+
 /** The limit: the same bytes written to bare sockets; joined, those of one turn of the event loop in one write. */
 function net (isJoined) {
-  return async ({ bytes = 330 }) => {
+  return async () => {
     const sockets = new Set()
     const server = createNetServer({ noDelay: true }, (socket) => {
       sockets.add(socket)
@@ -97,7 +117,7 @@ function net (isJoined) {
       frames = []
       for (const socket of sockets) socket.write(joined)
     }
-    const publish = () => {
+    const publish = (bytes) => {
       const frame = toFrame(JSON.stringify(makePayload(bytes)))
       if (!isJoined) for (const socket of sockets) socket.write(frame)
       else if (frames.push(frame) === 1) setImmediate(flush)
@@ -106,4 +126,4 @@ function net (isJoined) {
   }
 }
 
-export const SERVERS = { plugin, pluginProgress, socketIo, wsOnce, wsEach, net: net(false), netJoined: net(true) }
+export const SERVERS = { plugin, pluginProgress, socketIo, wsOnce, wsEach, upgraded, net: net(false), netJoined: net(true) }
