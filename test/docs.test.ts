@@ -144,7 +144,7 @@ t.test('the pages name every public method of the decorators, and none that does
   const named = sorted(pages.flatMap(({ text }) => matches(text, /\bapp\.((?:missions|monitoring|missionControl)\.\w+)/g)))
   const table = under('## What you get', readme)
   const onMonitoring = matches(table, /`\.(\w+)\(\)`/g).map((name) => `monitoring.${name}`)
-  const notForHosts = ['commands', 'close', 'start', 'constructor', 'shutdown', 'listVisible']
+  const notForHosts = ['commands', 'close', 'start', 'constructor', 'shutdown', 'listVisible', 'told']
   const exist = ['missions', 'monitoring', 'missionControl'].flatMap((decorator) => {
     const service = app[decorator as 'missions'] as object
     const proto = Object.getPrototypeOf(service) as object

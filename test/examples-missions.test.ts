@@ -65,7 +65,7 @@ t.test('the poller withdraws its orders at Ctrl-C and ends', async (t) => {
   t.match(stdout, /\n4 orders: .*cancelled\n$/)
 })
 
-t.test('the BullMQ worker says what is missing where no Redis server answers', async (t) => {
+t.test('the BullMQ worker says what is missing where no Redis server answers', onlyWith(bullmq), async (t) => {
   const port = await freePort()
   const { code, stdout, stderr } = await runExample(t, WORKER, [], { REDIS_PORT: String(port) })
   t.equal(code, 2)

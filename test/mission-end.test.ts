@@ -66,7 +66,7 @@ t.test('cancel', async (t) => {
     t.equal(mission.isForced, false)
     clock.advance(1)
     const cancel = { requested: true, kind: 'request', reason: 'enough', by: 'ann', forced: true }
-    t.strictSame(updates.at(-1), { missionId: 'a', status: 'cancelled', name: 'job', seq: 3, cancel, durationMs: 10_000 })
+    t.strictSame(updates.at(-1), { missionId: 'a', status: 'cancelled', previousStatus: 'planning_started', name: 'job', seq: 3, cancel, endedAt: mission.startedAt + 10_000, durationMs: 10_000 })
     t.match(await mission.done, { status: 'cancelled', cancel, error: null })
     t.equal(mission.isForced, true)
     t.match(missions.stats(), { active: 0, cancelled: 1, total: 1 })

@@ -51,13 +51,14 @@ t.test('a mission', async (t) => {
     clock.advance(1_500.25)
     t.same(mission.complete(), { applied: true })
 
+    const always = { missionId: mission.id, name: 'import', tags: ['nightly'] }
     t.same(updates, [
-      { missionId: mission.id, status: 'planning_started', name: 'import', seq: 1, objective: 'all rows' },
-      { missionId: mission.id, status: 'tasks_generated', name: 'import', seq: 2, tasksSummary: ['read', 'write'] },
-      { missionId: mission.id, status: 'planned', name: 'import', seq: 3, planningSession: { steps: 2 } },
-      { missionId: mission.id, status: 'execution_started', name: 'import', seq: 4 },
-      { missionId: mission.id, status: 'execution_progress', name: 'import', seq: 5, progress: { taskId: 'read', index: 1, total: 2, status: 'done' } },
-      { missionId: mission.id, status: 'completed', name: 'import', seq: 6, durationMs: 1_500.25 }
+      { ...always, status: 'planning_started', seq: 1, objective: 'all rows', startedAt: mission.startedAt },
+      { ...always, status: 'tasks_generated', previousStatus: 'planning_started', seq: 2, tasksSummary: ['read', 'write'] },
+      { ...always, status: 'planned', previousStatus: 'tasks_generated', seq: 3, planningSession: { steps: 2 } },
+      { ...always, status: 'execution_started', previousStatus: 'planned', seq: 4 },
+      { ...always, status: 'execution_progress', previousStatus: 'execution_started', seq: 5, progress: { taskId: 'read', index: 1, total: 2, status: 'done' } },
+      { ...always, status: 'completed', previousStatus: 'execution_progress', seq: 6, endedAt: mission.startedAt + 1_500, durationMs: 1_500.25 }
     ])
     const view = mission.view()
     t.ok(compile(MissionView)(view))

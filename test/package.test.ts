@@ -30,14 +30,15 @@ function run (script: string, folder: string, args: string[] = [], input = ''): 
 }
 
 t.test('the package', async (t) => {
-  t.test('exports the plugin, the schemas and its manifest, all as ES modules with types', async (t) => {
+  t.test('exports the plugin, the client, the schemas and its manifest, all as ES modules with types', async (t) => {
     t.equal(manifest.type, 'module')
     t.strictSame(manifest.exports, {
       '.': { types: './dist/lib/index.d.ts', default: './dist/lib/index.js' },
+      './client': { types: './dist/lib/client/index.d.ts', default: './dist/lib/client/index.js' },
       './schemas': { types: './dist/schemas/index.d.ts', default: './dist/schemas/index.js' },
       './package.json': './package.json'
     })
-    for (const source of ['lib/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
+    for (const source of ['lib/index.ts', 'lib/client/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
   })
 
   t.test("runs on Node 20.19 and later beside the host's own Fastify 5", async (t) => {

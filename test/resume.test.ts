@@ -384,3 +384,87 @@ t.test('how subscriptions began, and how much is kept, is in the metrics', async
   t.match(body, 'mission_control_ws_gaps_total{cause="epoch_changed"} 1')
   t.match(body, 'mission_control_ws_log_messages 1')
 })
+
+t.test('a large state serves all who come within five seconds, and each gets what has happened since', async (t) => {
+  const { app, clock } = await setup(t, { websocket: { logMaxMessages: 20 } })
+  const missions = Array.from({ length: 150 }, (_, at) => app.missions.start({ id: `m${at}`, name: at < 10 ? 'few' : 'many' }))
+  const first = await subscribe(await connect(app))
+  missions[0]!.progress({ taskId: 'x', index: 1, total: 9, status: 'started' })
+  clock.advance(1_000)
+  missions[0]!.progress({ taskId: 'x', index: 2, total: 9, status: 'started' })
+  missions[1]!.complete()
+  const client = await connect(app)
+  const second = await subscribe(client)
+  t.same(second.messages.map(({ id }) => id), first.messages.map(({ id }) => id), 'the very same messages')
+  t.same(second.ack.asOf, first.ack.asOf)
+  const since = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.progress?.index ?? message.payload.status}`] : [])
+  t.same(since, ['m0 1', 'm1 completed', 'm0 2'], 'what must arrive, and then the newest of the rest')
+
+  const filtered = await subscribe(await connect(app), { filter: { names: ['few'] } })
+  t.equal(filtered.ack.messages, 10)
+  t.match(filtered.ack.asOf!.digest, /^10-/)
+
+  for (const mission of missions.slice(2, 30)) mission.planned()
+  const third = await subscribe(await connect(app))
+  t.equal(third.ack.asOf!.offset, first.ack.asOf!.offset + 30, 'one that the log no longer reaches back to is made anew')
+  t.equal(third.ack.messages, 150, 'with the ending')
+  clock.advance(5_001)
+  t.not((await subscribe(await connect(app))).messages[0]!.id, third.messages[0]!.id)
+})
+
+t.test('a hand-over of thousands of messages does not wait in memory, and is whole', async (t) => {
+  const { app } = await setup(t)
+  const cursor = await visit(app)
+  const plan = { text: 'x'.repeat(2_000) }
+  for (let at = 0; at < 700; at++) app.missions.start({ id: `m${at}`, name: 'job' }).planned(plan)
+  const fresh = await connect(app)
+  const state = await subscribe(fresh)
+  t.equal(new Set(state.payloads.map(({ missionId }) => missionId)).size, 700)
+  t.ok(app.missionControl.wsMetrics().messagesSentTotal >= 700)
+  app.missions.report('m0', 'completed')
+  t.match(await fresh.next('mission_update'), { payload: { missionId: 'm0', status: 'completed' }, position: { offset: state.cursor.offset + 1 } })
+
+  const back = await connect(app)
+  await back.subscribe('health_delta')
+  back.send({ type: 'subscribe', channels: ['mission_update'], since: { mission_update: cursor } })
+  const ack = await back.next('subscription_ack', ({ payload }) => payload.channel === 'mission_update')
+  app.monitoring.reportHealth('degraded')
+  t.match(ack.payload, { outcome: 'resumed', messages: 1_401 })
+  const offsets = []
+  for (let at = 0; at < 1_401; at++) offsets.push((await back.next('mission_update')).position!.offset - cursor.offset)
+  t.same(offsets, Array.from({ length: 1_401 }, (_, at) => at + 1))
+  t.equal((await back.next('health_delta', ({ payload }) => payload.snapshot === undefined)).payload.status, 'degraded')
+  t.match(await app.missionControl.metrics.render(), { body: /mission_control_ws_lagged_total 0\n/ })
+})
+
+t.test('a filter that changes in the middle of a hand-over ends the first one', async (t) => {
+  const { app } = await setup(t)
+  const plan = { text: 'x'.repeat(2_000) }
+  for (let at = 0; at < 700; at++) app.missions.start({ id: `m${at}`, name: at < 5 ? 'few' : 'many', metadata: plan })
+  const client = await connect(app)
+  client.send({ type: 'subscribe', channels: ['mission_update'], id: 'all' })
+  client.send({ type: 'subscribe', channels: ['mission_update'], id: 'few', filter: { names: ['few'] } })
+  await client.next('subscription_ack', ({ replyTo }) => replyTo === 'few')
+  const after = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [message.payload.name] : [])
+  t.same(after.slice(-5), Array(5).fill('few'))
+  app.missions.report('m699', 'completed')
+  app.missions.report('m0', 'completed')
+  t.equal((await client.next('mission_update')).payload.missionId, 'm0')
+})
+
+t.test('channels stop when the service has closed, whoever listened to them', async (t) => {
+  const clock = createVirtualClock()
+  let timers = 0
+  const counting = {
+    ...clock,
+    every: (ms: number, run: () => void) => { timers++; const timer = clock.every(ms, run); return { cancel: () => { timers--; timer.cancel() } } }
+  }
+  const app = await boot(t, { clock: counting })
+  const client = await connect(app)
+  await client.subscribe('anomaly_alert', 'mission_stats', 'mission_update')
+  await client.close()
+  while (app.missionControl.wsMetrics().connectionsOpen > 0) await new Promise((resolve) => setImmediate(resolve))
+  t.ok(timers > 0, 'alerts are looked for, for those who come back')
+  await app.close()
+  t.equal(timers, 0)
+})

@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
+import { queryObjects } from 'node:v8'
 import Fastify from 'fastify'
 import { chromium } from 'playwright-core'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { createVirtualClock } from '../lib/clock.js'
 import { Batch } from '../lib/hub/batch.js'
+import { Connection } from '../lib/hub/connection.js'
 import { Histogram } from '../lib/hub/histogram.js'
 import { LoopLag } from '../lib/hub/loop-lag.js'
 import { Message } from '../lib/hub/message.js'
@@ -244,6 +246,7 @@ t.test('clients that are killed, reset, half open or mute leave nothing behind',
     for (const client of clients) client.socket.destroy()
   }
   while (sockets() > before) await nextTurn()
+  t.equal(queryObjects(Connection, { format: 'count' }), 1, 'not even in memory')
   t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_update')!.count, 1)
   t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_stats')!.count, 0)
   t.equal((await healthy.settle()).filter(({ type }) => type === 'mission_update').length, 200)

@@ -84,9 +84,10 @@ export class HandOver {
 
   #start (connection: Connection, channel: ChannelName, { since, filter, replyTo }: Wish, cause: GapCause | undefined): void {
     const { recovery, log } = this.#setup
-    // Of another process no ending is known to it, of this one those after its offset are not; a cursor that fits nothing says nothing.
+    // Of this process those endings are not known to it that came after its offset; of a cursor that says nothing of it, none is, also those
+    // from before the first message.
     const isKnown = cause === 'trimmed'
-    const after = cause === undefined || cause === 'not_authorised' ? undefined : isKnown ? since!.offset : 0
+    const after = cause === undefined || cause === 'not_authorised' ? undefined : isKnown ? since!.offset : -1
     const { messages, asOf, made, number, offset } = recovery.snapshot(channel, { filter, after, notBefore: 0 })
     const lacking = after === undefined ? offset + 1 : after + 1
     const range = isKnown && { range: { epoch: log.epoch, from: lacking, to: offset } }

@@ -109,7 +109,7 @@ export class Lag {
       if (log.trimmed(channel).number < Math.max(this.#cursor, want.number, from?.number ?? 0)) continue
       const first = Math.max(want.offset, from?.offset ?? 0)
       const snapshot = recovery.snapshot(channel, { filter: want.filter, after: first - 1, notBefore: since })
-      this.#give(channel, snapshot, recovery.gap(channel, { cause: 'trimmed', from: first, snapshot }))
+      this.#give(channel, snapshot, recovery.gap(channel, { cause: 'trimmed', from: Math.max(1, first), snapshot }))
       // The offset stays the first that was missed: if the log outruns this snapshot before it is sent, the next gap begins there.
       wanted.set(channel, { number: snapshot.number, offset: first, filter: want.filter })
     }

@@ -192,7 +192,12 @@ export class Missions {
     return Object.assign(missions, { nextCursor })
   }
 
-  /** The missions that have not ended and that may be told of, oldest first. */
+  /** Copies of all missions that are active or still kept, oldest first. */
+  views (): MissionView[] {
+    return Array.from(this.#missions.values(), (mission) => mission.view())
+  }
+
+  /** The missions that have not ended and that may be told of, oldest first; for the hub, not for the host. */
   told (): Mission[] {
     return this.#active().filter((mission) => !this.#commands.isHeld(mission))
   }

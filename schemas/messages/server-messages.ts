@@ -112,7 +112,7 @@ const Heartbeat = Type.Object({
   ...common,
   type: Type.Literal('heartbeat'),
   replyTo,
-  intervalMs: Type.Integer({ minimum: 1 }),
+  intervalMs: Type.Optional(Type.Integer({ minimum: 1 })),
   heads: Type.Optional(Type.Object(Object.fromEntries(LOGGED_CHANNELS.map((name) => [name, Type.Optional(Cursor)])) as Record<LoggedChannel, TOptional<typeof Cursor>>))
 })
 

@@ -1,0 +1,338 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createVirtualClock } from '../lib/clock.js'
+import type { Channel, Publish } from '../lib/hub/channel.js'
+import type { Writable } from '../lib/hub/batch.js'
+import { Hub, type ConnectionInput } from '../lib/hub/hub.js'
+import type { Message } from '../lib/hub/message.js'
+import { HIGH_WATER_BYTES } from '../lib/hub/outbox.js'
+import { resolveOptions } from '../lib/options.js'
+import { missionDigest, type Cursor } from '../schemas/index.js'
+
+const LOGGED = ['mission_update', 'health_delta', 'anomaly_alert'] as const
+type Name = (typeof LOGGED)[number]
+
+interface Told { missionId: string, seq: number, status: string, pad?: string, snapshot?: true }
+
+/** Everything that a channel has ever said that must arrive, by offset; what has no place there is not told to anybody. */
+type History = Map<number, Told>
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** A channel of missions in small: steps that must arrive, progress that need not, and endings that are kept. */
+class Source {
+  readonly channel: Channel
+  readonly history: History = new Map()
+  readonly states = new Map<string, Told>()
+  readonly ended: Array<{ told: Told, offset: number | undefined }> = []
+  #publish: Publish<'mission_update'> | undefined
+  #seq = 0
+
+  constructor (readonly name: Name) {
+    this.channel = {
+      name,
+      delivery: (told: unknown) => ({ facts: told as Told, ...((told as Told).status === 'progress' ? { key: (told as Told).missionId } : { forgets: (told as Told).missionId }) }),
+      start: (publish: never, head: number) => {
+        this.#publish = publish
+        for (const one of this.ended) one.offset ??= head
+      },
+      stop: () => { this.#publish = undefined },
+      snapshot: () => [...this.states.values()].map((told) => ({ ...told, snapshot: true })) as never,
+      endings: (after: number | undefined, upTo: number) => this.ended.filter(({ offset }) => offset! > (after ?? Infinity) && offset! <= upTo).map(({ told }) => told) as never,
+      fits: (facts: object, { missionIds }: { missionIds?: string[] }) => missionIds!.includes((facts as Told).missionId),
+      active: (facts: object) => (facts as Told).status === 'ended' ? undefined : facts as Told
+    } as unknown as Channel
+  }
+
+  say (missionId: string, status: string, bytes: number): void {
+    const told: Told = { missionId, seq: ++this.#seq, status, pad: 'x'.repeat(bytes) }
+    if (status === 'ended') this.states.delete(missionId)
+    else this.states.set(missionId, told)
+    const offset = this.#publish?.(told as never)
+    if (offset !== undefined) this.history.set(offset, told)
+    if (status === 'ended') this.ended.push({ told: { ...told, snapshot: true }, offset })
+  }
+}
+
+/** What a client knows of one channel, by the rules of the wire alone. */
+interface Track { filter: string[] | undefined, next: number, left: number, cursor: Cursor, known: Map<string, number>, fresh: Map<string, number> | undefined, digest: string | undefined }
+
+/** A client that says nothing by itself and holds all it gets against what was said. */
+class Reader {
+  readonly problems: string[] = []
+  readonly tracks = new Map<string, Track>()
+  /** What it keeps of a channel after it left. */
+  readonly kept = new Map<string, Pick<Track, 'cursor' | 'known' | 'filter'>>()
+  bufferedBytes = 0
+  #input: ConnectionInput | undefined
+  #pending: Array<{ texts: string[], bytes: number }> = []
+  #isFrozen = false
+  #asked: { kept: Reader['kept'], since: Record<string, Cursor | undefined>, filter: string[] | undefined } = { kept: new Map(), since: {}, filter: undefined }
+
+  constructor (readonly hub: Hub, readonly sources: ReadonlyMap<string, Source>) {}
+
+  open (): void {
+    if (this.#input !== undefined) return
+    const read = (): number => this.bufferedBytes
+    this.#input = this.hub.connect({
+      get bufferedBytes () { return read() },
+      write: (batch: Writable) => read() >= HIGH_WATER_BYTES ? -1 : this.#take(batch.messages()),
+      writeAll: (messages: readonly Message[]) => this.#take(messages),
+      ping: () => this.#input!.pong(),
+      close: () => this.close(),
+      terminate: () => this.close()
+    }, {}, 'x')
+  }
+
+  close (): void {
+    this.#input?.closed()
+    this.#input = undefined
+    for (const name of this.tracks.keys()) this.#leave(name)
+    this.#pending = []
+    this.bufferedBytes = 0
+  }
+
+  #leave (name: string): void {
+    const track = this.tracks.get(name)
+    if (track?.left === 0) this.kept.set(name, track)
+    this.tracks.delete(name)
+  }
+
+  /** Asks, and waits for the answer before it asks again: what it remembers of its question is for one. */
+  subscribe (names: readonly Name[], { filter, isBack, snapshot }: { filter: string[] | undefined, isBack: boolean, snapshot: boolean }): void {
+    if (this.#input === undefined || this.#isFrozen) return
+    const kept = new Map(names.flatMap((name) => {
+      const track = this.tracks.get(name)
+      const memory = track?.left === 0 ? track : this.kept.get(name)
+      return isBack && memory !== undefined ? [[name as string, { ...memory, known: new Map(memory.known) }]] : []
+    }))
+    // With the same filter it would be no new subscription.
+    for (const name of names) if (this.tracks.has(name)) this.#input.message(Buffer.from(JSON.stringify({ type: 'unsubscribe', channels: [name] })))
+    const since = Object.fromEntries(names.map((name) => [name, kept.get(name)?.cursor]))
+    // Who comes back wants what it wanted.
+    const wanted = kept.has('mission_update') ? kept.get('mission_update')!.filter : filter
+    const isFiltered = names.includes('mission_update') ? wanted : undefined
+    this.#asked = { kept, since, filter: isFiltered }
+    this.#input.message(Buffer.from(JSON.stringify({ type: 'subscribe', channels: names, since, snapshot, ...(isFiltered && { filter: { missionIds: isFiltered } }) })))
+  }
+
+  unsubscribe (name: Name): void {
+    if (!this.#isFrozen) this.#input?.message(Buffer.from(JSON.stringify({ type: 'unsubscribe', channels: [name] })))
+  }
+
+  freeze (isFrozen: boolean): void {
+    this.#isFrozen = isFrozen
+    this.take(Infinity)
+  }
+
+  /** Reads what was written, as many writes as these. */
+  take (writes: number): void {
+    for (let taken = 0; taken < writes && !this.#isFrozen; taken++) {
+      const next = this.#pending.shift()
+      if (next === undefined) return
+      this.bufferedBytes -= next.bytes
+      for (const text of next.texts) this.#read(JSON.parse(text))
+      this.#input?.drained()
+    }
+  }
+
+  #take (messages: readonly Message[]): number {
+    const bytes = messages.reduce((sum, message) => sum + message.bytes, 0)
+    this.bufferedBytes += bytes
+    this.#pending.push({ texts: messages.map(({ text }) => String(text)), bytes })
+    return bytes
+  }
+
+  #read (message: any): void {
+    const { type, payload } = message
+    if (type === 'subscription_ack') this.#acknowledged(payload)
+    else if (type === 'subscription_gap') this.#gap(payload)
+    else if (type === 'heartbeat') this.#beat(message.heads ?? {})
+    else if (this.sources.has(type)) this.#told(type, message)
+    else this.problems.push(`a ${type}: ${JSON.stringify(message.error)}`)
+  }
+
+  #complain (problem: string): void {
+    this.problems.push(problem)
+  }
+
+  #acknowledged ({ channel, status, outcome, asOf, messages, gap }: any): void {
+    if (status === 'unsubscribed') {
+      this.#leave(channel)
+      return
+    }
+    const since = this.#asked.since[channel]
+    if ((since === undefined) !== (outcome === 'fresh')) this.problems.push(`${outcome} with the cursor ${since?.offset}`)
+    if (gap?.range !== undefined && (gap.range.from !== since!.offset + 1 || gap.range.to !== asOf.offset)) this.problems.push(`a range ${gap.range.from} to ${gap.range.to} after ${since!.offset}`)
+    const isResumed = outcome === 'resumed'
+    this.tracks.set(channel, {
+      filter: channel === 'mission_update' ? this.#asked.filter : undefined,
+      next: isResumed ? since!.offset + 1 : asOf.offset + 1,
+      left: messages,
+      cursor: { epoch: asOf.epoch, offset: asOf.offset, id: asOf.id },
+      known: isResumed ? new Map(this.#asked.kept.get(channel)!.known) : new Map(),
+      fresh: isResumed ? undefined : new Map(),
+      digest: isResumed ? undefined : asOf.digest
+    })
+    if (messages === 0) this.#complete(this.tracks.get(channel)!, channel)
+  }
+
+  #gap ({ channel, cause, range, asOf, messages }: any): void {
+    const track = this.tracks.get(channel)
+    if (track === undefined) return this.#complain(`a gap of ${channel}, which it has not`)
+    if (cause === 'trimmed') {
+      this.#checkSkipped(channel, track, range.from)
+      if (track.filter === undefined && range.from !== Math.max(1, track.next) && track.fresh === undefined) this.problems.push(`${channel}: a gap from ${range.from} instead of ${track.next}`)
+      track.next = asOf.offset + 1
+      track.cursor = { epoch: asOf.epoch, offset: asOf.offset, id: asOf.id }
+    }
+    Object.assign(track, { left: messages, fresh: new Map(), digest: asOf.digest })
+    if (messages === 0) this.#complete(track, channel)
+  }
+
+  #told (name: string, { payload, position, id }: { payload: Told, position?: { epoch: string, offset: number }, id: string }): void {
+    const track = this.tracks.get(name)
+    if (track === undefined) return this.#complain(`${name} ${payload.missionId} without a subscription`)
+    if (track.filter?.includes(payload.missionId) === false) this.problems.push(`${payload.missionId} does not fit`)
+    if (position !== undefined) this.#placed(name, track, payload, { ...position, id })
+    const { known, fresh } = track
+    const into = payload.snapshot === true && fresh !== undefined ? fresh : known
+    const before = into.get(payload.missionId) ?? 0
+    // A state may repeat what a replay tells too, and come before it.
+    const isBefore = payload.snapshot === true ? false : payload.seq < before && position === undefined
+    if (isBefore) this.problems.push(`${name} ${payload.missionId}: ${payload.seq} after ${before}`)
+    into.set(payload.missionId, Math.max(before, payload.seq))
+    if (track.left > 0 && --track.left === 0) this.#complete(track, name)
+  }
+
+  #placed (name: string, track: Track, payload: Told, cursor: Cursor): void {
+    const said = this.sources.get(name)!.history.get(cursor.offset)
+    if (said?.seq !== payload.seq) this.problems.push(`${name} ${cursor.offset} is ${payload.seq} instead of ${said?.seq}`)
+    if (cursor.offset < track.next) this.problems.push(`${name} ${cursor.offset} came instead of ${track.next}`)
+    this.#checkSkipped(name, track, cursor.offset)
+    track.next = cursor.offset + 1
+    track.cursor = cursor
+  }
+
+  // Between what it has and what it gets there is nothing that it wants.
+  #checkSkipped (name: string, { next, filter }: Track, to: number): void {
+    const { history } = this.sources.get(name)!
+    for (let offset = next; offset < to; offset++) {
+      const said = history.get(offset)
+      if (said !== undefined && (filter?.includes(said.missionId) ?? true)) this.problems.push(`${name} ${offset} was left out`)
+    }
+  }
+
+  #complete (track: Track, name: string): void {
+    if (track.fresh === undefined) return
+    const states = [...track.fresh.keys()].filter((id) => !this.sources.get(name)!.ended.some(({ told }) => told.missionId === id && told.seq === track.fresh!.get(id)))
+    track.known = track.fresh
+    track.fresh = undefined
+    if (track.digest === undefined) return
+    const { digest } = track
+    if (!digest.startsWith(`${states.length}-`)) this.problems.push(`${name}: the digest ${digest} of ${states.length} missions`)
+  }
+
+  #beat (heads: Record<string, Cursor>): void {
+    for (const [name, { offset }] of Object.entries(heads)) {
+      const track = this.tracks.get(name)
+      // One that waited may be older than the subscription.
+      if (track?.left === 0) this.#checkSkipped(name, track, offset + 1)
+    }
+  }
+
+  /** What it lacks when everything has come. */
+  judge (): string[] {
+    const missing: string[] = []
+    for (const [name, { known, left, filter }] of this.tracks) {
+      if (left > 0) missing.push(`${name}: ${left} messages were announced and did not come`)
+      for (const [id, { seq }] of this.sources.get(name)!.states) {
+        if ((filter?.includes(id) ?? true) && known.get(id) !== seq && !(seq < (known.get(id) ?? 0))) missing.push(`${name}: ${id} is ${seq}, not ${known.get(id)}`)
+      }
+    }
+    return [...this.problems, ...missing]
+  }
+}
+
+type Move =
+  | { kind: 'say', channel: Name, id: string, status: 'step' | 'progress' | 'ended', bytes: number, times: number }
+  | { kind: 'subscribe', reader: number, channels: Name[], filter: string[] | undefined, isBack: boolean, snapshot: boolean }
+  | { kind: 'unsubscribe' | 'freeze' | 'thaw' | 'close' | 'open', reader: number, channel: Name }
+  | { kind: 'take', reader: number, writes: number }
+  | { kind: 'turn' }
+  | { kind: 'wait', ms: number }
+
+async function play (moves: readonly Move[], log: { logMaxMessages: number, logMaxAgeMs: number }): Promise<string[]> {
+  const clock = createVirtualClock()
+  const sources = new Map(LOGGED.map((name) => [name, new Source(name)]))
+  const failures: string[] = []
+  const hub = new Hub({
+    clock,
+    server: { name: 'x', version: '1' },
+    options: { ...resolveOptions({}, {}).websocket, ...log, maxMessagesPerSecond: 100_000 },
+    channels: [...sources.values()].map(({ channel }) => channel),
+    commands: {} as never,
+    findMission: () => undefined,
+    onCallbackError: (where, err) => { failures.push(`${where}: ${String((err as Error).stack)}`) }
+  })
+  const readers = [0, 1].map(() => new Reader(hub, sources))
+  for (const reader of readers) reader.open()
+  for (const move of moves) {
+    if (move.kind === 'say') for (let at = 0; at < move.times; at++) sources.get(move.channel)!.say(move.status === 'ended' ? `${move.id}${Math.random()}` : move.id, move.status, move.bytes)
+    else if (move.kind === 'turn') await nextTurn()
+    else if (move.kind === 'wait') clock.advance(move.ms)
+    else {
+      const reader = readers[move.reader]!
+      if (move.kind === 'take') reader.take(move.writes)
+      else if (move.kind === 'subscribe') {
+        await settle(reader)
+        reader.subscribe(move.channels, move)
+        await settle(reader)
+      } else if (move.kind === 'unsubscribe') reader.unsubscribe(move.channel)
+      else if (move.kind === 'freeze' || move.kind === 'thaw') reader.freeze(move.kind === 'freeze')
+      else reader[move.kind]()
+    }
+  }
+  for (const reader of readers) reader.freeze(false)
+  for (let rounds = 0; rounds < 200; rounds++) {
+    await nextTurn()
+    for (const reader of readers) reader.take(Infinity)
+  }
+  const problems = readers.flatMap((reader, at) => reader.judge().map((problem) => `reader ${at}: ${problem}`))
+  for (const reader of readers) reader.close()
+  await hub.close()
+  return [...failures, ...problems]
+}
+
+// An answer comes before what waits, but not before what was written.
+async function settle (reader: Reader): Promise<void> {
+  for (let rounds = 0; rounds < 2; rounds++) {
+    await nextTurn()
+    reader.take(1)
+  }
+}
+
+t.test('whatever clients do on however many channels, each gets what must arrive once and in order or is told of the gap, no state is followed by an older one, and in the end it has what the service has', { timeout: 120_000 }, async (t) => {
+  const channel = fc.constantFrom(...LOGGED)
+  const reader = fc.nat(1)
+  const id = fc.constantFrom('a', 'b', 'c', 'd')
+  const move: fc.Arbitrary<Move> = fc.oneof(
+    { weight: 8, arbitrary: fc.record({ kind: fc.constant('say' as const), channel, id, status: fc.constantFrom('step' as const, 'step' as const, 'progress' as const, 'ended' as const), bytes: fc.constantFrom(10, 1_000, 30_000), times: fc.constantFrom(1, 1, 2, 12, 60) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('subscribe' as const), reader, channels: fc.uniqueArray(channel, { minLength: 1 }), filter: fc.constantFrom<Array<string[] | undefined>>(undefined, undefined, ['a', 'b']), isBack: fc.boolean(), snapshot: fc.constantFrom(false, false, true) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('unsubscribe' as const, 'freeze' as const, 'freeze' as const, 'thaw' as const, 'close' as const, 'open' as const, 'open' as const), reader, channel }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('take' as const), reader, writes: fc.integer({ min: 1, max: 4 }) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(500, 6_000, 12_000) }) }
+  )
+  const log = fc.record({ logMaxMessages: fc.constantFrom(5, 50, 10_000), logMaxAgeMs: fc.constantFrom(10_000, 900_000) })
+  const { failed, counterexample, numRuns, seed, counterexamplePath } = await fc.check(fc.asyncProperty(fc.array(move, { minLength: 20, maxLength: 80 }), log, async (moves, bounds) => (await play(moves, bounds)).length === 0), { numRuns: Number(process.env['DELIVERY_RUNS'] ?? 400) })
+  const why = failed ? [...await play(...counterexample!), JSON.stringify(counterexample), `seed ${seed}, path ${counterexamplePath}`] : []
+  t.strictSame(why, [], `${numRuns} stories`)
+})
+
+t.test('the digest of what a new subscriber gets is that of the missions in it', async (t) => {
+  const source = new Source('mission_update')
+  source.say('a', 'step', 1)
+  source.say('b', 'ended', 1)
+  t.equal(missionDigest(source.channel.snapshot() as never), missionDigest([{ missionId: 'a', status: 'step' }]))
+})

@@ -1,0 +1,455 @@
+import { Endings } from '../../lib/channels/endings.js'
+import { createMissionFinder } from '../../lib/channels/mission-finder.js'
+import { createMissionUpdateChannel } from '../../lib/channels/mission-update.js'
+import { createMissionStatsChannel } from '../../lib/channels/mission-stats.js'
+import { connect, type SocketEvent, type SocketLike } from '../../lib/client/index.js'
+import { createVirtualClock, type VirtualClock } from '../../lib/clock.js'
+import type { Channel } from '../../lib/hub/channel.js'
+import type { Writable } from '../../lib/hub/batch.js'
+import { Hub } from '../../lib/hub/hub.js'
+import { HIGH_WATER_BYTES } from '../../lib/hub/outbox.js'
+import type { Message } from '../../lib/hub/message.js'
+import { Missions, type Mission } from '../../lib/missions/index.js'
+import { resolveOptions } from '../../lib/options.js'
+import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput, type Position, type SubscriptionFilter } from '../../schemas/index.js'
+
+const TERMINAL = new Set<string>(TERMINAL_STATUSES)
+
+/** Numbers from 0 to below 1 that are the same for the same seed (mulberry32). */
+export function createRandom (seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+interface Chance {
+  (): number
+  pick: <T>(list: readonly T[]) => T
+  upTo: (max: number) => number
+}
+
+function createChance (seed: number): Chance {
+  const random = createRandom(seed)
+  return Object.assign(() => random(), {
+    pick: <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!,
+    upTo: (max: number): number => Math.floor(random() * (max + 1))
+  })
+}
+
+/** An ending and where it has its place in the channel; of one that nobody was told of, that is known when somebody listens again. */
+interface Ended { update: MissionUpdate, offset: number | undefined }
+
+/** A service: a registry and a hub, which are gone when it is restarted. */
+class Service {
+  readonly ended: Ended[] = []
+  readonly missions: Missions
+  readonly hub: Hub
+  readonly clock: VirtualClock
+
+  constructor (clock: VirtualClock, options: OptionsInput) {
+    const { websocket, missions, server } = resolveOptions(options, {})
+    this.clock = clock
+    const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
+    this.missions = new Missions({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
+    const endings = new Endings(clock, { maxEndings: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
+    const updates = createMissionUpdateChannel({
+      views: () => this.missions.told().map((mission) => mission.view()),
+      endings,
+      onUpdate: (listener) => this.missions.on('mission_update', listener),
+      onEnding: (listener) => this.missions.on('mission_ended', listener)
+    })
+    let told: Ended | undefined
+    this.missions.on('mission_ended', (update) => this.ended.push(told?.update === update ? told : { update, offset: undefined }))
+    const channels = [
+      {
+        ...updates,
+        start: (publish: (update: MissionUpdate) => number | undefined, head: number) => {
+          for (const one of this.ended) one.offset ??= head
+          updates.start((update) => {
+            const offset = publish(update)
+            told = { update, offset }
+            return offset
+          }, head)
+        }
+      },
+      createMissionStatsChannel({ clock, intervalMs: 5_000, totals: () => this.missions.stats() }),
+      ...['metrics_tick', 'health_delta', 'anomaly_alert'].map((name) => ({ name, delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] }))
+    ] as unknown as Channel[]
+    const findMission = createMissionFinder({ missions: this.missions, endings })
+    this.hub = new Hub({ clock, server, options: websocket, channels, commands: this.missions.commands, findMission, onCallbackError })
+  }
+
+  close (): void {
+    this.missions.close()
+    this.hub.stopAdmitting()
+  }
+}
+
+/** What goes wrong between a client and the service. */
+interface Weather { isDown: boolean, latencyMs: number }
+
+/** One connection through the network: bytes take their time, stop, or are lost with the connection. */
+class Wire implements SocketLike {
+  static world: { service: () => Service, clock: VirtualClock, weather: Weather, wires: Set<Wire> }
+
+  readonly #listeners = new Map<string, Array<(event: SocketEvent) => void>>()
+  #input: ReturnType<Hub['connect']> | undefined
+  #inbound: string[] = []
+  #outbound: Array<{ texts: string[], bytes: number }> = []
+  #isFrozen = false
+  #isBlackHole = false
+  #isOver = false
+  bufferedBytes = 0
+
+  constructor () {
+    const { clock, weather, wires } = Wire.world
+    wires.add(this)
+    clock.after(weather.latencyMs, () => this.#arrive())
+  }
+
+  addEventListener (type: string, listener: (event: SocketEvent) => void): void {
+    this.#listeners.set(type, [...this.#listeners.get(type) ?? [], listener])
+  }
+
+  // The client's side.
+
+  send (text: string): void {
+    if (this.#isOver || this.#isBlackHole) return
+    this.#inbound.push(text)
+    Wire.world.clock.after(Wire.world.weather.latencyMs, () => {
+      const next = this.#inbound.shift()
+      if (next !== undefined && !this.#isOver && !this.#isBlackHole) this.#input!.message(Buffer.from(next))
+    })
+  }
+
+  close (): void {
+    this.cut()
+  }
+
+  // The service's side.
+
+  write (batch: Writable): number {
+    return this.bufferedBytes >= HIGH_WATER_BYTES ? -1 : this.writeAll(batch.messages())
+  }
+
+  writeAll (messages: readonly Message[]): number {
+    const bytes = messages.reduce((sum, message) => sum + message.bytes, 0)
+    this.#outbound.push({ texts: messages.map(({ text }) => text.toString()), bytes })
+    this.bufferedBytes += bytes
+    Wire.world.clock.after(Wire.world.weather.latencyMs, () => this.#deliver())
+    return bytes
+  }
+
+  // A peer whose process lives answers pings, and so do frozen ones: only a link that swallows everything does not.
+  ping (): void {
+    if (!this.#isBlackHole) Wire.world.clock.after(Wire.world.weather.latencyMs, () => { if (!this.#isOver) this.#input!.pong() })
+  }
+
+  terminate (): void { this.cut() }
+
+  // Named as the hub names it: a goodbye arrives behind everything else, if it arrives.
+  goodbye (code: number, reason: string): void {
+    Wire.world.clock.after(Wire.world.weather.latencyMs, () => {
+      if (this.#isFrozen || this.#isBlackHole) return
+      this.#deliver()
+      this.#end(code, reason)
+    })
+  }
+
+  // The weather.
+
+  /** The connection breaks: what was on its way in either direction is lost. */
+  cut (): void {
+    this.#end(1006, '')
+  }
+
+  /** The client does not read, or reads again. */
+  freeze (isFrozen: boolean): void {
+    this.#isFrozen = isFrozen
+    if (!isFrozen) this.#deliver()
+  }
+
+  /** Everything that is sent from now on vanishes, and nobody is told. */
+  swallow (): void { this.#isBlackHole = true }
+
+  #arrive (): void {
+    const { service, weather } = Wire.world
+    if (this.#isOver) return
+    if (weather.isDown || service().hub.admit('client') !== undefined) return this.#end(1006, '')
+    const sink = {
+      get bufferedBytes () { return wire.bufferedBytes },
+      write: (batch: Writable) => this.write(batch),
+      writeAll: (messages: readonly Message[]) => this.writeAll(messages),
+      ping: () => this.ping(),
+      close: (code: number, reason: string) => this.goodbye(code, reason),
+      terminate: () => this.terminate()
+    }
+    const wire = this
+    this.#input = service().hub.connect(sink, {}, 'client')
+    this.#emit('open', {})
+  }
+
+  #deliver (): void {
+    while (!this.#isFrozen && !this.#isOver) {
+      const next = this.#outbound.shift()
+      if (next === undefined) return
+      this.bufferedBytes -= next.bytes
+      if (this.#isBlackHole) continue
+      for (const data of next.texts) if (!this.#isOver) this.#emit('message', { data })
+      if (!this.#isOver) this.#input!.drained()
+    }
+  }
+
+  #end (code: number, reason: string): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    Wire.world.wires.delete(this)
+    this.#input?.closed()
+    this.#emit('close', { code, reason })
+  }
+
+  #emit (type: string, event: object): void {
+    for (const listener of this.#listeners.get(type) ?? []) listener({ type, ...event })
+  }
+}
+
+/** What one user saw, over all reloads of its page. */
+class Witness {
+  readonly filter: SubscriptionFilter | undefined
+  readonly storage = new Map<string, string>()
+  /** How often each ending was told, by epoch and mission. */
+  readonly endings = new Map<string, number>()
+  /** By service: its epoch, the offset after which all must have been told, and the last one that the cursor claims. */
+  readonly claims = new Map<Service, { epoch: string, from: number, to: number }>()
+  readonly problems: string[] = []
+  readonly #chance: Chance
+  #last: Position = { epoch: '', offset: 0 }
+  #seqs = new Map<string, number>()
+  client!: ReturnType<typeof connect>
+
+  constructor (chance: Chance, filter: SubscriptionFilter | undefined) {
+    this.#chance = chance
+    this.filter = filter
+  }
+
+  /** Opens the page, or loads it again with the cursor that the last one kept. */
+  open (clock: VirtualClock): void {
+    this.client = connect('ws://service.example/ws', {
+      WebSocket: Wire as never,
+      clock: { monotonic: () => clock.monotonic(), after: (ms, run) => clock.after(ms, run) },
+      random: () => this.#chance(),
+      storage: { getItem: (key) => this.storage.get(key) ?? null, setItem: (key, value) => { this.storage.set(key, value) } },
+      channels: ['mission_update', 'mission_stats'],
+      ...(this.filter && { filter: this.filter })
+    })
+    this.client.on('mission_update', (update, { position }) => this.#see(update, position))
+    this.client.on('error', (err) => { this.problems.push(`error ${err.code} ${err.message}`) })
+    this.client.on('diverged', ({ expected, actual }) => { this.problems.push(`diverged: ${actual} instead of ${expected}`) })
+  }
+
+  /** Remembers what the cursor claims; to be called after every step. */
+  note (service: Service): void {
+    const cursor = this.client.cursors.mission_update
+    const isOld = [...this.claims].some(([one, { epoch }]) => one !== service && epoch === cursor?.epoch)
+    if (cursor === undefined || isOld) return
+    // Who has a cursor of an earlier service is told of all endings of this one.
+    const claim = this.claims.get(service) ?? { epoch: cursor.epoch, from: this.claims.size > 0 ? -1 : cursor.offset, to: cursor.offset }
+    if (cursor.offset < claim.to) this.problems.push(`the cursor went back from ${claim.to} to ${cursor.offset}`)
+    this.claims.set(service, { ...claim, to: cursor.offset })
+  }
+
+  #see (update: MissionUpdate, position: Position | undefined): void {
+    const { missionId, status, seq } = update
+    const epoch = this.client.cursors.mission_update?.epoch ?? ''
+    if (position !== undefined) {
+      if (position.epoch === this.#last.epoch && position.offset <= this.#last.offset) this.problems.push(`offset ${position.offset} after ${this.#last.offset}`)
+      this.#last = position
+    }
+    const key = `${position?.epoch ?? epoch} ${missionId}`
+    if (TERMINAL.has(status)) this.endings.set(key, (this.endings.get(key) ?? 0) + 1)
+    if (seq < (this.#seqs.get(key) ?? 0)) this.problems.push(`${missionId}: step ${seq} after ${this.#seqs.get(key)}`)
+    this.#seqs.set(key, seq)
+  }
+}
+
+/** What a seed made happen, and how often; for people, and to compare two runs. */
+export interface Story { seed: number, lines: string[], counts: Record<string, number>, problems: string[] }
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+const NAMES = ['import', 'render', 'build']
+const TAGS = ['night', 'day']
+const FILTERS: Array<SubscriptionFilter | undefined> = [undefined, undefined, undefined, { names: ['import', 'render'] }, { tags: ['night'] }, { statuses: ['execution_started', 'execution_progress'] }]
+
+/** A service, its clients and what happens to both, all drawn from one seed. */
+class World {
+  readonly #chance: Chance
+  readonly #clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  readonly #weather: Weather = { isDown: false, latencyMs: 10 }
+  readonly #wires = new Set<Wire>()
+  readonly #witnesses: Witness[] = []
+  readonly #lines: string[] = []
+  readonly #options: OptionsInput
+  #service: Service
+  #started = 0
+
+  constructor (seed: number) {
+    this.#chance = createChance(seed)
+    const { pick } = this.#chance
+    this.#options = {
+      websocket: { logMaxMessages: pick([3, 20, 10_000]), logMaxAgeMs: pick([20_000, 900_000]), maxConnectionsPerSecond: 1_000, pingMs: 25_000 },
+      missions: { maxEnded: pick([0, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: pick([1, 10, 1_000]) }
+    }
+    this.#service = new Service(this.#clock, this.#options)
+    Wire.world = { service: () => this.#service, clock: this.#clock, weather: this.#weather, wires: this.#wires }
+  }
+
+  readonly #counts: Record<string, number> = {}
+
+  async run (): Promise<Omit<Story, 'seed'>> {
+    const { pick, upTo } = this.#chance
+    for (let at = upTo(2); at >= 0; at--) {
+      const witness = new Witness(this.#chance, pick(FILTERS))
+      this.#witnesses.push(witness)
+      witness.open(this.#clock)
+    }
+    for (let steps = 30 + upTo(70); steps > 0; steps--) await this.#step()
+    await this.#settle()
+    this.#count(this.#service)
+    return { lines: this.#lines, counts: this.#counts, problems: this.#judge() }
+  }
+
+  #count ({ hub }: Service): void {
+    const { outcomes, gaps, laggedTotal, replacedTotal } = hub.totals()
+    for (const [name, count] of Object.entries({ ...outcomes, ...gaps, lagged: laggedTotal, replaced: replacedTotal })) this.#counts[name] = (this.#counts[name] ?? 0) + count
+  }
+
+  async #step (): Promise<void> {
+    const { pick, upTo } = this.#chance
+    const act = pick(ACTS)
+    this.#lines.push(`${this.#clock.monotonic()} ${act}`)
+    this.#acts[act]()
+    await nextTurn()
+    this.#clock.advance(pick([0, 0, 1, 5, 30, 200, 1_000, upTo(5_000)]))
+    await this.#quiet()
+  }
+
+  // Promises and the end of a turn take a few rounds of the loop.
+  async #quiet (): Promise<void> {
+    for (let rounds = 0; rounds < 3; rounds++) await nextTurn()
+    for (const witness of this.#witnesses) witness.note(this.#service)
+  }
+
+  readonly #acts: Record<(typeof ACTS)[number], () => void> = {
+    start: () => {
+      const name = this.#chance.pick(NAMES)
+      const tags = this.#chance.pick([[], ['night'], ['day', 'night'], [this.#chance.pick(TAGS)]])
+      this.#service.missions.start({ id: `m${++this.#started}`, name, tags })
+    },
+    report: () => this.#someMission((mission) => mission.report(this.#chance.pick(MISSION_STATUSES.filter((status) => !TERMINAL.has(status))), { progress: { taskId: 'x', index: 1 + this.#chance.upTo(9), total: 10, status: 'done' } })),
+    progress: () => this.#someMission((mission) => {
+      for (let index = this.#chance.upTo(8); index >= 0; index--) mission.progress({ taskId: `t${index}`, index: index + 1, total: 9, status: 'done' })
+    }),
+    plan: () => this.#someMission((mission) => mission.planned({ text: 'x'.repeat(this.#chance.upTo(20_000)) })),
+    end: () => this.#someMission((mission) => { this.#chance.pick([() => mission.complete(), () => mission.fail('broken'), () => mission.report('cancelled')])() }),
+    burst: () => {
+      for (let at = this.#chance.upTo(40); at >= 0; at--) {
+        const mission = this.#service.missions.start({ id: `m${++this.#started}`, name: this.#chance.pick(NAMES) })
+        if (this.#chance() < 0.8) mission.complete()
+      }
+    },
+    // More than a connection keeps for a client that does not read.
+    flood: () => {
+      const { missions } = this.#service
+      for (let at = 5 + this.#chance.upTo(25); at >= 0; at--) {
+        const mission = missions.start({ id: `m${++this.#started}`, name: this.#chance.pick(NAMES) })
+        mission.planned({ text: 'x'.repeat(20_000) })
+        mission.progress({ taskId: 'a', index: 1, total: 2, status: 'done' })
+        mission.progress({ taskId: 'b', index: 2, total: 2, status: 'done' })
+        if (this.#chance() < 0.9) mission.complete()
+      }
+    },
+    cut: () => this.#someWire((wire) => wire.cut()),
+    swallow: () => this.#someWire((wire) => wire.swallow()),
+    freeze: () => this.#someWire((wire) => wire.freeze(true)),
+    thaw: () => { for (const wire of this.#wires) wire.freeze(false) },
+    latency: () => { this.#weather.latencyMs = this.#chance.pick([0, 1, 10, 300, 2_000]) },
+    outage: () => { this.#weather.isDown = !this.#weather.isDown },
+    wait: () => this.#clock.advance(this.#chance.pick([1_000, 10_000, 40_000])),
+    reload: () => {
+      const witness = this.#chance.pick(this.#witnesses)
+      witness.client.close()
+      witness.open(this.#clock)
+    },
+    restart: () => {
+      const before = this.#service
+      for (const wire of this.#wires) wire.cut()
+      this.#count(before)
+      before.close()
+      this.#service = new Service(this.#clock, this.#options)
+    }
+  }
+
+  #someMission (act: (mission: Mission) => void): void {
+    const active = this.#service.missions.told()
+    if (active.length > 0) act(this.#chance.pick(active))
+  }
+
+  #someWire (act: (wire: Wire) => void): void {
+    if (this.#wires.size > 0) act(this.#chance.pick([...this.#wires]))
+  }
+
+  // The weather clears up, and everybody has the time to come back and to hear two heartbeats.
+  async #settle (): Promise<void> {
+    Object.assign(this.#weather, { isDown: false, latencyMs: 1 })
+    for (const wire of this.#wires) wire.freeze(false)
+    for (let rounds = 0; rounds < 60; rounds++) {
+      this.#clock.advance(5_000)
+      await this.#quiet()
+    }
+  }
+
+  #judge (): string[] {
+    const active = this.#service.missions.told().map((mission) => mission.view())
+    return this.#witnesses.flatMap((witness, at) => {
+      const { client, filter, problems, endings, claims } = witness
+      const found = [...problems]
+      if (client.state !== 'open') found.push(`is ${client.state}: ${client.cause}`)
+      const held = [...client.missionsState.values()].filter(({ status }) => !TERMINAL.has(status))
+      const mine = active.filter(({ name, tags, status }) => fitsFilter(filter, { name, tags, statuses: [status] }))
+      const describe = (list: Array<{ id: string, status: string, progress: { index: number, taskId: string } | null | undefined }>): string =>
+        list.map(({ id, status, progress }) => `${id} ${status} ${progress?.taskId ?? ''}`).sort().join(', ')
+      const holds = describe(held.map(({ missionId: id, status, progress }) => ({ id, status, progress })))
+      const is = describe(mine)
+      if (holds !== is) found.push(`holds [${holds}] instead of [${is}]`)
+      for (const [service, { epoch, from, to }] of claims) {
+        for (const { update: { missionId, name, tags = [], status, previousStatus }, offset } of service.ended) {
+          const times = endings.get(`${epoch} ${missionId}`) ?? 0
+          if (times > 1) found.push(`was told ${times} times how ${missionId} ended`)
+          const isDue = offset !== undefined && offset > from && offset <= to && fitsFilter(filter, { name, tags, statuses: [status, previousStatus] })
+          if (isDue && times === 0) found.push(`was not told how ${missionId} ended, offset ${offset} of ${from} to ${to}`)
+        }
+      }
+      return found.map((problem) => `client ${at}: ${problem}`)
+    })
+  }
+}
+
+const ACTS = [
+  'start', 'start', 'start', 'report', 'report', 'report', 'progress', 'progress', 'progress', 'plan', 'end', 'end', 'end', 'burst', 'flood', 'flood', 'flood',
+  'cut', 'cut', 'swallow', 'freeze', 'freeze', 'freeze', 'thaw', 'latency', 'outage', 'wait', 'wait', 'reload', 'restart'
+] as const
+
+function fitsFilter (filter: SubscriptionFilter | undefined, { name, tags, statuses }: { name: string, tags: readonly string[], statuses: Array<MissionStatus | undefined> }): boolean {
+  if (filter === undefined) return true
+  return (filter.names?.includes(name) ?? true) && (filter.tags?.some((tag) => tags.includes(tag)) ?? true) && (filter.statuses?.some((status) => statuses.includes(status)) ?? true)
+}
+
+/** Plays what a seed says and tells what went wrong. */
+export async function simulate (seed: number): Promise<Story> {
+  return { seed, ...await new World(seed).run() }
+}
