@@ -46,7 +46,7 @@ const orders = {
       global.gc()
       await sleep(100)
     }
-    return { rss: process.memoryUsage.rss() }
+    return process.memoryUsage()
   },
   /** Nanoseconds of CPU time of one publication, in rounds of so many. */
   async cost ({ rounds, perRound }) {

@@ -64,16 +64,17 @@ const MAX_WRITES = 16
  * by an older one of its key; what waits for one connection is bounded, and shared with others.
  */
 export class Outbox implements Collector {
-  readonly #setup: OutboxSetup
-  // Apart from the rest, which is not needed to send: each object on the way to a socket is one more to fetch for every delivery.
-  readonly #sink: Sink
-  readonly #shared: OutboxShared
-  readonly #backlog = new Backlog()
+  // First what every delivery needs, so that it lies together; the rest of the setup is apart for the same reason: each line and each object
+  // on the way to a socket is one more to fetch.
   #batch: Batch | undefined
-  #lag: Lag | undefined
   #isHeld = false
   #isClosed = false
+  readonly #sink: Sink
+  readonly #shared: OutboxShared
   #handedBytes = 0
+  readonly #setup: OutboxSetup
+  readonly #backlog = new Backlog()
+  #lag: Lag | undefined
   #takenBytes = 0
   #takenAt = 0
   #sweptAt = 0
