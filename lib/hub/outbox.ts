@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js'
 import { Backlog } from './backlog.js'
 import type { Batch, Writable } from './batch.js'
 import { Lag, type LagSetup, type Start, type Wanted } from './lag.js'
+import type { Convoy, Traveller } from './convoy.js'
 import type { Message } from './message.js'
 import { Writes, type Collector, type Turn } from './turn.js'
 
@@ -63,10 +64,11 @@ const MAX_WRITES = 16
  * Promises: messages that must arrive do so once and in order, or the client is told of the gap; a replaceable message is never followed
  * by an older one of its key; what waits for one connection is bounded, and shared with others.
  */
-export class Outbox implements Collector {
+export class Outbox implements Collector, Traveller {
   // First what every delivery needs, so that it lies together; the rest of the setup is apart for the same reason: each line and each object
   // on the way to a socket is one more to fetch.
   #batch: Batch | undefined
+  #convoy: Convoy | undefined
   #isHeld = false
   #isClosed = false
   readonly #sink: Sink
@@ -96,6 +98,7 @@ export class Outbox implements Collector {
   send (message: Message): void {
     if (this.#isClosed) return
     if (this.#isHeld) return this.#hold(message)
+    this.#part()
     if (this.#batch === undefined) {
       this.#batch = this.#shared.turn.root
       this.#shared.turn.join(this)
@@ -103,9 +106,18 @@ export class Outbox implements Collector {
     this.#batch = this.#batch.add(message)
   }
 
+  ride (convoy: Convoy): boolean {
+    if (this.#isClosed || this.#isHeld || this.#batch !== undefined || this.#convoy !== undefined) return false
+    this.#convoy = convoy
+    this.#shared.turn.join(this)
+    return true
+  }
+
+  rides (convoy: Convoy): boolean { return this.#convoy === convoy }
+
   flush (writes: Writes): void {
-    const batch = this.#batch
-    this.#batch = undefined
+    const batch = this.#convoy?.batch ?? this.#batch
+    this.#batch = this.#convoy = undefined
     if (this.#isClosed) return
     if (this.#isHeld) return this.#pump(MAX_WRITES)
     if (batch === undefined) return
@@ -141,12 +153,14 @@ export class Outbox implements Collector {
 
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
+    this.#part()
     this.#lag?.leave(channel)
     this.#shared.counters.replacedTotal += this.#backlog.leave(channel)
   }
 
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
   finish (): void {
+    this.#part()
     const writes = new Writes()
     this.flush(writes)
     writes.flush()
@@ -170,15 +184,24 @@ export class Outbox implements Collector {
 
   /** Drops everything that waits and takes nothing more. */
   close (): void {
+    this.#part()
     this.#isClosed = true
     this.#shared.counters.droppedTotal += this.#backlog.count
     this.#backlog.clear()
     this.#batch = this.#lag = undefined
   }
 
+  // From here on it gets something else than those it went along with.
+  #part (): void {
+    if (this.#convoy === undefined) return
+    this.#batch = this.#convoy.part()
+    this.#convoy = undefined
+  }
+
   // From now on what is sent waits here; it is handed over at the end of the turn.
   #holdFromNow (): void {
     if (this.#isHeld) return
+    this.#part()
     const batch = this.#batch
     this.#batch = undefined
     if (batch === undefined) this.#shared.turn.join(this)

@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.js'
 import { Batch } from './batch.js'
+import { Convoy, type Travellers } from './convoy.js'
 import type { Message } from './message.js'
 
 /** Whoever collects messages in a turn. */
@@ -50,6 +51,7 @@ const LARGEST_BATCH_BYTES = 262_144
  */
 export class Turn {
   readonly #writes = new Writes()
+  readonly #convoys = new Map<Travellers, Convoy>()
   #collectors: Collector[] = []
   readonly #onEnd: (ms: number) => void
   #bytes = 0
@@ -70,6 +72,13 @@ export class Turn {
     this.#immediate ??= setImmediate(() => this.end())
   }
 
+  /** Gives a message to all of these; the same ones share what they get in this turn. */
+  give (message: Message, travellers: Travellers): void {
+    const convoy = this.#convoys.get(travellers)
+    if (convoy !== undefined) convoy.give(message, travellers)
+    else this.#convoys.set(travellers, new Convoy(this.#root.add(message), message, travellers))
+  }
+
   /** To be called after a message was given to all that get it; a large turn ends here. */
   sent (message: Message): void {
     this.#bytes += message.bytes
@@ -81,6 +90,7 @@ export class Turn {
     clearImmediate(this.#immediate)
     this.#immediate = undefined
     this.#root = new Batch()
+    this.#convoys.clear()
     this.#bytes = 0
     const startedAt = systemClock.monotonic()
     const collectors = this.#collectors
