@@ -72,7 +72,7 @@ t.test('those who get the same in a turn share one buffer, however many messages
   t.strictSame([...travel.members].map(({ batches, due }) => batches.length === 1 && batches[0]!.messages().every((message, at) => message === due[at])), [true, true, true, true])
 })
 
-t.test('whoever comes, goes, closes or gets something of its own in whatever turn, each gets all that was sent to it, once and in order', async (t) => {
+t.test('whoever comes, goes, closes or gets something of its own in whatever turn, each gets all that was sent to it, once and in order', async () => {
   const move = fc.oneof(
     { weight: 4, arbitrary: fc.constant({ kind: 'say' as const, at: 0 }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('tell' as const, 'leave' as const, 'close' as const, 'finish' as const), at: fc.nat(9) }) },

@@ -122,11 +122,17 @@ const orders = {
     for (const client of group.clients) client.frames = 0
     return {}
   },
-  /** How old the messages were that came since `watch`, in ms; `publishedAt` are the times of their publication. */
+  /** How old the messages were that came since `watch`, in ms, and those of the second half alone; `publishedAt` are the times of their publication. */
   async ages ({ group: name, publishedAt }) {
     const { arrivals } = groups.get(name)
-    const ages = new Float64Array(arrivals.length / 2).map((_, at) => arrivals[at * 2 + 1] - publishedAt[arrivals[at * 2]]).sort()
-    return { p50: ages[ages.length >> 1], p99: ages[Math.floor(ages.length * 0.99)], max: ages.at(-1) }
+    const ages = (from) => {
+      const list = []
+      for (let at = 0; at < arrivals.length; at += 2) if (arrivals[at] >= from) list.push(arrivals[at + 1] - publishedAt[arrivals[at]])
+      return Float64Array.from(list).sort()
+    }
+    const p99 = (sorted) => sorted[Math.floor(sorted.length * 0.99)]
+    const all = ages(0)
+    return { p50: all[all.length >> 1], p99: p99(all), max: all.at(-1), lateP99: p99(ages(publishedAt.length >> 1)) }
   },
   async alive ({ group: name }) {
     return { alive: groups.get(name).clients.filter(({ isOpen }) => isOpen).length }

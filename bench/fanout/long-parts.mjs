@@ -3,10 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withServers } from './compare.mjs'
 import { openClients, openServer, round } from './processes.mjs'
 
+/** A log that is full before the second half: what grows then is not the log. */
+const FROZEN = { websocket: { logMaxMessages: 4_000 } }
+
 export async function frozen ({ isQuick }) {
   const seconds = isQuick ? 5 : 60
   const count = isQuick ? 100 : 1_000
-  const run = async (frozenCount) => await withServers([{ name: 'healthy', kind: 'plugin', count: 1 }], async (servers, clients) => {
+  const run = async (frozenCount) => await withServers([{ name: 'healthy', kind: 'plugin', settings: FROZEN, count: 1 }], async (servers, clients) => {
     const server = servers.get('healthy')
     await clients.ask('connect', { group: 'frozen', kind: 'plugin', port: server.port, count: frozenCount, isFrozen: true })
     const { rss: before } = await server.ask('memory')
@@ -27,8 +30,12 @@ export async function frozen ({ isQuick }) {
     grownMb: round(Math.max(...megabytes), 1),
     secondHalfGrownMb: round(half.at(-1) - half[0], 1),
     missing: beside.missing,
-    healthyP99Ms: beside.ages.p99,
-    aloneP99Ms: alone.ages.p99,
+    healthyP50Ms: round(beside.ages.p50),
+    aloneP50Ms: round(alone.ages.p50),
+    healthyP99Ms: round(beside.ages.p99),
+    aloneP99Ms: round(alone.ages.p99),
+    healthySecondHalfP99Ms: round(beside.ages.lateP99),
+    aloneSecondHalfP99Ms: round(alone.ages.lateP99),
     rssMbBySecond: megabytes.map((value) => Math.round(value))
   }
 }
@@ -42,7 +49,7 @@ export async function sustained ({ isQuick }) {
       clients.ask('expect', { group: 'all', frames: 60 * seconds, timeoutMs: (seconds + 30) * 1_000 })
     ])
     const { p50, p99, max } = await clients.ask('ages', { group: 'all', publishedAt })
-    return { seconds, subscribers: 1_000, missing, p50Ms: p50, p99Ms: p99, maxMs: max, lagP99Ms: round(lagMs.p99), lagMaxMs: round(lagMs.max) }
+    return { seconds, subscribers: 1_000, missing, p50Ms: round(p50), p99Ms: round(p99), maxMs: round(max), lagP99Ms: round(lagMs.p99), lagMaxMs: round(lagMs.max) }
   })
 }
 
