@@ -32,11 +32,8 @@ export const openServer = (kind, settings = {}) => Child.open('server.mjs', [kin
 
 export const openClients = () => Child.open('clients.mjs')
 
-// Counted from the start of the process: what must be added to get the machine's own clock.
-const offsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now()
-
-/** ms of a clock that all processes of this machine share, with fractions. */
-export const machineMs = () => performance.now() + offsetMs
+/** ms of the monotonic clock that all processes of this machine share, with fractions. */
+export const machineMs = () => Number(process.hrtime.bigint()) / 1e6
 
 export function median (values) {
   const sorted = [...values].sort((a, b) => a - b)
