@@ -23,12 +23,12 @@ export async function frozen ({ isQuick }) {
   const alone = await run(0)
   const beside = await run(count)
   const megabytes = beside.rss.map((bytes) => (bytes - beside.before) / 1_048_576)
-  const half = megabytes.slice(megabytes.length / 2)
   return {
     seconds,
     frozen: count,
     grownMb: round(Math.max(...megabytes), 1),
-    secondHalfGrownMb: round(half.at(-1) - half[0], 1),
+    secondHalfGrownMb: secondHalfGrownMb(beside.rss),
+    aloneSecondHalfGrownMb: secondHalfGrownMb(alone.rss),
     missing: beside.missing,
     healthyP50Ms: round(beside.ages.p50),
     aloneP50Ms: round(alone.ages.p50),
@@ -39,6 +39,8 @@ export async function frozen ({ isQuick }) {
     rssMbBySecond: megabytes.map((value) => Math.round(value))
   }
 }
+
+const secondHalfGrownMb = (rss) => round((rss.at(-1) - rss[rss.length >> 1]) / 1_048_576, 1)
 
 export async function sustained ({ isQuick }) {
   const seconds = isQuick ? 5 : 60
