@@ -20,6 +20,7 @@ const NAMES = {
   wsOnce: '`ws`, encoded once',
   wsEach: '`ws`, encoded for each client',
   upgraded: 'sockets after an HTTP upgrade, bare',
+  upgradedJoined: 'the same, the messages of a turn in one write',
   net: '`net`, bare',
   netJoined: '`net`, the messages of a turn in one write'
 }

@@ -9,7 +9,7 @@ const PLAN_BYTES = 1_692
 const of = (value) => () => value
 
 export async function rows ({ isQuick }) {
-  const list = ['plugin', 'socketIo', 'wsOnce', 'wsEach', 'upgraded', 'net', 'netJoined'].map((kind) => ({ name: kind, kind, count: SUBSCRIBERS }))
+  const list = ['plugin', 'socketIo', 'wsOnce', 'wsEach', 'upgraded', 'upgradedJoined', 'net', 'netJoined'].map((kind) => ({ name: kind, kind, count: SUBSCRIBERS }))
   return await withServers(list, async (servers, clients) => {
     const rounds = isQuick ? 3 : 21
     const comparison = new Comparison(servers, clients)

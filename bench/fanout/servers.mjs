@@ -84,46 +84,51 @@ async function wsEach () {
   return { port: await listen(http), publish }
 }
 
-/**
- * The same as `net` on sockets that came through an HTTP upgrade, as those of all servers but the bare ones have: what Node's HTTP server leaves on
- * a socket costs something too.
- */
-async function upgraded () {
-  const sockets = new Set()
-  const http = createHttpServer()
-  http.on('upgrade', (request, socket) => {
-    sockets.add(socket)
-    socket.setNoDelay().on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
-  })
-  const publish = (bytes) => {
+/** Writes the same bytes to all of these sockets, and does nothing else; joined, those of one turn of the event loop in one write. */
+function writeTo (sockets, isJoined) {
+  let frames = []
+  const flush = () => {
+    const joined = Buffer.concat(frames)
+    frames = []
+    for (const socket of sockets) socket.write(joined)
+  }
+  return (bytes) => {
     const frame = toFrame(JSON.stringify(makePayload(bytes)))
-    for (const socket of sockets) socket.write(frame)
-  }
-  return { port: await listen(http), publish }
-}
-
-/** The limit: the same bytes written to bare sockets; joined, those of one turn of the event loop in one write. */
-function net (isJoined) {
-  return async () => {
-    const sockets = new Set()
-    const server = createNetServer({ noDelay: true }, (socket) => {
-      sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
-    })
-    let frames = []
-    const flush = () => {
-      const joined = Buffer.concat(frames)
-      frames = []
-      for (const socket of sockets) socket.write(joined)
-    }
-    const publish = (bytes) => {
-      const frame = toFrame(JSON.stringify(makePayload(bytes)))
-      if (!isJoined) for (const socket of sockets) socket.write(frame)
-      else if (frames.push(frame) === 1) setImmediate(flush)
-    }
-    return { port: await listen(server), publish }
+    if (!isJoined) for (const socket of sockets) socket.write(frame)
+    else if (frames.push(frame) === 1) setImmediate(flush)
   }
 }
 
-export const SERVERS = { plugin, pluginProgress, socketIo, wsOnce, wsEach, upgraded, net: net(false), netJoined: net(true) }
+function keep (sockets, socket) {
+  sockets.add(socket)
+  socket.on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
+}
+
+/** The limit: bare sockets. */
+const net = (isJoined) => async () => {
+  const sockets = new Set()
+  const server = createNetServer({ noDelay: true }, (socket) => keep(sockets, socket))
+  return { port: await listen(server), publish: writeTo(sockets, isJoined) }
+}
+
+/** The same on sockets that came through an HTTP upgrade, as those of all other servers did: what Node's HTTP server leaves on a socket costs something too. */
+const upgraded = (isJoined) => async () => {
+  const sockets = new Set()
+  const http = createHttpServer().on('upgrade', (request, socket) => {
+    keep(sockets, socket)
+    socket.setNoDelay().write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  })
+  return { port: await listen(http), publish: writeTo(sockets, isJoined) }
+}
+
+export const SERVERS = {
+  plugin,
+  pluginProgress,
+  socketIo,
+  wsOnce,
+  wsEach,
+  upgraded: upgraded(false),
+  upgradedJoined: upgraded(true),
+  net: net(false),
+  netJoined: net(true)
+}
