@@ -5,7 +5,7 @@ import { median, openClients, openServer } from './processes.mjs'
 const PAUSE_MS = 4
 
 /** How clients talk to each kind of server. */
-export const CLIENT_OF = { plugin: 'plugin', socketIo: 'socketIo', wsOnce: 'ws', wsEach: 'ws', upgraded: 'ws', upgradedJoined: 'ws', net: 'net', netJoined: 'net' }
+export const CLIENT_OF = { plugin: 'plugin', missions: 'plugin', socketIo: 'socketIo', wsOnce: 'ws', wsEach: 'ws', upgraded: 'ws', upgradedJoined: 'ws', net: 'net', netJoined: 'net' }
 
 /** Runs `use` with one clients' process and these servers, each with `count` clients. */
 export async function withServers (list, use) {

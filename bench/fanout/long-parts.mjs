@@ -9,7 +9,7 @@ const FROZEN = { websocket: { logMaxMessages: 4_000 } }
 export async function frozen ({ isQuick }) {
   const seconds = isQuick ? 5 : 60
   const count = isQuick ? 100 : 1_000
-  const run = async (frozenCount) => await withServers([{ name: 'healthy', kind: 'plugin', settings: FROZEN, count: 1 }], async (servers, clients) => {
+  const run = async (frozenCount) => await withServers([{ name: 'healthy', kind: 'missions', settings: FROZEN, count: 1 }], async (servers, clients) => {
     const server = servers.get('healthy')
     await clients.ask('connect', { group: 'frozen', kind: 'plugin', port: server.port, count: frozenCount, isFrozen: true })
     const { rss: before } = await server.ask('memory')
@@ -44,7 +44,7 @@ const secondHalfGrownMb = (rss) => round((rss.at(-1) - rss[rss.length >> 1]) / 1
 
 export async function sustained ({ isQuick }) {
   const seconds = isQuick ? 5 : 60
-  return await withServers([{ name: 'all', kind: 'plugin', count: 1_000 }], async (servers, clients) => {
+  return await withServers([{ name: 'all', kind: 'missions', count: 1_000 }], async (servers, clients) => {
     await clients.ask('watch', { group: 'all' })
     const [{ lagMs, publishedAt }, { missing }] = await Promise.all([
       servers.get('all').ask('rate', { perSecond: 60, seconds }),

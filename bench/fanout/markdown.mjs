@@ -15,7 +15,8 @@ const rowsTable = (rows) => table(
 )
 
 const NAMES = {
-  plugin: 'this plugin',
+  plugin: 'this plugin, a ready mission update',
+  missions: 'this plugin, the steps of missions',
   socketIo: 'Socket.IO',
   wsOnce: '`ws`, encoded once',
   wsEach: '`ws`, encoded for each client',

@@ -9,14 +9,14 @@ const PLAN_BYTES = 1_692
 const of = (value) => () => value
 
 export async function rows ({ isQuick }) {
-  const list = ['plugin', 'socketIo', 'wsOnce', 'wsEach', 'upgraded', 'upgradedJoined', 'net', 'netJoined'].map((kind) => ({ name: kind, kind, count: SUBSCRIBERS }))
+  const list = ['plugin', 'missions', 'socketIo', 'wsOnce', 'wsEach', 'upgraded', 'upgradedJoined', 'net', 'netJoined'].map((kind) => ({ name: kind, kind, count: SUBSCRIBERS }))
   return await withServers(list, async (servers, clients) => {
     const rounds = isQuick ? 3 : 21
     const comparison = new Comparison(servers, clients)
     // The bursts first: after them all servers are as warm as those that have run for a while.
     const ten = await comparison.run({ rounds, ticks: of(20), burst: 10, subscribers: of(SUBSCRIBERS) })
     const one = await comparison.run({ rounds, ticks: of(40), burst: 1, subscribers: of(SUBSCRIBERS) })
-    return list.map(({ name }) => ({ name, bytes: comparison.bytes[name], burst1Us: round(one[name]), burst10Us: round(ten[name]) }))
+    return list.map(({ name }) => ({ name, bytes: comparison.bytes[name], burst1Us: round(one[name], 3), burst10Us: round(ten[name], 3) }))
   })
 }
 

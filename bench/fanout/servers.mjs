@@ -27,22 +27,37 @@ function toFrame (text) {
   return Buffer.concat([header, payload])
 }
 
-/** The plugin: each publication is the next step in the life of a mission, all of which must arrive. */
-async function plugin ({ websocket = {}, planBytes = 0 } = {}) {
+async function openPlugin (websocket = {}) {
   const app = Fastify()
   await app.register(missionControl, { server: { name: 'jobs', version: '1.0' }, websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
   await app.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 })
-  const plan = planBytes === 0 ? undefined : { text: randomUUID().repeat(planBytes / 36) }
-  const name = 'nightly'
+  return app
+}
+
+const makePlan = (bytes) => bytes === 0 ? undefined : { text: randomUUID().repeat(bytes / 36) }
+
+/** The plugin as a switchboard, which is what the others are: each publication is a ready step of a mission, all of which must arrive. */
+async function plugin ({ websocket, planBytes = 0 } = {}) {
+  const app = await openPlugin(websocket)
+  const planningSession = makePlan(planBytes)
+  let seq = 0
+  const publish = () => {
+    const status = STEPS[seq % STEPS.length]
+    app.missionControl.publish('mission_update', { missionId: `m${seq}`, status, name: 'nightly', seq: ++seq, planningSession })
+  }
+  return { port: app.server.address().port, publish }
+}
+
+/** The plugin with all it does for missions: each publication is the next step in the life of one, from its registration to its end. */
+async function missions ({ websocket } = {}) {
+  const app = await openPlugin(websocket)
   let lives = 0
   let step = 0
   let id
   const publish = () => {
     if (step === 0) id = `m${++lives}`
-    const status = STEPS[step]
-    // The first step is that of the registration; only then has the mission its name.
-    if (step === 0) app.missions.start({ id, name })
-    else app.missions.report(id, status, plan === undefined ? undefined : { planningSession: plan })
+    if (step === 0) app.missions.start({ id, name: 'nightly' })
+    else app.missions.report(id, STEPS[step])
     step = (step + 1) % STEPS.length
   }
   return { port: app.server.address().port, publish }
@@ -123,6 +138,7 @@ const upgraded = (isJoined) => async () => {
 
 export const SERVERS = {
   plugin,
+  missions,
   pluginProgress,
   socketIo,
   wsOnce,
