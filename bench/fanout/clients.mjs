@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from './processes.mjs'
 
 const groups = new Map()
 
@@ -42,12 +43,12 @@ class Client {
   }
 
   #count (payload) {
+    const group = this.#group
+    // Every client gets every message, in order: its place says which one it is.
+    group.arrivals?.push(this.frames, machineMs())
     this.frames++
-    this.#group.frames++
-    this.#group.bytes = payload.length
-    if (this.#group.ages === undefined) return
-    const from = payload.indexOf('"unix":') + 7
-    this.#group.ages.push(Date.now() - Number(payload.latin1Slice(from, from + 13)))
+    group.frames++
+    group.bytes += payload.length
   }
 }
 
@@ -96,34 +97,42 @@ async function readHead (socket) {
 
 const orders = {
   async connect ({ group: name, count, ...how }) {
-    const group = groups.get(name) ?? { clients: [], frames: 0 }
+    const group = groups.get(name) ?? { clients: [], frames: 0, bytes: 0 }
     groups.set(name, group)
     const before = group.clients.length
     for (let at = 0; at < count; at += 50) {
       group.clients.push(...await Promise.all(Array.from({ length: Math.min(50, count - at) }, (_, i) => open(group, how, before + at + i))))
     }
-    group.frames = 0
+    group.frames = group.bytes = 0
     return {}
   },
-  /** Waits until each client of a group has got so many frames more, or for so long. */
+  /** Waits until each client of a group has got so many frames more, or for so long. `bytes` is the mean size of their payloads. */
   async expect ({ group: name, frames, timeoutMs = 60_000 }) {
     const group = groups.get(name)
     const due = frames * group.clients.length
     const until = Date.now() + timeoutMs
     while (group.frames < due && Date.now() < until) await sleep(1)
-    const got = group.frames
-    group.frames = 0
-    return { missing: due - got, bytes: group.bytes }
+    const { frames: got, bytes } = group
+    group.frames = group.bytes = 0
+    return { missing: due - got, bytes: Math.round(bytes / got) }
   },
   async watch ({ group: name }) {
-    groups.get(name).ages = []
+    const group = groups.get(name)
+    group.arrivals = []
+    for (const client of group.clients) client.frames = 0
     return {}
   },
-  async ages ({ group: name }) {
-    const group = groups.get(name)
-    const ages = group.ages.sort((a, b) => a - b)
-    group.ages = []
-    return { p50: ages[ages.length >> 1], p99: ages[Math.floor(ages.length * 0.99)], max: ages.at(-1) }
+  /** How old the messages were that came since `watch`, in ms, and those of the second half alone; `publishedAt` are the times of their publication. */
+  async ages ({ group: name, publishedAt }) {
+    const { arrivals } = groups.get(name)
+    const ages = (from) => {
+      const list = []
+      for (let at = 0; at < arrivals.length; at += 2) if (arrivals[at] >= from) list.push(arrivals[at + 1] - publishedAt[arrivals[at]])
+      return Float64Array.from(list).sort()
+    }
+    const p99 = (sorted) => sorted[Math.floor(sorted.length * 0.99)]
+    const all = ages(0)
+    return { p50: all[all.length >> 1], p99: p99(all), max: all.at(-1), lateP99: p99(ages(publishedAt.length >> 1)) }
   },
   async alive ({ group: name }) {
     return { alive: groups.get(name).clients.filter(({ isOpen }) => isOpen).length }

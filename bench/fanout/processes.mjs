@@ -32,6 +32,9 @@ export const openServer = (kind, settings = {}) => Child.open('server.mjs', [kin
 
 export const openClients = () => Child.open('clients.mjs')
 
+/** ms of the monotonic clock that all processes of this machine share, with fractions. */
+export const machineMs = () => Number(process.hrtime.bigint()) / 1e6
+
 export function median (values) {
   const sorted = [...values].sort((a, b) => a - b)
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from './processes.mjs'
 import { SERVERS } from './servers.mjs'
 
 const [, , kind, settings = '{}'] = process.argv
@@ -10,25 +11,27 @@ const lag = monitorEventLoopDelay({ resolution: 10 })
 
 const orders = {
   /** CPU time in µs of so many turns of the event loop, in each of which `burst` messages are published. */
-  async ticks ({ ticks, burst, pauseMs }) {
+  async ticks ({ ticks, burst, pauseMs, bytes }) {
     const before = process.cpuUsage()
     for (let tick = 0; tick < ticks; tick++) {
-      for (let at = 0; at < burst; at++) publish()
+      for (let at = 0; at < burst; at++) publish(bytes)
       await sleep(pauseMs)
     }
     await rest?.()
     const { user, system } = process.cpuUsage(before)
     return { cpuUs: user + system }
   },
-  /** So many messages a second, evenly; the memory every second, and how late the loop was. */
+  /** So many messages a second, evenly; when each was published, the memory every second, and how late the loop was. */
   async rate ({ perSecond, seconds }) {
     const rss = []
+    const publishedAt = []
     lag.reset()
     lag.enable()
     const startedAt = performance.now()
     for (let sent = 0; sent < perSecond * seconds;) {
       const due = Math.min(perSecond * seconds, Math.floor((performance.now() - startedAt) / 1_000 * perSecond))
       while (sent < due) {
+        publishedAt.push(machineMs())
         publish()
         sent++
         if (sent % perSecond === 0) rss.push(process.memoryUsage.rss())
@@ -36,14 +39,14 @@ const orders = {
       await sleep(2)
     }
     lag.disable()
-    return { rss, lagMs: { p99: lag.percentile(99) / 1e6, max: lag.max / 1e6 } }
+    return { rss, publishedAt, lagMs: { p99: lag.percentile(99) / 1e6, max: lag.max / 1e6 } }
   },
   async memory () {
     for (let round = 0; round < 3; round++) {
       global.gc()
       await sleep(100)
     }
-    return { rss: process.memoryUsage.rss() }
+    return process.memoryUsage()
   },
   /** Nanoseconds of CPU time of one publication, in rounds of so many. */
   async cost ({ rounds, perRound }) {

@@ -1,4 +1,5 @@
-// The servers that are compared. Each gives its port and `publish`, which sends one message of the same size to all of its clients.
+// The servers that are compared. Each gives its port and `publish`, which sends one message to all of its clients; those beside the plugin are told
+// of how many bytes.
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createNetServer } from 'node:net'
 import { randomUUID } from 'node:crypto'
@@ -26,22 +27,37 @@ function toFrame (text) {
   return Buffer.concat([header, payload])
 }
 
-/** The plugin: each publication is the next step in the life of a mission, all of which must arrive. */
-async function plugin ({ websocket = {}, planBytes = 0, nameBytes = 16 } = {}) {
+async function openPlugin (websocket = {}) {
   const app = Fastify()
-  await app.register(missionControl, { websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
+  await app.register(missionControl, { server: { name: 'jobs', version: '1.0' }, websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
   await app.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 })
-  const plan = planBytes === 0 ? undefined : { text: randomUUID().repeat(planBytes / 36) }
-  const name = 'n'.repeat(nameBytes)
+  return app
+}
+
+const makePlan = (bytes) => bytes === 0 ? undefined : { text: randomUUID().repeat(bytes / 36) }
+
+/** The plugin as a switchboard, which is what the others are: each publication is a ready step of a mission, all of which must arrive. */
+async function plugin ({ websocket, planBytes = 0 } = {}) {
+  const app = await openPlugin(websocket)
+  const planningSession = makePlan(planBytes)
+  let seq = 0
+  const publish = () => {
+    const status = STEPS[seq % STEPS.length]
+    app.missionControl.publish('mission_update', { missionId: `m${seq}`, status, name: 'nightly', seq: ++seq, planningSession })
+  }
+  return { port: app.server.address().port, publish }
+}
+
+/** The plugin with all it does for missions: each publication is the next step in the life of one, from its registration to its end. */
+async function missions ({ websocket } = {}) {
+  const app = await openPlugin(websocket)
   let lives = 0
   let step = 0
   let id
   const publish = () => {
-    if (step === 0) id = `mission_${++lives}`
-    const status = STEPS[step]
-    // The first step is that of the registration; only then has the mission its name.
-    if (step === 0) app.missions.start({ id, name })
-    else app.missions.report(id, status, plan === undefined ? undefined : { planningSession: plan })
+    if (step === 0) id = `m${++lives}`
+    if (step === 0) app.missions.start({ id, name: 'nightly' })
+    else app.missions.report(id, STEPS[step])
     step = (step + 1) % STEPS.length
   }
   return { port: app.server.address().port, publish }
@@ -55,17 +71,17 @@ async function pluginProgress () {
   return { port: 0, publish: () => app.missionControl.publish('mission_update', { missionId: 'm', name: 'm', seq: ++index, status: 'execution_started' }) }
 }
 
-async function socketIo ({ bytes = 330 }) {
+async function socketIo () {
   const http = createHttpServer()
   const io = new SocketIo(http, { transports: ['websocket'], serveClient: false, pingInterval: 3_600_000, pingTimeout: 3_600_000 })
   io.on('connection', (socket) => socket.join('missions'))
-  return { port: await listen(http), publish: () => io.to('missions').emit('mission_update', makePayload(bytes - 21)) }
+  return { port: await listen(http), publish: (bytes) => io.to('missions').emit('mission_update', makePayload(bytes - 21)) }
 }
 
-async function wsOnce ({ bytes = 330, perMessageDeflate = false }) {
+async function wsOnce ({ perMessageDeflate = false }) {
   const http = createHttpServer()
   const server = new WebSocketServer({ server: http, perMessageDeflate, backlog: 4_096 })
-  const publish = () => {
+  const publish = (bytes) => {
     const text = JSON.stringify(makePayload(bytes))
     for (const client of server.clients) client.send(text)
   }
@@ -73,37 +89,62 @@ async function wsOnce ({ bytes = 330, perMessageDeflate = false }) {
   return { port: await listen(http), publish, rest }
 }
 
-async function wsEach ({ bytes = 330 }) {
+async function wsEach () {
   const http = createHttpServer()
   const server = new WebSocketServer({ server: http, perMessageDeflate: false })
-  const publish = () => {
+  const publish = (bytes) => {
     const payload = makePayload(bytes)
     for (const client of server.clients) client.send(JSON.stringify(payload))
   }
   return { port: await listen(http), publish }
 }
 
-/** The limit: the same bytes written to bare sockets; joined, those of one turn of the event loop in one write. */
-function net (isJoined) {
-  return async ({ bytes = 330 }) => {
-    const sockets = new Set()
-    const server = createNetServer({ noDelay: true }, (socket) => {
-      sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
-    })
-    let frames = []
-    const flush = () => {
-      const joined = Buffer.concat(frames)
-      frames = []
-      for (const socket of sockets) socket.write(joined)
-    }
-    const publish = () => {
-      const frame = toFrame(JSON.stringify(makePayload(bytes)))
-      if (!isJoined) for (const socket of sockets) socket.write(frame)
-      else if (frames.push(frame) === 1) setImmediate(flush)
-    }
-    return { port: await listen(server), publish }
+/** Writes the same bytes to all of these sockets, and does nothing else; joined, those of one turn of the event loop in one write. */
+function writeTo (sockets, isJoined) {
+  let frames = []
+  const flush = () => {
+    const joined = Buffer.concat(frames)
+    frames = []
+    for (const socket of sockets) socket.write(joined)
+  }
+  return (bytes) => {
+    const frame = toFrame(JSON.stringify(makePayload(bytes)))
+    if (!isJoined) for (const socket of sockets) socket.write(frame)
+    else if (frames.push(frame) === 1) setImmediate(flush)
   }
 }
 
-export const SERVERS = { plugin, pluginProgress, socketIo, wsOnce, wsEach, net: net(false), netJoined: net(true) }
+function keep (sockets, socket) {
+  sockets.add(socket)
+  socket.on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
+}
+
+/** The limit: bare sockets. */
+const net = (isJoined) => async () => {
+  const sockets = new Set()
+  const server = createNetServer({ noDelay: true }, (socket) => keep(sockets, socket))
+  return { port: await listen(server), publish: writeTo(sockets, isJoined) }
+}
+
+/** The same on sockets that came through an HTTP upgrade, as those of all other servers did: what Node's HTTP server leaves on a socket costs something too. */
+const upgraded = (isJoined) => async () => {
+  const sockets = new Set()
+  const http = createHttpServer().on('upgrade', (request, socket) => {
+    keep(sockets, socket)
+    socket.setNoDelay().write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  })
+  return { port: await listen(http), publish: writeTo(sockets, isJoined) }
+}
+
+export const SERVERS = {
+  plugin,
+  missions,
+  pluginProgress,
+  socketIo,
+  wsOnce,
+  wsEach,
+  upgraded: upgraded(false),
+  upgradedJoined: upgraded(true),
+  net: net(false),
+  netJoined: net(true)
+}

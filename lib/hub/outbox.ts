@@ -1,5 +1,6 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { Batch, Writable } from './batch.js'
+import type { Convoy, Traveller } from './convoy.js'
 import { Lanes, type CatchUp, type LanesSetup, type LanesShared } from './lanes.js'
 import type { Message } from './message.js'
 import { Writes, type Collector, type Turn } from './turn.js'
@@ -51,16 +52,18 @@ const MAX_WRITES = 16
  * Promises: messages that must arrive do so once and in order, or the client is told of the gap; a replaceable message is never followed
  * by an older one of its key; what waits for one connection is bounded, and shared with others.
  */
-export class Outbox implements Collector {
-  readonly #setup: OutboxSetup
-  // Apart from the rest, which is not needed to send: each object on the way to a socket is one more to fetch for every delivery.
-  readonly #sink: Sink
-  readonly #shared: OutboxShared
+export class Outbox implements Collector, Traveller {
+  // First what every delivery needs, so that it lies together; the rest of the setup is apart for the same reason: each line and each object
+  // on the way to a socket is one more to fetch.
   #batch: Batch | undefined
+  #convoy: Convoy | undefined
   // There only while messages wait: a connection that keeps up has nothing of it in memory.
   #lanes: Lanes | undefined
   #isClosed = false
+  readonly #sink: Sink
+  readonly #shared: OutboxShared
   #handedBytes = 0
+  readonly #setup: OutboxSetup
   #takenBytes = 0
   #takenAt = 0
   #sweptAt = 0
@@ -82,6 +85,7 @@ export class Outbox implements Collector {
   send (message: Message): void {
     if (this.#isClosed) return
     if (this.#lanes !== undefined) return this.#lanes.put(message)
+    this.#part()
     if (this.#batch === undefined) {
       this.#batch = this.#shared.turn.root
       this.#shared.turn.join(this)
@@ -89,9 +93,18 @@ export class Outbox implements Collector {
     this.#batch = this.#batch.add(message)
   }
 
+  ride (convoy: Convoy): boolean {
+    if (this.#isClosed || this.#lanes !== undefined || this.#batch !== undefined || this.#convoy !== undefined) return false
+    this.#convoy = convoy
+    this.#shared.turn.join(this)
+    return true
+  }
+
+  rides (convoy: Convoy): boolean { return this.#convoy === convoy }
+
   flush (writes: Writes): void {
-    const batch = this.#batch
-    this.#batch = undefined
+    const batch = this.#convoy?.batch ?? this.#batch
+    this.#batch = this.#convoy = undefined
     if (this.#isClosed) return
     if (this.#lanes !== undefined) return this.#pump(this.#lanes, MAX_WRITES)
     if (batch === undefined) return
@@ -119,11 +132,13 @@ export class Outbox implements Collector {
 
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
+    this.#part()
     this.#shared.counters.replacedTotal += this.#lanes?.leave(channel) ?? 0
   }
 
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
   finish (): void {
+    this.#part()
     const writes = new Writes()
     this.flush(writes)
     writes.flush()
@@ -147,14 +162,23 @@ export class Outbox implements Collector {
 
   /** Drops everything that waits and takes nothing more. */
   close (): void {
+    this.#part()
     this.#isClosed = true
     this.#shared.counters.droppedTotal += this.#lanes?.count ?? 0
     this.#batch = this.#lanes = undefined
   }
 
+  // From here on it gets something else than those it went along with.
+  #part (): void {
+    if (this.#convoy === undefined) return
+    this.#batch = this.#convoy.part()
+    this.#convoy = undefined
+  }
+
   // From now on what is sent waits; it is handed over at the end of the turn.
   #holdFromNow (): Lanes {
     if (this.#lanes !== undefined) return this.#lanes
+    this.#part()
     const batch = this.#batch ?? this.#shared.turn.root
     if (this.#batch === undefined) this.#shared.turn.join(this)
     this.#batch = undefined

@@ -85,7 +85,8 @@ export class Publication {
     this.#keep(message)
     for (const { filter, members } of this.subscriptions.groups(name)) {
       if (!this.fits(message, filter)) continue
-      for (const subscriber of members) if (only === undefined || only.has(subscriber)) subscriber.outbox.send(message)
+      if (only === undefined) this.turn.give(message, members)
+      else for (const subscriber of members) if (only.has(subscriber)) subscriber.outbox.send(message)
     }
     this.turn.sent(message)
     return place?.offset

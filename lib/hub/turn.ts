@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.js'
 import { Batch } from './batch.js'
+import { Convoy, type Travellers } from './convoy.js'
 import type { Message } from './message.js'
 
 /** Whoever collects messages in a turn. */
@@ -16,20 +17,28 @@ export interface Stream { write (bytes: Buffer): unknown }
  * processor's caches, and going through all connections in one go first costs a tenth of fetching it anew after each.
  */
 export class Writes {
-  readonly #streams: Stream[] = []
-  readonly #buffers: Buffer[] = []
+  // They keep their room from turn to turn: to grow anew costs more than to fill.
+  readonly #streams: Array<Stream | undefined> = []
+  readonly #buffers: Array<Buffer | undefined> = []
+  #count = 0
 
   add (stream: Stream, bytes: Buffer): void {
-    this.#streams.push(stream)
-    this.#buffers.push(bytes)
+    this.#streams[this.#count] = stream
+    this.#buffers[this.#count++] = bytes
   }
 
   /** Makes all writes. */
   flush (): void {
     const streams = this.#streams
     const buffers = this.#buffers
-    for (let at = 0; at < streams.length; at++) streams[at]!.write(buffers[at]!)
-    streams.length = buffers.length = 0
+    const count = this.#count
+    this.#count = 0
+    for (let at = 0; at < count; at++) {
+      const stream = streams[at]!
+      const bytes = buffers[at]!
+      streams[at] = buffers[at] = undefined
+      stream.write(bytes)
+    }
   }
 }
 
@@ -42,6 +51,7 @@ const LARGEST_BATCH_BYTES = 262_144
  */
 export class Turn {
   readonly #writes = new Writes()
+  readonly #convoys = new Map<Travellers, Convoy>()
   #collectors: Collector[] = []
   readonly #onEnd: (ms: number) => void
   #bytes = 0
@@ -62,6 +72,13 @@ export class Turn {
     this.#immediate ??= setImmediate(() => this.end())
   }
 
+  /** Gives a message to all of these; the same ones share what they get in this turn. */
+  give (message: Message, travellers: Travellers): void {
+    const convoy = this.#convoys.get(travellers)
+    if (convoy !== undefined) convoy.give(message, travellers)
+    else this.#convoys.set(travellers, new Convoy(this.#root.add(message), message, travellers))
+  }
+
   /** To be called after a message was given to all that get it; a large turn ends here. */
   sent (message: Message): void {
     this.#bytes += message.bytes
@@ -73,6 +90,7 @@ export class Turn {
     clearImmediate(this.#immediate)
     this.#immediate = undefined
     this.#root = new Batch()
+    this.#convoys.clear()
     this.#bytes = 0
     const startedAt = systemClock.monotonic()
     const collectors = this.#collectors

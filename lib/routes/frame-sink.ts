@@ -13,12 +13,13 @@ import type { Writes } from '../hub/turn.js'
  * while ws holds back frames of its own, and where there is no socket. While a message of somebody else is only partly sent nothing is.
  */
 export class FrameSink implements Socket {
+  // What every write needs comes first, so that it lies together.
   readonly #websocket: WebSocket
   readonly #stream: Stream | undefined
   readonly #encoding: Encoding
+  #isShared = false
   readonly #onDrained: () => void
   readonly #send: WebSocket['send']
-  #isShared = false
   #isFragmented = false
 
   /** `stream` is the socket under the WebSocket; `onDrained` is called when it has taken what was written. */
