@@ -56,9 +56,9 @@ export class Lag {
     const { unsent } = this.#setup
     // What the cursor has passed is sent: it must not be given again when the cursor goes back for another channel.
     for (const one of unsent.values()) one.number = Math.max(one.number, this.#cursor)
-    unsent.set(channel, { number: start.number, offset: lacking })
+    unsent.set(channel, { number: start.number, offset: messages.length > 0 ? lacking : start.offset })
     this.#cursor = Math.min(this.#cursor, start.number)
-    this.#made.push({ channel, messages, at: 0, start })
+    if (messages.length > 0) this.#made.push({ channel, messages, at: 0, start })
   }
 
   /** Gives nothing more of a channel. */
@@ -79,12 +79,15 @@ export class Lag {
   }
 
   #nextMade (): Message | undefined {
-    for (let made = this.#made[0]; made !== undefined; made = this.#made[0]) {
-      if (made.at < made.messages.length) return made.messages[made.at++]
-      this.#setup.unsent.set(made.channel, { ...made.start })
+    const made = this.#made[0]
+    if (made === undefined) return undefined
+    const message = made.messages[made.at++]
+    // At once: until it is asked for the next message, the log may have moved on.
+    if (made.at === made.messages.length) {
       this.#made.shift()
+      this.#setup.unsent.set(made.channel, { ...made.start })
     }
-    return undefined
+    return message
   }
 
   #nextLogged (): Message | undefined {
