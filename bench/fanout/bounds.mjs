@@ -16,7 +16,9 @@ export const BOUNDS = {
     ['idle connection: plugin / Socket.IO', ratio(pluginBytes, socketIoBytes), 1],
     ['idle connection: compressed / plain', ratio(compressedBytes, pluginBytes), 1.1]
   ],
-  scaling: (byCount) => [['cost of a delivery, 100 to 5,000 subscribers: largest / smallest', ratio(Math.max(...Object.values(byCount)), Math.min(...Object.values(byCount))), 1.3]],
+  scaling: ({ us100, us1000, us5000 }) => [
+    ['cost of a delivery, 100 to 5,000 subscribers: largest / smallest', ratio(Math.max(us100, us1000, us5000), Math.min(us100, us1000, us5000)), 1.3]
+  ],
   unlistened: ({ ns }) => [['a publication nobody listens to, ns', ns, 1_000]],
   frozen: ({ grownMb, secondHalfGrownMb, aloneSecondHalfGrownMb, missing, healthyP99Ms, aloneP99Ms }) => [
     ['frozen clients: memory, MB', grownMb, 150],

@@ -59,17 +59,19 @@ export async function idleConnection ({ isQuick }) {
 }
 
 /**
- * Cost of a delivery by the number of subscribers. Sleeping and waking costs the same for few and many, so that what as many turns cost in which
- * nothing is published is taken off; few subscribers get more turns, so that all servers deliver about as much and are as warm.
+ * Cost of a delivery by the number of subscribers, and the same of bare sockets, whose state outgrows the processor's caches too. Sleeping and
+ * waking costs the same for few and many, so that what as many turns cost in which nothing is published is taken off; few subscribers get more
+ * turns, so that all servers deliver about as much and are as warm.
  */
 export async function scaling ({ isQuick }) {
   const counts = [100, 1_000, 5_000]
-  const list = counts.map((count) => ({ name: String(count), kind: 'plugin', count }))
+  const list = counts.flatMap((count) => [['plugin', 'us'], ['net', 'netUs']].map(([kind, prefix]) => ({ name: `${prefix}${count}`, kind, count })))
   return await withServers(list, async (servers, clients) => {
     const comparison = new Comparison(servers, clients)
-    const ticks = (name) => Math.round(30_000 / Number(name))
-    const net = await comparison.run({ rounds: isQuick ? 2 : 12, ticks, burst: 1, subscribers: Number, isNet: true })
-    return Object.fromEntries(counts.map((count) => [`us${count}`, round(net[count])]))
+    const subscribers = (name) => list.find((server) => server.name === name).count
+    const ticks = (name) => Math.round(30_000 / subscribers(name))
+    const costs = await comparison.run({ rounds: isQuick ? 2 : 12, ticks, burst: 1, subscribers, isNet: true })
+    return Object.fromEntries(list.map(({ name }) => [name, round(costs[name])]))
   })
 }
 
