@@ -181,12 +181,16 @@ t.test('what is published in one turn of the event loop is one write a connectio
   app.server.on('connection', (socket) => sockets.push(socket))
   await app.register(missionControl, closingSoon(app, {}))
   const both = ['mission_update', 'health_delta']
-  const [a, b, c, d] = [await connect(app), await connect(app), await connect(app), await connect(app)]
+  const [a, b, c, d, e, f] = [await connect(app), await connect(app), await connect(app), await connect(app), await connect(app), await connect(app)]
   await a!.subscribe(...both)
   await b!.subscribe(...both)
   await c!.subscribe('mission_update')
   await d!.subscribe('mission_update')
-  for (const client of [a!, b!, c!, d!]) await client.settle()
+  for (const [client, names] of [[e!, ['job 1', 'job 2']], [f!, ['job 2', 'job 1']]] as const) {
+    client.send({ type: 'subscribe', channels: ['mission_update'], filter: { names } })
+    await client.next('subscription_ack')
+  }
+  for (const client of [a!, b!, c!, d!, e!, f!]) await client.settle()
   const written: Buffer[][] = sockets.map((socket) => {
     const buffers: Buffer[] = []
     const { write } = socket
@@ -197,10 +201,12 @@ t.test('what is published in one turn of the event loop is one write a connectio
   for (let at = 0; at < 20; at++) app.missions.start(`job ${at}`)
   await nextTurn()
   await nextTurn()
-  t.same(written.map((buffers) => buffers.length), [1, 1, 1, 1])
+  t.same(written.map((buffers) => buffers.length), [1, 1, 1, 1, 1, 1])
   t.equal(written[0]![0], written[1]![0], 'the same buffer')
   t.equal(written[2]![0], written[3]![0], 'the same buffer of those who get less')
   t.ok(written[2]![0]!.length < written[0]![0]!.length)
+  t.equal(written[4]![0], written[5]![0], 'the same buffer of those who have the same filter')
+  t.equal((await e!.settle()).length, 2)
   t.equal((await a!.settle()).filter(({ type }) => type === 'mission_update').length, 20)
 })
 
