@@ -6,13 +6,13 @@ import { pathToFileURL } from 'node:url'
 import { httpSchema, messagesSchema } from './emit/json-schema.mjs'
 import { openApiOf } from './emit/openapi.mjs'
 import { fillSection, firstDifference } from './emit/sections.mjs'
-import { closeCodesTable, codesTable, errorsTable, optionsTable } from './emit/tables.mjs'
+import { checksTable, closeCodesTable, codesTable, errorsTable, optionsTable } from './emit/tables.mjs'
 
 const isCheck = process.argv.includes('--check')
 const load = (path) => import(pathToFileURL(resolve(path)).href)
-const [schemas, http, { describeBounds }, errors, jsonSchema, { createAsyncApi }, { default: missionControl }] = await Promise.all([
+const [schemas, http, { describeBounds }, errors, jsonSchema, { createAsyncApi }, { default: missionControl }, { CHECKS }] = await Promise.all([
   'dist/schemas/index.js', 'dist/schemas/http.js', 'dist/lib/options.js', 'dist/lib/errors.js', 'dist/lib/contract/json-schema.js', 'dist/lib/contract/asyncapi.js',
-  'dist/lib/index.js'
+  'dist/lib/index.js', 'dist/lib/conformance/checks/index.js'
 ].map(load))
 const { CLIENT_MESSAGES, SERVER_MESSAGES, MissionQuery, MissionView, Options } = schemas
 const { websocket: { properties: { path } }, server: { properties: { name, version } } } = Options.properties
@@ -32,6 +32,9 @@ const sections = {
     'protocol-errors': codesTable(schemas.PROTOCOL_ERRORS),
     'subscription-errors': codesTable(schemas.SUBSCRIPTION_ERRORS),
     'close-codes': closeCodesTable(schemas.CLOSE_CODES)
+  },
+  'docs/conformance.md': {
+    'conformance-checks': checksTable(CHECKS)
   },
   'docs/errors.md': {
     'error-codes': errorsTable(errors, readFileSync('dist/lib/errors.d.ts', 'utf8'))

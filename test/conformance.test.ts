@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { show } from '../lib/conformance/check.js'
+import { show } from '../lib/conformance/outcome.js'
 import { CHECKS } from '../lib/conformance/checks/index.js'
 import type { ConformanceSettings } from '../lib/conformance/context.js'
 import { main } from '../lib/conformance/main.js'
@@ -113,6 +113,25 @@ t.test('what the protocol leaves open is no failure', async (t) => {
     }
   }
   t.match(await runConformance(settings(await breakServer(t, await serve(t), terse)), { only: ['detail-bounds', 'heartbeat'] }), [{ status: 'ok' }, { status: 'ok' }])
+})
+
+t.test('text that is not UTF-8 may be answered instead', async (t) => {
+  const survives: Break = {
+    server: { skipUTF8Validation: true },
+    fromClient: ({ text }) => text.includes('\ufffd') ? 'not JSON' : undefined,
+    fromServer: (message, { make }) => [make('heartbeat', {}), message]
+  }
+  t.match(await runConformance(settings(await breakServer(t, await serve(t), survives)), { only: ['invalid-utf8'] }), [{ status: 'ok' }])
+})
+
+t.test('what came instead of an answer is shown, JSON or not', async (t) => {
+  const says = async (...instead: string[]) => {
+    const how: Break = { fromServer: ({ type }) => type === 'pong' ? instead : [] }
+    return await runConformance(settings(await breakServer(t, await serve(t), how), { timeoutMs: 100 }), { only: ['reply-to'] })
+  }
+  t.match(await says(), [{ got: 'nothing' }])
+  t.match(await says('{"type":"a"}', 'hello'), [{ got: '2 other frames, the last one "hello"' }])
+  t.match(await says('hello', '{"type":"a"}'), [{ got: '2 other frames, the last one {"type":"a"}' }])
 })
 
 t.test('what is newer than the program is no failure', async (t) => {

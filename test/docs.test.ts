@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import ts from 'typescript'
 import * as errors from '../lib/errors.js'
+import { readArguments } from '../lib/conformance/arguments.js'
+import { CHECKS } from '../lib/conformance/checks/index.js'
+import { main } from '../lib/conformance/main.js'
 import { evaluateRules } from '../lib/monitoring/index.js'
 import { compile } from '../lib/validation.js'
 import { CHANNEL_NAMES, CLIENT_MESSAGES, CLOSE_CODES, HealthResponse, MISSION_STATUSES, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, WsMetricsResponse } from '../schemas/index.js'
@@ -128,6 +131,25 @@ t.test('the metrics table has the name, type and labels of every metric of a rea
 
 function labelNames (samples: ReadonlyArray<{ labels: Record<string, string> }>): string {
   return sorted(samples.flatMap(({ labels }) => Object.keys(labels)).filter((name) => name !== 'le')).join(', ')
+}
+
+t.test('the conformance page has every check with what it demands, every option and every exit code, and no others', async (t) => {
+  const page = read('docs/conformance.md')
+  t.strictSame(rows(between('conformance-checks', page)), CHECKS.map(({ name, demands }) => [name, demands]))
+  const { out: help } = await usage()
+  t.strictSame(sorted(column(0, under('## Run it', page)).map((option) => option.split(' ')[0]!)), sorted(matches(help, /^ {2}(--[\w-]+)/gm)))
+  t.strictSame(column(0, under('## Read the result', page)), matches(help, /(\d) when/g))
+  for (const name of matches(under('## Read the result', page), /^(?:ok|not ok|skip) ([\w-]+)/gm)) t.ok(CHECKS.some((check) => check.name === name), name)
+  const [command] = matches(under('## Run it', page), /^npx .* fastify-mission-control-conformance (.*)$/gm)
+  const args = [...command!.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+  t.match(readArguments(args), { kind: 'run', settings: { url: /^ws:/, start: /^\/mission / } })
+})
+
+/** What the conformance program prints when it is asked for help. */
+async function usage (): Promise<{ out: string }> {
+  let out = ''
+  await main(['--help'], { out: (text) => { out += text }, err: () => {} })
+  return { out }
 }
 
 t.test('every message shown is one that the schemas accept', async (t) => {

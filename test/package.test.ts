@@ -13,6 +13,7 @@ interface Manifest {
   license: string
   engines: Record<string, string>
   exports: Record<string, string | { types: string, default: string }>
+  bin: Record<string, string>
   files: string[]
   scripts: Record<string, string>
   dependencies: Record<string, string>
@@ -39,6 +40,11 @@ t.test('the package', async (t) => {
       './package.json': './package.json'
     })
     for (const source of ['lib/index.ts', 'lib/client/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
+  })
+
+  t.test('has one program, which holds a server against the protocol', async (t) => {
+    t.strictSame(manifest.bin, { 'fastify-mission-control-conformance': 'dist/lib/conformance/cli.js' })
+    t.match(read('lib/conformance/cli.ts'), /^#!\/usr\/bin\/env node\n/)
   })
 
   t.test("runs on Node 20.19 and later beside the host's own Fastify 5", async (t) => {
@@ -102,6 +108,7 @@ t.test('what follows from the sources', async (t) => {
     t.match(readme, '| `path` | none | text that fits `^(a\\|b)$`, at most 9 characters | Where. |', 'a pattern keeps to its cell')
     t.match(readme, /^# Title\n\n<!-- options -->[^]*<!-- \/options -->\n\nAfter\.\n$/, 'the text around a table stays')
     t.match(readFileSync(join(folder, 'docs/protocol.md'), 'utf8'), '| 1001 | `closing` | later | Bye. |')
+    t.match(readFileSync(join(folder, 'docs/conformance.md'), 'utf8'), '| `one-word` | A word \\| one. |')
     t.match(readFileSync(join(folder, 'docs/errors.md'), 'utf8'), '| `FST_MC_BAD` | 503 | Something is bad. | `%s is bad` |')
 
     const { oneOf, definitions } = JSON.parse(readFileSync(join(folder, 'schemas/json/client-messages.json'), 'utf8'))

@@ -14,6 +14,11 @@ export function codesTable (codes) {
   return table(['Code', 'Meaning'], Object.entries(codes).map(([name, meaning]) => [code(name), meaning]))
 }
 
+/** The checks of the conformance program and what each demands. */
+export function checksTable (checks) {
+  return table(['Check', 'What it demands'], checks.map(({ name, demands }) => [code(name), demands]))
+}
+
 export function closeCodesTable (codes) {
   const rows = Object.entries(codes).map(([reason, { code: number, reconnect, meaning }]) =>
     [String(number), code(reason), reconnect, meaning])

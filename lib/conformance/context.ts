@@ -1,6 +1,6 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import { TERMINAL_STATUSES } from '../../schemas/mission.js'
-import { expect, show, Skip } from './check.js'
+import { expect, show, Skip } from './outcome.js'
 import { Peer, type WireMessage } from './peer.js'
 
 /** How a server is to be checked. */

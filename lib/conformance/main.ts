@@ -1,5 +1,5 @@
 import { HELP, readArguments, type Asked } from './arguments.js'
-import type { CheckResult } from './check.js'
+import type { CheckResult } from './outcome.js'
 import { CHECKS } from './checks/index.js'
 import { runConformance } from './run.js'
 

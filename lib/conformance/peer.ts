@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { WebSocket, type RawData } from 'ws'
 import type { ServerMessage } from '../../schemas/messages/server-messages.js'
-import { expect, Failure, show } from './check.js'
+import { expect, Failure, show } from './outcome.js'
 
 /** One frame of the server. `message` is there when it is a JSON object; nothing else about it is sure. */
 export interface Received { text: string, isBinary: boolean, message: WireMessage | undefined }

@@ -1,4 +1,5 @@
-import { Failure, Skip, type Check, type CheckResult, type Outcome } from './check.js'
+import type { Check } from './check.js'
+import { Failure, Skip, type CheckResult, type Outcome } from './outcome.js'
 import { CHECKS } from './checks/index.js'
 import { Context, type ConformanceSettings } from './context.js'
 

@@ -1,5 +1,5 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
-import { expect, Skip } from './check.js'
+import { expect, Skip } from './outcome.js'
 import type { Peer, WireMessage } from './peer.js'
 
 /** The ack of a new subscription and what came right after it. */

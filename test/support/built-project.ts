@@ -10,6 +10,7 @@ export function builtProject (t: Test): string {
     'README.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
     docs: {
       'protocol.md': '<!-- protocol-errors --><!-- /protocol-errors -->\n<!-- subscription-errors --><!-- /subscription-errors -->\n<!-- close-codes --><!-- /close-codes -->\n',
+      'conformance.md': '<!-- conformance-checks --><!-- /conformance-checks -->\n',
       'errors.md': '<!-- error-codes -->\nold\n<!-- /error-codes -->\n'
     },
     dist: {
@@ -44,6 +45,7 @@ export function builtProject (t: Test): string {
       },
       lib: {
         'index.js': "export default async (app) => { app.get('/score', { schema: { summary: 'The score' } }, async () => ({})) }",
+        conformance: { checks: { 'index.js': "export const CHECKS = [{ name: 'one-word', demands: 'A word | one.' }]" } },
         contract: {
           'json-schema.js': `export * from '${real('lib/contract/json-schema.js')}'`,
           'asyncapi.js': "export const createAsyncApi = (setup) => ({ asyncapi: '3.0.0', ...setup })"

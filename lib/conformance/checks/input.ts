@@ -1,4 +1,5 @@
-import { expect, type Check } from '../check.js'
+import type { Check } from '../check.js'
+import { expect } from '../outcome.js'
 import type { Context } from '../context.js'
 import { expectError, type WireMessage } from '../peer.js'
 

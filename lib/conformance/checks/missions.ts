@@ -1,4 +1,5 @@
-import { expect, show, Skip, type Check } from '../check.js'
+import type { Check } from '../check.js'
+import { expect, show, Skip } from '../outcome.js'
 import { isEnding } from '../context.js'
 import { expectError, type Peer, type WireMessage } from '../peer.js'
 import { subscribe } from '../subscribe.js'

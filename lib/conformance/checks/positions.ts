@@ -1,4 +1,4 @@
-import { expect, show } from '../check.js'
+import { expect, show } from '../outcome.js'
 import type { Peer, WireMessage } from '../peer.js'
 
 interface Place { epoch: unknown, offset: number }

@@ -1,4 +1,5 @@
-import { expect, show, type Check } from '../check.js'
+import type { Check } from '../check.js'
+import { expect, show } from '../outcome.js'
 import { expectError } from '../peer.js'
 import { isAck } from '../subscribe.js'
 

@@ -1,5 +1,6 @@
 import { missionDigest } from '../../../schemas/digest.js'
-import { expect, show, Skip, type Check } from '../check.js'
+import type { Check } from '../check.js'
+import { expect, show, Skip } from '../outcome.js'
 import { isEnding, type Context } from '../context.js'
 import { expectError, type Peer, type WireMessage } from '../peer.js'
 import { announced, asOfIn, subscribe, type Subscribed, type WireCursor } from '../subscribe.js'

@@ -1,6 +1,7 @@
 import { CHANNEL_NAMES } from '../../../schemas/channels/index.js'
 import { MAX_CHANNELS_PER_MESSAGE } from '../../../schemas/messages/client-messages.js'
-import { expect, show, type Check } from '../check.js'
+import type { Check } from '../check.js'
+import { expect, show } from '../outcome.js'
 import { expectError, type Peer, type WireMessage } from '../peer.js'
 import { isAck, subscribe, unsubscribe } from '../subscribe.js'
 

@@ -1,5 +1,6 @@
 import { LOGGED_CHANNELS } from '../../../schemas/channels/index.js'
-import { expect, Failure, show, Skip, type Check } from '../check.js'
+import type { Check } from '../check.js'
+import { expect, Failure, show, Skip } from '../outcome.js'
 import type { Context } from '../context.js'
 import type { Peer, WireMessage } from '../peer.js'
 import { asOfIn, subscribe } from '../subscribe.js'
