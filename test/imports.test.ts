@@ -21,6 +21,18 @@ t.test('every import of the package goes down the levels, and none goes in a cir
 
 // A file that no test loads is missing from the coverage report instead of counting as uncovered.
 t.test('every source file loads', async (t) => {
+  // One is a program, which runs when it is loaded.
+  const { argv } = process
+  const said: string[] = []
+  const { write } = process.stdout
+  process.argv = [argv[0]!, 'cli.js', '--help']
+  process.stdout.write = ((text: string) => said.push(text) > 0) as typeof write
+  await import('../lib/conformance/cli.js').finally(() => {
+    process.stdout.write = write
+    process.argv = argv
+  })
+  t.match(said.join(''), 'fastify-mission-control-conformance')
+  t.equal(process.exitCode, 0)
   for (const path of sources) await t.resolves(import(pathToFileURL(path).href), relative(root, path))
 })
 
