@@ -309,7 +309,15 @@ t.test('endings are kept up to their number and their age, the newest of each mi
   t.equal(endings.between(-1, 8).length, 10)
   t.same(endings.newest(3, 7).map(({ missionId }) => missionId), ['m37', 'm38', 'm39'])
   t.equal(endings.between(7, 8)[0], endings.between(7, 8)[0], 'the same object each time')
-  for (let at = 0; at < 9; at++) end(`n${at}`)
+  const parent = missions.start({ id: 'parent', name: 'job' })
+  const child = parent.child({ id: 'child', name: 'part', objective: 'all', tags: ['night'] } as never)
+  child.progress({ taskId: 'x', index: 1, total: 2, status: 'done' })
+  child.cancel()
+  child.fail('broken')
+  t.match(endings.find(child.id), {
+    parentId: 'parent', objective: 'all', tags: ['night'], progress: { index: 1 }, cancel: { kind: 'request' }, error: { message: 'broken' }, previousStatus: 'execution_progress'
+  })
+  for (let at = 0; at < 8; at++) end(`n${at}`)
   t.equal(endings.find('again')?.missionId, 'again', 'the older of two has gone')
   clock.advance(1_001)
   t.equal(endings.find('again'), undefined)

@@ -85,6 +85,8 @@ function readText (thrown: unknown, property: 'code' | 'message'): string | unde
 
 // Whoever writes or reads JSON does it by recursion, ours and the viewers': what is deep here overflows a stack elsewhere.
 function isTooDeep (json: string): boolean {
+  // Most plans are long and flat, and a search is much faster than a walk.
+  if (count(json, '[') + count(json, '{') <= MAX_DEPTH) return false
   let depth = 0
   let isText = false
   for (let i = 0; i < json.length && depth <= MAX_DEPTH; i++) {
@@ -96,4 +98,10 @@ function isTooDeep (json: string): boolean {
     else if (character === ']' || character === '}') depth--
   }
   return depth > MAX_DEPTH
+}
+
+function count (text: string, character: string): number {
+  let found = 0
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) found++
+  return found
 }

@@ -46,7 +46,7 @@ export const TRANSPORT_CHECKS: readonly Check[] = [
       const peer = await context.open()
       peer.send(Buffer.from([0x22, 0xff, 0xfe, 0x22]))
       try {
-        await peer.next('an answer', ({ error }) => error?.['code'] === 'invalid_json')
+        await peer.next('an answer', ({ error }) => Object(error).code === 'invalid_json')
       } catch {
         const { code } = await peer.whenClosed('protocol_error invalid_json, or a close')
         expect(code === 1007, 'a close with code 1007', String(code))
