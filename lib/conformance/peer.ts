@@ -133,7 +133,7 @@ export class Peer {
   #describe (from: number): string {
     const came = this.received.slice(from)
     if (came.length === 0) return 'nothing'
-    return `${came.length} other frames, the last one ${show(came.at(-1)!.text)}`
+    return `${came.length} other frames, the last one ${show(came.at(-1)!.message ?? came.at(-1)!.text)}`
   }
 
   #take (data: RawData, isBinary: boolean): void {
