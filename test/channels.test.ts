@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Endings } from '../lib/channels/endings.js'
+import { createMetricsTickChannel } from '../lib/channels/metrics-tick.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/clock.js'
 import type { MissionControlOptions } from '../lib/index.js'
@@ -286,7 +287,8 @@ t.test('the state of mission_update tells all that is known of each mission that
 function createUpdates (missions: ReturnType<typeof build>['missions'], clock: ReturnType<typeof build>['clock']) {
   const endings = new Endings(clock, { maxEndings: 10, maxAgeMs: 1_000 })
   const channel = createMissionUpdateChannel({
-    views: () => missions.told().map((mission) => mission.view()),
+    told: () => missions.told(),
+    isActive: (id) => missions.get(id)?.isTerminal === false,
     endings,
     onUpdate: (listener) => missions.on('mission_update', listener),
     onEnded: (listener) => missions.on('mission_ended', listener)
@@ -305,8 +307,8 @@ t.test('endings are kept up to their number and their age, the newest of each mi
   end('again')
   end('again')
   endings.settle(8)
-  t.same(endings.between(7, 8).map(({ missionId }) => missionId), ['again', 'again'])
-  t.equal(endings.between(-1, 8).length, 10)
+  t.same(endings.between(7, 8).map(({ missionId }) => missionId), ['again'], 'of two with one id the newest')
+  t.equal(endings.between(-1, 8).length, 9)
   t.same(endings.newest(3, 7).map(({ missionId }) => missionId), ['m37', 'm38', 'm39'])
   t.equal(endings.between(7, 8)[0], endings.between(7, 8)[0], 'the same object each time')
   const parent = missions.start({ id: 'parent', name: 'job' })
@@ -322,4 +324,19 @@ t.test('endings are kept up to their number and their age, the newest of each mi
   clock.advance(1_001)
   t.equal(endings.find('again'), undefined)
   t.equal(endings.count, 0)
+})
+
+t.test('who unsubscribes before the first tick is not waited for', async (t) => {
+  const clock = createVirtualClock()
+  let measure = () => {}
+  const told: unknown[] = []
+  const latency = () => ({ p50: 0, p95: 0, p99: 0, count: 0, windowMs: 60_000 })
+  const channel = createMetricsTickChannel({ clock, minIntervalMs: 1_000, latency, onOperation: (listener) => { measure = listener; return () => {} } })
+  channel.start((_payload, only) => { told.push(only); return undefined }, 0)
+  const [staying, leaving] = [{}, {}]
+  measure()
+  for (const subscriber of [staying, leaving]) channel.joined!(subscriber)
+  channel.left!(leaving)
+  measure()
+  t.strictSame(told, [undefined, new Set([staying])])
 })

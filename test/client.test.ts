@@ -768,6 +768,22 @@ t.test('the token', async (t) => {
     t.strictSame(stand.socket.protocols, ['bearer', 'good'])
   })
 
+  t.test('that never comes is given up after a minute, and asked for again', async (t) => {
+    const late = defer<string>()
+    const answers = [late.promise, 'good']
+    const stand = await start(t, { getToken: () => answers.shift()! })
+    stand.clock.advance(59_999)
+    t.equal(stand.client.state, 'connecting')
+    stand.clock.advance(1)
+    t.strictSame([stand.client.state, stand.client.cause, stand.sockets.length], ['waiting', 'token_failed', 0])
+    stand.clock.advance(1_000)
+    await settle()
+    t.strictSame(stand.socket.protocols, ['bearer', 'good'])
+    late.resolve('late')
+    await settle()
+    t.equal(stand.sockets.length, 1, 'the late one opens nothing')
+  })
+
   t.test('that comes after the client was closed opens nothing', async (t) => {
     for (const fails of [false, true]) {
       const token = defer<string>()

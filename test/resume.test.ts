@@ -1,11 +1,15 @@
 import t, { type Test } from 'tap'
 import type { FastifyRequest } from 'fastify'
 import { createVirtualClock } from '../lib/clock.js'
+import { Envelope } from '../lib/hub/envelope.js'
+import { Log } from '../lib/hub/log.js'
+import { Recovery } from '../lib/hub/recovery.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { missionDigest } from '../schemas/digest.js'
 import type { Cursor, SubscriptionFilter } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
+import { frame, OPCODE, RawClient } from './support/raw-client.js'
 
 type App = Awaited<ReturnType<typeof boot>>
 
@@ -368,8 +372,13 @@ t.test('the host says who may subscribe, and who may have what was before', asyn
     t.equal((await client.next('protocol_error')).error.code, 'unknown_mission')
     t.same(await client.settle(), [])
   }
-  t.same(asked.slice(0, 3), [['subscribe', 'mission_update'], ['subscribe', 'mission_update'], ['replay', 'mission_update']])
-  t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 3)
+  t.same(asked.slice(0, 4), [['subscribe', 'mission_update'], ['replay', 'mission_update'], ['subscribe', 'mission_update'], ['replay', 'mission_update']])
+  app.missions.report('a', 'completed')
+  const late = await as('live')
+  t.same((await subscribe(late)).payloads, [], 'nor how missions ended before')
+  late.send({ type: 'mission_get', missionId: 'a' })
+  t.equal((await late.next('protocol_error')).error.code, 'unknown_mission')
+  t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 4)
 })
 
 t.test('how subscriptions began, and how much is kept, is in the metrics', async (t) => {
@@ -467,4 +476,73 @@ t.test('channels stop when the service has closed, whoever listened to them', as
   t.ok(timers > 0, 'alerts are looked for, for those who come back')
   await app.close()
   t.equal(timers, 0)
+})
+
+t.test('who may no longer have a channel does not keep it', async (t) => {
+  let isAllowed = true
+  const { app } = await setup(t, { websocket: { authorize: () => isAllowed } })
+  const client = await connect(app)
+  await subscribe(client)
+  isAllowed = false
+  client.send({ type: 'subscribe', channels: ['mission_update'], filter: { names: ['job'] } })
+  t.equal((await client.next('subscription_error')).error.code, 'forbidden')
+  app.missions.start({ id: 'a', name: 'job' })
+  t.same(await client.settle(), [])
+  t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_update')!.count, 0)
+})
+
+t.test('the ending of a mission whose id is used again is told as long as the new one has not begun', async (t) => {
+  const { app } = await setup(t, { missions: { maxEnded: 0 } })
+  for (let times = 0; times < 2; times++) app.missions.start({ id: 'sync', name: 'job' }).complete()
+  t.match((await subscribe(await connect(app))).payloads, [{ missionId: 'sync', status: 'completed' }], 'once, the newest')
+  app.missions.start({ id: 'sync', name: 'job' })
+  const { payloads, ack } = await subscribe(await connect(app))
+  t.match(payloads, [{ missionId: 'sync', status: 'planning_started' }])
+  t.equal(payloads.length, 1)
+  t.equal(ack.asOf!.digest, missionDigest([{ missionId: 'sync', status: 'planning_started' }]))
+})
+
+t.test('a client that asks for much in one turn and does not read is held to the bounds of the slow', async (t) => {
+  const { app } = await setup(t, { websocket: { maxBufferedBytes: 1_048_576 } })
+  for (let at = 0; at < 50; at++) app.missions.start({ id: `m${at}`, name: 'job', metadata: { text: 'x'.repeat(2_000) } })
+  const client = await RawClient.connect(app, { isMute: true })
+  client.freeze()
+  const ask = (name: string) => frame(OPCODE.text, JSON.stringify({ type: 'subscribe', channels: ['mission_update'], filter: { names: ['job', name] } }))
+  client.write(...Array.from({ length: 90 }, (_, at) => ask(`other ${at}`)))
+  while (app.missionControl.wsMetrics().subscriptionsTotal === 0) await new Promise((resolve) => setImmediate(resolve))
+  await new Promise((resolve) => setImmediate(resolve))
+  const { body } = await app.missionControl.metrics.render()
+  const sent = Number(/^mission_control_ws_bytes_sent_total (\d+)$/m.exec(body)![1])
+  t.ok(sent < 2_000_000, `${sent} bytes were handed over, of ${90 * 50 * 2_300}`)
+  client.socket.destroy()
+})
+
+t.test('what was collected for a channel in the turn in which it is asked for anew does not mix with that', async (t) => {
+  const { app } = await setup(t)
+  const client = await RawClient.connect(app)
+  const cursor = await visitRaw(client)
+  const again = { type: 'subscribe', channels: ['mission_update'], since: { mission_update: cursor } }
+  app.missions.start({ id: 'a', name: 'job' })
+  client.write(frame(OPCODE.text, JSON.stringify({ type: 'unsubscribe', channels: ['mission_update'] })), frame(OPCODE.text, JSON.stringify(again)))
+  await client.next('subscription_ack')
+  const ack = await client.next('subscription_ack')
+  t.match(ack['payload'], { outcome: 'resumed', messages: 1 })
+  await client.send({ type: 'ping' }).next('pong')
+  t.ok(client.types.filter((type) => type === 'mission_update').length <= 2)
+})
+
+async function visitRaw (client: RawClient): Promise<Cursor> {
+  const { payload } = await client.send({ type: 'subscribe', channels: ['mission_update'] }).next('subscription_ack')
+  return cursorOf(payload.asOf)
+}
+
+t.test('a gap of a channel that keeps nothing names no place to come back to', async (t) => {
+  const clock = createVirtualClock()
+  const envelope = new Envelope(clock, { name: 'x', version: '1' })
+  const log = new Log(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
+  const channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] } as never
+  const recovery = new Recovery({ clock, envelope, log, channel: () => channel, onGap () {} })
+  const snapshot = recovery.snapshot('mission_stats', { filter: undefined, after: 0, notBefore: Infinity })
+  const { payload } = JSON.parse(String(recovery.gap('mission_stats', { cause: 'overflow', snapshot }).text))
+  t.same(payload, { channel: 'mission_stats', cause: 'overflow', messages: 0 })
 })

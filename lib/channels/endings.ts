@@ -120,17 +120,21 @@ export class Endings {
     return this.#byId.get(id)?.update
   }
 
-  /** The endings with offsets from after `after` up to `upTo`, oldest first. */
+  /** The endings with offsets from after `after` up to `upTo`, oldest first; of an id that was used again the newest. */
   between (after: number, upTo: number): MissionUpdate[] {
     this.#trim()
-    return this.#queue.slice(this.#firstAfter(after), this.#firstAfter(upTo)).map((ending) => ending!.update)
+    return this.#read(this.#firstAfter(after), this.#firstAfter(upTo))
   }
 
   /** The newest `max` endings with offsets up to `upTo`, oldest first. */
   newest (max: number, upTo: number): MissionUpdate[] {
     this.#trim()
     const end = this.#firstAfter(upTo)
-    return this.#queue.slice(Math.max(this.#head, end - max), end).map((ending) => ending!.update)
+    return this.#read(Math.max(this.#head, end - max), end)
+  }
+
+  #read (from: number, to: number): MissionUpdate[] {
+    return this.#queue.slice(from, to).flatMap((ending) => this.#byId.get(ending!.id) === ending ? ending!.update : [])
   }
 
   // The place in the queue of the first ending beyond an offset.

@@ -38,7 +38,8 @@ export function createChannels ({ clock, options, missions, endings, monitoring,
     }),
     createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.stats() }),
     createMissionUpdateChannel({
-      views: () => missions.told().map((mission) => mission.view()),
+      told: () => missions.told(),
+      isActive: (id) => missions.get(id)?.isTerminal === false,
       endings,
       onUpdate: (listener) => missions.on('mission_update', listener),
       onEnded: (listener) => missions.on('mission_ended', listener)

@@ -43,6 +43,7 @@ export function createMetricsTickChannel ({ clock, minIntervalMs, latency, onOpe
     },
     // The first tick after a subscription comes with the next operation.
     snapshot: () => [],
-    joined (subscriber) { waiting.add(subscriber) }
+    joined (subscriber) { waiting.add(subscriber) },
+    left (subscriber) { waiting.delete(subscriber) }
   }
 }

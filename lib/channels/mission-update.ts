@@ -8,6 +8,9 @@ import type { EndedMission, Endings } from './endings.js'
 /** What a filter asks of one message. */
 interface MissionFacts { missionId: string, name: string, tags: readonly string[] | undefined, status: MissionStatus, previousStatus: MissionStatus | undefined }
 
+/** The little of a mission that its facts are made of. */
+interface MissionLike { readonly id: string, readonly name: string, readonly tags: readonly string[], readonly status: MissionStatus }
+
 /** Endings that one who comes for the first time is told of. */
 const FRESH_ENDINGS = 100
 
@@ -17,18 +20,20 @@ const TERMINAL = new Set<string>(TERMINAL_STATUSES)
  * `mission_update`: every step of every mission. Progress may be replaced by newer progress of the same mission while it
  * waits; any other step must arrive and makes the mission's waiting progress pointless. Endings are kept also while nobody listens.
  */
-export function createMissionUpdateChannel ({ views, endings, onUpdate, onEnded }: {
-  /** Every mission that has not ended, oldest first. */
-  views: () => MissionView[]
+export function createMissionUpdateChannel ({ told, isActive, endings, onUpdate, onEnded }: {
+  /** Every mission that has not ended and may be told of, oldest first. */
+  told: () => Array<MissionLike & { view (): MissionView }>
+  /** Whether a mission with this id has not ended: the id of one that ended may be used again. */
+  isActive: (id: string) => boolean
   endings: Endings
   onUpdate: (listener: (update: MissionUpdate) => void) => Unsubscribe
   /** Called after the update that tells of the ending. */
   onEnded: (listener: (mission: EndedMission) => void) => Unsubscribe
 }): Channel<'mission_update'> {
   let unsubscribe: Unsubscribe | undefined
-  let told: { missionId: string, offset: number | undefined } | undefined
+  let last: { missionId: string, offset: number | undefined } | undefined
 
-  onEnded((mission) => endings.put(mission, told?.missionId === mission.id ? told.offset : undefined))
+  onEnded((mission) => endings.put(mission, last?.missionId === mission.id ? last.offset : undefined))
 
   return {
     name: 'mission_update',
@@ -38,14 +43,15 @@ export function createMissionUpdateChannel ({ views, endings, onUpdate, onEnded 
     },
     start (publish: Publish<'mission_update'>, head) {
       endings.settle(head)
-      unsubscribe = onUpdate((update) => { told = { missionId: update.missionId, offset: publish(update) } })
+      unsubscribe = onUpdate((update) => { last = { missionId: update.missionId, offset: publish(update) } })
     },
     stop () {
       unsubscribe?.()
-      told = undefined
+      last = undefined
     },
-    snapshot: () => views().map(toState),
-    endings: (after, upTo) => after === undefined ? endings.newest(FRESH_ENDINGS, upTo) : endings.between(after, upTo),
+    snapshot: () => told().map((mission) => toState(mission.view())),
+    present: () => told().map(({ id, name, tags, status }): MissionFacts => ({ missionId: id, name, tags, status, previousStatus: undefined })),
+    endings: (after, upTo) => (after === undefined ? endings.newest(FRESH_ENDINGS, upTo) : endings.between(after, upTo)).filter(({ missionId }) => !isActive(missionId)),
     fits: (facts, filter) => fits(facts as MissionFacts, filter),
     active: (facts) => TERMINAL.has((facts as MissionFacts).status) ? undefined : facts as MissionFacts
   }

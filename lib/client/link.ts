@@ -20,6 +20,8 @@ export interface Link {
 }
 
 const CONNECT_MS = 15_000
+/** Whoever is asked for a token may have to ask somebody. */
+const TOKEN_MS = 60_000
 const STABLE_MS = 60_000
 const VERIFY_MS = 5_000
 const STALE_MS = 10_000
@@ -67,6 +69,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
 
   async function open (mine: number): Promise<void> {
     const protocols: string[] = []
+    timer = clock.after(TOKEN_MS, () => drop('token_failed'))
     try {
       // Not at once, so that listeners that are added after `connect` hear of all that fails.
       await undefined
@@ -76,12 +79,13 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     } catch (err) {
       if (mine !== turn) return
       emit('error', new ClientError('TOKEN_FAILED', 'getToken', err))
-      return wait('token_failed')
+      return drop('token_failed')
     }
     if (protocols.some((text) => typeof text !== 'string' || !TOKEN.test(text))) {
       emit('error', new ClientError('INVALID_TOKEN', 'getToken'))
       return close('invalid_token')
     }
+    timer.cancel()
     timer = clock.after(CONNECT_MS, () => drop('unreachable'))
     dial(protocols)
   }

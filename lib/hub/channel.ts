@@ -40,8 +40,12 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   endings? (after: number | undefined, upTo: number): ChannelPayloads[Name][]
   /** Whether a payload with these facts fits a filter. */
   fits? (facts: object, filter: SubscriptionFilter): boolean
+  /** What the digest is made of now: the facts of the states that are not over. */
+  present? (): DigestEntry[]
   /** What the digest takes of a payload with these facts; `undefined` if nothing. */
   active? (facts: object): DigestEntry | undefined
   /** A new subscriber was added; called after `start`. */
   joined? (subscriber: Subscriber): void
+  /** A subscriber was taken off. */
+  left? (subscriber: Subscriber): void
 }

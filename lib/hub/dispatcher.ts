@@ -29,6 +29,8 @@ export interface DispatcherSetup {
   commands: CommandPort
   /** Whether a client may subscribe to a channel. */
   maySubscribe: (connection: Connection, channel: ChannelName) => boolean
+  /** Whether it may have what was before it came. */
+  mayReplay: (connection: Connection, channel: ChannelName) => boolean
   /** Where a mission is, or how it ended; `undefined` for one that the client may not see too. */
   findMission: (missionId: string, context: { request: unknown, connectionId: string }) => MissionUpdate | undefined
   server: ServerIdentity
@@ -78,7 +80,11 @@ export class Dispatcher {
     const { subscriptions, handOver, maySubscribe } = this.#setup
     const forbidden: number[] = []
     this.#eachChannel(connection, channels, id, (name, position) => {
-      if (!maySubscribe(connection, name)) return forbidden.push(position)
+      if (!maySubscribe(connection, name)) {
+        // Who may no longer have a channel does not keep it.
+        subscriptions.leave(connection, name)
+        return forbidden.push(position)
+      }
       const wanted = name === 'mission_update' ? filter : undefined
       if (subscriptions.has(connection, name, wanted)) return this.#acknowledge(connection, name, 'subscribed', id)
       const isNew = subscriptions.join(connection, name, wanted)
@@ -136,9 +142,10 @@ export class Dispatcher {
   }
 
   #missionGet (connection: Connection, { missionId, id }: ClientMessages['mission_get']): void {
-    const { envelope, findMission, maySubscribe } = this.#setup
+    const { envelope, findMission, maySubscribe, mayReplay } = this.#setup
     const payload = maySubscribe(connection, 'mission_update') ? findMission(missionId, context(connection)) : undefined
-    if (payload === undefined) return this.fail(connection, 'unknown_mission', id)
+    const isHidden = payload?.endedAt !== undefined && !mayReplay(connection, 'mission_update')
+    if (payload === undefined || isHidden) return this.fail(connection, 'unknown_mission', id)
     connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
   }
 

@@ -73,7 +73,7 @@ export class HandOver {
     const { log, recovery, fits } = this.#setup
     const start = { number: log.numberAfter(channel, offset), offset: offset + 1 }
     const asOf = { ...log.cursor(channel), ...recovery.digestNow(channel, filter) }
-    const states = needsState ? recovery.snapshot(channel, { filter, after: log.head(channel), notBefore: Infinity }).messages : []
+    const states = needsState ? recovery.snapshot(channel, { filter, after: log.head(channel), notBefore: 'now' }).messages : []
     let messages = states.length
     for (const message of log.from(channel, start.number)) if (fits(message, filter)) messages++
     connection.wanted.set(channel, { ...start, filter })
@@ -83,11 +83,12 @@ export class HandOver {
   }
 
   #start (connection: Connection, channel: ChannelName, { since, filter, replyTo }: Wish, cause: GapCause | undefined): void {
-    const { recovery, log } = this.#setup
+    const { recovery, log, mayReplay } = this.#setup
     // Of this process those endings are not known to it that came after its offset; of a cursor that says nothing of it, none is, also those
     // from before the first message.
     const isKnown = cause === 'trimmed'
-    const after = cause === undefined || cause === 'not_authorised' ? undefined : isKnown ? since!.offset : -1
+    const missed = cause === undefined ? undefined : isKnown ? since!.offset : -1
+    const after = mayReplay(connection, channel) ? missed : log.head(channel)
     const { messages, asOf, made, number, offset } = recovery.snapshot(channel, { filter, after, notBefore: 0 })
     const lacking = after === undefined ? offset + 1 : after + 1
     const range = isKnown && { range: { epoch: log.epoch, from: lacking, to: offset } }

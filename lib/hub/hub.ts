@@ -85,6 +85,7 @@ export class Hub {
       handOver,
       commands,
       maySubscribe: ({ request }, channel) => permission.allows(request, { action: 'subscribe', channel }),
+      mayReplay: ({ request }, channel) => permission.allows(request, { action: 'replay', channel }),
       findMission,
       server
     })

@@ -40,6 +40,8 @@ export const HIGH_WATER_BYTES = 65_536
 /** Up to here what a client is sent to be brought up to date leaves in one go. */
 const MAX_DIRECT_BYTES = 131_072
 const MAX_DIRECT_MESSAGES = 512
+/** A batch of one connection that is larger than this waits in lanes. */
+const MAX_BATCH_BYTES = 524_288
 /** How long a connection may take nothing of what waits for it. */
 const STALLED_MS = 30_000
 /** Writes of one connection that catches up, after which others have their turn. */
@@ -91,6 +93,8 @@ export class Outbox implements Collector, Traveller {
       this.#shared.turn.join(this)
     }
     this.#batch = this.#batch.add(message)
+    // Of what one client asks for in a turn no more than this may leave past the lanes, whose bounds hold then.
+    if (this.#batch.bytes > MAX_BATCH_BYTES) this.#holdFromNow()
   }
 
   ride (convoy: Convoy): boolean {
@@ -133,6 +137,11 @@ export class Outbox implements Collector, Traveller {
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
     this.#part()
+    const messages = this.#batch?.messages() ?? []
+    // What was collected in this turn must not mix with what a new subscription begins with.
+    if (messages.some((message) => message.channel === channel)) {
+      this.#batch = messages.reduce((batch, message) => message.channel === channel ? batch : batch.add(message), this.#shared.turn.root)
+    }
     this.#shared.counters.replacedTotal += this.#lanes?.leave(channel) ?? 0
   }
 

@@ -49,7 +49,10 @@ export class Publication {
       log: this.log,
       keepMs: options.logMaxAgeMs,
       broadcast: (name, payload, only) => this.broadcast(name, payload, only),
-      onClose: (name) => this.#latest.clear(name)
+      onClose: (name) => {
+        this.#latest.clear(name)
+        this.recovery.forget(name)
+      }
     })
     this.recovery = new Recovery({
       clock,

@@ -1,4 +1,4 @@
-import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
+import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
 import { missionDigest } from '../../schemas/digest.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../schemas/messages/server-messages.js'
@@ -22,8 +22,8 @@ export interface SnapshotWish {
   filter: SubscriptionFilter | undefined
   /** The offset after which endings are wanted; `undefined` for somebody who comes for the first time. */
   after: number | undefined
-  /** In ms of the monotonic clock: an older one does not serve. */
-  notBefore: number
+  /** In ms of the monotonic clock: an older one does not serve. `now`: nothing that must arrive may have happened since. */
+  notBefore: number | 'now'
 }
 
 export interface RecoverySetup {
@@ -35,6 +35,8 @@ export interface RecoverySetup {
 }
 
 interface State extends Omit<Snapshot, 'messages'> { messages: readonly Message[], madeAt: number }
+
+const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /** How long a state serves all who need one; what happened since comes after it from the log. */
 const STATE_MS = 5_000
@@ -48,6 +50,7 @@ const SHARED_FROM_MESSAGES = 100
 export class Recovery {
   readonly #setup: RecoverySetup
   readonly #states = new Map<ChannelName, State>()
+  readonly #digests = new Map<ChannelName, { number: number, digest: Pick<AsOf, 'digest'> }>()
   #endings = new WeakMap<object, Message>()
 
   constructor (setup: RecoverySetup) {
@@ -58,7 +61,9 @@ export class Recovery {
     const { envelope, log, onGap } = this.#setup
     onGap(cause)
     const range = from !== undefined && { range: { epoch: log.epoch, from, to: snapshot.offset } }
-    const payload = { channel, cause, ...range, asOf: snapshot.asOf, messages: snapshot.messages.length }
+    // Where nothing is kept there is no place to be at.
+    const asOf = LOGGED.has(channel) && { asOf: snapshot.asOf }
+    const payload = { channel, cause, ...range, ...asOf, messages: snapshot.messages.length }
     return envelope.message('subscription_gap', { payload }, { traits: { channel } })
   }
 
@@ -71,14 +76,24 @@ export class Recovery {
     return { ...state, messages, asOf: { ...state.asOf, ...this.#digest(channel, messages) } }
   }
 
-  /** The check word of the present state, as part of an `asOf`. */
-  digestNow (channel: ChannelName, filter: SubscriptionFilter | undefined): Pick<AsOf, 'digest'> {
-    const { log } = this.#setup
-    const known = this.#states.get(channel)
+  /** The check word of the present state, as part of an `asOf`; costs no encoding. */
+  digestNow (name: ChannelName, filter: SubscriptionFilter | undefined): Pick<AsOf, 'digest'> {
+    const { log, channel } = this.#setup
+    const { present, fits } = channel(name)
+    if (present === undefined) return {}
+    if (filter !== undefined) return { digest: missionDigest(present().filter((one) => fits!(one, filter))) }
+    const known = this.#digests.get(name)
     // Every change of what it is made of has a place in the log.
-    const state = known?.number === log.nextNumber ? known : this.#makeState(channel)
-    if (filter === undefined) return state.asOf.digest === undefined ? {} : { digest: state.asOf.digest }
-    return this.#digest(channel, this.#fitting(channel, filter, state.messages))
+    if (known?.number === log.nextNumber) return known.digest
+    const digest = { digest: missionDigest(present()) }
+    this.#digests.set(name, { number: log.nextNumber, digest })
+    return digest
+  }
+
+  /** Forgets a channel: what happens to it from now on has no place in the log. */
+  forget (name: ChannelName): void {
+    this.#states.delete(name)
+    this.#digests.delete(name)
   }
 
   /** Lets go of what no longer serves. */
@@ -88,9 +103,10 @@ export class Recovery {
     if (this.#states.size === 0) this.#endings = new WeakMap()
   }
 
-  #state (channel: ChannelName, notBefore: number): State {
+  #state (channel: ChannelName, notBefore: number | 'now'): State {
     const { clock, log } = this.#setup
     const known = this.#states.get(channel)
+    if (notBefore === 'now') return known?.number === log.nextNumber ? known : this.#makeState(channel)
     const oldest = Math.max(notBefore, clock.monotonic() - STATE_MS)
     if (known !== undefined && known.messages.length >= SHARED_FROM_MESSAGES && known.madeAt >= oldest && known.number >= log.firstNumber) return known
     return this.#makeState(channel)

@@ -105,7 +105,7 @@ export class Subscriptions {
     const keys = this.#keys.get(connection)
     const key = keys?.get(name)
     if (key === undefined) return false
-    const { groups } = this.#seat(name)
+    const { groups, channel } = this.#seat(name)
     const { members } = groups.get(key)!
     members.delete(connection)
     if (members.size === 0) groups.delete(key)
@@ -113,6 +113,7 @@ export class Subscriptions {
     if (keys!.size === 0) this.#keys.delete(connection)
     connection.wanted.delete(name)
     connection.outbox.leave(name)
+    channel.left?.(connection)
     return true
   }
 

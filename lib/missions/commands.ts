@@ -111,7 +111,7 @@ export class Commands {
 
   /** Whether nothing of a mission may be told yet, because the command that made it was not acknowledged. */
   isHeld (mission: Mission): boolean {
-    return this.#holders.has(mission)
+    return this.#holders.get(mission)?.isOpen === true
   }
 
   /** To be called for every new mission, so that one made by a start handler is held back until its ack. */

@@ -57,7 +57,8 @@ class Service {
     this.missions = new Missions({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
     const endings = new Endings(clock, { maxEndings: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
     const updates = createMissionUpdateChannel({
-      views: () => this.missions.told().map((mission) => mission.view()),
+      told: () => this.missions.told(),
+      isActive: (id) => this.missions.get(id)?.isTerminal === false,
       endings,
       onUpdate: (listener) => this.missions.on('mission_update', listener),
       onEnded: (listener) => this.missions.on('mission_ended', listener)
