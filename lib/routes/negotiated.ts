@@ -18,8 +18,11 @@ export class Negotiated {
     })
   }
 
+  /** To be asked once for each connection, which then knows it itself. */
   of (request: IncomingMessage): Encoding {
-    return this.#encodings.get(request) ?? 'plain'
+    const encoding = this.#encodings.get(request) ?? 'plain'
+    this.#encodings.delete(request)
+    return encoding
   }
 }
 
