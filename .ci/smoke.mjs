@@ -7,7 +7,8 @@ import { join, resolve } from 'node:path'
 
 const SHIPPED = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
 const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/client/index.js', 'dist/lib/client/index.d.ts',
-  'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'schemas/json/client-messages.json', 'schemas/json/server-messages.json']
+  'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'dist/lib/conformance/cli.js', 'docs/conformance.md',
+  ...['client-messages', 'server-messages', 'http', 'asyncapi', 'openapi'].map((name) => `schemas/json/${name}.json`)]
 
 const folder = mkdtempSync(join(tmpdir(), 'mission-control-smoke-'))
 try {
@@ -16,6 +17,7 @@ try {
   run('node', ['import.mjs'])
   run('node', ['require.cjs'])
   run('node', ['follow.mjs'])
+  run('node', ['conform.mjs'])
   for (const compiler of ['typescript', 'typescript7']) {
     for (const project of ['tsconfig.json', 'tsconfig.page.json']) run('node', [resolve('node_modules', compiler, 'bin/tsc'), '-p', project])
   }
