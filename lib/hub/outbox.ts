@@ -37,11 +37,9 @@ export interface OutboxSetup extends LanesSetup {
 
 /** Above this many bytes on their way, messages wait here, where newer ones may still replace them. */
 export const HIGH_WATER_BYTES = 65_536
-/** Up to here what a client is sent to be brought up to date leaves in one go. */
+/** Up to here what a client is sent to be brought up to date leaves in one go, with all else that it gets in the turn. */
 const MAX_DIRECT_BYTES = 131_072
 const MAX_DIRECT_MESSAGES = 512
-/** A batch of one connection that is larger than this waits in lanes. */
-const MAX_BATCH_BYTES = 524_288
 /** How long a connection may take nothing of what waits for it. */
 const STALLED_MS = 30_000
 /** Writes of one connection that catches up, after which others have their turn. */
@@ -93,8 +91,6 @@ export class Outbox implements Collector, Traveller {
       this.#shared.turn.join(this)
     }
     this.#batch = this.#batch.add(message)
-    // Of what one client asks for in a turn no more than this may leave past the lanes, whose bounds hold then.
-    if (this.#batch.bytes > MAX_BATCH_BYTES) this.#holdFromNow()
   }
 
   ride (convoy: Convoy): boolean {
@@ -128,7 +124,8 @@ export class Outbox implements Collector, Traveller {
     const { filter } = this.#setup.wanted.get(channel)!
     const logged = [...log.from(channel, how.start.number)].filter((message) => fits(message, filter))
     const all = [...how.messages, ...logged]
-    const isLittle = all.length <= MAX_DIRECT_MESSAGES && all.reduce((sum, { bytes }) => sum + bytes, 0) <= MAX_DIRECT_BYTES
+    const collectedBytes = this.#batch?.bytes ?? 0
+    const isLittle = all.length <= MAX_DIRECT_MESSAGES && all.reduce((sum, { bytes }) => sum + bytes, collectedBytes) <= MAX_DIRECT_BYTES
     if (this.#isClosed) return
     if (isLittle && !this.isLagging) for (const message of all) this.send(message)
     else this.#holdFromNow().follow(channel, how)
@@ -137,20 +134,15 @@ export class Outbox implements Collector, Traveller {
   /** Drops what waits of a channel, because the client does not want it any more. */
   leave (channel: ChannelName): void {
     this.#part()
-    const messages = this.#batch?.messages() ?? []
-    // What was collected in this turn must not mix with what a new subscription begins with.
-    if (messages.some((message) => message.channel === channel)) {
-      this.#batch = messages.reduce((batch, message) => message.channel === channel ? batch : batch.add(message), this.#shared.turn.root)
-    }
+    // What was collected in this turn must not mix with what a new subscription begins with: it leaves now, or, if the peer is slow, not at all.
+    if (this.#batch?.messages().some((message) => message.channel === channel) === true) this.#flushNow()
     this.#shared.counters.replacedTotal += this.#lanes?.leave(channel) ?? 0
   }
 
   /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
   finish (): void {
     this.#part()
-    const writes = new Writes()
-    this.flush(writes)
-    writes.flush()
+    this.#flushNow()
     if (this.#lanes !== undefined) this.#pump(this.#lanes, Infinity, Infinity)
   }
 
@@ -175,6 +167,12 @@ export class Outbox implements Collector, Traveller {
     this.#isClosed = true
     this.#shared.counters.droppedTotal += this.#lanes?.count ?? 0
     this.#batch = this.#lanes = undefined
+  }
+
+  #flushNow (): void {
+    const writes = new Writes()
+    this.flush(writes)
+    writes.flush()
   }
 
   // From here on it gets something else than those it went along with.
