@@ -110,6 +110,8 @@ export class Publication {
     const { channel, place, key, forgets } = message
     if (place !== undefined) this.log.append(message, place)
     if (forgets !== undefined) this.#latest.forget(channel!, forgets)
-    if (key !== undefined && LOGGED.has(channel!)) this.#latest.set(channel!, key, message)
+    if (key === undefined || !LOGGED.has(channel!)) return
+    this.#latest.set(channel!, key, message)
+    this.recovery.moved(channel!, message)
   }
 }

@@ -22,7 +22,7 @@ export interface SnapshotWish {
   filter: SubscriptionFilter | undefined
   /** The offset after which endings are wanted; `undefined` for somebody who comes for the first time. */
   after: number | undefined
-  /** In ms of the monotonic clock: an older one does not serve. `now`: nothing that must arrive may have happened since. */
+  /** In ms of the monotonic clock: an older one does not serve. `now`: nothing may have happened since. */
   notBefore: number | 'now'
 }
 
@@ -51,6 +51,7 @@ export class Recovery {
   readonly #setup: RecoverySetup
   readonly #states = new Map<ChannelName, State>()
   readonly #digests = new Map<ChannelName, { number: number, digest: Pick<AsOf, 'digest'> }>()
+  readonly #moved = new Map<ChannelName, number>()
   #endings = new WeakMap<object, Message>()
 
   constructor (setup: RecoverySetup) {
@@ -96,6 +97,11 @@ export class Recovery {
     this.#digests.delete(name)
   }
 
+  /** A message that may be replaced was published, which is in no state before it. */
+  moved (name: ChannelName, { made }: Message): void {
+    this.#moved.set(name, made)
+  }
+
   /** Lets go of what no longer serves. */
   sweep (): void {
     const now = this.#setup.clock.monotonic()
@@ -106,10 +112,14 @@ export class Recovery {
   #state (channel: ChannelName, notBefore: number | 'now'): State {
     const { clock, log } = this.#setup
     const known = this.#states.get(channel)
-    if (notBefore === 'now') return known?.number === log.nextNumber ? known : this.#makeState(channel)
+    if (notBefore === 'now') return known?.number === log.nextNumber && known.made > this.#movedAt(channel) ? known : this.#makeState(channel)
     const oldest = Math.max(notBefore, clock.monotonic() - STATE_MS)
     if (known !== undefined && known.messages.length >= SHARED_FROM_MESSAGES && known.madeAt >= oldest && known.number >= log.firstNumber) return known
     return this.#makeState(channel)
+  }
+
+  #movedAt (channel: ChannelName): number {
+    return this.#moved.get(channel) ?? -1
   }
 
   #makeState (channel: ChannelName): State {
