@@ -520,25 +520,6 @@ t.test('a client that asks for much in one turn and does not read is held to the
   client.socket.destroy()
 })
 
-t.test('what was collected for a channel in the turn in which it is asked for anew does not mix with that', async (t) => {
-  const { app } = await setup(t)
-  const client = await RawClient.connect(app)
-  const cursor = await visitRaw(client)
-  const again = { type: 'subscribe', channels: ['mission_update'], since: { mission_update: cursor } }
-  app.missions.start({ id: 'a', name: 'job' })
-  client.write(frame(OPCODE.text, JSON.stringify({ type: 'unsubscribe', channels: ['mission_update'] })), frame(OPCODE.text, JSON.stringify(again)))
-  await client.next('subscription_ack')
-  const ack = await client.next('subscription_ack')
-  t.match(ack['payload'], { outcome: 'resumed', messages: 1 })
-  await client.send({ type: 'ping' }).next('pong')
-  t.ok(client.types.filter((type) => type === 'mission_update').length <= 2)
-})
-
-async function visitRaw (client: RawClient): Promise<Cursor> {
-  const { payload } = await client.send({ type: 'subscribe', channels: ['mission_update'] }).next('subscription_ack')
-  return cursorOf(payload.asOf)
-}
-
 t.test('a gap of a channel that keeps nothing names no place to come back to', async (t) => {
   const clock = createVirtualClock()
   const envelope = new Envelope(clock, { name: 'x', version: '1' })

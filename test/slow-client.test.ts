@@ -616,3 +616,13 @@ t.test('a client that is brought up to date', async (t) => {
     t.same([stand.sent, stand.outbox.isHeld, stand.overflows()], [[], false, 0])
   })
 })
+
+t.test('what was collected for a channel leaves before the channel is left, so that it cannot mix with a new subscription', async (t) => {
+  const { sent, step, reply, outbox } = createStand()
+  step('a')
+  reply('pong')
+  outbox.leave('health_delta')
+  t.same(sent, [], 'of another channel nothing is in the way')
+  outbox.leave('mission_update')
+  t.same(words(sent), ['a 1', 'pong'])
+})
