@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/clock.js'
+import { createVirtualClock } from '../lib/base/clock.js'
 import type { Channel, Publish } from '../lib/hub/channel.js'
 import type { Writable } from '../lib/hub/batch.js'
 import { Hub, type ConnectionInput } from '../lib/hub/hub.js'
 import type { Message } from '../lib/hub/message.js'
 import { HIGH_WATER_BYTES } from '../lib/hub/outbox.js'
-import { resolveOptions } from '../lib/options.js'
+import { resolveOptions } from '../lib/base/options.js'
 import { missionDigest, type Cursor } from '../schemas/index.js'
 
 const LOGGED = ['mission_update', 'health_delta', 'anomaly_alert'] as const

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/clock.js'
+import { createVirtualClock } from '../lib/base/clock.js'
 import { Monitoring, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
 import { HealthTransitions, type HealthEdge } from '../lib/monitoring/health-transitions.js'
-import { compile } from '../lib/validation.js'
+import { compile } from '../lib/base/validation.js'
 import { HealthSnapshot, type HealthReport, type HealthStatus } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
 

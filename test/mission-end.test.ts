@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/clock.js'
+import { createVirtualClock } from '../lib/base/clock.js'
 import { Deadlines, type Deadline } from '../lib/missions/deadlines.js'
 import type { Mission } from '../lib/missions/index.js'
 import type { MissionStatus, MissionUpdate } from '../schemas/index.js'

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/clock.js'
-import { resolveOptions } from '../lib/options.js'
+import { createVirtualClock } from '../lib/base/clock.js'
+import { resolveOptions } from '../lib/base/options.js'
 import { judge } from '../lib/missions/lifecycle.js'
 import { CancelledError, Missions } from '../lib/missions/index.js'
 import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate } from '../schemas/index.js'
-import { compile } from '../lib/validation.js'
+import { compile } from '../lib/base/validation.js'
 
 const setup = () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/clock.js'
+import { createVirtualClock } from '../lib/base/clock.js'
 import { Alerts, evaluateRules, Monitoring, type AlertCondition, type MonitoringEvents } from '../lib/monitoring/index.js'
 import { LatencyWindow } from '../lib/monitoring/latency-window.js'
-import { compile } from '../lib/validation.js'
+import { compile } from '../lib/base/validation.js'
 import { Anomaly, LatencySnapshot, Operation, type HealthComponent, type HealthSnapshot, type MissionTotals } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
 

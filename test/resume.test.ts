@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { FastifyRequest } from 'fastify'
-import { createVirtualClock } from '../lib/clock.js'
+import { createVirtualClock } from '../lib/base/clock.js'
 import { Envelope } from '../lib/hub/envelope.js'
 import { Log } from '../lib/hub/log.js'
 import { Recovery } from '../lib/hub/recovery.js'

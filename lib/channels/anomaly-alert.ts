@@ -1,5 +1,5 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
-import type { Clock, Timer } from '../clock.js'
+import type { Clock, Timer } from '../base/clock.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
 /**

@@ -1,5 +1,5 @@
 import type { HealthSnapshot } from '../../schemas/health.js'
-import type { Unsubscribe } from '../events.js'
+import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
 /** `health_delta`: every change of the overall status, and the present one to a new subscriber, marked as a snapshot. */

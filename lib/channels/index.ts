@@ -1,6 +1,6 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Channel } from '../hub/channel.js'
 import type { Missions } from '../missions/index.js'
 import type { Monitoring } from '../monitoring/index.js'

@@ -1,7 +1,7 @@
 import type { LatencySnapshot } from '../../schemas/metrics.js'
 import type { MetricsTick } from '../../schemas/channels/metrics-tick.js'
-import { createUnifiedTimestamp, type Clock } from '../clock.js'
-import type { Unsubscribe } from '../events.js'
+import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
+import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Publish, Subscriber } from '../hub/channel.js'
 
 /**

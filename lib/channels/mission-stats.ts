@@ -1,6 +1,6 @@
 import type { MissionTotals } from '../../schemas/mission.js'
 import type { MissionStats } from '../../schemas/channels/mission-stats.js'
-import { createUnifiedId, type Clock, type Timer } from '../clock.js'
+import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
 /** `mission_stats`: the registry's totals, at once to a new subscriber and then at every interval. */

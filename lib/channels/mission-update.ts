@@ -1,7 +1,7 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionView } from '../../schemas/mission.js'
-import type { Unsubscribe } from '../events.js'
+import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
 import type { EndedMission, Endings } from './endings.js'
 

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js'
-import { CollectorTimeout } from '../errors.js'
+import type { Clock } from '../base/clock.js'
+import { CollectorTimeout } from '../base/errors.js'
 import type { RegisteredMetric } from './metric-registry.js'
 
 /** Time that one metric may take in a scrape; Prometheus itself gives up on the whole scrape after 10 s. */

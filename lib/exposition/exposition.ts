@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import { Collector } from './collector.js'
 import { copyFamily, type Family } from './family.js'
 import { addMetrics, asMetricRegistry, originalName, readDefaultLabels, removeMetrics, type MetricRegistry, type RegisteredMetric } from './metric-registry.js'

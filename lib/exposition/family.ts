@@ -1,4 +1,4 @@
-import { InvalidMetric } from '../errors.js'
+import { InvalidMetric } from '../base/errors.js'
 import type { Labels, MetricType } from './metric-definition.js'
 import type { Format } from './negotiation.js'
 

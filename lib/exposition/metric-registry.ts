@@ -1,4 +1,4 @@
-import { InvalidOption, MetricNameTaken } from '../errors.js'
+import { InvalidOption, MetricNameTaken } from '../base/errors.js'
 import type { Labels } from './metric-definition.js'
 
 /** A metric of anyone, as a registry holds it; what `get` gives is not to be trusted. */

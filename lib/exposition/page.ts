@@ -1,5 +1,5 @@
 import { openMetricsContentType, prometheusContentType, Registry, type RegistryContentType } from 'prom-client'
-import { MetricNameClash } from '../errors.js'
+import { MetricNameClash } from '../base/errors.js'
 import { namesOnPage, type Family } from './family.js'
 import type { Format } from './negotiation.js'
 

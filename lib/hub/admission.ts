@@ -1,5 +1,5 @@
 import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Tally } from './counters.js'
 import { LoopLag } from './loop-lag.js'
 import { RateLimit } from './rate-limit.js'

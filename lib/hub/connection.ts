@@ -1,6 +1,6 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import { CLOSE_CODES, type CloseReason } from '../../schemas/messages/close-codes.js'
-import type { Clock, Timer } from '../clock.js'
+import type { Clock, Timer } from '../base/clock.js'
 import type { HubCounters } from './counters.js'
 import type { Wanted } from './lag.js'
 import { Outbox, type OutboxShared, type Sink } from './outbox.js'

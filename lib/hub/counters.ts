@@ -1,5 +1,5 @@
 import { GAP_CAUSES, SUBSCRIPTION_OUTCOMES } from '../../schemas/messages/server-messages.js'
-import { Histogram } from './histogram.js'
+import { Histogram } from '../base/histogram.js'
 
 const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
 const FAN_OUT_BOUNDS_MS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000]

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js'
-import { InvalidOption } from '../errors.js'
+import type { Clock } from '../base/clock.js'
+import { InvalidOption } from '../base/errors.js'
 import type { Connection } from './connection.js'
 import type { Envelope } from './envelope.js'
 

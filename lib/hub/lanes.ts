@@ -1,5 +1,5 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import { Backlog } from './backlog.js'
 import { Lag, type LagSetup, type Start, type Wanted } from './lag.js'
 import type { Message } from './message.js'

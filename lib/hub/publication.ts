@@ -1,7 +1,7 @@
 import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Channel, Subscriber } from './channel.js'
 import type { HubCounters } from './counters.js'
 import type { Envelope } from './envelope.js'

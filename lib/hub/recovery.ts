@@ -2,7 +2,7 @@ import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../s
 import { missionDigest } from '../../schemas/digest.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../schemas/messages/server-messages.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Channel } from './channel.js'
 import type { Envelope } from './envelope.js'
 import type { Log } from './log.js'

@@ -1,6 +1,6 @@
 import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { Clock, Timer } from '../clock.js'
+import type { Clock, Timer } from '../base/clock.js'
 import type { Channel, Subscriber } from './channel.js'
 import type { Connection } from './connection.js'
 import type { Log } from './log.js'

@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.js'
+import { systemClock } from '../base/clock.js'
 import { Batch } from './batch.js'
 import { Convoy, type Travellers } from './convoy.js'
 import type { Message } from './message.js'

@@ -1,6 +1,6 @@
 import { MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, Progress, type MissionStatus } from '../../schemas/mission.js'
-import { InvalidMission, UnknownStatus } from '../errors.js'
-import { compile, describeFailure, type Validate } from '../validation.js'
+import { InvalidMission, UnknownStatus } from '../base/errors.js'
+import { compile, describeFailure, type Validate } from '../base/validation.js'
 import { isMissionStatus } from './lifecycle.js'
 import type { CancelRequest, MissionDetails } from './details.js'
 import { readList, readSafely } from './snapshot.js'

@@ -1,5 +1,5 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Deadline, Deadlines } from './deadlines.js'
 import type { MissionStep } from './details.js'
 import type { Mission } from './mission.js'

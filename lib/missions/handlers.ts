@@ -1,5 +1,5 @@
-import { InvalidHandler } from '../errors.js'
-import { compileForeign, type Validate } from '../validation.js'
+import { InvalidHandler } from '../base/errors.js'
+import { compileForeign, type Validate } from '../base/validation.js'
 import type { Mission } from './mission.js'
 
 type Answer<T> = T | Promise<T>

@@ -1,6 +1,6 @@
 import type { MissionFilter, MissionView } from '../../schemas/mission.js'
-import { Closing, MissionNotFound, WaitTimeout } from '../errors.js'
-import type { Unsubscribe } from '../events.js'
+import { Closing, MissionNotFound, WaitTimeout } from '../base/errors.js'
+import type { Unsubscribe } from '../base/events.js'
 import type { Deadlines } from './deadlines.js'
 import type { MissionOutcome } from './details.js'
 import type { Mission } from './mission.js'

@@ -1,6 +1,6 @@
 import type { CancelKind } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import type { Deadline, Deadlines } from './deadlines.js'
 import type { Mission } from './mission.js'
 

@@ -1,5 +1,5 @@
-import type { Timer } from '../clock.js'
-import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../errors.js'
+import type { Timer } from '../base/clock.js'
+import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../base/errors.js'
 import { worstOf } from './health-levels.js'
 import { isComponentName } from './health-report.js'
 import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type Reading, type SourceContext } from './health-sources.js'

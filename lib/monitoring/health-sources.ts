@@ -1,5 +1,5 @@
 import type { ComponentStatus, HealthComponent, HealthReport, HealthStatus } from '../../schemas/health.js'
-import type { Clock } from '../clock.js'
+import type { Clock } from '../base/clock.js'
 import { GuardedRun, type Outcome } from './guarded-run.js'
 import { readCheckReport, readHealthReport, reportedComponents, type CheckReport } from './health-report.js'
 

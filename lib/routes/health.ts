@@ -3,8 +3,8 @@ import type { HealthSnapshot } from '../../schemas/health.js'
 import { HealthQuery, HealthResponse, ProbeResponse } from '../../schemas/http.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
-import { createUnifiedTimestamp, type Clock } from '../clock.js'
-import { compile } from '../validation.js'
+import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
+import { compile } from '../base/validation.js'
 import { describe } from './describe.js'
 
 export interface HealthRouteOptions {

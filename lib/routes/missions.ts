@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { CancelResponse, ErrorResponse, MissionListResponse, MissionParams } from '../../schemas/http.js'
 import { MissionQuery, MissionView } from '../../schemas/mission.js'
-import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../errors.js'
+import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../base/errors.js'
 import type { CommandContext, CommandResult, Mission, MissionList } from '../missions/index.js'
-import { compileQuery, describeFailure, type ErrorObject } from '../validation.js'
+import { compileQuery, describeFailure, type ErrorObject } from '../base/validation.js'
 import { describe } from './describe.js'
 
 /** What the routes need of the registry and of the host's settings. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { WsMetricsResponse } from '../../schemas/http.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
-import { createUnifiedTimestamp, type Clock } from '../clock.js'
+import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
 import { describe } from './describe.js'
 
 export interface WsMetricsRouteOptions {

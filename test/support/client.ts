@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { WebSocket, type ClientOptions } from 'ws'
 import { SERVER_MESSAGES, type ServerMessages, type ServerMessageType } from '../../schemas/index.js'
-import { compile } from '../../lib/validation.js'
+import { compile } from '../../lib/base/validation.js'
 
 const validators = new Map(Object.entries(SERVER_MESSAGES).map(([type, schema]) => [type, compile(schema)]))
 

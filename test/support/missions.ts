@@ -1,8 +1,8 @@
-import { createVirtualClock, type Timer, type VirtualClock } from '../../lib/clock.js'
+import { createVirtualClock, type Timer, type VirtualClock } from '../../lib/base/clock.js'
 import { isTerminal } from '../../lib/missions/lifecycle.js'
 import { Missions, type MissionLog } from '../../lib/missions/index.js'
-import { resolveOptions } from '../../lib/options.js'
-import { compile } from '../../lib/validation.js'
+import { resolveOptions } from '../../lib/base/options.js'
+import { compile } from '../../lib/base/validation.js'
 import { MissionUpdate, type OptionsInput } from '../../schemas/index.js'
 
 /** A clock that moves when told to and knows how many of its timers run. */

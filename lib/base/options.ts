@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv'
-import { ENVIRONMENT, Options, type OptionsInput, type ResolvedOptions } from '../schemas/options.js'
+import { ENVIRONMENT, Options, type OptionsInput, type ResolvedOptions } from '../../schemas/options.js'
 import { InvalidEnvironment, InvalidOption } from './errors.js'
 
 const LONGEST_TIMER_MS = 2_147_483_647
