@@ -1,9 +1,9 @@
 import type { ChannelName, LoggedChannel } from '../../schemas/channels/index.js'
 import type { Cursor } from '../../schemas/messages/envelope.js'
 import { LOGGED } from './channels.js'
-import type { Core } from './core.js'
+import type { Core } from './context.js'
 import { ClientError } from './errors.js'
-import type { ClientTimer } from './surroundings.js'
+import type { ClientTimer } from './connection/platform.js'
 
 export type Cursors = Partial<Record<LoggedChannel, Cursor>>
 

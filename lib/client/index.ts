@@ -4,11 +4,11 @@ import { resolveOptions, type ClientOptions } from './options.js'
 export type { Client, MissionAck, StartOptions } from './client.js'
 export type { Cursors } from './cursors.js'
 export { ClientError, type ClientErrorCode } from './errors.js'
-export type { ClientEvents, ClientState, Divergence, Gap, StateCause } from './events.js'
-export type { MissionState } from './mission-map.js'
+export type { ClientEvents, ClientState, Divergence, Gap, StateCause } from './types.js'
+export type { MissionState } from './missions/mission-map.js'
 export type { ClientOptions } from './options.js'
-export type { AbortSignalLike, ClientClock, ClientTimer, PageEvents, PageVisibility, SocketConstructor, SocketEvent, SocketLike, StorageLike } from './surroundings.js'
-export type { WaitOptions } from './waiters.js'
+export type { AbortSignalLike, ClientClock, ClientTimer, PageEvents, PageVisibility, SocketConstructor, SocketEvent, SocketLike, StorageLike } from './connection/platform.js'
+export type { WaitOptions } from './missions/wait-for.js'
 
 /**
  * Connects to the WebSocket route of a service and keeps the connection up until `close`. `url` may be relative to the page.

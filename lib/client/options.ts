@@ -2,7 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { CHANNELS } from './channels.js'
 import { ClientError } from './errors.js'
-import { here, systemClock, type ClientClock, type PageEvents, type PageVisibility, type SocketConstructor, type StorageLike } from './surroundings.js'
+import { here, systemClock, type ClientClock, type PageEvents, type PageVisibility, type SocketConstructor, type StorageLike } from './connection/platform.js'
 
 /** Options of `connect`; all have a default. */
 export interface ClientOptions {

@@ -3,7 +3,7 @@ import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ClientMessage } from '../../schemas/messages/client-messages.js'
 import type { Cursor, Position } from '../../schemas/messages/envelope.js'
 import type { AsOf, ServerMessages } from '../../schemas/messages/server-messages.js'
-import type { Core } from './core.js'
+import type { Core } from './context.js'
 import { pick, type Cursors } from './cursors.js'
 
 export type ChannelMessage = ServerMessages[ChannelName]

@@ -1,4 +1,4 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import { isEnding, merge } from './mission-map.js'
 
 export interface Feed {

@@ -1,9 +1,9 @@
-import type { ClientMessage } from '../../schemas/messages/client-messages.js'
+import type { ClientMessage } from '../../../schemas/messages/client-messages.js'
 import { backoffMs, readClose, type Return } from './backoff.js'
-import type { Core } from './core.js'
-import { ClientError } from './errors.js'
-import type { ClientState, StateCause } from './events.js'
-import type { ClientTimer, SocketEvent, SocketLike } from './surroundings.js'
+import type { Core } from '../context.js'
+import { ClientError } from '../errors.js'
+import type { ClientState, StateCause } from '../types.js'
+import type { ClientTimer, SocketEvent, SocketLike } from './platform.js'
 
 export interface LinkEvents {
   onUp: () => void

@@ -1,8 +1,8 @@
-import type { ClientMessages } from '../../schemas/messages/client-messages.js'
-import type { ServerMessage, ServerMessages } from '../../schemas/messages/server-messages.js'
-import type { Core } from './core.js'
-import { ClientError } from './errors.js'
-import type { ClientTimer } from './surroundings.js'
+import type { ClientMessages } from '../../../schemas/messages/client-messages.js'
+import type { ServerMessage, ServerMessages } from '../../../schemas/messages/server-messages.js'
+import type { Core } from '../context.js'
+import { ClientError } from '../errors.js'
+import type { ClientTimer } from './platform.js'
 
 /** What is asked, and the message that answers it. */
 interface Answers {

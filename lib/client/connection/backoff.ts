@@ -1,5 +1,5 @@
-import type { CLOSE_CODES, CloseReason } from '../../schemas/messages/close-codes.js'
-import type { StateCause } from './events.js'
+import type { CLOSE_CODES, CloseReason } from '../../../schemas/messages/close-codes.js'
+import type { StateCause } from '../types.js'
 
 const LONGEST_MS = 30_000
 const FIRST_MS = 1_000

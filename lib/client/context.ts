@@ -1,7 +1,7 @@
 import type { ClientMessage } from '../../schemas/messages/client-messages.js'
 import type { ClientError } from './errors.js'
-import type { ClientEvents, ClientState, StateCause } from './events.js'
-import type { MissionMap } from './mission-map.js'
+import type { ClientEvents, ClientState, StateCause } from './types.js'
+import type { MissionMap } from './missions/mission-map.js'
 import type { ResolvedOptions } from './options.js'
 
 /**

@@ -2,7 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { CloseReason } from '../../schemas/messages/close-codes.js'
 import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { ClientError } from './errors.js'
-import type { MissionState } from './mission-map.js'
+import type { MissionState } from './missions/mission-map.js'
 
 /** `stale`: nothing was heard for two heartbeats, and the service has been asked whether it is there. */
 export type ClientState = 'connecting' | 'open' | 'stale' | 'waiting' | 'closed'

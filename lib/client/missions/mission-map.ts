@@ -1,8 +1,8 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import { missionDigest } from '../../schemas/digest.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { MissionStatus, TerminalStatus } from '../../schemas/mission.js'
-import type { Position } from '../../schemas/messages/envelope.js'
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import { missionDigest } from '../../../schemas/digest.js'
+import type { SubscriptionFilter } from '../../../schemas/filter.js'
+import type { MissionStatus, TerminalStatus } from '../../../schemas/mission.js'
+import type { Position } from '../../../schemas/messages/envelope.js'
 
 /** Where a mission is: all that was told of it, the newest of each field. A new one is made for each update; none changes later. */
 export type MissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>

@@ -1,8 +1,8 @@
-import type { Core } from './core.js'
-import { ClientError, type ClientErrorName } from './errors.js'
+import type { Core } from '../context.js'
+import { ClientError, type ClientErrorName } from '../errors.js'
 import { isEnding, type MissionState } from './mission-map.js'
-import type { Requests } from './requests.js'
-import type { AbortSignalLike, ClientTimer } from './surroundings.js'
+import type { Requests } from '../connection/requests.js'
+import type { AbortSignalLike, ClientTimer } from '../connection/platform.js'
 
 export interface WaitOptions {
   /** Gives up after so many ms; without it, it waits for as long as the mission runs. */
