@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Writable } from '../lib/hub/batch.js'
-import { HubCounters } from '../lib/hub/counters.js'
-import { Message } from '../lib/hub/message.js'
-import { Outbox, type OutboxSetup } from '../lib/hub/outbox.js'
-import { Turn } from '../lib/hub/turn.js'
+import type { Writable } from '../lib/hub/delivery/batch.js'
+import { HubCounters } from '../lib/hub/metrics.js'
+import { Message } from '../lib/hub/wire/message.js'
+import { Outbox, type OutboxSetup } from '../lib/hub/delivery/outbox.js'
+import { Turn } from '../lib/hub/delivery/flush-scheduler.js'
 
 /** Some connections of which each notes what is written to it, and what it should have been. */
 class Travel {

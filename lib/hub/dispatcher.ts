@@ -3,12 +3,12 @@ import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ClientMessage, ClientMessages } from '../../schemas/messages/client-messages.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS, type ProtocolErrorCode, type SubscriptionErrorCode } from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
-import type { Connection } from './connection.js'
-import type { HubCounters } from './counters.js'
-import { acknowledge, type HandOver } from './hand-over.js'
-import type { Envelope } from './envelope.js'
-import { decode } from './protocol.js'
-import type { Subscriptions } from './subscriptions.js'
+import type { Connection } from './connections/connection.js'
+import type { HubCounters } from './metrics.js'
+import { acknowledge, type HandOver } from './subscriptions/subscribe.js'
+import type { Envelope } from './wire/envelope.js'
+import { decode } from './wire/decode.js'
+import type { Subscriptions } from './subscriptions/subscriptions.js'
 
 /** What became of a command; the codes are those of the protocol. */
 export type CommandOutcome = { accepted: true, missionId: string } | { accepted: false, code: ProtocolErrorCode }

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Test } from 'tap'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { Negotiated } from '../../lib/routes/negotiated.js'
-import type { Encoding } from '../../lib/hub/message.js'
+import type { Encoding } from '../../lib/hub/wire/message.js'
 
 /** One connection of the server: the WebSocket, the socket under it and how it wants its frames. */
 export interface Accepted { websocket: WebSocket, stream: Socket, encoding: Encoding }

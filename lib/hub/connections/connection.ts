@@ -1,11 +1,11 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
-import { CLOSE_CODES, type CloseReason } from '../../schemas/messages/close-codes.js'
-import type { Clock, Timer } from '../base/clock.js'
-import type { HubCounters } from './counters.js'
-import type { Wanted } from './lag.js'
-import { Outbox, type OutboxShared, type Sink } from './outbox.js'
-import { Pulse } from './pulse.js'
-import { RateLimit } from './rate-limit.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
+import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-codes.js'
+import type { Clock, Timer } from '../../base/clock.js'
+import type { HubCounters } from '../metrics.js'
+import type { Wanted } from '../delivery/log-reader.js'
+import { Outbox, type OutboxShared, type Sink } from '../delivery/outbox.js'
+import { Pulse } from './liveness.js'
+import { RateLimit } from './token-bucket.js'
 
 /** The little that a connection needs of a WebSocket, so that the hub knows no library and tests need no network. */
 export interface Socket extends Sink {

@@ -1,6 +1,6 @@
-import { PROTOCOL_VERSION, type ServerIdentity } from '../../schemas/messages/envelope.js'
-import type { ServerMessages, ServerMessageType } from '../../schemas/messages/server-messages.js'
-import { createUnifiedId, createUnifiedTimestamp, type Clock } from '../base/clock.js'
+import { PROTOCOL_VERSION, type ServerIdentity } from '../../../schemas/messages/envelope.js'
+import type { ServerMessages, ServerMessageType } from '../../../schemas/messages/server-messages.js'
+import { createUnifiedId, createUnifiedTimestamp, type Clock } from '../../base/clock.js'
 import { Message, type MessageTraits } from './message.js'
 
 type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], 'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo' | 'position' | 'conflated'>

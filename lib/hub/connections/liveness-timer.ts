@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../base/clock.js'
+import type { Clock, Timer } from '../../base/clock.js'
 
 /** Least time between two looks after all connections. */
 const LEAST_MS = 1_000

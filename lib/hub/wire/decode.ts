@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { CLIENT_MESSAGES, type ClientMessage, type ClientMessages, type ClientMessageType } from '../../schemas/messages/client-messages.js'
-import { compile, describeFailure, type Validate } from '../base/validation.js'
+import { CLIENT_MESSAGES, type ClientMessage, type ClientMessages, type ClientMessageType } from '../../../schemas/messages/client-messages.js'
+import { compile, describeFailure, type Validate } from '../../base/validation.js'
 
 /** What a frame of a client turned out to be. */
 export type Decoded =

@@ -1,8 +1,8 @@
-import { LOGGED_CHANNELS } from '../../schemas/channels/index.js'
+import { LOGGED_CHANNELS } from '../../../schemas/channels/index.js'
 import type { Connection } from './connection.js'
-import type { Envelope } from './envelope.js'
-import type { Log } from './log.js'
-import type { Message } from './message.js'
+import type { Envelope } from '../wire/envelope.js'
+import type { Log } from '../history/message-log.js'
+import type { Message } from '../wire/message.js'
 
 export interface HeartbeatSetup {
   envelope: Envelope

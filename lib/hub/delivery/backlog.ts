@@ -1,5 +1,5 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
-import type { Message } from './message.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { Message } from '../wire/message.js'
 
 interface Slot { message: Message, conflated: number }
 

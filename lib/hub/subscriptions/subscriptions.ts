@@ -1,9 +1,9 @@
-import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { Clock, Timer } from '../base/clock.js'
-import type { Channel, Subscriber } from './channel.js'
-import type { Connection } from './connection.js'
-import type { Log } from './log.js'
+import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../../schemas/channels/index.js'
+import type { SubscriptionFilter } from '../../../schemas/filter.js'
+import type { Clock, Timer } from '../../base/clock.js'
+import type { Channel, Subscriber } from '../channel.js'
+import type { Connection } from '../connections/connection.js'
+import type { Log } from '../history/message-log.js'
 
 type Broadcast = <Name extends ChannelName>(name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => number | undefined
 

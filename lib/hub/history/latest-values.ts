@@ -1,5 +1,5 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
-import type { Message } from './message.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { Message } from '../wire/message.js'
 
 /** The newest message of each key of a channel: what somebody who was away has to be told beside the log, in which these are not. */
 export class Latest {

@@ -1,4 +1,4 @@
-import { systemClock, type Timer } from '../base/clock.js'
+import { systemClock, type Timer } from '../../base/clock.js'
 
 const LOOK_EVERY_MS = 100
 /** How many looks the worst of which counts. */

@@ -1,8 +1,8 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
-import type { Clock } from '../base/clock.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { Clock } from '../../base/clock.js'
 import { Backlog } from './backlog.js'
-import { Lag, type LagSetup, type Start, type Wanted } from './lag.js'
-import type { Message } from './message.js'
+import { Lag, type LagSetup, type Start, type Wanted } from './log-reader.js'
+import type { Message } from '../wire/message.js'
 
 export interface LanesShared extends Pick<LagSetup, 'log' | 'recovery' | 'fits'> {
   clock: Clock

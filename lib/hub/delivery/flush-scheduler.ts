@@ -1,7 +1,7 @@
-import { systemClock } from '../base/clock.js'
+import { systemClock } from '../../base/clock.js'
 import { Batch } from './batch.js'
-import { Convoy, type Travellers } from './convoy.js'
-import type { Message } from './message.js'
+import { Convoy, type Travellers } from './shared-batch.js'
+import type { Message } from '../wire/message.js'
 
 /** Whoever collects messages in a turn. */
 export interface Collector {

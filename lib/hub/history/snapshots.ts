@@ -1,12 +1,12 @@
-import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
-import { missionDigest } from '../../schemas/digest.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { AsOf, GapCause } from '../../schemas/messages/server-messages.js'
-import type { Clock } from '../base/clock.js'
-import type { Channel } from './channel.js'
-import type { Envelope } from './envelope.js'
-import type { Log } from './log.js'
-import { Message } from './message.js'
+import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../../schemas/channels/index.js'
+import { missionDigest } from '../../../schemas/digest.js'
+import type { SubscriptionFilter } from '../../../schemas/filter.js'
+import type { AsOf, GapCause } from '../../../schemas/messages/server-messages.js'
+import type { Clock } from '../../base/clock.js'
+import type { Channel } from '../channel.js'
+import type { Envelope } from '../wire/envelope.js'
+import type { Log } from './message-log.js'
+import { Message } from '../wire/message.js'
 
 /** Why messages are missing, and what takes their place; `from` is the offset of the first, where it is known. */
 export interface Gap { cause: GapCause, from?: number | undefined, snapshot: Snapshot }

@@ -1,8 +1,8 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { Log } from './log.js'
-import type { Message } from './message.js'
-import type { Recovery, Snapshot } from './recovery.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { SubscriptionFilter } from '../../../schemas/filter.js'
+import type { Log } from '../history/message-log.js'
+import type { Message } from '../wire/message.js'
+import type { Recovery, Snapshot } from '../history/snapshots.js'
 
 /** From where on a connection wants the messages of a channel: their number in the log, and their offset in the channel. */
 export interface Start { number: number, offset: number }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import type { ChannelName } from '../../schemas/channels/index.js'
-import type { Cursor } from '../../schemas/messages/envelope.js'
-import type { Clock } from '../base/clock.js'
-import type { LogPlace, Message } from './message.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { Cursor } from '../../../schemas/messages/envelope.js'
+import type { Clock } from '../../base/clock.js'
+import type { LogPlace, Message } from '../wire/message.js'
 
 export interface LogBounds { maxMessages: number, maxBytes: number, maxAgeMs: number }
 

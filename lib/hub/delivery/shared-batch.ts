@@ -1,5 +1,5 @@
 import type { Batch } from './batch.js'
-import type { Message } from './message.js'
+import type { Message } from '../wire/message.js'
 
 /** Who gets messages, alone or with others. */
 export interface Traveller {

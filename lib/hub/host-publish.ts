@@ -1,7 +1,7 @@
-import { CHANNEL_NAMES, CHANNEL_PAYLOADS, type ChannelName, type ChannelPayloads } from '../schemas/channels/index.js'
-import { InvalidPayload } from './base/errors.js'
-import type { Hub } from './hub/hub.js'
-import { compile, describeFailure, type Validate } from './base/validation.js'
+import { CHANNEL_NAMES, CHANNEL_PAYLOADS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
+import { InvalidPayload } from '../base/errors.js'
+import type { Hub } from './hub.js'
+import { compile, describeFailure, type Validate } from '../base/validation.js'
 
 const validators = new Map<string, Validate<unknown>>(CHANNEL_NAMES.map((name) => [name, compile(CHANNEL_PAYLOADS[name])]))
 

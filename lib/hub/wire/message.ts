@@ -1,4 +1,4 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
 import { deflateFrame, encodeTextFrame, payloadOf } from './frames.js'
 
 /** How a connection wants its frames: plain, or deflated within a window of so many bits. */

@@ -1,4 +1,4 @@
-import type { SubscriptionAuthorize, SubscriptionRequest } from '../../schemas/options.js'
+import type { SubscriptionAuthorize, SubscriptionRequest } from '../../../schemas/options.js'
 
 /** What the host allows a client; whatever its function does but return `true` is a no. */
 export class Permission {

@@ -1,9 +1,9 @@
-import type { ChannelName } from '../../schemas/channels/index.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Batch, Writable } from './batch.js'
-import type { Convoy, Traveller } from './convoy.js'
-import { Lanes, type CatchUp, type LanesSetup, type LanesShared } from './lanes.js'
-import type { Message } from './message.js'
-import { Writes, type Collector, type Turn } from './turn.js'
+import type { Convoy, Traveller } from './shared-batch.js'
+import { Lanes, type CatchUp, type LanesSetup, type LanesShared } from './pending-messages.js'
+import type { Message } from '../wire/message.js'
+import { Writes, type Collector, type Turn } from './flush-scheduler.js'
 
 /** What an outbox writes to. */
 export interface Sink {

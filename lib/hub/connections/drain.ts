@@ -1,7 +1,7 @@
-import type { Clock } from '../base/clock.js'
-import { InvalidOption } from '../base/errors.js'
+import type { Clock } from '../../base/clock.js'
+import { InvalidOption } from '../../base/errors.js'
 import type { Connection } from './connection.js'
-import type { Envelope } from './envelope.js'
+import type { Envelope } from '../wire/envelope.js'
 
 /** The first wave goes at once, so that a service with few clients closes without delay. */
 const WAVES = 10

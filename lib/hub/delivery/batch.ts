@@ -1,4 +1,4 @@
-import type { Encoding, Message } from './message.js'
+import type { Encoding, Message } from '../wire/message.js'
 
 /** What is handed to a socket in one write. */
 export interface Writable {

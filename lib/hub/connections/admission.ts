@@ -1,8 +1,8 @@
-import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Clock } from '../base/clock.js'
-import type { Tally } from './counters.js'
-import { LoopLag } from './loop-lag.js'
-import { RateLimit } from './rate-limit.js'
+import type { ResolvedOptions } from '../../../schemas/options.js'
+import type { Clock } from '../../base/clock.js'
+import type { Tally } from '../metrics.js'
+import { LoopLag } from './event-loop-delay.js'
+import { RateLimit } from './token-bucket.js'
 
 /** Why an upgrade was refused before it happened. */
 export const REFUSALS = ['origin', 'connections', 'address', 'rate', 'overload', 'closing'] as const
