@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Endings } from '../lib/channels/endings.js'
+import { Endings } from '../lib/missions/lifetime/ended-missions.js'
 import { createMetricsTickChannel } from '../lib/channels/metrics-tick.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/base/clock.js'

@@ -8,7 +8,7 @@ import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
 import { createMissionStatsChannel } from './mission-stats.js'
-import type { Endings } from './endings.js'
+import type { Endings } from '../missions/lifetime/ended-missions.js'
 import { createMissionUpdateChannel } from './mission-update.js'
 
 const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const

@@ -3,7 +3,7 @@ import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionView } from '../../schemas/mission.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
-import type { EndedMission, Endings } from './endings.js'
+import type { EndedMission, Endings } from '../missions/lifetime/ended-missions.js'
 
 /** What a filter asks of one message. */
 interface MissionFacts { missionId: string, name: string, tags: readonly string[] | undefined, status: MissionStatus, previousStatus: MissionStatus | undefined }

@@ -2,9 +2,9 @@ import type {
   CancelKind, CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus
 } from '../../schemas/mission.js'
 import { isTerminal, judge, type Refusal, type ReportResult } from './lifecycle.js'
-import { checkRequest, checkText } from './checks.js'
-import { CancelledError, type CancelRequest, type CancelResult, type MissionDetails, type MissionLog, type MissionOutcome, type MissionStep } from './details.js'
-import { cutCharacters } from './snapshot.js'
+import { checkRequest, checkText } from './input.js'
+import { CancelledError, type CancelRequest, type CancelResult, type MissionDetails, type MissionLog, type MissionOutcome, type MissionStep } from './types.js'
+import { cutCharacters } from './updates/json-copy.js'
 import type { Tasks } from './tasks.js'
 
 /** What a mission needs of its registry. All of it is synchronous. */

@@ -1,5 +1,5 @@
-import { Endings } from '../../lib/channels/endings.js'
-import { createMissionFinder } from '../../lib/channels/mission-finder.js'
+import { Endings } from '../../lib/missions/lifetime/ended-missions.js'
+import { createMissionFinder } from '../../lib/missions/queries/lookup.js'
 import { createMissionUpdateChannel } from '../../lib/channels/mission-update.js'
 import { createMissionStatsChannel } from '../../lib/channels/mission-stats.js'
 import { connect, type SocketEvent, type SocketLike } from '../../lib/client/index.js'

@@ -2,8 +2,8 @@ import { MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, 
 import { InvalidMission, UnknownStatus } from '../base/errors.js'
 import { compile, describeFailure, type Validate } from '../base/validation.js'
 import { isMissionStatus } from './lifecycle.js'
-import type { CancelRequest, MissionDetails } from './details.js'
-import { readList, readSafely } from './snapshot.js'
+import type { CancelRequest, MissionDetails } from './types.js'
+import { readList, readSafely } from './updates/json-copy.js'
 
 const validateInit = compile(MissionInit)
 const validateId = compile(MissionId)

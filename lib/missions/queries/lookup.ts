@@ -1,7 +1,7 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { CommandContext, Missions } from '../missions/index.js'
-import type { Endings } from './endings.js'
-import { toState } from './mission-update.js'
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { CommandContext, Missions } from '../index.js'
+import type { Endings } from '../lifetime/ended-missions.js'
+import { toState } from '../../channels/mission-update.js'
 
 /**
  * Looks one mission up for a client: where it is, or how it ended, also after the registry has forgotten it. `undefined` for a mission that

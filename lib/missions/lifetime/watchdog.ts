@@ -1,8 +1,8 @@
-import type { CancelKind } from '../../schemas/mission.js'
-import type { ResolvedOptions } from '../../schemas/options.js'
-import type { Clock } from '../base/clock.js'
-import type { Deadline, Deadlines } from './deadlines.js'
-import type { Mission } from './mission.js'
+import type { CancelKind } from '../../../schemas/mission.js'
+import type { ResolvedOptions } from '../../../schemas/options.js'
+import type { Clock } from '../../base/clock.js'
+import type { Deadline, Deadlines } from './deadline-queue.js'
+import type { Mission } from '../mission.js'
 
 interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline }
 

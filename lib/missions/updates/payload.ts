@@ -1,9 +1,9 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { MissionError } from '../../schemas/mission.js'
-import type { ResolvedOptions } from '../../schemas/options.js'
-import type { MissionDetails, MissionStep } from './details.js'
-import type { Mission } from './mission.js'
-import { cutCharacters, PREVIEW_CHARACTERS, cutText, snapshotError, snapshotJson, UNSERIALIZABLE, type Truncated } from './snapshot.js'
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { MissionError } from '../../../schemas/mission.js'
+import type { ResolvedOptions } from '../../../schemas/options.js'
+import type { MissionDetails, MissionStep } from '../types.js'
+import type { Mission } from '../mission.js'
+import { cutCharacters, PREVIEW_CHARACTERS, cutText, snapshotError, snapshotJson, UNSERIALIZABLE, type Truncated } from './json-copy.js'
 
 type MissionOptions = ResolvedOptions['missions']
 type SerializerName = keyof MissionOptions['serializers']

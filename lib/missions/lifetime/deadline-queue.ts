@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import type { Clock, Timer } from '../base/clock.js'
+import type { Clock, Timer } from '../../base/clock.js'
 
 /** Something that happens once, at a time, unless it is taken back. */
 export interface Deadline {

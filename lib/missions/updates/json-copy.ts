@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder'
-import type { MissionError } from '../../schemas/mission.js'
+import type { MissionError } from '../../../schemas/mission.js'
 
 /** What stands in for a value of the host that is too large for one message: its size and its start. */
 export interface Truncated { truncated: true, bytes: number, preview: string }

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.js'
+import type { Clock } from '../../base/clock.js'
 
 interface Entry<T> { fingerprint: string, outcome: Promise<T>, forgetAt: number }
 

@@ -1,6 +1,6 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { CancelState, MissionError, MissionStatus, Progress } from '../../schemas/mission.js'
-import type { Clock } from '../base/clock.js'
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
+import type { Clock } from '../../base/clock.js'
 
 /** The little of a mission that has ended that is kept: references to what never changes any more. */
 export interface EndedMission {

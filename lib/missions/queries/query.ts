@@ -1,5 +1,5 @@
-import type { MissionFilter, MissionQuery, MissionView } from '../../schemas/mission.js'
-import type { Mission } from './mission.js'
+import type { MissionFilter, MissionQuery, MissionView } from '../../../schemas/mission.js'
+import type { Mission } from '../mission.js'
 
 /** One page of missions, newest first; `nextCursor` asks for the page after it and is `null` on the last one. */
 export interface MissionPage { missions: MissionView[], nextCursor: string | null }

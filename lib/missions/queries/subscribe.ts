@@ -1,9 +1,9 @@
-import type { MissionFilter, MissionView } from '../../schemas/mission.js'
-import { Closing, MissionNotFound, WaitTimeout } from '../base/errors.js'
-import type { Unsubscribe } from '../base/events.js'
-import type { Deadlines } from './deadlines.js'
-import type { MissionOutcome } from './details.js'
-import type { Mission } from './mission.js'
+import type { MissionFilter, MissionView } from '../../../schemas/mission.js'
+import { Closing, MissionNotFound, WaitTimeout } from '../../base/errors.js'
+import type { Unsubscribe } from '../../base/events.js'
+import type { Deadlines } from '../lifetime/deadline-queue.js'
+import type { MissionOutcome } from '../types.js'
+import type { Mission } from '../mission.js'
 import { fits } from './query.js'
 
 /** Which missions to follow: all that fit, or the one with this id. */

@@ -1,11 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
-import type { Clock } from '../base/clock.js'
-import { InvalidHandler } from '../base/errors.js'
+import type { Clock } from '../../base/clock.js'
+import { InvalidHandler } from '../../base/errors.js'
 import { checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers } from './handlers.js'
 import { Idempotency } from './idempotency.js'
-import type { CancelResult } from './details.js'
-import type { Mission } from './mission.js'
+import type { CancelResult } from '../types.js'
+import type { Mission } from '../mission.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */

@@ -1,6 +1,6 @@
-import { InvalidHandler } from '../base/errors.js'
-import { compileForeign, type Validate } from '../base/validation.js'
-import type { Mission } from './mission.js'
+import { InvalidHandler } from '../../base/errors.js'
+import { compileForeign, type Validate } from '../../base/validation.js'
+import type { Mission } from '../mission.js'
 
 type Answer<T> = T | Promise<T>
 

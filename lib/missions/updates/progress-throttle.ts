@@ -1,8 +1,8 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { Clock } from '../base/clock.js'
-import type { Deadline, Deadlines } from './deadlines.js'
-import type { MissionStep } from './details.js'
-import type { Mission } from './mission.js'
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { Clock } from '../../base/clock.js'
+import type { Deadline, Deadlines } from '../lifetime/deadline-queue.js'
+import type { MissionStep } from '../types.js'
+import type { Mission } from '../mission.js'
 
 interface Waiting { step: MissionStep, deadline: Deadline }
 
