@@ -3,11 +3,11 @@ import type { HealthSnapshot, HealthStatus } from '../../schemas/health.js'
 import type { LatencySnapshot, Operation } from '../../schemas/metrics.js'
 import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
-import { Health, type ReportedHealth } from './health.js'
-import type { HealthCheck } from './health-sources.js'
-import { LatencyWindow } from './latency-window.js'
-import { readOperation, timeOperation } from './operation.js'
-import { Operations, type OperationTotals } from './operations.js'
+import { Health, type ReportedHealth } from './health/health.js'
+import type { HealthCheck } from './health/sources.js'
+import { LatencyWindow } from './operations/latency-window.js'
+import { readOperation, timeOperation } from './operations/operation.js'
+import { Operations, type OperationTotals } from './operations/operations.js'
 
 /** What `monitoring.on` listens to: an operation as it was counted, or the health after a change of its overall status. */
 export type MonitoringEvents = {

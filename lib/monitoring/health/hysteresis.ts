@@ -1,5 +1,5 @@
-import type { HealthState, HealthStatus } from '../../schemas/health.js'
-import { HEALTH_EVENTS, isWorse, mildestOf, worstOf, type HealthEvent } from './health-levels.js'
+import type { HealthState, HealthStatus } from '../../../schemas/health.js'
+import { HEALTH_EVENTS, isWorse, mildestOf, worstOf, type HealthEvent } from './levels.js'
 
 /** A change worth telling: the status that now holds, and the event that announces it. */
 export interface HealthEdge { event: HealthEvent, status: HealthStatus }

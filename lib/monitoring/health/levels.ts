@@ -1,4 +1,4 @@
-import type { HealthState, HealthStatus } from '../../schemas/health.js'
+import type { HealthState, HealthStatus } from '../../../schemas/health.js'
 
 /** How bad a state is, from 0; `unknown` never outweighs a known one. */
 const BADNESS: Record<HealthState, number> = { unknown: 0, healthy: 1, degraded: 2, critical: 3 }

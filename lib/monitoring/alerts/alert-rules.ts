@@ -1,6 +1,6 @@
-import type { Anomaly } from '../../schemas/anomaly.js'
-import type { HealthComponent, HealthSnapshot } from '../../schemas/health.js'
-import type { MissionTotals } from '../../schemas/mission.js'
+import type { Anomaly } from '../../../schemas/anomaly.js'
+import type { HealthComponent, HealthSnapshot } from '../../../schemas/health.js'
+import type { MissionTotals } from '../../../schemas/mission.js'
 
 /** What the rules judge: the totals and the health of one moment. */
 export interface AlertInput { totals: MissionTotals, health: HealthSnapshot }

@@ -1,7 +1,7 @@
-import type { ComponentStatus, HealthComponent, HealthReport, HealthStatus } from '../../schemas/health.js'
-import type { Clock } from '../base/clock.js'
+import type { ComponentStatus, HealthComponent, HealthReport, HealthStatus } from '../../../schemas/health.js'
+import type { Clock } from '../../base/clock.js'
 import { GuardedRun, type Outcome } from './guarded-run.js'
-import { readCheckReport, readHealthReport, reportedComponents, type CheckReport } from './health-report.js'
+import { readCheckReport, readHealthReport, reportedComponents, type CheckReport } from './report.js'
 
 /**
  * A health check of the host.

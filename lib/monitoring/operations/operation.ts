@@ -1,6 +1,6 @@
-import { Operation } from '../../schemas/metrics.js'
-import { InvalidOperation } from '../base/errors.js'
-import { compile, describeFailure } from '../base/validation.js'
+import { Operation } from '../../../schemas/metrics.js'
+import { InvalidOperation } from '../../base/errors.js'
+import { compile, describeFailure } from '../../base/validation.js'
 
 const ERROR_CODE_MAX_LENGTH = 64
 

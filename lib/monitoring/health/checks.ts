@@ -1,8 +1,8 @@
-import type { Timer } from '../base/clock.js'
-import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../base/errors.js'
-import { worstOf } from './health-levels.js'
-import { isComponentName } from './health-report.js'
-import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type Reading, type SourceContext } from './health-sources.js'
+import type { Timer } from '../../base/clock.js'
+import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../../base/errors.js'
+import { worstOf } from './levels.js'
+import { isComponentName } from './report.js'
+import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type Reading, type SourceContext } from './sources.js'
 
 const LONGEST_TIMER_MS = 2_147_483_647
 

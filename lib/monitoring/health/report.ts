@@ -1,6 +1,6 @@
-import { ComponentStatus, HealthReport, HealthStatus, type HealthComponent } from '../../schemas/health.js'
-import { InvalidHealthReport } from '../base/errors.js'
-import { compile, describeFailure, type ErrorObject } from '../base/validation.js'
+import { ComponentStatus, HealthReport, HealthStatus, type HealthComponent } from '../../../schemas/health.js'
+import { InvalidHealthReport } from '../../base/errors.js'
+import { compile, describeFailure, type ErrorObject } from '../../base/validation.js'
 
 /** Components one report may have: each may become an alert and a series of metrics. */
 const MAX_COMPONENTS = 256

@@ -1,9 +1,9 @@
-import type { HealthComponent, HealthReport, HealthSnapshot, HealthStatus } from '../../schemas/health.js'
-import { HealthChecks, type HealthChecksInit } from './health-checks.js'
-import { HEALTH_EVENTS, worstOf, type HealthEvent } from './health-levels.js'
-import { readReportedHealth, reportedComponents } from './health-report.js'
-import { COMPONENT_BADNESS, type HealthCheck, type Reading } from './health-sources.js'
-import { HealthTransitions } from './health-transitions.js'
+import type { HealthComponent, HealthReport, HealthSnapshot, HealthStatus } from '../../../schemas/health.js'
+import { HealthChecks, type HealthChecksInit } from './checks.js'
+import { HEALTH_EVENTS, worstOf, type HealthEvent } from './levels.js'
+import { readReportedHealth, reportedComponents } from './report.js'
+import { COMPONENT_BADNESS, type HealthCheck, type Reading } from './sources.js'
+import { HealthTransitions } from './hysteresis.js'
 
 export interface HealthInit extends Omit<HealthChecksInit, 'onRound'> {
   /** Called once at each change of the overall status that is to be announced. */

@@ -1,4 +1,4 @@
-import type { LatencySnapshot } from '../../schemas/metrics.js'
+import type { LatencySnapshot } from '../../../schemas/metrics.js'
 
 const SLICES = 6
 const SLICE_MS = 10_000

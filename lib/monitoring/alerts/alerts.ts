@@ -1,5 +1,5 @@
-import type { Anomaly } from '../../schemas/anomaly.js'
-import { createUnifiedId } from '../base/clock.js'
+import type { Anomaly } from '../../../schemas/anomaly.js'
+import { createUnifiedId } from '../../base/clock.js'
 import type { AlertCondition } from './alert-rules.js'
 
 interface Alert { alertId: string, condition: AlertCondition }

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../base/clock.js'
-import { HealthCheckTimeout } from '../base/errors.js'
+import type { Clock, Timer } from '../../base/clock.js'
+import { HealthCheckTimeout } from '../../base/errors.js'
 
 /** Why a run counts as failed, as viewers see it; the exception itself stays in the process. */
 export type FailureCode = 'check_failed' | 'check_timeout' | 'invalid_report'
