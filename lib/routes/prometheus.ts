@@ -1,8 +1,8 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { FastifyInstance } from 'fastify'
-import { wantsGzip } from '../exposition/negotiation.js'
-import type { Page } from '../exposition/page.js'
+import { wantsGzip } from '../prometheus/negotiation.js'
+import type { Page } from '../prometheus/page.js'
 import { describe } from './describe.js'
 
 const compress = promisify(gzip)

@@ -1,6 +1,6 @@
-import type { HealthSnapshot, HealthState } from '../../schemas/health.js'
-import { toSeries } from './labels.js'
-import type { MetricDefinition } from './metric-definition.js'
+import type { HealthSnapshot, HealthState } from '../../../schemas/health.js'
+import { toSeries } from '../samples.js'
+import type { MetricDefinition } from '../metric-definition.js'
 
 const STATES: readonly HealthState[] = ['healthy', 'degraded', 'critical', 'unknown']
 

@@ -1,5 +1,5 @@
-import type { MissionTotals } from '../../schemas/mission.js'
-import type { Aggregator, MetricDefinition } from './metric-definition.js'
+import type { MissionTotals } from '../../../schemas/mission.js'
+import type { Aggregator, MetricDefinition } from '../metric-definition.js'
 
 /** The seven mission gauges. Their names are part of the protocol, so the plugin's prefix does not apply. */
 export function describeMissionMetrics (totals: () => MissionTotals): MetricDefinition[] {

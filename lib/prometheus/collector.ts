@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { CollectorTimeout } from '../base/errors.js'
-import type { RegisteredMetric } from './metric-registry.js'
+import type { RegisteredMetric } from './registry.js'
 
 /** Time that one metric may take in a scrape; Prometheus itself gives up on the whole scrape after 10 s. */
 export const COLLECTOR_TIMEOUT_MS = 2_000

@@ -1,7 +1,7 @@
-import { toBuckets } from './buckets.js'
-import { countsByLabel } from './labels.js'
-import type { MetricDefinition, Sample } from './metric-definition.js'
-import type { DurationTotals, HubTotals } from './sources.js'
+import { toBuckets } from '../buckets.js'
+import { countsByLabel } from '../samples.js'
+import type { MetricDefinition, Sample } from '../metric-definition.js'
+import type { DurationTotals, HubTotals } from '../sources.js'
 
 /** Figures of the WebSocket route, the same numbers that its JSON metrics show and those by reason beside them. */
 export function describeWebSocketMetrics (prefix: string, hub: () => HubTotals): MetricDefinition[] {

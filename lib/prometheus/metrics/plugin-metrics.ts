@@ -1,10 +1,10 @@
 import { describeHealthMetrics } from './health-metrics.js'
-import { countsByLabel } from './labels.js'
-import type { MetricDefinition } from './metric-definition.js'
+import { countsByLabel } from '../samples.js'
+import type { MetricDefinition } from '../metric-definition.js'
 import { describeMissionLifeMetrics, describeMissionMetrics } from './mission-metrics.js'
-import { readOnceAScrape } from './once-a-scrape.js'
+import { readOnceAScrape } from '../once-a-scrape.js'
 import { describeOperationMetrics } from './operation-metrics.js'
-import type { ExpositionSources } from './sources.js'
+import type { ExpositionSources } from '../sources.js'
 import { describeWebSocketMetrics } from './websocket-metrics.js'
 
 /** Every metric of the plugin that is read from `liveSources`. */

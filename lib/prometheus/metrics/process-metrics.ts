@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { MetricDefinition, Sample } from './metric-definition.js'
+import type { MetricDefinition, Sample } from '../metric-definition.js'
 
 type ProcessMetric = Omit<MetricDefinition, 'read'> & { get (): Promise<{ values: Sample[] }> }
 

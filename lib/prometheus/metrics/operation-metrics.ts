@@ -1,7 +1,7 @@
-import { toBuckets, type BucketSeries } from './buckets.js'
-import { toLabels, toSeries } from './labels.js'
-import type { MetricDefinition, Sample } from './metric-definition.js'
-import type { OperationSeries, OperationTotals } from './sources.js'
+import { toBuckets, type BucketSeries } from '../buckets.js'
+import { toLabels, toSeries } from '../samples.js'
+import type { MetricDefinition, Sample } from '../metric-definition.js'
+import type { OperationSeries, OperationTotals } from '../sources.js'
 
 const add = (a: number, b: number) => a + b
 
