@@ -18,11 +18,11 @@ import { createPublisher } from './hub/host-publish.js'
 import { mountAsyncApi } from './routes/asyncapi.js'
 import { mountHealth } from './routes/health.js'
 import { mountMissions } from './routes/missions.js'
-import { isOriginAllowed } from './routes/origin.js'
+import { isOriginAllowed } from './routes/websocket/origin.js'
 import { markOwnRoutes } from './routes/own-route.js'
 import { mountPrometheus } from './routes/prometheus.js'
 import { trackRequests } from './routes/track-requests.js'
-import { guardUpgrades, mountWebSocket, provideWebSocket } from './routes/websocket.js'
+import { guardUpgrades, mountWebSocket, provideWebSocket } from './routes/websocket/route.js'
 import { mountWsMetrics } from './routes/ws-metrics.js'
 
 /** What `app.register(missionControl, options)` takes; every option is optional, the README has the table. */

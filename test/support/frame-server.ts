@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Test } from 'tap'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
-import { Negotiated } from '../../lib/routes/negotiated.js'
+import { Negotiated } from '../../lib/routes/websocket/compression.js'
 import type { Encoding } from '../../lib/hub/wire/message.js'
 
 /** One connection of the server: the WebSocket, the socket under it and how it wants its frames. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { WebSocketServer } from 'ws'
-import type { Encoding } from '../hub/wire/message.js'
+import type { Encoding } from '../../hub/wire/message.js'
 
 const HEADER = /^sec-websocket-extensions:\s*/i
 /** The largest and the default window; zlib cannot deflate with 8 bits alone. */

@@ -1,10 +1,10 @@
 import type { Socket as Stream } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Writable } from '../hub/delivery/batch.js'
-import type { Encoding, Message } from '../hub/wire/message.js'
-import type { Socket } from '../hub/connections/connection.js'
-import { HIGH_WATER_BYTES } from '../hub/delivery/outbox.js'
-import type { Writes } from '../hub/delivery/flush-scheduler.js'
+import type { Writable } from '../../hub/delivery/batch.js'
+import type { Encoding, Message } from '../../hub/wire/message.js'
+import type { Socket } from '../../hub/connections/connection.js'
+import { HIGH_WATER_BYTES } from '../../hub/delivery/outbox.js'
+import type { Writes } from '../../hub/delivery/flush-scheduler.js'
 
 /**
  * The one place that writes frames beside ws, which has no way to send a frame that is shared between connections. Whole frames only, in one
