@@ -11,7 +11,7 @@ import { checksTable, closeCodesTable, codesTable, errorsTable, optionsTable } f
 const isCheck = process.argv.includes('--check')
 const load = (path) => import(pathToFileURL(resolve(path)).href)
 const [schemas, http, { describeBounds }, errors, jsonSchema, { createAsyncApi }, { default: missionControl }, { CHECKS }] = await Promise.all([
-  'dist/schemas/index.js', 'dist/schemas/http.js', 'dist/lib/options.js', 'dist/lib/errors.js', 'dist/lib/contract/json-schema.js', 'dist/lib/contract/asyncapi.js',
+  'dist/schemas/index.js', 'dist/schemas/http.js', 'dist/lib/base/options.js', 'dist/lib/base/errors.js', 'dist/lib/contract/json-schema.js', 'dist/lib/contract/asyncapi.js',
   'dist/lib/index.js', 'dist/lib/conformance/checks/index.js'
 ].map(load))
 const { CLIENT_MESSAGES, SERVER_MESSAGES, MissionQuery, MissionView, Options } = schemas
@@ -37,7 +37,7 @@ const sections = {
     'conformance-checks': checksTable(CHECKS)
   },
   'docs/errors.md': {
-    'error-codes': errorsTable(errors, readFileSync('dist/lib/errors.d.ts', 'utf8'))
+    'error-codes': errorsTable(errors, readFileSync('dist/lib/base/errors.d.ts', 'utf8'))
   }
 }
 

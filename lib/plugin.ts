@@ -3,7 +3,7 @@ import type { ChannelName, ChannelPayloads } from '../schemas/channels/index.js'
 import type { WsMetrics } from '../schemas/metrics.js'
 import type { OptionsInput, ResolvedOptions, SubscriptionRequest } from '../schemas/options.js'
 import { CallbackErrors } from './base/callback-errors.js'
-import { Endings } from './missions/lifetime/ended-missions.js'
+import { EndedMissions } from './missions/lifetime/ended-missions.js'
 import { createChannels } from './channels/index.js'
 import { createMissionFinder } from './missions/queries/lookup.js'
 import { systemClock, type Clock } from './base/clock.js'
@@ -117,7 +117,7 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
   const missions = new Missions({ clock, options: options.missions, onCallbackError, makeLog: (id) => log.child({ missionId: id }) })
   const monitoring = new Monitoring({ clock, health: options.health, log, onCallbackError })
   const alerts = new Alerts()
-  const endings = new Endings(clock, { maxEndings: options.websocket.maxEndings, maxAgeMs: options.websocket.endingsMaxAgeMs })
+  const endings = new EndedMissions(clock, { maxEndings: options.websocket.maxEndings, maxAgeMs: options.websocket.endingsMaxAgeMs })
   const hub = new Hub({
     clock,
     server: options.server,

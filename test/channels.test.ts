@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Endings } from '../lib/missions/lifetime/ended-missions.js'
+import { EndedMissions } from '../lib/missions/lifetime/ended-missions.js'
 import { createMetricsTickChannel } from '../lib/channels/metrics-tick.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/base/clock.js'
@@ -285,9 +285,9 @@ t.test('the state of mission_update tells all that is known of each mission that
 
 /** The channel of missions over a registry. */
 function createUpdates (missions: ReturnType<typeof build>['missions'], clock: ReturnType<typeof build>['clock']) {
-  const endings = new Endings(clock, { maxEndings: 10, maxAgeMs: 1_000 })
+  const endings = new EndedMissions(clock, { maxEndings: 10, maxAgeMs: 1_000 })
   const channel = createMissionUpdateChannel({
-    told: () => missions.told(),
+    told: () => missions.visible(),
     isActive: (id) => missions.get(id)?.isTerminal === false,
     endings,
     onUpdate: (listener) => missions.on('mission_update', listener),

@@ -4,7 +4,7 @@ import t from 'tap'
 import ts from 'typescript'
 import { WebSocket as WsWebSocket } from 'ws'
 import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
-import { CLOSE_CODES, missionDigest } from '../schemas/index.js'
+import { CLOSE_CODES, missionChecksum } from '../schemas/index.js'
 import { cursor, FakeSocket, FakeTarget, start, startOpen, type Stand } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
 import { defer, settle } from './support/missions.js'
@@ -445,19 +445,19 @@ t.test('what was lost on the way', async (t) => {
     t.notOk('filter' in stand.socket.last('subscribe'))
   })
 
-  t.test('is seen by the check word, told of, and repaired by asking for everything, at most once a minute', async (t) => {
+  t.test('is seen by the checksum, told of, and repaired by asking for everything, at most once a minute', async (t) => {
     const stand = await start(t)
     stand.open()
-    const digest = missionDigest([{ missionId: 'a', status: 'planned' }])
-    stand.ack('fresh', { at: 1, messages: 1, digest })
+    const checksum = missionChecksum([{ missionId: 'a', status: 'planned' }])
+    stand.ack('fresh', { at: 1, messages: 1, checksum })
     stand.snapshot('a', 'planned', 1)
     t.strictSame(stand.told, ['open: connected', 'planned a 1'], 'all is well')
-    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: { ...cursor(5), digest: '2-00000000' }, messages: 1 } })
+    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: { ...cursor(5), checksum: '2-00000000' }, messages: 1 } })
     stand.snapshot('a', 'planned', 1)
     t.equal(stand.told.at(-1), 'diverged and repaired')
     t.equal(stand.socket.sent.at(-2)!.type, 'unsubscribe')
     t.notOk('since' in stand.socket.last('subscribe'))
-    stand.ack('fresh', { at: 5, messages: 1, digest: '2-00000000' })
+    stand.ack('fresh', { at: 5, messages: 1, checksum: '2-00000000' })
     stand.snapshot('a', 'planned', 1)
     t.equal(stand.told.at(-1), 'diverged and left')
     t.strictSame(stand.client.cursors.mission_update, cursor(5))

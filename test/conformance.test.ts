@@ -63,7 +63,7 @@ t.test('this plugin keeps to the protocol: every check passes and none is skippe
 })
 
 t.test('without a command that starts missions, or where none is taken, what needs one is skipped and the rest passes', async (t) => {
-  const MISSIONS = ['snapshot-digest', 'snapshot-flag', 'resume-missed', 'start-ack', 'start-again', 'mission-get', 'mission-cancel', 'filter-ids', 'filter-statuses',
+  const MISSIONS = ['snapshot-checksum', 'snapshot-flag', 'resume-missed', 'start-ack', 'start-again', 'mission-get', 'mission-cancel', 'filter-ids', 'filter-statuses',
     'positions-contiguous', 'mission-order', 'mission-one-ending']
   const skipped = async (of: ConformanceSettings) => {
     const results = await runConformance(of)

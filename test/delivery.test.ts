@@ -3,11 +3,11 @@ import t from 'tap'
 import { createVirtualClock } from '../lib/base/clock.js'
 import type { Channel, Publish } from '../lib/hub/channel.js'
 import type { Writable } from '../lib/hub/delivery/batch.js'
-import { Hub, type ConnectionInput } from '../lib/hub/hub.js'
+import { Hub, type SocketEvents } from '../lib/hub/hub.js'
 import type { Message } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES } from '../lib/hub/delivery/outbox.js'
 import { resolveOptions } from '../lib/base/options.js'
-import { missionDigest, type Cursor } from '../schemas/index.js'
+import { missionChecksum, type Cursor } from '../schemas/index.js'
 
 const LOGGED = ['mission_update', 'health_delta', 'anomaly_alert'] as const
 type Name = (typeof LOGGED)[number]
@@ -55,7 +55,7 @@ class Source {
 }
 
 /** What a client knows of one channel, by the rules of the wire alone. */
-interface Track { filter: string[] | undefined, next: number, left: number, cursor: Cursor, known: Map<string, number>, fresh: Map<string, number> | undefined, digest: string | undefined }
+interface Track { filter: string[] | undefined, next: number, left: number, cursor: Cursor, known: Map<string, number>, fresh: Map<string, number> | undefined, checksum: string | undefined }
 
 /** A client that says nothing by itself and holds all it gets against what was said. */
 class Reader {
@@ -64,7 +64,7 @@ class Reader {
   /** What it keeps of a channel after it left. */
   readonly kept = new Map<string, Pick<Track, 'cursor' | 'known' | 'filter'>>()
   bufferedBytes = 0
-  #input: ConnectionInput | undefined
+  #input: SocketEvents | undefined
   #pending: Array<{ texts: string[], bytes: number }> = []
   #isFrozen = false
   // By the ids of its questions, since answers may be long in coming.
@@ -175,7 +175,7 @@ class Reader {
       cursor: { epoch: asOf.epoch, offset: asOf.offset, id: asOf.id },
       known: isResumed ? new Map(asked.kept.get(channel)!.known) : new Map(),
       fresh: isResumed ? undefined : new Map(),
-      digest: isResumed ? undefined : asOf.digest
+      checksum: isResumed ? undefined : asOf.checksum
     })
     if (messages === 0) this.#complete(this.tracks.get(channel)!, channel)
   }
@@ -189,7 +189,7 @@ class Reader {
       track.next = asOf.offset + 1
       track.cursor = { epoch: asOf.epoch, offset: asOf.offset, id: asOf.id }
     }
-    Object.assign(track, { left: messages, fresh: new Map(), digest: asOf.digest })
+    Object.assign(track, { left: messages, fresh: new Map(), checksum: asOf.checksum })
     if (messages === 0) this.#complete(track, channel)
   }
 
@@ -231,9 +231,9 @@ class Reader {
     const states = [...track.fresh.keys()].filter((id) => !this.sources.get(name)!.ended.some(({ told }) => told.missionId === id && told.seq === track.fresh!.get(id)))
     track.known = track.fresh
     track.fresh = undefined
-    if (track.digest === undefined) return
-    const { digest } = track
-    if (!digest.startsWith(`${states.length}-`)) this.problems.push(`${name}: the digest ${digest} of ${states.length} missions`)
+    if (track.checksum === undefined) return
+    const { checksum } = track
+    if (!checksum.startsWith(`${states.length}-`)) this.problems.push(`${name}: the checksum ${checksum} of ${states.length} missions`)
   }
 
   #beat (heads: Record<string, Cursor>): void {
@@ -353,9 +353,9 @@ t.test('whatever clients do on however many channels, each gets what must arrive
   t.strictSame(why, [], `${numRuns} stories`)
 })
 
-t.test('the digest of what a new subscriber gets is that of the missions in it', async (t) => {
+t.test('the checksum of what a new subscriber gets is that of the missions in it', async (t) => {
   const source = new Source('mission_update')
   source.say('a', 'step', 1)
   source.say('b', 'ended', 1)
-  t.equal(missionDigest(source.channel.snapshot() as never), missionDigest([{ missionId: 'a', status: 'step' }]))
+  t.equal(missionChecksum(source.channel.snapshot() as never), missionChecksum([{ missionId: 'a', status: 'step' }]))
 })

@@ -9,7 +9,7 @@ import { test, type Test } from 'tap'
 import type { TSchema } from '@sinclair/typebox'
 import { createVirtualClock, type VirtualClock } from '../lib/base/clock.js'
 import { COLLECTOR_TIMEOUT_MS } from '../lib/prometheus/collector.js'
-import { Exposition, type ExpositionOptions } from '../lib/prometheus/exposition.js'
+import { Exposition, type ExpositionDeps } from '../lib/prometheus/exposition.js'
 import type { ExpositionSources, HubTotals, OperationTotals } from '../lib/prometheus/sources.js'
 import { mountHealth } from '../lib/routes/health.js'
 import { mountPrometheus } from '../lib/routes/prometheus.js'
@@ -69,7 +69,7 @@ const createState = (): State => ({
 
 interface Stand { exposition: Exposition, state: State, clock: VirtualClock, errors: [string, unknown][], sources: ExpositionSources }
 
-function build (t: Test, options: Partial<ExpositionOptions> = {}): Stand {
+function build (t: Test, options: Partial<ExpositionDeps> = {}): Stand {
   const state = createState()
   const clock = createVirtualClock()
   const errors: [string, unknown][] = []

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/clock.js'
 import { Monitoring, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
-import { HealthTransitions, type HealthEdge } from '../lib/monitoring/health/hysteresis.js'
+import { HealthHysteresis, type HealthTransition } from '../lib/monitoring/health/hysteresis.js'
 import { compile } from '../lib/base/validation.js'
 import { HealthSnapshot, type HealthReport, type HealthStatus } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
@@ -65,7 +65,7 @@ t.test('transitions', async (t) => {
   const short = { h: 'healthy', d: 'degraded', c: 'critical' } as const
   /** Status after each level, with the event of an edge behind it. */
   const trace = (levels: string) => {
-    const transitions = new HealthTransitions()
+    const transitions = new HealthHysteresis()
     return [...levels].map((letter) => {
       const edge = transitions.observe(short[letter as keyof typeof short])
       return transitions.status[0] + (edge === undefined ? '' : `:${edge.event}`)
@@ -73,7 +73,7 @@ t.test('transitions', async (t) => {
   }
 
   t.test('need two bad rounds in and three good rounds out', async (t) => {
-    t.equal(new HealthTransitions().status, 'unknown')
+    t.equal(new HealthHysteresis().status, 'unknown')
     t.equal(trace('hdd'), 'h h d:health_degraded')
     t.equal(trace('hcc'), 'h h c:health_critical')
     t.equal(trace('hdhdhd'), 'h h h h h h', 'a flap is no change')
@@ -129,7 +129,7 @@ t.test('transitions', async (t) => {
       return { edges, status: LEVELS[status] ?? 'unknown' }
     }
     fc.assert(fc.property(levels, (history) => {
-      const transitions = new HealthTransitions()
+      const transitions = new HealthHysteresis()
       const edges = history.map((level) => transitions.observe(level)?.status)
       const expected = model(history)
       return transitions.status === expected.status && edges.every((edge, at) => edge === expected.edges[at])
@@ -139,11 +139,11 @@ t.test('transitions', async (t) => {
   t.test('tell everyone who saw the status once all there is to know', async () => {
     const event = { healthy: 'system_recovery', degraded: 'health_degraded', critical: 'health_critical' }
     fc.assert(fc.property(fc.constantFrom(...LEVELS), levels, (first, history) => {
-      const transitions = new HealthTransitions()
+      const transitions = new HealthHysteresis()
       transitions.observe(first)
       let seen = transitions.status
       return history.every((level) => {
-        const edge: HealthEdge | undefined = transitions.observe(level)
+        const edge: HealthTransition | undefined = transitions.observe(level)
         if (edge !== undefined) seen = edge.status
         return seen === transitions.status && (edge === undefined || edge.event === event[edge.status])
       })

@@ -10,9 +10,9 @@ import ts from 'typescript'
 import { createVirtualClock, type Clock } from '../lib/base/clock.js'
 import type { Writable } from '../lib/hub/delivery/batch.js'
 import { Hub } from '../lib/hub/hub.js'
-import { RateLimit } from '../lib/hub/connections/token-bucket.js'
+import { TokenBucket } from '../lib/hub/connections/token-bucket.js'
 import { resolveOptions } from '../lib/base/options.js'
-import { FrameFollower, guardReceivedFrames } from '../lib/routes/websocket/inbound-limits.js'
+import { FrameParser, limitInboundFrames } from '../lib/routes/websocket/inbound-limits.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
 import { boot, closingSoon, uncaught } from './support/app.js'
@@ -454,7 +454,7 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     const exceeded: string[] = []
     const reader = (chunk: Buffer) => { read.push(chunk.length) }
     stream.on('data', reader)
-    guardReceivedFrames(stream, { maxBytes: LIMIT, maxFragments: 256 }, (limit) => exceeded.push(limit))
+    limitInboundFrames(stream, { maxBytes: LIMIT, maxFragments: 256 }, (limit) => exceeded.push(limit))
     const chunks = [Buffer.concat(fragments(OPCODE.text, parts(256))), Buffer.concat(fragments(OPCODE.text, parts(9_000))), text(PING)]
     for (const chunk of chunks) {
       stream.write(chunk)
@@ -493,7 +493,7 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
         if (one.isFinal) [bytes, count] = [0, 0]
       }
       const stream = Buffer.concat(sent.map((one) => frame(one.opcode, Buffer.alloc(one.bytes), one)))
-      const frames = new FrameFollower(limits)
+      const frames = new FrameParser(limits)
       let found: string | undefined
       for (let at = 0, turn = 0; at < stream.length && found === undefined; turn++) {
         const size = sizes[turn % sizes.length]!
@@ -742,7 +742,7 @@ t.test('a client that sends too much', async (t) => {
   })
 
   t.test('cannot save up by silence, nor by a clock of the host that was set back', async (t) => {
-    const bucket = new RateLimit(10, 0)
+    const bucket = new TokenBucket(10, 0)
     const take = (now: number) => {
       let taken = 0
       while (bucket.take(now)) taken++

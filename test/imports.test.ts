@@ -39,27 +39,27 @@ t.test('every source file loads', async (t) => {
 t.test('what the level table allows is no breach', async (t) => {
   t.strictSame(breaches({
     'schemas/options.ts': "import { Type } from '@sinclair/typebox'",
-    'lib/errors.ts': "import createError from '@fastify/error'",
-    'lib/options.ts': "import { Ajv } from 'ajv'\nimport type { TSchema } from '@sinclair/typebox'\nimport './errors.js'\nimport '../schemas/options.js'",
+    'lib/base/errors.ts': "import createError from '@fastify/error'",
+    'lib/base/options.ts': "import { Ajv } from 'ajv'\nimport type { TSchema } from '@sinclair/typebox'\nimport './errors.js'\nimport '../../schemas/options.js'",
     'lib/missions/index.ts': "import { AsyncLocalStorage } from 'node:async_hooks'\nexport * from './mission.js'",
-    'lib/missions/mission.ts': "import '../errors.js'",
+    'lib/missions/mission.ts': "import '../base/errors.js'",
     'lib/channels/mission-stats.ts': "import type { Missions } from '../missions/index.js'\nimport type { Hub } from '../hub/hub.js'",
     'lib/hub/hub.ts': "import type { WebSocket } from 'ws'",
-    'lib/exposition/registry.ts': "import { Registry } from 'prom-client'",
-    'lib/routes/websocket.ts': "import websocket from '@fastify/websocket'\nimport type { FastifyInstance } from 'fastify'\nimport '../hub/hub.js'",
-    'lib/client/mission-map.ts': "import type { MissionUpdate } from '../../schemas/channels/mission-update.js'\nimport { missionDigest } from '../../schemas/digest.js'\nimport './errors.js'",
+    'lib/prometheus/registry.ts': "import { Registry } from 'prom-client'",
+    'lib/routes/websocket/route.ts': "import websocket from '@fastify/websocket'\nimport type { FastifyInstance } from 'fastify'\nimport '../../hub/hub.js'",
+    'lib/client/mission-map.ts': "import type { MissionUpdate } from '../../schemas/channels/mission-update.js'\nimport { missionChecksum } from '../../schemas/checksum.js'\nimport './errors.js'",
     'lib/client/errors.ts': '',
     'schemas/channels/mission-update.ts': '',
-    'schemas/digest.ts': '',
-    'lib/plugin.ts': "import './routes/websocket.js'\nimport './missions/index.js'",
+    'schemas/checksum.ts': '',
+    'lib/plugin.ts': "import './routes/websocket/route.js'\nimport './missions/index.js'",
     'lib/index.ts': "import fp from 'fastify-plugin'\nimport { missionControl } from './plugin.js'"
   }), [])
 })
 
 t.test('a breach of the level table is named with its file, its import and its rule', async (t) => {
   const cases: Array<[string, Record<string, string>, string]> = [
-    ['a room above', { 'lib/errors.ts': "import './missions/index.js'", 'lib/missions/index.ts': '' },
-      'lib/errors.ts imports ./missions/index.js, but base may not import missions'],
+    ['a room above', { 'lib/base/errors.ts': "import '../missions/index.js'", 'lib/missions/index.ts': '' },
+      'lib/base/errors.ts imports ../missions/index.js, but base may not import missions'],
     ['the neighbour in the domain', { 'lib/missions/a.ts': "import type { B } from '../monitoring/b.js'", 'lib/monitoring/b.ts': '' },
       'lib/missions/a.ts imports ../monitoring/b.js, but missions may not import monitoring'],
     ['more than the types of a service', { 'lib/channels/a.ts': "import { Missions } from '../missions/index.js'", 'lib/missions/index.ts': '' },
@@ -74,8 +74,8 @@ t.test('a breach of the level table is named with its file, its import and its r
       'lib/missions/a.ts imports ../hub/hub.js, but missions may not import hub'],
     ['more than the types of the contract in a page', { 'lib/client/a.ts': "import { CLOSE_CODES } from '../../schemas/close-codes.js'", 'schemas/close-codes.ts': '' },
       'lib/client/a.ts imports ../../schemas/close-codes.js, but client may import only types of schemas'],
-    ['the service in a page', { 'lib/client/a.ts': "import type { Clock } from '../clock.js'", 'lib/clock.ts': '' },
-      'lib/client/a.ts imports ../clock.js, but client may not import base'],
+    ['the service in a page', { 'lib/client/a.ts': "import type { Clock } from '../base/clock.js'", 'lib/base/clock.ts': '' },
+      'lib/client/a.ts imports ../base/clock.js, but client may not import base'],
     ['a package in a page', { 'lib/client/a.ts': "import type { WebSocket } from 'ws'" },
       'lib/client/a.ts imports ws, but client may not import that package'],
     ['Node.js in a page', { 'lib/client/a.ts': "import { performance } from 'node:perf_hooks'" },
@@ -115,5 +115,5 @@ t.test('an import circle is shown from a file back to itself, also one of types 
     'lib/missions/b.ts': "import type { C } from './c.js'",
     'lib/missions/c.ts': "import './b.js'"
   }), ['import circle: lib/missions/b.ts → lib/missions/c.ts → lib/missions/b.ts'])
-  t.strictSame(breaches({ 'lib/clock.ts': "import './clock.js'" }), ['import circle: lib/clock.ts → lib/clock.ts'])
+  t.strictSame(breaches({ 'lib/base/clock.ts': "import './clock.js'" }), ['import circle: lib/base/clock.ts → lib/base/clock.ts'])
 })

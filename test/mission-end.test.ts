@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/clock.js'
-import { Deadlines, type Deadline } from '../lib/missions/lifetime/deadline-queue.js'
+import { DeadlineQueue, type Deadline } from '../lib/missions/lifetime/deadline-queue.js'
 import type { Mission } from '../lib/missions/index.js'
 import type { MissionStatus, MissionUpdate } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
@@ -366,7 +366,7 @@ t.test('many missions', async (t) => {
     const act = fc.record({ kind: fc.constantFrom('after', 'after', 'after', 'cancel', 'cancel', 'advance'), n: fc.nat(1_000) })
     fc.assert(fc.property(fc.array(act, { maxLength: 200, size: 'max' }), (acts) => {
       const clock = createCountingClock()
-      const deadlines = new Deadlines(clock)
+      const deadlines = new DeadlineQueue(clock)
       const open: Deadline[] = []
       const faults: string[] = []
       const set = (ms: number) => {

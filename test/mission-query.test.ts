@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import type { Mission, WatchFilter } from '../lib/missions/index.js'
+import type { Mission, SubscribeFilter } from '../lib/missions/index.js'
 import { TERMINAL_STATUSES, type MissionQuery, type MissionStatus, type MissionView } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
 import { build, settle } from './support/missions.js'
@@ -279,7 +279,7 @@ t.test('subscribe', async (t) => {
   t.test('refuses what is no filter at once, with a code', async (t) => {
     const { missions } = build()
     t.throws(() => missions.subscribe({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
-    for (const filter of [{ tag: 5 }, { limit: 5 }, { unknown: 1 }]) t.throws(() => missions.subscribe(filter as WatchFilter), { code: 'FST_MC_INVALID_MISSION' })
+    for (const filter of [{ tag: 5 }, { limit: 5 }, { unknown: 1 }]) t.throws(() => missions.subscribe(filter as SubscribeFilter), { code: 'FST_MC_INVALID_MISSION' })
     for (const filter of [null, 'all', 5] as never[]) t.throws(() => missions.subscribe(filter), { code: 'FST_MC_INVALID_MISSION', message: /filter must be an object/ })
   })
 

@@ -142,7 +142,7 @@ t.test('what follows from the sources', async (t) => {
     t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: /^schemas\/json\/client-messages\.json has drifted from the sources \(first at line \d+\)[^\n]*\n$/ })
     replaceIn(folder, 'dist/schemas/index.js', 'default: 1000', 'default: 2000')
     t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'README.md has drifted' })
-    replaceIn(folder, 'dist/lib/errors.d.ts', 'is bad', 'went bad')
+    replaceIn(folder, 'dist/lib/base/errors.d.ts', 'is bad', 'went bad')
     t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'docs/errors.md has drifted' })
     t.notMatch(readFileSync(join(folder, 'README.md'), 'utf8'), '2_000', 'a check writes nothing')
     run('emit.mjs', folder)
@@ -164,7 +164,7 @@ t.test('what follows from the sources', async (t) => {
 
   t.test('needs a description of every option and every error', async (t) => {
     const folder = builtProject(t)
-    replaceIn(folder, 'dist/lib/errors.d.ts', '/** Something is bad. */', '')
+    replaceIn(folder, 'dist/lib/base/errors.d.ts', '/** Something is bad. */', '')
     t.match(run('emit.mjs', folder), { status: 1, said: 'Bad has no description' })
   })
 })

@@ -3,10 +3,10 @@ import t, { type Test } from 'tap'
 import type { FastifyRequest } from 'fastify'
 import { createVirtualClock } from '../lib/base/clock.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
-import { Log } from '../lib/hub/history/message-log.js'
-import { Recovery } from '../lib/hub/history/snapshots.js'
+import { MessageLog } from '../lib/hub/history/message-log.js'
+import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
 import type { MissionControlOptions } from '../lib/index.js'
-import { missionDigest } from '../schemas/digest.js'
+import { missionChecksum } from '../schemas/checksum.js'
 import type { Cursor, SubscriptionFilter } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
@@ -47,7 +47,7 @@ t.test('a new subscriber is told where every active mission is, how the last one
   app.missions.start({ id: 'b', name: 'job' }).complete()
   const client = await connect(app)
   const { ack, payloads } = await subscribe(client)
-  t.match(ack, { status: 'subscribed', outcome: 'fresh', asOf: { offset: 0, id: '', digest: missionDigest([{ missionId: 'a', status: 'execution_started' }]) } })
+  t.match(ack, { status: 'subscribed', outcome: 'fresh', asOf: { offset: 0, id: '', checksum: missionChecksum([{ missionId: 'a', status: 'execution_started' }]) } })
   t.match(payloads, [
     { missionId: 'a', status: 'execution_started', tags: ['night'], seq: 0, snapshot: true },
     { missionId: 'b', status: 'completed', durationMs: 0, snapshot: true }
@@ -78,7 +78,7 @@ t.test('who comes back with a cursor gets what it missed, in order, and nothing 
   app.missions.start({ id: 'b', name: 'job' }).fail('broken')
   const client = await connect(app)
   const { ack, messages } = await subscribe(client, { since: cursor })
-  t.match(ack, { outcome: 'resumed', gap: undefined, asOf: { offset: cursor.offset + 4, digest: missionDigest([{ missionId: 'a', status: 'execution_progress' }]) } })
+  t.match(ack, { outcome: 'resumed', gap: undefined, asOf: { offset: cursor.offset + 4, checksum: missionChecksum([{ missionId: 'a', status: 'execution_progress' }]) } })
   t.same(messages.map(({ position, payload }) => [position!.offset - cursor.offset, payload.missionId, payload.status]), [
     [1, 'a', 'execution_started'], [2, 'a', 'execution_progress'], [3, 'b', 'planning_started'], [4, 'b', 'error']
   ])
@@ -196,7 +196,7 @@ t.test('a filter narrows what is told, and who has the same filter shares it', a
     const client = await connect(app)
     const { ack, payloads } = await subscribe(client, { filter })
     t.same(payloads.map(({ missionId }) => missionId), ids.filter((id) => id !== 'c'), JSON.stringify(filter))
-    t.equal(ack.asOf!.digest, missionDigest(payloads))
+    t.equal(ack.asOf!.checksum, missionChecksum(payloads))
     clients.push({ client, ids })
   }
   app.missions.start({ id: 'c', name: 'build', tags: ['z'] })
@@ -244,7 +244,7 @@ t.test('a resume with a filter counts and gives only what fits', async (t) => {
   t.equal(ack.outcome, 'resumed')
   t.equal(ack.asOf!.offset, cursor.offset + 3)
   t.same(payloads.map(({ name }) => name), ['build', 'build'])
-  t.equal(ack.asOf!.digest, missionDigest(payloads))
+  t.equal(ack.asOf!.checksum, missionChecksum(payloads))
 })
 
 t.test('parts of a subscribe that are not about its channels make it invalid', async (t) => {
@@ -412,7 +412,7 @@ t.test('a large state serves all who come within five seconds, and each gets wha
 
   const filtered = await subscribe(await connect(app), { filter: { names: ['few'] } })
   t.equal(filtered.ack.messages, 10)
-  t.match(filtered.ack.asOf!.digest, /^10-/)
+  t.match(filtered.ack.asOf!.checksum, /^10-/)
 
   for (const mission of missions.slice(2, 30)) mission.planned()
   const third = await subscribe(await connect(app))
@@ -500,7 +500,7 @@ t.test('the ending of a mission whose id is used again is told as long as the ne
   const { payloads, ack } = await subscribe(await connect(app))
   t.match(payloads, [{ missionId: 'sync', status: 'planning_started' }])
   t.equal(payloads.length, 1)
-  t.equal(ack.asOf!.digest, missionDigest([{ missionId: 'sync', status: 'planning_started' }]))
+  t.equal(ack.asOf!.checksum, missionChecksum([{ missionId: 'sync', status: 'planning_started' }]))
 })
 
 t.test('a client that asks for much in one turn and does not read is held to the bounds of the slow', async (t) => {
@@ -523,9 +523,9 @@ t.test('a client that asks for much in one turn and does not read is held to the
 t.test('a gap of a channel that keeps nothing names no place to come back to', async (t) => {
   const clock = createVirtualClock()
   const envelope = new Envelope(clock, { name: 'x', version: '1' })
-  const log = new Log(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
+  const log = new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
   const channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] } as never
-  const recovery = new Recovery({ clock, envelope, log, channel: () => channel, onGap () {} })
+  const recovery = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })
   const snapshot = recovery.snapshot('mission_stats', { filter: undefined, after: 0, notBefore: Infinity })
   const { payload } = JSON.parse(String(recovery.gap('mission_stats', { cause: 'overflow', snapshot }).text))
   t.same(payload, { channel: 'mission_stats', cause: 'overflow', messages: 0 })

@@ -5,33 +5,33 @@ import t from 'tap'
 import type { ChannelName } from '../schemas/channels/index.js'
 import { createVirtualClock, type Clock } from '../lib/base/clock.js'
 import type { Writable } from '../lib/hub/delivery/batch.js'
-import { HubCounters } from '../lib/hub/metrics.js'
+import { HubMetrics } from '../lib/hub/metrics.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
-import { Log } from '../lib/hub/history/message-log.js'
+import { MessageLog } from '../lib/hub/history/message-log.js'
 import { Message, type MessageTraits } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES, Outbox } from '../lib/hub/delivery/outbox.js'
-import { Recovery } from '../lib/hub/history/snapshots.js'
-import { Turn } from '../lib/hub/delivery/flush-scheduler.js'
+import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
+import { FlushScheduler } from '../lib/hub/delivery/flush-scheduler.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { boot, closingSoon } from './support/app.js'
 import { connect, type Client } from './support/client.js'
 import { RawClient } from './support/raw-client.js'
 
 const shared = (clock: Clock, { maxMessages = 10_000 } = {}) => {
-  const counters = new HubCounters({ refused: [], closed: [], protocolErrors: [] })
-  const turn = new Turn((ms) => counters.fanOut.record(ms))
-  const log = new Log(clock, { maxMessages, maxBytes: 16_777_216, maxAgeMs: 900_000 })
-  return { clock, counters, turn, log }
+  const counters = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
+  const scheduler = new FlushScheduler((ms) => counters.fanOut.record(ms))
+  const log = new MessageLog(clock, { maxMessages, maxBytes: 16_777_216, maxAgeMs: 900_000 })
+  return { clock, counters, scheduler, log }
 }
 
 /** A hub in small: outboxes over sinks that take bytes only when told to, one log, and missions whose state is their last step. */
 function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_000 } = {}) {
   const clock = createVirtualClock()
   const parts = shared(clock, { maxMessages })
-  const { log, turn, counters } = parts
+  const { log, scheduler, counters } = parts
   const states = new Map<string, number>()
   let steps = 0
-  const recovery = new Recovery({
+  const snapshots = new SnapshotCache({
     clock,
     envelope: new Envelope(clock, { name: 'x', version: '1' }),
     log,
@@ -40,10 +40,10 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
   })
   const sent: any[] = []
   const pending: number[] = []
-  const sink = {
+  const writer = {
     bufferedBytes: 0,
     encodings: 'plain' as const,
-    write: (batch: Writable) => sink.bufferedBytes >= HIGH_WATER_BYTES ? -1 : sink.writeAll(batch.messages()),
+    write: (batch: Writable) => writer.bufferedBytes >= HIGH_WATER_BYTES ? -1 : writer.writeAll(batch.messages()),
     writeAll (messages: readonly Message[]) {
       let bytes = 0
       for (const message of messages) {
@@ -51,19 +51,19 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
         bytes += message.bytes
       }
       if (buffers) {
-        sink.bufferedBytes += bytes
+        writer.bufferedBytes += bytes
         pending.push(bytes)
       }
       return bytes
     }
   }
   let overflows = 0
-  const wanted = new Map([['mission_update' as ChannelName, { number: 1, offset: 1 }]])
+  const subscriptions = new Map([['mission_update' as ChannelName, { sequence: 1, offset: 1 }]])
   const outbox: Outbox = new Outbox({
-    sink,
-    wanted,
+    writer,
+    subscriptions,
     maxBytes,
-    shared: { ...parts, recovery, fits: () => true, onHeld: () => {} },
+    shared: { ...parts, snapshots, fits: () => true, onBackpressure: () => {} },
     onOverflow () {
       overflows++
       outbox.close()
@@ -74,12 +74,12 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
   /** A step of a mission that must arrive. */
   const step = (id: string, bytes = 100) => {
     const seq = ++steps
-    const place = log.place('mission_update')
-    const message = new Message(JSON.stringify({ id, seq, offset: place.offset, pad: pad(bytes) }), { channel: 'mission_update', place, forgets: id })
+    const position = log.nextPosition('mission_update')
+    const message = new Message(JSON.stringify({ id, seq, offset: position.offset, pad: pad(bytes) }), { channel: 'mission_update', position, supersedes: id })
     states.set(id, seq)
-    log.append(message, place)
+    log.append(message, position)
     outbox.send(message)
-    turn.sent(message)
+    scheduler.countSent(message)
   }
   /** Progress of a mission, which newer progress may replace. */
   const progress = (id: string, bytes = 100) => {
@@ -89,19 +89,19 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
   }
   /** Lets the system take this many of the writes that were handed over. */
   const take = (writes = Infinity) => {
-    turn.end()
+    scheduler.flush()
     for (let taken = 0; taken < writes && pending.length > 0; taken++) {
-      sink.bufferedBytes -= pending.shift()!
+      writer.bufferedBytes -= pending.shift()!
       outbox.drained()
-      turn.end()
+      scheduler.flush()
     }
   }
   /** Hands over so much that whatever follows waits. */
   const plug = () => {
     reply('plug', 70_000)
-    turn.end()
+    scheduler.flush()
   }
-  return { clock, counters, log, turn, recovery, outbox, sink, sent, states, wanted, reply, step, progress, take, plug, overflows: () => overflows }
+  return { clock, counters, log, scheduler, snapshots, outbox, writer, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
 }
 
 /** What was sent, in a word each. */
@@ -109,14 +109,14 @@ const words = (sent: any[]): string[] => sent.map(({ reply, type, id, seq, paylo
   reply ?? (type === 'subscription_gap' ? `gap ${payload.cause}` : payload !== undefined ? `state ${payload.missionId} ${payload.seq}` : `${id} ${seq}${conflated === undefined ? '' : ` for ${conflated}`}`))
 
 t.test('what is sent to a client that keeps up leaves at the end of the turn, all of it and in its order', async (t) => {
-  const { sent, turn, counters, reply, step, progress, take } = createStand()
+  const { sent, scheduler, counters, reply, step, progress, take } = createStand()
   reply('ack')
   progress('a')
   progress('a')
   step('a')
   reply('pong')
   t.same(sent, [])
-  turn.end()
+  scheduler.flush()
   t.same(words(sent), ['ack', 'a 1', 'a 2', 'a 3', 'pong'])
   t.equal(counters.messagesSentTotal, 5)
   t.equal(counters.replacedTotal, 0)
@@ -138,12 +138,12 @@ t.test('while a client is slow, replies go first, then what must arrive in order
   reply('pong')
   take(0)
   t.same(words(sent), ['plug'], 'nothing is handed over while the client does not read')
-  t.ok(outbox.isHeld && outbox.waitingBytes > 0)
+  t.ok(outbox.hasBackpressure && outbox.waitingBytes > 0)
   take(1)
   t.same(words(sent), ['plug', 'pong', 'b 2', 'b 5', 'a 6 for 2', 'c 3'])
   t.equal(counters.replacedTotal, 2)
   take()
-  t.notOk(outbox.isHeld)
+  t.notOk(outbox.hasBackpressure)
   t.equal(outbox.waitingBytes, 0)
 })
 
@@ -156,7 +156,7 @@ t.test('the end of a mission makes its waiting progress pointless, and an unsubs
   take(0)
   t.equal(counters.replacedTotal, 1)
   reply('ack')
-  outbox.leave('mission_update')
+  outbox.dropChannel('mission_update')
   t.equal(counters.replacedTotal, 2)
   take()
   t.same(words(sent), ['plug', 'ack'])
@@ -164,22 +164,22 @@ t.test('the end of a mission makes its waiting progress pointless, and an unsubs
 
 for (const [title, isHeld] of [['in the turn in which the client falls behind', false], ['later', true]] as const) {
   t.test(`an unsubscribe ${title} drops all of its channel and nothing of the others`, async (t) => {
-    const { sent, log, outbox, wanted, plug, step, progress, take } = createStand()
-    for (const channel of ['health_delta', 'metrics_tick', 'anomaly_alert'] as const) wanted.set(channel, { number: 1, offset: 1 })
+    const { sent, log, outbox, subscriptions, plug, step, progress, take } = createStand()
+    for (const channel of ['health_delta', 'metrics_tick', 'anomaly_alert'] as const) subscriptions.set(channel, { sequence: 1, offset: 1 })
     const message = (name: string, traits: MessageTraits) => new Message(JSON.stringify({ reply: name }), traits)
     plug()
     step('a')
     if (isHeld) progress('b')
-    const place = log.place('health_delta')
-    const logged = message('must arrive', { channel: 'health_delta', place })
-    log.append(logged, place)
+    const position = log.nextPosition('health_delta')
+    const logged = message('must arrive', { channel: 'health_delta', position })
+    log.append(logged, position)
     outbox.send(logged)
     outbox.send(message('replaceable', { channel: 'metrics_tick', key: 'tick' }))
     outbox.send(message('snapshot', { channel: 'anomaly_alert' }))
     if (isHeld) take(0)
-    wanted.delete('mission_update')
-    outbox.leave('mission_update')
-    wanted.set('mission_update', { number: log.nextNumber, offset: log.head('mission_update') + 1 })
+    subscriptions.delete('mission_update')
+    outbox.dropChannel('mission_update')
+    subscriptions.set('mission_update', { sequence: log.nextSequence, offset: log.head('mission_update') + 1 })
     step('c')
     take()
     t.match(words(sent), ['plug', 'snapshot', 'must arrive', /^c \d$/, 'replaceable'])
@@ -188,15 +188,15 @@ for (const [title, isHeld] of [['in the turn in which the client falls behind', 
 }
 
 t.test('a channel that was subscribed to while the client fell behind is told with the first message that is missing of it', async (t) => {
-  const { sent, log, outbox, wanted, plug, step, take } = createStand({ maxMessages: 100 })
+  const { sent, log, outbox, subscriptions, plug, step, take } = createStand({ maxMessages: 100 })
   plug()
   for (let at = 0; at < 1_100; at++) step('a')
   take(0)
   t.ok(outbox.isLagging)
-  for (const channel of ['health_delta', 'anomaly_alert'] as const) wanted.set(channel, { number: log.nextNumber, offset: log.head(channel) + 1 })
+  for (const channel of ['health_delta', 'anomaly_alert'] as const) subscriptions.set(channel, { sequence: log.nextSequence, offset: log.head(channel) + 1 })
   for (let at = 0; at < 150; at++) {
-    const place = log.place('health_delta')
-    log.append(new Message(JSON.stringify({ reply: `health ${place.offset}` }), { channel: 'health_delta', place }), place)
+    const position = log.nextPosition('health_delta')
+    log.append(new Message(JSON.stringify({ reply: `health ${position.offset}` }), { channel: 'health_delta', position }), position)
   }
   take()
   const gaps = sent.flatMap(({ type, payload }) => type === 'subscription_gap' ? payload : [])
@@ -214,18 +214,18 @@ t.test('replies may wait up to their bound; one byte more closes the outbox, onc
   t.equal(overflows(), 1)
   t.ok(counters.droppedTotal >= 3)
   reply('d')
-  outbox.finish()
-  outbox.sweep(1)
+  outbox.flushAll()
+  outbox.checkProgress(1)
   take()
   t.same(words(sent), ['plug'])
   t.equal(overflows(), 1)
 })
 
 t.test('a burst that the system takes at once makes nobody slow, and leaves before the turn ends once it is large', async (t) => {
-  const { sent, step, turn, overflows } = createStand({ maxBytes: 1_000, buffers: false })
+  const { sent, step, scheduler, overflows } = createStand({ maxBytes: 1_000, buffers: false })
   for (let at = 0; at < 50; at++) step('a', 65_536)
   t.ok(sent.length > 40)
-  turn.end()
+  scheduler.flush()
   t.equal(sent.length, 50)
   t.equal(overflows(), 0)
 })
@@ -306,33 +306,33 @@ t.test('a client that lags already may also lose states', async (t) => {
 })
 
 t.test('a snapshot serves for five seconds, and is let go of afterwards', async (t) => {
-  const { clock, recovery, states } = createStand()
-  const take = (notBefore = 0) => recovery.snapshot('mission_update', { filter: undefined, after: undefined, notBefore }).messages[0]
+  const { clock, snapshots, states } = createStand()
+  const take = (notBefore = 0) => snapshots.snapshot('mission_update', { filter: undefined, after: undefined, notBefore }).messages[0]
   for (let at = 0; at < 99; at++) states.set(`m${at}`, 1)
   t.not(take(), take(), 'a small one is made anew')
   states.set('m99', 1)
   const first = take()
   clock.advance(4_000)
-  recovery.sweep()
+  snapshots.trim()
   t.equal(take(), first)
   t.not(take(1), first, 'unless it is older than what is missing')
   clock.advance(5_000)
-  recovery.sweep()
+  snapshots.trim()
   t.not(take(), first)
 })
 
 t.test('a client that takes nothing for 30 s is given up; one that takes a little is not', async (t) => {
   for (const isTaking of [false, true]) {
-    const { clock, outbox, sink, counters, plug, step, take, overflows } = createStand()
+    const { clock, outbox, writer, counters, plug, step, take, overflows } = createStand()
     plug()
     for (let at = 0; at < 1_100; at++) step('a')
     take(0)
     for (let second = 0; second <= 30; second++) {
-      outbox.sweep(clock.monotonic() + 1)
-      if (isTaking && second === 20) sink.bufferedBytes--
+      outbox.checkProgress(clock.monotonic() + 1)
+      if (isTaking && second === 20) writer.bufferedBytes--
       clock.advance(1_000)
     }
-    outbox.sweep(clock.monotonic() + 1)
+    outbox.checkProgress(clock.monotonic() + 1)
     t.equal(overflows(), isTaking ? 0 : 1)
     t.ok(counters.laggingMs >= 30_000)
   }
@@ -344,7 +344,7 @@ t.test('a goodbye is preceded by all that waits, also from the log, and nothing 
   for (let at = 0; at < 1_100; at++) step('a')
   take(0)
   reply('draining')
-  outbox.finish()
+  outbox.flushAll()
   outbox.close()
   step('late')
   take()
@@ -370,11 +370,11 @@ t.test('whatever happens in whatever order: what must arrive does so once and in
       else if (one.kind === 'progress') for (let at = 0; at < one.times; at++) stand.progress(one.id, one.bytes)
       else if (one.kind === 'reply') stand.reply('pong', 10)
       else if (one.kind === 'take') stand.take(one.count)
-      else if (one.kind === 'turn') stand.turn.end()
+      else if (one.kind === 'turn') stand.scheduler.flush()
       else {
-        stand.turn.end()
-        stand.outbox.leave('mission_update')
-        stand.wanted.set('mission_update', { number: stand.log.nextNumber, offset: stand.log.head('mission_update') + 1 })
+        stand.scheduler.flush()
+        stand.outbox.dropChannel('mission_update')
+        stand.subscriptions.set('mission_update', { sequence: stand.log.nextSequence, offset: stand.log.head('mission_update') + 1 })
         stand.outbox.send(new Message(JSON.stringify({ joined: stand.log.head('mission_update') + 1, states: [...stand.states] })))
       }
     }
@@ -593,27 +593,27 @@ for (const [title, register] of Object.entries(ORDERS)) {
 
 t.test('a client that is brought up to date', async (t) => {
   const many = Array.from({ length: 600 }, (_, at) => new Message(JSON.stringify({ reply: `state ${at}` }), { channel: 'mission_update' }))
-  const catchUp = (stand: ReturnType<typeof createStand>) => ({ start: { number: stand.log.nextNumber, offset: 1 }, lacking: 1, messages: many })
+  const catchUp = (stand: ReturnType<typeof createStand>) => ({ start: { sequence: stand.log.nextSequence, offset: 1 }, firstMissingOffset: 1, messages: many })
 
   t.test('gets all of it at the pace of its socket, whether or not something waits already', async (t) => {
     for (const isHeld of [false, true]) {
       const stand = createStand()
       if (isHeld) stand.plug()
-      stand.outbox.follow('mission_update', catchUp(stand))
-      t.ok(stand.outbox.isHeld)
+      stand.outbox.catchUp('mission_update', catchUp(stand))
+      t.ok(stand.outbox.hasBackpressure)
       stand.step('a')
       stand.take()
       t.same(words(stand.sent).filter((word) => word !== 'plug'), [...many.map((_, at) => `state ${at}`), 'a 1'])
-      t.notOk(stand.outbox.isHeld)
+      t.notOk(stand.outbox.hasBackpressure)
     }
   })
 
   t.test('gets nothing when its connection is over', async (t) => {
     const stand = createStand()
     stand.outbox.close()
-    stand.outbox.follow('mission_update', catchUp(stand))
+    stand.outbox.catchUp('mission_update', catchUp(stand))
     stand.take()
-    t.same([stand.sent, stand.outbox.isHeld, stand.overflows()], [[], false, 0])
+    t.same([stand.sent, stand.outbox.hasBackpressure, stand.overflows()], [[], false, 0])
   })
 })
 
@@ -621,8 +621,8 @@ t.test('what was collected for a channel leaves before the channel is left, so t
   const { sent, step, reply, outbox } = createStand()
   step('a')
   reply('pong')
-  outbox.leave('health_delta')
+  outbox.dropChannel('health_delta')
   t.same(sent, [], 'of another channel nothing is in the way')
-  outbox.leave('mission_update')
+  outbox.dropChannel('mission_update')
   t.same(words(sent), ['a 1', 'pong'])
 })

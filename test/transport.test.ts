@@ -10,12 +10,12 @@ import { createVirtualClock } from '../lib/base/clock.js'
 import { Batch } from '../lib/hub/delivery/batch.js'
 import { Connection } from '../lib/hub/connections/connection.js'
 import { Histogram } from '../lib/base/histogram.js'
-import { LoopLag } from '../lib/hub/connections/event-loop-delay.js'
+import { EventLoopDelay } from '../lib/hub/connections/event-loop-delay.js'
 import { Message } from '../lib/hub/wire/message.js'
-import { Pulse } from '../lib/hub/connections/liveness.js'
-import { Writes } from '../lib/hub/delivery/flush-scheduler.js'
+import { Liveness } from '../lib/hub/connections/liveness.js'
+import { WriteQueue } from '../lib/hub/delivery/flush-scheduler.js'
 import missionControl from '../lib/index.js'
-import { FrameSink } from '../lib/routes/websocket/frame-writer.js'
+import { WebSocketFrameWriter } from '../lib/routes/websocket/frame-writer.js'
 import { encodingOf } from '../lib/routes/websocket/compression.js'
 import { boot, closingSoon } from './support/app.js'
 import { connect, tryUpgrade } from './support/client.js'
@@ -129,12 +129,12 @@ t.test('our frames and what others send through the same WebSocket never mix: 10
     const FRAMES = 50_000
     const { url } = await openFrameServer(t, { perMessageDeflate }, async ({ websocket, stream, encoding }) => {
       let drained = () => {}
-      const sink = new FrameSink(websocket, stream, encoding, () => drained())
+      const sink = new WebSocketFrameWriter(websocket, stream, encoding, () => drained())
       const large = 'host '.repeat(10_000)
       for (let at = 0; at < FRAMES;) {
         let batch = new Batch()
         for (let i = 0; i < 50; i++, at++) batch = batch.add(new Message(`ours ${at} ${'x'.repeat(at % 7 === 0 ? 1_500 : 10)}`))
-        const writes = new Writes()
+        const writes = new WriteQueue()
         // The goodbye of a turn: what the sink refuses is tried again once the socket has taken what it has.
         while (sink.write(batch, writes) < 0) await new Promise<void>((resolve) => { drained = resolve; setTimeout(resolve, 5) })
         writes.flush()
@@ -143,7 +143,7 @@ t.test('our frames and what others send through the same WebSocket never mix: 10
         if (at % 700 === 0) {
           websocket.send('part one ', { fin: false })
           if (sink.bufferedBytes !== Infinity) throw new Error('takes more between two parts')
-          if (sink.write(batch, new Writes()) !== -1) throw new Error('written between two parts')
+          if (sink.write(batch, new WriteQueue()) !== -1) throw new Error('written between two parts')
           websocket.send('part two', { fin: true })
         }
         if (at % 5_000 === 0) await nextTurn()
@@ -346,7 +346,7 @@ t.test('while the event loop is late nobody is admitted', async (t) => {
   }
   t.match((await app.missionControl.metrics.render()).body, /ws_refused_total\{reason="overload"\} [1-9]/)
   while (await tryUpgrade(app) !== 101) await new Promise((resolve) => setTimeout(resolve, 100))
-  const lag = new LoopLag()
+  const lag = new EventLoopDelay()
   t.equal(lag.ms, 0)
   lag.close()
 })
@@ -386,23 +386,23 @@ t.test('pings', async (t) => {
   })
 
   t.test('count the way there and back of the last one alone', async (t) => {
-    const pulse = new Pulse({ pingMs: 10, pongTimeoutMs: 100 }, 0)
+    const pulse = new Liveness({ pingMs: 10, pongTimeoutMs: 100 }, 0)
     t.equal(pulse.takePong(1), undefined, 'nobody asked')
-    t.equal(pulse.due(9, 1), undefined)
-    t.equal(pulse.due(10, 1), 'ping')
-    t.equal(pulse.due(50, 2), undefined)
-    pulse.answered()
-    t.equal(pulse.due(60, 3), 'ping')
+    t.equal(pulse.check(9, 1), undefined)
+    t.equal(pulse.check(10, 1), 'ping')
+    t.equal(pulse.check(50, 2), undefined)
+    pulse.markAlive()
+    t.equal(pulse.check(60, 3), 'ping')
     t.same(pulse.takePong(61), NaN, 'the answer to the one before')
     t.same(pulse.takePong(62), NaN, 'a later answer to a question that was answered')
-    t.equal(pulse.due(100, 4), 'ping')
+    t.equal(pulse.check(100, 4), 'ping')
     t.equal(pulse.takePong(107), 7)
-    t.equal(pulse.due(120, 5), 'ping')
-    t.equal(pulse.due(219, 7), undefined)
-    t.equal(pulse.due(220, 6), undefined, 'too few turns')
-    t.equal(pulse.due(220, 7), 'dead')
-    pulse.rest(300)
-    t.equal(pulse.due(305, 9), undefined)
+    t.equal(pulse.check(120, 5), 'ping')
+    t.equal(pulse.check(219, 7), undefined)
+    t.equal(pulse.check(220, 6), undefined, 'too few turns')
+    t.equal(pulse.check(220, 7), 'dead')
+    pulse.pause(300)
+    t.equal(pulse.check(305, 9), undefined)
   })
 })
 
@@ -416,12 +416,12 @@ t.test('a client that half a message of somebody else is on its way to, or whose
   const sent: string[] = []
   const websocket = { readyState: 1, OPEN: 1, bufferedAmount: 0, send: (text: Buffer, _options: object, done: () => void) => { sent.push(String(text)); done() }, ping () {}, close () {}, terminate () {} }
   let drains = 0
-  const sink = new FrameSink(websocket as never, undefined, 'plain', () => { drains++ })
+  const sink = new WebSocketFrameWriter(websocket as never, undefined, 'plain', () => { drains++ })
   const batch = new Batch().add(new Message('a')).add(new Message('b'))
-  t.equal(sink.write(batch, new Writes()), batch.bytes)
+  t.equal(sink.write(batch, new WriteQueue()), batch.bytes)
   t.same([sent, drains], [['a', 'b'], 2])
   websocket.bufferedAmount = 65_536
-  t.equal(sink.write(batch, new Writes()), -1)
+  t.equal(sink.write(batch, new WriteQueue()), -1)
   t.equal(sink.bufferedBytes, 65_536)
   t.equal(sent.length, 2)
 })
@@ -430,9 +430,9 @@ t.test('once the goodbye of the library is on its way nothing is written beside 
   const sent: string[] = []
   const stream = { writableLength: 0, on () {}, cork () {}, uncork () {}, write: () => t.fail('written beside the library') }
   const websocket = { readyState: 2, OPEN: 1, bufferedAmount: 0, send: (text: Buffer) => { sent.push(String(text)) }, ping () {}, close () {}, terminate () {} }
-  const sink = new FrameSink(websocket as never, stream as never, 'plain', () => {})
+  const sink = new WebSocketFrameWriter(websocket as never, stream as never, 'plain', () => {})
   const messages = [new Message('a'), new Message('b')]
   t.equal(sink.writeAll(messages), 6)
-  t.equal(sink.write(new Batch().add(messages[0]!), new Writes()), 3)
+  t.equal(sink.write(new Batch().add(messages[0]!), new WriteQueue()), 3)
   t.same(sent, ['a', 'b', 'a'])
 })

@@ -8,7 +8,7 @@ import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
 import { createMissionStatsChannel } from './mission-stats.js'
-import type { Endings } from '../missions/lifetime/ended-missions.js'
+import type { EndedMissions } from '../missions/lifetime/ended-missions.js'
 import { createMissionUpdateChannel } from './mission-update.js'
 
 const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
@@ -18,7 +18,7 @@ export function createChannels ({ clock, options, missions, endings, monitoring,
   clock: Clock
   options: ResolvedOptions['channels']
   missions: Missions
-  endings: Endings
+  endings: EndedMissions
   monitoring: Monitoring
   alerts: { evaluate (): Anomaly[], firing (): Anomaly[] }
 }): Channel[] {
@@ -38,7 +38,7 @@ export function createChannels ({ clock, options, missions, endings, monitoring,
     }),
     createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.stats() }),
     createMissionUpdateChannel({
-      told: () => missions.told(),
+      told: () => missions.visible(),
       isActive: (id) => missions.get(id)?.isTerminal === false,
       endings,
       onUpdate: (listener) => missions.on('mission_update', listener),

@@ -3,7 +3,7 @@ import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionView } from '../../schemas/mission.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
-import type { EndedMission, Endings } from '../missions/lifetime/ended-missions.js'
+import type { EndedMissionSource, EndedMissions } from '../missions/lifetime/ended-missions.js'
 
 /** What a filter asks of one message. */
 interface MissionFacts { missionId: string, name: string, tags: readonly string[] | undefined, status: MissionStatus, previousStatus: MissionStatus | undefined }
@@ -25,10 +25,10 @@ export function createMissionUpdateChannel ({ told, isActive, endings, onUpdate,
   told: () => Array<MissionLike & { view (): MissionView }>
   /** Whether a mission with this id has not ended: the id of one that ended may be used again. */
   isActive: (id: string) => boolean
-  endings: Endings
+  endings: EndedMissions
   onUpdate: (listener: (update: MissionUpdate) => void) => Unsubscribe
   /** Called after the update that tells of the ending. */
-  onEnded: (listener: (mission: EndedMission) => void) => Unsubscribe
+  onEnded: (listener: (mission: EndedMissionSource) => void) => Unsubscribe
 }): Channel<'mission_update'> {
   let unsubscribe: Unsubscribe | undefined
   let last: { missionId: string, offset: number | undefined } | undefined
@@ -39,7 +39,7 @@ export function createMissionUpdateChannel ({ told, isActive, endings, onUpdate,
     name: 'mission_update',
     delivery (update): Delivery {
       const key = update.missionId
-      return { facts: factsOf(update), ...(isReplaceable(update) ? { key } : { forgets: key }) }
+      return { facts: factsOf(update), ...(isReplaceable(update) ? { key } : { supersedes: key }) }
     },
     start (publish: Publish<'mission_update'>, head) {
       endings.settle(head)
@@ -50,10 +50,10 @@ export function createMissionUpdateChannel ({ told, isActive, endings, onUpdate,
       last = undefined
     },
     snapshot: () => told().map((mission) => toState(mission.view())),
-    present: () => told().map(({ id, name, tags, status }): MissionFacts => ({ missionId: id, name, tags, status, previousStatus: undefined })),
+    checksumEntries: () => told().map(({ id, name, tags, status }): MissionFacts => ({ missionId: id, name, tags, status, previousStatus: undefined })),
     endings: (after, upTo) => (after === undefined ? endings.newest(FRESH_ENDINGS, upTo) : endings.between(after, upTo)).filter(({ missionId }) => !isActive(missionId)),
     fits: (facts, filter) => fits(facts as MissionFacts, filter),
-    active: (facts) => TERMINAL.has((facts as MissionFacts).status) ? undefined : facts as MissionFacts
+    checksumEntry: (facts) => TERMINAL.has((facts as MissionFacts).status) ? undefined : facts as MissionFacts
   }
 }
 

@@ -1,18 +1,18 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ServerMessage, ServerMessages } from '../../schemas/messages/server-messages.js'
-import type { Core } from './context.js'
+import type { ClientContext } from './context.js'
 import { createCursorStore, type Cursors } from './cursors.js'
 import { ClientError } from './errors.js'
-import { follow, type Feed } from './missions/update-iterator.js'
+import { follow, type UpdateIterator } from './missions/update-iterator.js'
 import type { ClientEvents, ClientState, StateCause } from './types.js'
-import { createLink } from './connection/transport.js'
+import { createTransport } from './connection/transport.js'
 import { createListeners } from './listeners.js'
 import { createMissionMap, isEnding, type MissionState } from './missions/mission-map.js'
-import type { ResolvedOptions } from './options.js'
+import type { ResolvedClientOptions } from './options.js'
 import { createRequests, refusal } from './connection/requests.js'
-import { createSubscriptions, type ChannelMessage } from './subscriptions.js'
-import { createWaiters, type WaitOptions } from './missions/wait-for.js'
+import { createClientSubscriptions, type ChannelMessage } from './subscriptions.js'
+import { createWaiters, type ClientWaitOptions } from './missions/wait-for.js'
 
 export interface StartOptions {
   /** Names the command; it is carried out once however often it is sent. Random by default. */
@@ -51,7 +51,7 @@ export interface Client {
    * Waits for the end of a mission and gives its last state, however that becomes known.
    * @throws MC_CLIENT_NOT_FOUND, MC_CLIENT_LOST, MC_CLIENT_TIMEOUT, MC_CLIENT_ABORTED, MC_CLIENT_CLOSED
    */
-  waitFor (id: string, options?: WaitOptions): Promise<MissionState>
+  waitFor (id: string, options?: ClientWaitOptions): Promise<MissionState>
   /** Asks the service to start work. @throws MC_CLIENT_REFUSED, MC_CLIENT_OUTCOME_UNKNOWN, MC_CLIENT_TIMEOUT, MC_CLIENT_CLOSED */
   start (command: string, options?: StartOptions): Promise<MissionAck>
   /** Asks the service to end a mission. Sent again if the connection is lost, because twice is as once. @throws as `start` */
@@ -64,10 +64,10 @@ export interface Client {
 
 const PROTOCOL_VERSION = 1
 
-export function createClient (options: ResolvedOptions): Client {
+export function createClient (options: ResolvedClientOptions): Client {
   const { random, window, filter } = options
   const listeners = createListeners()
-  const feeds = new Set<Feed>()
+  const feeds = new Set<UpdateIterator>()
   const idPrefix = random().toString(36).slice(2)
   let asked = 0
   let rttMs: number | undefined
@@ -84,7 +84,7 @@ export function createClient (options: ResolvedOptions): Client {
   const missions = createMissionMap(filter)
   const { states } = missions
   const { emit, on } = listeners
-  const core: Core = {
+  const core: ClientContext = {
     ...options,
     missions,
     state: 'connecting',
@@ -98,7 +98,7 @@ export function createClient (options: ResolvedOptions): Client {
   const requests = createRequests(core)
   const { ask } = requests
   const waiters = createWaiters(core, ask, () => core.isUp && !subscriptions.isBusy)
-  const subscriptions = createSubscriptions(core, store.load(options.channels), {
+  const subscriptions = createClientSubscriptions(core, store.load(options.channels), {
     onMessage: tell,
     onMoved: store.touch,
     onReady (isAll) {
@@ -106,7 +106,7 @@ export function createClient (options: ResolvedOptions): Client {
       waiters.askMissing()
     }
   })
-  const link = createLink(core, {
+  const link = createTransport(core, {
     onUp () {
       isNewVersionTold = false
       subscriptions.resume()
@@ -171,7 +171,7 @@ export function createClient (options: ResolvedOptions): Client {
       waiters.beat()
     },
     server_draining ({ payload }: ServerMessages['server_draining']) {
-      core.comeBackAt = core.clock.monotonic() + payload.retryAfterMs
+      core.reconnectAt = core.clock.monotonic() + payload.retryAfterMs
     },
     subscription_error: refused,
     protocol_error: refused

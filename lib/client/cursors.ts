@@ -1,7 +1,7 @@
 import type { ChannelName, LoggedChannel } from '../../schemas/channels/index.js'
 import type { Cursor } from '../../schemas/messages/envelope.js'
 import { LOGGED } from './channels.js'
-import type { Core } from './context.js'
+import type { ClientContext } from './context.js'
 import { ClientError } from './errors.js'
 import type { ClientTimer } from './connection/platform.js'
 
@@ -19,7 +19,7 @@ export interface CursorStore {
 const SAVE_MS = 500
 
 /** Cursors over a reload. They are written soon after messages were handled, so that a page that crashes gets its last ones again. */
-export function createCursorStore ({ storage, storageKey, clock, emit }: Core, read: () => Cursors): CursorStore {
+export function createCursorStore ({ storage, storageKey, clock, emit }: ClientContext, read: () => Cursors): CursorStore {
   let timer: ClientTimer | undefined
 
   function attempt (run: () => unknown): unknown {

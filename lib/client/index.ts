@@ -1,14 +1,14 @@
 import { createClient, type Client } from './client.js'
-import { resolveOptions, type ClientOptions } from './options.js'
+import { resolveClientOptions, type ClientOptions } from './options.js'
 
 export type { Client, MissionAck, StartOptions } from './client.js'
 export type { Cursors } from './cursors.js'
 export { ClientError, type ClientErrorCode } from './errors.js'
-export type { ClientEvents, ClientState, Divergence, Gap, StateCause } from './types.js'
+export type { ClientEvents, ClientState, Divergence, ChannelGap, StateCause } from './types.js'
 export type { MissionState } from './missions/mission-map.js'
 export type { ClientOptions } from './options.js'
 export type { AbortSignalLike, ClientClock, ClientTimer, PageEvents, PageVisibility, SocketConstructor, SocketEvent, SocketLike, StorageLike } from './connection/platform.js'
-export type { WaitOptions } from './missions/wait-for.js'
+export type { ClientWaitOptions } from './missions/wait-for.js'
 
 /**
  * Connects to the WebSocket route of a service and keeps the connection up until `close`. `url` may be relative to the page.
@@ -22,5 +22,5 @@ export type { WaitOptions } from './missions/wait-for.js'
  * client.on('mission_update', ({ name, status }) => console.log(name, status))
  */
 export function connect (url: string, options: ClientOptions = {}): Client {
-  return createClient(resolveOptions(url, options))
+  return createClient(resolveClientOptions(url, options))
 }

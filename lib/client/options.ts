@@ -2,7 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { CHANNELS } from './channels.js'
 import { ClientError } from './errors.js'
-import { here, systemClock, type ClientClock, type PageEvents, type PageVisibility, type SocketConstructor, type StorageLike } from './connection/platform.js'
+import { platform, clientSystemClock, type ClientClock, type PageEvents, type PageVisibility, type SocketConstructor, type StorageLike } from './connection/platform.js'
 
 /** Options of `connect`; all have a default. */
 export interface ClientOptions {
@@ -30,7 +30,7 @@ export interface ClientOptions {
   window?: PageEvents
 }
 
-export type ResolvedOptions = Required<Omit<ClientOptions, 'filter' | 'getToken' | 'storage' | 'document' | 'window'>> & ClientOptions & { url: string }
+export type ResolvedClientOptions = Required<Omit<ClientOptions, 'filter' | 'getToken' | 'storage' | 'document' | 'window'>> & ClientOptions & { url: string }
 
 /** The names of the options by what `typeof` says of them. */
 const NAMES: { readonly [type: string]: ReadonlyArray<keyof ClientOptions> } = {
@@ -41,17 +41,17 @@ const NAMES: { readonly [type: string]: ReadonlyArray<keyof ClientOptions> } = {
 }
 
 /** The options with defaults. @throws MC_CLIENT_INVALID_OPTION */
-export function resolveOptions (url: string, options: ClientOptions): ResolvedOptions {
-  const { WebSocket, document, addEventListener, location } = here
+export function resolveClientOptions (url: string, options: ClientOptions): ResolvedClientOptions {
+  const { WebSocket, document, addEventListener, location } = platform
   const resolved = {
     WebSocket,
     document,
-    window: addEventListener && here as PageEvents,
+    window: addEventListener && platform as PageEvents,
     ...options,
     channels: options.channels ?? ['mission_update'],
     storageKey: options.storageKey ?? `mission-control ${url}`,
     heartbeatMs: options.heartbeatMs ?? 30_000,
-    clock: options.clock ?? systemClock,
+    clock: options.clock ?? clientSystemClock,
     random: options.random ?? Math.random
   }
   const { channels, filter, heartbeatMs } = resolved
@@ -60,7 +60,7 @@ export function resolveOptions (url: string, options: ClientOptions): ResolvedOp
   check('heartbeatMs', heartbeatMs > 0)
   check('channels', channels[0] && channels.every((name) => CHANNELS.includes(name)))
   check('filter', !filter || channels.includes('mission_update'))
-  return { ...resolved, url: absolute(url, location?.href) } as ResolvedOptions
+  return { ...resolved, url: absolute(url, location?.href) } as ResolvedClientOptions
 }
 
 function check (name: string, isRight: unknown): void {

@@ -1,9 +1,9 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ClientMessage } from '../../schemas/messages/client-messages.js'
-import type { Cursor, Position } from '../../schemas/messages/envelope.js'
+import type { Cursor, StreamPosition } from '../../schemas/messages/envelope.js'
 import type { AsOf, ServerMessages } from '../../schemas/messages/server-messages.js'
-import type { Core } from './context.js'
+import type { ClientContext } from './context.js'
 import { pick, type Cursors } from './cursors.js'
 
 export type ChannelMessage = ServerMessages[ChannelName]
@@ -30,7 +30,7 @@ export interface SubscriptionEvents {
   onReady: (isAll: boolean) => void
 }
 
-export interface Subscriptions {
+export interface ClientSubscriptions {
   readonly cursors: Cursors
   /** Whether a hand-over is under way or to come. */
   readonly isBusy: boolean
@@ -47,10 +47,10 @@ export interface Subscriptions {
 }
 
 const RENEW_MS = 60_000
-const START: Position = { epoch: '', offset: 0 }
+const START: StreamPosition = { epoch: '', offset: 0 }
 
 /** The channels of a client: where it is in each, what it asks for, and which messages go on to the listeners. */
-export function createSubscriptions (core: Core, stored: Cursors, { onMessage, onMoved, onReady }: SubscriptionEvents): Subscriptions {
+export function createClientSubscriptions (core: ClientContext, stored: Cursors, { onMessage, onMoved, onReady }: SubscriptionEvents): ClientSubscriptions {
   const { channels, filter, clock, missions, send, makeId, emit } = core
   const tracks: readonly Track[] = channels.map((name) => ({
     name, isFiltered: filter !== undefined && name === 'mission_update', cursor: stored[name as keyof Cursors], left: 0, held: [], renewedAt: -Infinity
@@ -111,8 +111,8 @@ export function createSubscriptions (core: Core, stored: Cursors, { onMessage, o
   function converge (track: Track): void {
     const { asOf, held, isState } = track
     if (isState) missions.keepOnly(new Set(held.map(({ payload }) => (payload as MissionUpdate).missionId))).forEach((mission) => emit('lost', mission))
-    const actual = missions.digest()
-    const expected = asOf?.digest ?? actual
+    const actual = missions.checksum()
+    const expected = asOf?.checksum ?? actual
     if (expected !== actual) emit('diverged', { expected, actual, isRepaired: renew(track, undefined) })
   }
 

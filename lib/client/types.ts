@@ -14,7 +14,7 @@ export type StateCause =
   | 'unreachable' | 'no_answer' | 'hidden' | 'token_failed' | 'invalid_token' | 'closed' | CloseReason | `close_${number}`
 
 /** Messages of a channel that this client will not get; the present state of the channel comes next. */
-export interface Gap { channel: ChannelName, cause: GapCause, range?: { epoch: string, from: number, to: number } }
+export interface ChannelGap { channel: ChannelName, cause: GapCause, range?: { epoch: string, from: number, to: number } }
 
 /** The client held other missions than the service; `isRepaired` says whether it has asked for all of them anew. */
 export interface Divergence { expected: string, actual: string, isRepaired: boolean }
@@ -23,7 +23,7 @@ export interface Divergence { expected: string, actual: string, isRepaired: bool
 export interface ClientEvents {
   state: { state: ClientState, cause: StateCause }
   /** Comes before the present state of the channel. */
-  gap: Gap
+  gap: ChannelGap
   error: ClientError
   /** A mission that was active, and that the service no longer knows or no longer shows. */
   lost: MissionState

@@ -4,7 +4,7 @@ import { SubscriptionFilter } from '../../schemas/filter.js'
 import { HealthComponent, HealthSnapshot } from '../../schemas/health.js'
 import { CLIENT_MESSAGES, type ClientMessageType } from '../../schemas/messages/client-messages.js'
 import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
-import { Cursor, Position, PROTOCOL_VERSION, ServerIdentity } from '../../schemas/messages/envelope.js'
+import { Cursor, StreamPosition, PROTOCOL_VERSION, ServerIdentity } from '../../schemas/messages/envelope.js'
 import { PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, type ServerMessageType } from '../../schemas/messages/server-messages.js'
 import { CancelState, MissionError, Progress } from '../../schemas/mission.js'
 import { CLIENT_MESSAGE_TEXTS, PAYLOAD_TEXTS, SERVER_MESSAGE_TEXTS } from './descriptions.js'
@@ -12,7 +12,7 @@ import { pascal, referencesTo, toJsonSchema } from './json-schema.js'
 import { REPLIES, UNASKED } from './replies.js'
 
 /** What differs from service to service: `address` is the path of its WebSocket route, the prefix included. */
-export interface AsyncApiSetup { address: string, server: ServerIdentity }
+export interface AsyncApiDeps { address: string, server: ServerIdentity }
 
 export type AsyncApiDocument = Record<string, unknown> & { asyncapi: '3.0.0' }
 
@@ -21,7 +21,7 @@ const CHANNEL = 'missionControl'
 /** Parts of messages that get a type of their own, and what each is. */
 const PARTS: Readonly<Record<string, { schema: TSchema, text: string }>> = {
   ServerIdentity: { schema: ServerIdentity, text: 'Name and version of the service.' },
-  Position: { schema: Position, text: 'The place of a message that must arrive: offsets count from 1 without a hole within a channel and an epoch.' },
+  Position: { schema: StreamPosition, text: 'The place of a message that must arrive: offsets count from 1 without a hole within a channel and an epoch.' },
   Cursor: { schema: Cursor, text: 'How far a client is in a channel: position and id of the last message that it has. Offset 0 with an empty id is the place before the first.' },
   SubscriptionFilter: { schema: SubscriptionFilter, text: 'Which missions to hear of: those that fit every condition that is there, and of each condition one value.' },
   Progress: { schema: Progress, text: 'How far one task is; `index` counts from 1 up to `total`.' },
@@ -43,7 +43,7 @@ const messageName = (type: ServerMessageType): string => `${pascal(type)}Message
  * The AsyncAPI 3.0.0 document of the WebSocket route, seen from the service: what it receives with what it answers, and what it sends unasked.
  * Made from the same schemas that the service checks with. Plain data, and always the same for the same setup.
  */
-export function createAsyncApi ({ address, server }: AsyncApiSetup): AsyncApiDocument {
+export function createAsyncApi ({ address, server }: AsyncApiDeps): AsyncApiDocument {
   return {
     asyncapi: '3.0.0',
     info: {

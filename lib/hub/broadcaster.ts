@@ -3,24 +3,24 @@ import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
 import type { Channel, Subscriber } from './channel.js'
-import type { HubCounters } from './metrics.js'
+import type { HubMetrics } from './metrics.js'
 import type { Envelope } from './wire/envelope.js'
-import { HandOver } from './subscriptions/subscribe.js'
-import { Latest } from './history/latest-values.js'
-import { Log } from './history/message-log.js'
+import { SubscribeFlow } from './subscriptions/subscribe.js'
+import { LatestValues } from './history/latest-values.js'
+import { MessageLog } from './history/message-log.js'
 import type { Message } from './wire/message.js'
-import type { Permission } from './subscriptions/authorizer.js'
-import { Recovery } from './history/snapshots.js'
+import type { Authorizer } from './subscriptions/authorizer.js'
+import { SnapshotCache } from './history/snapshot-cache.js'
 import { Subscriptions } from './subscriptions/subscriptions.js'
-import { Turn } from './delivery/flush-scheduler.js'
+import { FlushScheduler } from './delivery/flush-scheduler.js'
 
-export interface PublicationSetup {
+export interface BroadcasterDeps {
   clock: Clock
   options: ResolvedOptions['websocket']
   channels: readonly Channel[]
   envelope: Envelope
-  counters: HubCounters
-  permission: Permission
+  counters: HubMetrics
+  authorizer: Authorizer
 }
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
@@ -29,20 +29,20 @@ const LOGGED = new Set<string>(LOGGED_CHANNELS)
  * What is published: one encoding of each message for all who get it, and what is kept of it for those who are slow or away. Its parts are
  * what connections are given to send, to catch up and to come back.
  */
-export class Publication {
-  readonly log: Log
-  readonly recovery: Recovery
-  readonly turn: Turn
+export class Broadcaster {
+  readonly log: MessageLog
+  readonly snapshots: SnapshotCache
+  readonly scheduler: FlushScheduler
   readonly subscriptions: Subscriptions
-  readonly handOver: HandOver
+  readonly subscribeFlow: SubscribeFlow
 
   readonly #envelope: Envelope
-  readonly #latest = new Latest()
+  readonly #latestValues = new LatestValues()
 
-  constructor ({ clock, options, channels, envelope, counters, permission }: PublicationSetup) {
+  constructor ({ clock, options, channels, envelope, counters, authorizer }: BroadcasterDeps) {
     this.#envelope = envelope
-    this.log = new Log(clock, { maxMessages: options.logMaxMessages, maxBytes: options.logMaxBytes, maxAgeMs: options.logMaxAgeMs })
-    this.turn = new Turn((ms) => counters.fanOut.record(ms))
+    this.log = new MessageLog(clock, { maxMessages: options.logMaxMessages, maxBytes: options.logMaxBytes, maxAgeMs: options.logMaxAgeMs })
+    this.scheduler = new FlushScheduler((ms) => counters.fanOut.record(ms))
     this.subscriptions = new Subscriptions({
       clock,
       channels,
@@ -50,25 +50,25 @@ export class Publication {
       keepMs: options.logMaxAgeMs,
       broadcast: (name, payload, only) => this.broadcast(name, payload, only),
       onClose: (name) => {
-        this.#latest.clear(name)
-        this.recovery.forget(name)
+        this.#latestValues.clear(name)
+        this.snapshots.invalidate(name)
       }
     })
-    this.recovery = new Recovery({
+    this.snapshots = new SnapshotCache({
       clock,
       envelope,
       log: this.log,
       channel: (name) => this.subscriptions.channel(name),
       onGap: (cause) => counters.gaps.add(cause)
     })
-    this.handOver = new HandOver({
+    this.subscribeFlow = new SubscribeFlow({
       envelope,
       log: this.log,
-      latest: this.#latest,
-      recovery: this.recovery,
+      latestValues: this.#latestValues,
+      snapshots: this.snapshots,
       subscriptions: this.subscriptions,
       fits: this.fits,
-      mayReplay: ({ request }, channel) => permission.allows(request, { action: 'replay', channel }),
+      canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
       onOutcome: (outcome, cause) => {
         counters.outcomes.add(outcome)
         if (cause !== undefined) counters.gaps.add(cause)
@@ -79,20 +79,20 @@ export class Publication {
   /** Sends a payload to the subscribers of a channel. Gives the offset of a message that must arrive, if anybody hears of it or may later. */
   broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>): number | undefined {
     if (!this.subscriptions.isOpen(name)) return undefined
-    const { key, forgets, facts } = this.subscriptions.channel(name).delivery(payload)
-    const place = key === undefined && only === undefined && LOGGED.has(name) ? this.log.place(name) : undefined
+    const { key, supersedes, facts } = this.subscriptions.channel(name).delivery(payload)
+    const position = key === undefined && only === undefined && LOGGED.has(name) ? this.log.nextPosition(name) : undefined
     const message = this.#envelope.message(name, { payload } as never, {
-      traits: { channel: name, place, key: key && `${name} ${key}`, forgets: forgets && `${name} ${forgets}`, facts },
+      traits: { channel: name, position, key: key && `${name} ${key}`, supersedes: supersedes && `${name} ${supersedes}`, facts },
       epoch: this.log.epoch
     })
     this.#keep(message)
     for (const { filter, members } of this.subscriptions.groups(name)) {
       if (!this.fits(message, filter)) continue
-      if (only === undefined) this.turn.give(message, members)
+      if (only === undefined) this.scheduler.send(message, members)
       else for (const subscriber of members) if (only.has(subscriber)) subscriber.outbox.send(message)
     }
-    this.turn.sent(message)
-    return place?.offset
+    this.scheduler.countSent(message)
+    return position?.offset
   }
 
   /** Whether a message fits what is wanted of its channel. */
@@ -100,18 +100,18 @@ export class Publication {
     filter === undefined || this.subscriptions.channel(channel!).fits!(facts!, filter)
 
   /** Lets go of what is too old. */
-  sweep (): void {
+  trim (): void {
     this.log.trim()
-    this.recovery.sweep()
+    this.snapshots.trim()
   }
 
   // For those who are away, and for those who fall behind.
   #keep (message: Message): void {
-    const { channel, place, key, forgets } = message
-    if (place !== undefined) this.log.append(message, place)
-    if (forgets !== undefined) this.#latest.forget(channel!, forgets)
+    const { channel, position, key, supersedes } = message
+    if (position !== undefined) this.log.append(message, position)
+    if (supersedes !== undefined) this.#latestValues.delete(channel!, supersedes)
     if (key === undefined || !LOGGED.has(channel!)) return
-    this.#latest.set(channel!, key, message)
-    this.recovery.moved(channel!, message)
+    this.#latestValues.set(channel!, key, message)
+    this.snapshots.noteReplaceable(channel!, message)
   }
 }

@@ -1,5 +1,5 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
-import type { DigestEntry } from '../../schemas/digest.js'
+import type { ChecksumEntry } from '../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 
 /** How a payload travels: it must arrive, or a newer one with the same key may replace it while it waits. */
@@ -7,7 +7,7 @@ export interface Delivery {
   /** Present: replaceable under this key. Absent: must arrive. */
   key?: string
   /** A key whose waiting message this one makes pointless. */
-  forgets?: string
+  supersedes?: string
   /** What the channel's filters ask of this payload; kept with the message. */
   facts?: object
 }
@@ -40,10 +40,10 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   endings? (after: number | undefined, upTo: number): ChannelPayloads[Name][]
   /** Whether a payload with these facts fits a filter. */
   fits? (facts: object, filter: SubscriptionFilter): boolean
-  /** What the digest is made of now: the facts of the states that are not over. */
-  present? (): DigestEntry[]
-  /** What the digest takes of a payload with these facts; `undefined` if nothing. */
-  active? (facts: object): DigestEntry | undefined
+  /** What the checksum is made of now: the facts of the states that are not over. */
+  checksumEntries? (): ChecksumEntry[]
+  /** What the checksum takes of a payload with these facts; `undefined` if nothing. */
+  checksumEntry? (facts: object): ChecksumEntry | undefined
   /** A new subscriber was added; called after `start`. */
   joined? (subscriber: Subscriber): void
   /** A subscriber was taken off. */

@@ -6,28 +6,28 @@ import type { ResolvedOptions } from '../../schemas/options.js'
 import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import { Admission, REFUSALS, type RefusalReason } from './connections/admission.js'
 import type { Channel } from './channel.js'
-import { Connection, type ConnectionShared, type Socket } from './connections/connection.js'
-import { HubCounters } from './metrics.js'
-import { Dispatcher, type CommandPort, type DispatcherSetup } from './dispatcher.js'
+import { Connection, type SharedConnectionDeps, type Socket } from './connections/connection.js'
+import { HubMetrics } from './metrics.js'
+import { Dispatcher, type CommandPort, type DispatcherDeps } from './dispatcher.js'
 import { Drain } from './connections/drain.js'
 import { Envelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
-import { Permission } from './subscriptions/authorizer.js'
-import { Publication } from './broadcaster.js'
-import { Sweeper } from './connections/liveness-timer.js'
+import { Authorizer } from './subscriptions/authorizer.js'
+import { Broadcaster } from './broadcaster.js'
+import { LivenessTimer } from './connections/liveness-timer.js'
 
-export interface HubSetup {
+export interface HubDeps {
   clock: Clock
   server: ResolvedOptions['server']
   options: ResolvedOptions['websocket']
   channels: readonly Channel[]
   commands: CommandPort
-  findMission: DispatcherSetup['findMission']
+  findMission: DispatcherDeps['findMission']
   onCallbackError: (where: string, err: unknown) => void
 }
 
 /** What the socket's owner calls; never throws. */
-export interface ConnectionInput {
+export interface SocketEvents {
   message (data: Buffer): void
   ping (): void
   pong (): void
@@ -47,15 +47,15 @@ export interface ConnectionInput {
 export class Hub {
   readonly #clock: Clock
   readonly #options: ResolvedOptions['websocket']
-  readonly #onCallbackError: HubSetup['onCallbackError']
+  readonly #onCallbackError: HubDeps['onCallbackError']
   readonly #envelope: Envelope
   readonly #connections = new Set<Connection>()
-  readonly #publication: Publication
-  readonly #shared: ConnectionShared
-  readonly #sweeper: Sweeper
+  readonly #broadcaster: Broadcaster
+  readonly #connectionDeps: SharedConnectionDeps
+  readonly #livenessTimer: LivenessTimer
   readonly #dispatcher: Dispatcher
   readonly #heartbeat: Heartbeat
-  readonly #counters = new HubCounters({
+  readonly #metrics = new HubMetrics({
     refused: REFUSALS,
     closed: Object.keys(CLOSE_CODES),
     protocolErrors: [...Object.keys(PROTOCOL_ERRORS), ...Object.keys(SUBSCRIPTION_ERRORS)]
@@ -66,26 +66,26 @@ export class Hub {
   #closing: Promise<void> | undefined
   #whenEmpty: (() => void) | undefined
 
-  constructor ({ clock, server, options, channels, commands, findMission, onCallbackError }: HubSetup) {
+  constructor ({ clock, server, options, channels, commands, findMission, onCallbackError }: HubDeps) {
     this.#clock = clock
     this.#options = options
     this.#onCallbackError = onCallbackError
     this.#envelope = new Envelope(clock, server)
-    this.#admission = new Admission(options, { clock, refused: this.#counters.refused })
-    const permission = new Permission(options.authorize, onCallbackError)
-    const publication = new Publication({ clock, options, channels, envelope: this.#envelope, counters: this.#counters, permission })
-    const { turn, log, recovery, fits, subscriptions, handOver } = publication
-    this.#publication = publication
-    this.#shared = { clock, counters: this.#counters, options, turn, log, recovery, fits, onHeld: () => this.#sweeper.by(0) }
-    this.#sweeper = new Sweeper(clock, this.#connections, () => publication.sweep())
+    this.#admission = new Admission(options, { clock, refused: this.#metrics.refused })
+    const authorizer = new Authorizer(options.authorize, onCallbackError)
+    const broadcaster = new Broadcaster({ clock, options, channels, envelope: this.#envelope, counters: this.#metrics, authorizer })
+    const { scheduler, log, snapshots, fits, subscriptions, subscribeFlow } = broadcaster
+    this.#broadcaster = broadcaster
+    this.#connectionDeps = { clock, counters: this.#metrics, options, scheduler, log, snapshots, fits, onBackpressure: () => this.#livenessTimer.scheduleAt(0) }
+    this.#livenessTimer = new LivenessTimer(clock, this.#connections, () => broadcaster.trim())
     this.#dispatcher = new Dispatcher({
       envelope: this.#envelope,
       subscriptions,
-      counters: this.#counters,
-      handOver,
+      metrics: this.#metrics,
+      subscribeFlow,
       commands,
-      maySubscribe: ({ request }, channel) => permission.allows(request, { action: 'subscribe', channel }),
-      mayReplay: ({ request }, channel) => permission.allows(request, { action: 'replay', channel }),
+      canSubscribe: ({ request }, channel) => authorizer.allows(request, { action: 'subscribe', channel }),
+      canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
       findMission,
       server
     })
@@ -105,8 +105,8 @@ export class Hub {
   }
 
   /** Takes over an open socket that was admitted in this very step. The returned functions must be wired to it before anything else is awaited. */
-  connect (socket: Socket, request: unknown, address: string): ConnectionInput {
-    const connection = new Connection({ id: createUnifiedId('connection'), socket, request, address, shared: this.#shared })
+  connect (socket: Socket, request: unknown, address: string): SocketEvents {
+    const connection = new Connection({ id: createUnifiedId('connection'), socket, request, address, shared: this.#connectionDeps })
     this.#add(connection)
     return {
       message: (data) => this.#received(connection, data),
@@ -121,25 +121,25 @@ export class Hub {
 
   /** Sends a payload to all subscribers of a channel. */
   publish<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name]): void {
-    this.#publication.broadcast(name, payload)
+    this.#broadcaster.broadcast(name, payload)
   }
 
   wsMetrics (): WsMetrics {
     return {
       connectionsOpen: this.#connections.size,
-      connectionsTotal: this.#counters.connectionsTotal,
-      messagesSentTotal: this.#counters.messagesSentTotal,
-      subscriptionsTotal: this.#counters.subscriptionsTotal,
-      channels: CHANNEL_NAMES.map((channel) => ({ channel, count: this.#publication.subscriptions.count(channel) }))
+      connectionsTotal: this.#metrics.connectionsTotal,
+      messagesSentTotal: this.#metrics.messagesSentTotal,
+      subscriptionsTotal: this.#metrics.subscriptionsTotal,
+      channels: CHANNEL_NAMES.map((channel) => ({ channel, count: this.#broadcaster.subscriptions.count(channel) }))
     }
   }
 
   /** Everything that is counted, for the exposition. */
   totals () {
-    const { messagesReceivedTotal, bytesSentTotal, replacedTotal, droppedTotal, laggedTotal, laggingMs } = this.#counters
+    const { messagesReceivedTotal, bytesSentTotal, replacedTotal, droppedTotal, laggedTotal, laggingMs } = this.#metrics
     return {
       metrics: this.wsMetrics(),
-      subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#publication.subscriptions.count(name)])),
+      subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#broadcaster.subscriptions.count(name)])),
       messagesReceivedTotal,
       bytesSentTotal,
       replacedTotal,
@@ -147,15 +147,15 @@ export class Hub {
       laggedTotal,
       laggingMs,
       ...this.#readOutboxes(),
-      logged: this.#publication.log.size,
-      gaps: this.#counters.gaps.read(),
-      outcomes: this.#counters.outcomes.read(),
-      refused: this.#counters.refused.read(),
-      closed: this.#counters.closed.read(),
-      protocolErrors: this.#counters.protocolErrors.read(),
-      pingRoundTrip: this.#counters.pingRoundTrip.read(),
-      fanOut: this.#counters.fanOut.read(),
-      drainMs: this.#counters.drainMs,
+      logged: this.#broadcaster.log.size,
+      gaps: this.#metrics.gaps.read(),
+      outcomes: this.#metrics.outcomes.read(),
+      refused: this.#metrics.refused.read(),
+      closed: this.#metrics.closed.read(),
+      protocolErrors: this.#metrics.protocolErrors.read(),
+      pingRoundTrip: this.#metrics.pingRoundTrip.read(),
+      fanOut: this.#metrics.fanOut.read(),
+      drainMs: this.#metrics.drainMs,
       loopLagMs: this.#admission.loopLagMs
     }
   }
@@ -179,7 +179,7 @@ export class Hub {
     if (this.#closing !== undefined && withinMs === 0) this.#closeAll()
     await (this.#closing ??= this.#drain(withinMs))
     this.#admission.close()
-    this.#publication.subscriptions.close()
+    this.#broadcaster.subscriptions.close()
   }
 
   async #drain (withinMs: number): Promise<void> {
@@ -189,7 +189,7 @@ export class Hub {
       new Drain({ clock: this.#clock, envelope: this.#envelope, connections: this.#connections }).start(withinMs)
       await empty
     }
-    this.#counters.drainMs = this.#clock.monotonic() - startedAt
+    this.#metrics.drainMs = this.#clock.monotonic() - startedAt
   }
 
   // A service that closes does not wait for the rest of its waves.
@@ -210,27 +210,27 @@ export class Hub {
   #add (connection: Connection): void {
     this.#connections.add(connection)
     this.#admission.opened(connection.address)
-    this.#counters.connectionsTotal++
+    this.#metrics.connectionsTotal++
     if (this.#timers.length > 0) return
     this.#timers = [this.#clock.every(this.#options.heartbeatMs, () => this.#heartbeat.beat(this.#connections))]
-    this.#sweeper.by(this.#clock.monotonic() + this.#options.pingMs)
+    this.#livenessTimer.scheduleAt(this.#clock.monotonic() + this.#options.pingMs)
   }
 
   #remove (connection: Connection): void {
     this.#connections.delete(connection)
     connection.closed()
-    this.#publication.subscriptions.leaveAll(connection)
+    this.#broadcaster.subscriptions.leaveAll(connection)
     this.#admission.closed(connection.address)
     if (this.#connections.size > 0) return
     for (const timer of this.#timers.splice(0)) timer.cancel()
-    this.#sweeper.stop()
+    this.#livenessTimer.stop()
     this.#whenEmpty?.()
   }
 
   // A throw in a listener of a socket would end the host's process.
   #received (connection: Connection, data: Buffer): void {
     try {
-      this.#counters.messagesReceivedTotal++
+      this.#metrics.messagesReceivedTotal++
       if (this.#accepts(connection)) this.#dispatcher.dispatch(connection, data)
     } catch (err) {
       this.#onCallbackError('message', err)
@@ -239,14 +239,14 @@ export class Hub {
   }
 
   #receivedPong (connection: Connection): void {
-    if (connection.takesPong()) connection.answered()
+    if (connection.acceptPong()) connection.markAlive()
     else this.#accepts(connection)
   }
 
   #accepts (connection: Connection): boolean {
     if (connection.isClosing) return false
-    connection.answered()
-    if (connection.allowsFrame()) return true
+    connection.markAlive()
+    if (connection.takeFrameToken()) return true
     this.#dispatcher.fail(connection, 'rate_limited')
     connection.close('rate_limited')
     return false

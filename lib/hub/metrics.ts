@@ -5,7 +5,7 @@ const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_0
 const FAN_OUT_BOUNDS_MS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000]
 
 /** Counts by names that are known from the start, so that a scrape shows all of them. */
-export class Tally {
+export class LabelledCounter {
   readonly #counts = new Map<string, number>()
 
   constructor (names: Iterable<string>) {
@@ -22,7 +22,7 @@ export class Tally {
 }
 
 /** Plain counters of the hub; they only ever grow. */
-export class HubCounters {
+export class HubMetrics {
   connectionsTotal = 0
   messagesSentTotal = 0
   bytesSentTotal = 0
@@ -33,17 +33,17 @@ export class HubCounters {
   laggedTotal = 0
   laggingMs = 0
   drainMs = 0
-  readonly gaps = new Tally(GAP_CAUSES)
-  readonly outcomes = new Tally(SUBSCRIPTION_OUTCOMES)
+  readonly gaps = new LabelledCounter(GAP_CAUSES)
+  readonly outcomes = new LabelledCounter(SUBSCRIPTION_OUTCOMES)
   readonly pingRoundTrip = new Histogram(ROUND_TRIP_BOUNDS_MS)
   readonly fanOut = new Histogram(FAN_OUT_BOUNDS_MS)
-  readonly refused: Tally
-  readonly closed: Tally
-  readonly protocolErrors: Tally
+  readonly refused: LabelledCounter
+  readonly closed: LabelledCounter
+  readonly protocolErrors: LabelledCounter
 
   constructor (names: { refused: Iterable<string>, closed: Iterable<string>, protocolErrors: Iterable<string> }) {
-    this.refused = new Tally(names.refused)
-    this.closed = new Tally(names.closed)
-    this.protocolErrors = new Tally(names.protocolErrors)
+    this.refused = new LabelledCounter(names.refused)
+    this.closed = new LabelledCounter(names.closed)
+    this.protocolErrors = new LabelledCounter(names.protocolErrors)
   }
 }

@@ -6,11 +6,11 @@ import { Closing, MissionEnded, MissionLive, TooManyMissions } from '../base/err
 import { Events, type Unsubscribe } from '../base/events.js'
 import { checkFilter, checkId, checkInit, checkMilliseconds, checkObject, checkQuery, checkWork, readDetails } from './input.js'
 import { Commands } from './commands/commands.js'
-import { Deadlines } from './lifetime/deadline-queue.js'
+import { DeadlineQueue } from './lifetime/deadline-queue.js'
 import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome } from './types.js'
-import { Feed } from './updates/progress-throttle.js'
+import { ProgressThrottle } from './updates/progress-throttle.js'
 import type { MissionHandlers } from './commands/handlers.js'
-import { InOrder } from './updates/in-order.js'
+import { OrderedDelivery } from './updates/ordered-delivery.js'
 import { isTerminal, type ReportResult } from './lifecycle.js'
 import { Mission, type MissionHost } from './mission.js'
 import { Payloads } from './updates/payload.js'
@@ -19,7 +19,7 @@ import { Retention } from './lifetime/retention.js'
 import { Runner, type MissionWork } from './runner.js'
 import { Tasks } from './tasks.js'
 import { Totals } from './totals.js'
-import { waitForMission, watchMissions, type WaitOptions, type WatchFilter, type WatchSetup } from './queries/subscribe.js'
+import { waitForMission, subscribeMissions, type WaitForOptions, type SubscribeFilter, type SubscribeDeps } from './queries/subscribe.js'
 import { Watchdog } from './lifetime/watchdog.js'
 
 /**
@@ -34,7 +34,7 @@ interface Telling { mission: Mission, update: MissionUpdate | undefined }
 /** One page of missions, newest first; `nextCursor` asks for the next page and is `null` on the last one. */
 export type MissionList = MissionView[] & { nextCursor: string | null }
 
-export interface MissionsSetup {
+export interface MissionRegistryDeps {
   clock: Clock
   options: ResolvedOptions['missions']
   onCallbackError: (where: string, err: unknown) => void
@@ -55,11 +55,11 @@ export class Missions {
   readonly #totals = new Totals()
   readonly #events: Events<MissionEvents>
   readonly #changes: Events<{ changed: [mission: Mission], closed: [] }>
-  readonly #outgoing: InOrder<Telling>
-  readonly #deadlines: Deadlines
+  readonly #outgoing: OrderedDelivery<Telling>
+  readonly #deadlines: DeadlineQueue
   readonly #watchdog: Watchdog
   readonly #retention: Retention
-  readonly #feed: Feed
+  readonly #feed: ProgressThrottle
   readonly #commands: Commands
   readonly #runner = new Runner()
   readonly #host: MissionHost
@@ -69,28 +69,28 @@ export class Missions {
   #isOver = false
   #isClosed = false
 
-  constructor ({ clock, options, onCallbackError, makeLog }: MissionsSetup) {
+  constructor ({ clock, options, onCallbackError, makeLog }: MissionRegistryDeps) {
     this.#options = options
     this.#events = new Events((err) => onCallbackError('mission_listener', err))
     this.#changes = new Events((err) => onCallbackError('mission_watcher', err))
-    this.#outgoing = new InOrder(({ mission, update }) => {
+    this.#outgoing = new OrderedDelivery(({ mission, update }) => {
       if (update !== undefined) this.#events.emit('mission_update', update)
       if (update === undefined || isTerminal(update.status)) this.#events.emit('mission_ended', mission)
     })
-    this.#deadlines = new Deadlines(clock)
+    this.#deadlines = new DeadlineQueue(clock)
     this.#watchdog = new Watchdog(options, clock, this.#deadlines)
     this.#retention = new Retention(options, { clock, deadlines: this.#deadlines, forget: (mission) => this.#forget(mission) })
     this.#commands = new Commands({ clock, onCallbackError, find: (id) => this.#missions.get(id) })
     const payloads = new Payloads(options, onCallbackError)
-    this.#feed = new Feed({
+    this.#feed = new ProgressThrottle({
       clock,
       deadlines: this.#deadlines,
       minIntervalMs: 1_000 / options.maxProgressPerSecond,
       // What is told only after an ack may have listeners by then.
-      hasListeners: (mission) => this.#events.count('mission_update') > 0 || this.#commands.isHeld(mission),
+      hasListeners: (mission) => this.#events.count('mission_update') > 0 || this.#commands.isAwaitingAck(mission),
       makeUpdate: (mission, step) => payloads.update(mission, step),
-      emit: (mission, update) => this.#commands.whenAcknowledged(mission, () => this.#outgoing.give({ mission, update })),
-      ended: (mission) => this.#outgoing.give({ mission, update: undefined })
+      emit: (mission, update) => this.#commands.whenAcknowledged(mission, () => this.#outgoing.deliver({ mission, update })),
+      ended: (mission) => this.#outgoing.deliver({ mission, update: undefined })
     })
     this.#host = {
       now: () => clock.now(),
@@ -205,8 +205,8 @@ export class Missions {
   }
 
   /** The missions that have not ended and that may be told of, oldest first; for the hub, not for the host. */
-  told (): Mission[] {
-    return this.#active().filter((mission) => !this.#commands.isHeld(mission))
+  visible (): Mission[] {
+    return this.#active().filter((mission) => !this.#commands.isAwaitingAck(mission))
   }
 
   /** Totals over every mission ever tracked; costs the same however many there are. */
@@ -225,11 +225,11 @@ export class Missions {
    *
    * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a filter of the wrong shape
    */
-  subscribe (watched: WatchFilter = {}, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<MissionView, void, undefined> {
+  subscribe (watched: SubscribeFilter = {}, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<MissionView, void, undefined> {
     checkObject(watched, 'the filter')
     const { id, ...filter } = watched
     checkFilter(filter)
-    return watchMissions(this.#watchSetup(), { id, ...filter }, signal)
+    return subscribeMissions(this.#watchSetup(), { id, ...filter }, signal)
   }
 
   /**
@@ -237,7 +237,7 @@ export class Missions {
    *
    * @throws FST_MC_MISSION_NOT_FOUND, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, the reason of `signal`
    */
-  async waitFor (id: string, { signal, timeoutMs }: WaitOptions = {}): Promise<MissionOutcome> {
+  async waitFor (id: string, { signal, timeoutMs }: WaitForOptions = {}): Promise<MissionOutcome> {
     if (timeoutMs !== undefined) checkMilliseconds(timeoutMs, 0)
     return await waitForMission(this.#watchSetup(), id, { signal, timeoutMs })
   }
@@ -375,7 +375,7 @@ export class Missions {
     if (this.#shutdown !== undefined) mission.requestCancel('shutdown', SHUTDOWN)
   }
 
-  #watchSetup (): WatchSetup {
+  #watchSetup (): SubscribeDeps {
     return {
       deadlines: this.#deadlines,
       missions: () => [...this.#missions.values()],

@@ -17,7 +17,7 @@ export type MonitoringEvents = {
   system_recovery: [health: HealthSnapshot]
 }
 
-export interface MonitoringInit {
+export interface MonitoringDeps {
   clock: Clock
   health: ResolvedOptions['health']
   /** Gets failures of health checks at `warn`, once per change. */
@@ -40,7 +40,7 @@ export class Monitoring {
   readonly #operations = new Operations()
   #isClosed = false
 
-  constructor ({ clock, health, log, onCallbackError }: MonitoringInit) {
+  constructor ({ clock, health, log, onCallbackError }: MonitoringDeps) {
     this.#clock = clock
     this.#latency = new LatencyWindow(clock.monotonic())
     this.#events = new Events((err, event) => onCallbackError(`monitoring.${event}`, err))
@@ -51,7 +51,7 @@ export class Monitoring {
         // A host's logger may throw too, and here it would do so in the middle of a round.
         try { log.warn(fields, message) } catch (err) { onCallbackError('log', err) }
       },
-      onEdge: (event, snapshot) => this.#events.emit(event, snapshot)
+      onTransition: (event, snapshot) => this.#events.emit(event, snapshot)
     })
   }
 

@@ -11,7 +11,7 @@ import { describeErrorCount, describePluginMetrics } from './metrics/plugin-metr
 import { describeProcessMetrics } from './metrics/process-metrics.js'
 import type { ExpositionSources } from './sources.js'
 
-export interface ExpositionOptions {
+export interface ExpositionDeps {
   sources: ExpositionSources
   /** Start of the names of all metrics but the mission gauges. */
   prefix: string
@@ -43,7 +43,7 @@ export class Exposition {
    * @throws FST_MC_METRIC_NAME_TAKEN when `registry` has a metric of one of the names; it then stays as it was
    * @throws FST_MC_INVALID_OPTION when `registry` is no prom-client registry
    */
-  constructor ({ sources, prefix, registry = new Registry(), defaultMetrics, clock, onCollectorError }: ExpositionOptions) {
+  constructor ({ sources, prefix, registry = new Registry(), defaultMetrics, clock, onCollectorError }: ExpositionDeps) {
     this.#registry = asMetricRegistry(registry)
     this.#collector = new Collector(clock)
     this.#onCollectorError = onCollectorError

@@ -4,7 +4,7 @@ import type { WsMetrics } from '../../schemas/metrics.js'
 import type { MissionTotals } from '../../schemas/mission.js'
 
 /** Lifetime figures of one `component` and `operation`; `buckets[i]` counts durations up to `boundsMs[i]`, the last one all others too. */
-export interface OperationSeries {
+export interface OperationSamples {
   component: string
   operation: string
   success: number
@@ -17,7 +17,7 @@ export interface OperationSeries {
 
 export interface OperationTotals {
   boundsMs: readonly number[]
-  series: readonly OperationSeries[]
+  series: readonly OperationSamples[]
 }
 
 /** Durations by buckets, counted as those of `OperationSeries`. */

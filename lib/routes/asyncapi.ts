@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { createAsyncApi, type AsyncApiSetup } from '../contract/asyncapi.js'
+import { createAsyncApi, type AsyncApiDeps } from '../contract/asyncapi.js'
 import { describe } from './describe.js'
 
-export interface AsyncApiRouteOptions extends AsyncApiSetup { url: string }
+export interface AsyncApiRouteDeps extends AsyncApiDeps { url: string }
 
 /** `GET url`: the AsyncAPI document of the WebSocket route, for generators and for people. It is made once. */
-export function mountAsyncApi (app: FastifyInstance, { url, ...setup }: AsyncApiRouteOptions): void {
+export function mountAsyncApi (app: FastifyInstance, { url, ...setup }: AsyncApiRouteDeps): void {
   const document = JSON.stringify(createAsyncApi(setup))
   app.get(url, {
     schema: describe({

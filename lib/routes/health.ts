@@ -7,7 +7,7 @@ import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
 import { compile } from '../base/validation.js'
 import { describe } from './describe.js'
 
-export interface HealthRouteOptions {
+export interface HealthRouteDeps {
   url: string
   /** The last snapshot; the route never waits for a check. */
   health: () => HealthSnapshot
@@ -23,7 +23,7 @@ interface Answer { statusCode: 200 | 503, body: HealthResponse | ProbeResponse }
 const ANSWERS = { anyOf: [HealthResponse, ProbeResponse] }
 
 /** `GET url`: health for people (`?details=true` for all of it) and for orchestrators (`?probe=live` and `?probe=ready`). */
-export function mountHealth (app: FastifyInstance, options: HealthRouteOptions): void {
+export function mountHealth (app: FastifyInstance, options: HealthRouteDeps): void {
   app.get<{ Querystring: HealthQuery }>(options.url, {
     schema: describe({ summary: 'Health, for people and for probes', querystring: HealthQuery, response: { 200: ANSWERS, 503: ANSWERS } }),
     // A host may have given the app compilers for schemas of another kind, or one whose errors repeat the input.
@@ -36,7 +36,7 @@ export function mountHealth (app: FastifyInstance, options: HealthRouteOptions):
   })
 }
 
-function answer ({ probe, details }: HealthQuery, options: HealthRouteOptions): Answer {
+function answer ({ probe, details }: HealthQuery, options: HealthRouteDeps): Answer {
   if (probe === 'live') return probeAnswer(true)
   const health = options.health()
   if (probe === 'ready') return probeAnswer(!options.isClosing() && health.status !== 'unknown' && health.status !== 'critical')
@@ -49,7 +49,7 @@ function probeAnswer (isFine: boolean): Answer {
   return isFine ? { statusCode: 200, body: { status: 'ok' } } : { statusCode: 503, body: { status: 'unavailable' } }
 }
 
-function summarize ({ status }: HealthSnapshot, { server, uptimeMs, clock }: HealthRouteOptions): HealthResponse {
+function summarize ({ status }: HealthSnapshot, { server, uptimeMs, clock }: HealthRouteDeps): HealthResponse {
   return {
     status,
     timestamp: createUnifiedTimestamp(clock).iso,

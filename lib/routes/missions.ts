@@ -7,7 +7,7 @@ import { compileQuery, describeFailure, type ErrorObject } from '../base/validat
 import { describe } from './describe.js'
 
 /** What the routes need of the registry and of the host's settings. */
-export interface MissionRoutes {
+export interface MissionRoutesDeps {
   url: string
   isOriginAllowed: (request: FastifyRequest) => boolean
   list: (query: MissionQuery, isVisible: (mission: Mission) => boolean) => MissionList
@@ -34,7 +34,7 @@ function describeError (refusal: Error): ErrorResponse {
 }
 
 /** The HTTP twins of the mission commands: list, show, cancel. The same handlers decide who may see and cancel what. */
-export function mountMissions (scope: FastifyInstance, routes: MissionRoutes): void {
+export function mountMissions (scope: FastifyInstance, routes: MissionRoutesDeps): void {
   scope.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
   mountList(scope, routes)
   const one = `${routes.url.endsWith('/') ? routes.url.slice(0, -1) : routes.url}/:id`
@@ -42,7 +42,7 @@ export function mountMissions (scope: FastifyInstance, routes: MissionRoutes): v
   mountCancel(scope, { ...routes, url: `${one}/cancel` })
 }
 
-function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRoutes): void {
+function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRoutesDeps): void {
   scope.route<{ Querystring: MissionQuery }>({
     method: 'GET',
     url,
@@ -55,7 +55,7 @@ function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRou
   })
 }
 
-function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRoutes): void {
+function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRoutesDeps): void {
   scope.route<{ Params: MissionParams }>({
     method: 'GET',
     url,
@@ -69,7 +69,7 @@ function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRout
   })
 }
 
-function mountCancel (scope: FastifyInstance, { url, cancel, isOriginAllowed }: MissionRoutes): void {
+function mountCancel (scope: FastifyInstance, { url, cancel, isOriginAllowed }: MissionRoutesDeps): void {
   scope.route<{ Params: MissionParams }>({
     method: 'POST',
     url,

@@ -9,14 +9,14 @@ const compress = promisify(gzip)
 
 const PAGES = { 'text/plain': { schema: { type: 'string' } }, 'application/openmetrics-text': { schema: { type: 'string' } } }
 
-export interface PrometheusRouteOptions {
+export interface PrometheusRouteDeps {
   url: string
   /** The page for an `Accept` header. */
   render: (accept?: string) => Promise<Page>
 }
 
 /** `GET url`: the exposition for Prometheus, packed with gzip for a client that asks for it. */
-export function mountPrometheus (app: FastifyInstance, { url, render }: PrometheusRouteOptions): void {
+export function mountPrometheus (app: FastifyInstance, { url, render }: PrometheusRouteDeps): void {
   app.get(url, {
     schema: describe({ summary: 'Metrics for Prometheus, as text or OpenMetrics', response: { 200: { description: 'The exposition', content: PAGES } } }),
     // The page is text already.

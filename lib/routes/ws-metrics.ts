@@ -4,14 +4,14 @@ import type { WsMetrics } from '../../schemas/metrics.js'
 import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
 import { describe } from './describe.js'
 
-export interface WsMetricsRouteOptions {
+export interface WsMetricsRouteDeps {
   url: string
   wsMetrics: () => WsMetrics
   clock: Clock
 }
 
 /** `GET url`: the counters of the WebSocket route as JSON. */
-export function mountWsMetrics (app: FastifyInstance, { url, wsMetrics, clock }: WsMetricsRouteOptions): void {
+export function mountWsMetrics (app: FastifyInstance, { url, wsMetrics, clock }: WsMetricsRouteDeps): void {
   app.get(url, {
     schema: describe({ summary: 'Counters of the WebSocket route', response: { 200: WsMetricsResponse } }),
     // A host may have given the app a compiler for schemas of another kind; these ones need none.

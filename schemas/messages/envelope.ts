@@ -16,8 +16,8 @@ export const common = {
 }
 
 /** The place of a message that must arrive: offsets count from 1 without a hole within the channel and this `epoch`. */
-export const Position = Type.Object({ epoch: Type.String({ minLength: 1, maxLength: 64 }), offset: Type.Integer({ minimum: 1 }) })
-export type Position = Static<typeof Position>
+export const StreamPosition = Type.Object({ epoch: Type.String({ minLength: 1, maxLength: 64 }), offset: Type.Integer({ minimum: 1 }) })
+export type StreamPosition = Static<typeof StreamPosition>
 
 /**
  * How far a client is in a channel: the position and the message id of the last message that it has, or of the last one before it subscribed.
@@ -45,7 +45,7 @@ export const onChannel = <Name extends string, Payload extends TSchema>(type: Na
     type: Type.Literal(type),
     replyTo,
     payload,
-    position: Type.Optional(Position),
+    position: Type.Optional(StreamPosition),
     conflated: Type.Optional(Type.Integer({ minimum: 1 }))
   })
 

@@ -66,8 +66,8 @@ export type SubscriptionOutcome = (typeof SUBSCRIPTION_OUTCOMES)[number]
 /** Offsets of the first and the last message that are missing. */
 const GapRange = Type.Object({ epoch: Type.String(), from: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) })
 
-/** The state of a channel at a cursor; `digest` is that of the missions in it that have not ended and fit the filter. */
-export const AsOf = Type.Object({ ...Cursor.properties, digest: Type.Optional(Type.String({ pattern: '^[0-9]+-[0-9a-f]{8}$' })) })
+/** The state of a channel at a cursor; `checksum` is that of the missions in it that have not ended and fit the filter. */
+export const AsOf = Type.Object({ ...Cursor.properties, checksum: Type.Optional(Type.String({ pattern: '^[0-9]+-[0-9a-f]{8}$' })) })
 export type AsOf = Static<typeof AsOf>
 
 /**

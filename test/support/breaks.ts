@@ -149,8 +149,8 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['announces one message too many', 'snapshot-count', change('subscription_ack', ({ payload }) => { payload.messages++ })],
   ['announces one message too few', 'snapshot-count', change('subscription_ack', ({ payload }) => { payload.messages-- })],
   ['does not mark the snapshot', 'snapshot-count', change(undefined, ({ payload }) => { delete payload?.snapshot })],
-  ['has a wrong digest', 'snapshot-digest', change('subscription_ack', ({ payload }) => { if (payload.asOf?.digest) payload.asOf.digest = '7-00000000' })],
-  ['leaves a mission out of the state', 'snapshot-digest', {
+  ['has a wrong checksum', 'snapshot-checksum', change('subscription_ack', ({ payload }) => { if (payload.asOf?.checksum) payload.asOf.checksum = '7-00000000' })],
+  ['leaves a mission out of the state', 'snapshot-checksum', {
     fromServer (message, { own }) {
       const { payload } = message
       if (payload?.asOf !== undefined) payload.messages--
@@ -216,7 +216,7 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
 
 /** Servers that a check says nothing about, with the reason. */
 export const UNJUDGED: ReadonlyArray<[string, string, Break, RegExp]> = [
-  ['has no digests', 'snapshot-digest', change('subscription_ack', ({ payload }) => { delete payload.asOf?.digest }), /no digest/],
+  ['has no checksums', 'snapshot-checksum', change('subscription_ack', ({ payload }) => { delete payload.asOf?.checksum }), /no checksum/],
   ['lets nobody have what was missed', 'resume-missed', change('subscription_ack', ({ payload }) => { if (payload.outcome === 'resumed') Object.assign(payload, { outcome: 'gap', gap: { cause: 'not_authorised' } }) }), /may not have/],
   ['lets nobody subscribe', 'outcome-fresh', {
     fromServer: (message, link) => isAck(message)

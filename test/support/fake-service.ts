@@ -131,8 +131,8 @@ export async function start (t: Test, options: ClientOptions = {}, { isHidden = 
       stand.socket.fire('message', { data: JSON.stringify(message) })
     },
     ack (outcome, { channel = 'mission_update', at, ...fields } = {}) {
-      const asOf = typeof at === 'number' ? { asOf: { ...cursor(at, stand.epoch), ...('digest' in fields && { digest: fields['digest'] }) } } : {}
-      const { digest: _, ...rest } = fields
+      const asOf = typeof at === 'number' ? { asOf: { ...cursor(at, stand.epoch), ...('checksum' in fields && { checksum: fields['checksum'] }) } } : {}
+      const { checksum: _, ...rest } = fields
       const asked = stand.socket.sent.findLast((message) => message.type === 'subscribe' && message.channels!.includes(channel as string))!
       stand.say('subscription_ack', { replyTo: asked.id, payload: { channel, status: 'subscribed', ...(outcome && { outcome }), ...asOf, ...rest } })
     },

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Test } from 'tap'
 import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
-import { Negotiated } from '../../lib/routes/websocket/compression.js'
+import { NegotiatedCompression } from '../../lib/routes/websocket/compression.js'
 import type { Encoding } from '../../lib/hub/wire/message.js'
 
 /** One connection of the server: the WebSocket, the socket under it and how it wants its frames. */
@@ -12,7 +12,7 @@ export interface Accepted { websocket: WebSocket, stream: Socket, encoding: Enco
 export async function openFrameServer (t: Test, options: ServerOptions, onConnection: (accepted: Accepted) => void): Promise<{ url: string, origin: string }> {
   const http = createServer((_request, response) => { response.setHeader('content-type', 'text/html').end('<!doctype html>') })
   const server = new WebSocketServer({ server: http, ...options })
-  const negotiated = new Negotiated(server)
+  const negotiated = new NegotiatedCompression(server)
   server.on('connection', (websocket: WebSocket, request: IncomingMessage) => {
     onConnection({ websocket, stream: request.socket, encoding: negotiated.of(request) })
   })

@@ -20,7 +20,7 @@ interface Room {
 }
 
 const DOMAIN = ['missions', 'monitoring'] as const
-const DELIVERY = ['hub', 'channels', 'exposition'] as const
+const DELIVERY = ['hub', 'channels', 'prometheus'] as const
 
 /** Rooms from the contract up to the composition root; imports go down this list, never up. */
 const ROOMS: Readonly<Record<string, Room>> = {
@@ -31,7 +31,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   monitoring: { rooms: ['schemas', 'base'], packages: ['node:*'] },
   hub: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*'], typePackages: ['ws'] },
   channels: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*'] },
-  exposition: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*', 'prom-client'] },
+  prometheus: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*', 'prom-client'] },
   routes: {
     rooms: ['schemas', 'base', 'contract', ...DOMAIN, ...DELIVERY],
     packages: ['@fastify/websocket', 'node:*'],
@@ -39,16 +39,15 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   conformance: { rooms: ['schemas', 'base'], packages: ['node:*', 'ws'] },
   // What a page loads: neither packages nor Node.js, and of the contract only what is as small as it can be.
-  client: { typeRooms: ['schemas'], files: ['schemas/digest.ts'] },
+  client: { typeRooms: ['schemas'], files: ['schemas/checksum.ts'] },
   root: {
     rooms: ['schemas', 'base', ...DOMAIN, ...DELIVERY, 'routes'],
     packages: ['@fastify/websocket', 'fastify', 'fastify-plugin', 'node:*']
   }
 }
 
-/** Files that stand in no folder of their own. */
-const BASE = ['callback-errors', 'clock', 'errors', 'events', 'options', 'validation']
-const ROOT = ['index', 'plugin', 'publisher']
+/** Files directly in lib. */
+const ROOT = ['index', 'plugin']
 
 /** The domain computes; whatever opens a connection or starts a process belongs to the host or to the routes. */
 const OUTSIDE_WORLD = /^node:(child_process|cluster|dgram|dns|http|http2|https|inspector|net|tls|worker_threads)(\/|$)/
@@ -102,10 +101,8 @@ function roomOf (path: string): string | undefined {
   const [top, second = '', ...rest] = path.split('/')
   if (top === 'schemas') return 'schemas'
   if (top !== 'lib') return undefined
-  if (rest.length > 0) return second in ROOMS && !['schemas', 'base', 'root'].includes(second) ? second : undefined
-  const name = second.replace(/\.ts$/, '')
-  if (BASE.includes(name)) return 'base'
-  return ROOT.includes(name) ? 'root' : undefined
+  if (rest.length > 0) return second in ROOMS && !['schemas', 'root'].includes(second) ? second : undefined
+  return ROOT.includes(second.replace(/\.ts$/, '')) ? 'root' : undefined
 }
 
 /** Static and dynamic imports, re-exports and `import()` types, as the compiler reads them. */

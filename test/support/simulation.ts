@@ -1,4 +1,4 @@
-import { Endings } from '../../lib/missions/lifetime/ended-missions.js'
+import { EndedMissions } from '../../lib/missions/lifetime/ended-missions.js'
 import { createMissionFinder } from '../../lib/missions/queries/lookup.js'
 import { createMissionUpdateChannel } from '../../lib/channels/mission-update.js'
 import { createMissionStatsChannel } from '../../lib/channels/mission-stats.js'
@@ -11,7 +11,7 @@ import { HIGH_WATER_BYTES } from '../../lib/hub/delivery/outbox.js'
 import type { Message } from '../../lib/hub/wire/message.js'
 import { Missions, type Mission } from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
-import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput, type Position, type SubscriptionFilter } from '../../schemas/index.js'
+import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput, type StreamPosition, type SubscriptionFilter } from '../../schemas/index.js'
 
 const TERMINAL = new Set<string>(TERMINAL_STATUSES)
 
@@ -55,9 +55,9 @@ class Service {
     this.clock = clock
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
     this.missions = new Missions({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
-    const endings = new Endings(clock, { maxEndings: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
+    const endings = new EndedMissions(clock, { maxEndings: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
     const updates = createMissionUpdateChannel({
-      told: () => this.missions.told(),
+      told: () => this.missions.visible(),
       isActive: (id) => this.missions.get(id)?.isTerminal === false,
       endings,
       onUpdate: (listener) => this.missions.on('mission_update', listener),
@@ -231,7 +231,7 @@ class Witness {
   readonly claims = new Map<Service, { epoch: string, from: number, to: number }>()
   readonly problems: string[] = []
   readonly #chance: Chance
-  #last: Position = { epoch: '', offset: 0 }
+  #last: StreamPosition = { epoch: '', offset: 0 }
   #seqs = new Map<string, number>()
   client!: ReturnType<typeof connect>
 
@@ -266,7 +266,7 @@ class Witness {
     this.claims.set(service, { ...claim, to: cursor.offset })
   }
 
-  #see (update: MissionUpdate, position: Position | undefined): void {
+  #see (update: MissionUpdate, position: StreamPosition | undefined): void {
     const { missionId, status, seq } = update
     const epoch = this.client.cursors.mission_update?.epoch ?? ''
     if (position !== undefined) {
@@ -399,7 +399,7 @@ class World {
   }
 
   #someMission (act: (mission: Mission) => void): void {
-    const active = this.#service.missions.told()
+    const active = this.#service.missions.visible()
     if (active.length > 0) act(this.#chance.pick(active))
   }
 
@@ -418,7 +418,7 @@ class World {
   }
 
   #judge (): string[] {
-    const active = this.#service.missions.told().map((mission) => mission.view())
+    const active = this.#service.missions.visible().map((mission) => mission.view())
     return this.#witnesses.flatMap((witness, at) => {
       const { client, filter, problems, endings, claims } = witness
       const found = [...problems]

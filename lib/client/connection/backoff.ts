@@ -5,7 +5,7 @@ const LONGEST_MS = 30_000
 const FIRST_MS = 1_000
 
 /** When to come back: at once, as after any cut, after a while, or not at all. */
-export type Return = 'now' | 'soon' | 'later' | 'never'
+export type ReconnectPolicy = 'now' | 'soon' | 'later' | 'never'
 
 type Table = { readonly [Reason in CloseReason as (typeof CLOSE_CODES)[Reason]['code']]: (typeof CLOSE_CODES)[Reason]['reconnect'] }
 
@@ -21,7 +21,7 @@ export function backoffMs (attempt: number, random: () => number): number {
 }
 
 /** Why the connection was closed and when to come back; a code that is not the service's own is a cut. */
-export function readClose (code: number, reason: string): [cause: StateCause, comeBack: Return] {
+export function readClose (code: number, reason: string): [cause: StateCause, comeBack: ReconnectPolicy] {
   const comeBack = reason === 'too_many_fragments' ? 'never' : RETURNS[code as keyof Table] ?? 'soon'
   return [reason as CloseReason || `close_${code}`, comeBack]
 }

@@ -48,16 +48,16 @@ export interface ClientClock {
 }
 
 /** What there may be of a page, or of the place that is none. */
-export interface Surroundings {
+export interface Platform {
   WebSocket?: SocketConstructor
   document?: PageVisibility
   addEventListener?: unknown
   location?: { href: string }
 }
 
-export const here = globalThis as unknown as Surroundings
+export const platform = globalThis as unknown as Platform
 
-export const systemClock: ClientClock = {
+export const clientSystemClock: ClientClock = {
   monotonic: () => performance.now(),
   after (ms, run) {
     // A longer one would run at once.

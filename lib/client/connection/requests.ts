@@ -1,6 +1,6 @@
 import type { ClientMessages } from '../../../schemas/messages/client-messages.js'
 import type { ServerMessage, ServerMessages } from '../../../schemas/messages/server-messages.js'
-import type { Core } from '../context.js'
+import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
 import type { ClientTimer } from './platform.js'
 
@@ -36,7 +36,7 @@ export interface Requests {
 const TIMEOUT_MS = 30_000
 
 /** Messages that are answered: each waits for the connection, and for the reply that names its id. */
-export function createRequests (core: Core): Requests {
+export function createRequests (core: ClientContext): Requests {
   const { clock, makeId, send } = core
   const requests = new Map<string | undefined, Request>()
 

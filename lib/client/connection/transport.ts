@@ -1,11 +1,11 @@
 import type { ClientMessage } from '../../../schemas/messages/client-messages.js'
-import { backoffMs, readClose, type Return } from './backoff.js'
-import type { Core } from '../context.js'
+import { backoffMs, readClose, type ReconnectPolicy } from './backoff.js'
+import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
 import type { ClientState, StateCause } from '../types.js'
 import type { ClientTimer, SocketEvent, SocketLike } from './platform.js'
 
-export interface LinkEvents {
+export interface TransportEvents {
   onUp: () => void
   onDown: () => void
   onText: (text: unknown) => void
@@ -14,7 +14,7 @@ export interface LinkEvents {
   ask: () => void
 }
 
-export interface Link {
+export interface Transport {
   send (message: ClientMessage): void
   close (cause: StateCause): void
 }
@@ -31,7 +31,7 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 const WINDOW_EVENTS = ['online', 'pageshow'] as const
 
 /** One connection at a time, made at once and again whenever it is lost. What a socket says after another took its place is not heard. */
-export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }: LinkEvents): Link {
+export function createTransport (core: ClientContext, { onUp, onDown, onText, onClosed, ask }: TransportEvents): Transport {
   const { url, WebSocket, getToken, clock, random, document, window, emit } = core
   let socket: SocketLike | undefined
   let attempt = 0
@@ -49,7 +49,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
   function nudge ({ type }: { readonly type: string }): void {
     if (isHidden()) return
     if (core.isUp) verify(VERIFY_MS)
-    else if (core.state === 'waiting' && (isDue || core.comeBackAt === undefined)) connect(type as StateCause)
+    else if (core.state === 'waiting' && (isDue || core.reconnectAt === undefined)) connect(type as StateCause)
   }
 
   function listen (how: 'addEventListener' | 'removeEventListener'): void {
@@ -61,7 +61,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     timer?.cancel()
     isDue = isHidden()
     if (isDue) return set('waiting', 'hidden')
-    delete core.comeBackAt
+    delete core.reconnectAt
     const mine = ++turn
     set('connecting', why)
     open(mine)
@@ -140,7 +140,7 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     probe = undefined
   }
 
-  function drop (why: StateCause, comeBack?: Return): void {
+  function drop (why: StateCause, comeBack?: ReconnectPolicy): void {
     release()
     wait(why, comeBack)
   }
@@ -157,13 +157,13 @@ export function createLink (core: Core, { onUp, onDown, onText, onClosed, ask }:
     if (wasUp) onDown()
   }
 
-  function wait (why: StateCause, comeBack: Return = 'soon'): void {
+  function wait (why: StateCause, comeBack: ReconnectPolicy = 'soon'): void {
     // Not by the opening alone: a service that takes connections and drops them would be asked without pause.
     if (clock.monotonic() - openedAt >= STABLE_MS) attempt = 0
     openedAt = Infinity
     const drawnMs = comeBack === 'now' && attempt === 0 ? 0 : backoffMs(comeBack === 'later' ? Infinity : attempt, random)
     attempt++
-    timer = clock.after(core.comeBackAt === undefined ? drawnMs : Math.max(0, core.comeBackAt - clock.monotonic()), () => connect('retry'))
+    timer = clock.after(core.reconnectAt === undefined ? drawnMs : Math.max(0, core.reconnectAt - clock.monotonic()), () => connect('retry'))
     set('waiting', why)
   }
 

@@ -1,8 +1,8 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import { missionDigest } from '../../../schemas/digest.js'
+import { missionChecksum } from '../../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MissionStatus, TerminalStatus } from '../../../schemas/mission.js'
-import type { Position } from '../../../schemas/messages/envelope.js'
+import type { StreamPosition } from '../../../schemas/messages/envelope.js'
 
 /** Where a mission is: all that was told of it, the newest of each field. A new one is made for each update; none changes later. */
 export type MissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>
@@ -13,11 +13,11 @@ export interface MissionMap {
    * Takes an update and says whether it tells anything new. `position` is its own if it is a step that must arrive, else that of the last one
    * of the channel.
    */
-  apply (update: MissionUpdate, position: Position, isStep: boolean): boolean
+  apply (update: MissionUpdate, position: StreamPosition, isStep: boolean): boolean
   /** Forgets the active missions that are not among `ids`, and gives them. */
   keepOnly (ids: ReadonlySet<string>): MissionState[]
-  /** The check word over the active missions. */
-  digest (): string
+  /** The checksum over the active missions. */
+  checksum (): string
 }
 
 const MAX_ENDED = 1_000
@@ -32,7 +32,7 @@ export function merge ({ snapshot: _, previousStatus: __, stalled: ___, waiting:
 /** The missions that the service told of: the active ones and the last 1,000 that ended. It never goes back, whatever comes twice or late. */
 export function createMissionMap (filter: SubscriptionFilter | undefined): MissionMap {
   const states = new Map<string, MissionState>()
-  const positions = new WeakMap<MissionState, Position>()
+  const positions = new WeakMap<MissionState, StreamPosition>()
   // Ids of missions that ended, in this order.
   const ended = new Set<string>()
 
@@ -43,7 +43,7 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
     ended.delete(id)
   }
 
-  function keep (state: MissionState, position: Position): void {
+  function keep (state: MissionState, position: StreamPosition): void {
     const { missionId, status } = state
     ended.delete(missionId)
     states.set(missionId, state)
@@ -78,6 +78,6 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
       for (const { missionId } of lost) forget(missionId)
       return lost
     },
-    digest: () => missionDigest(active())
+    checksum: () => missionChecksum(active())
   }
 }

@@ -1,7 +1,7 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import { isEnding, merge } from './mission-map.js'
 
-export interface Feed {
+export interface UpdateIterator {
   push (update: MissionUpdate, isReplaceable?: boolean): void
   /** Nothing more is pushed; what waits can still be read, and `error` after it. */
   end (error?: unknown): void
@@ -11,7 +11,7 @@ export interface Feed {
  * Updates for one reader: of all missions, or of one until its ending. Those that may be replaced wait at most once a mission; all others wait
  * until they are read. `start` is called with the first read and gives what is called once at the end.
  */
-export async function * follow (id: string | undefined, start: (feed: Feed) => () => void): AsyncGenerator<MissionUpdate, undefined> {
+export async function * follow (id: string | undefined, start: (feed: UpdateIterator) => () => void): AsyncGenerator<MissionUpdate, undefined> {
   const queue: MissionUpdate[] = []
   // The update of each mission that the next one may replace.
   const replaceable = new Map<string, MissionUpdate>()
@@ -19,7 +19,7 @@ export async function * follow (id: string | undefined, start: (feed: Feed) => (
   let isEnded = false
   let failure: unknown
 
-  const feed: Feed = {
+  const feed: UpdateIterator = {
     push (update, isReplaceable) {
       const { missionId, status } = update
       if (isEnded || (id ?? missionId) !== missionId) return

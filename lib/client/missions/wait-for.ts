@@ -1,10 +1,10 @@
-import type { Core } from '../context.js'
+import type { ClientContext } from '../context.js'
 import { ClientError, type ClientErrorName } from '../errors.js'
 import { isEnding, type MissionState } from './mission-map.js'
 import type { Requests } from '../connection/requests.js'
 import type { AbortSignalLike, ClientTimer } from '../connection/platform.js'
 
-export interface WaitOptions {
+export interface ClientWaitOptions {
   /** Gives up after so many ms; without it, it waits for as long as the mission runs. */
   timeoutMs?: number
   signal?: AbortSignalLike
@@ -15,7 +15,7 @@ export interface Waiter { wasSeen?: boolean, resolve: (mission: MissionState) =>
 export interface Waiters {
   /** Waits for the end of a mission, which may be now; returns the function that ends the wait. */
   add (id: string, waiter: Waiter): () => void
-  wait (id: string, options?: WaitOptions): Promise<MissionState>
+  wait (id: string, options?: ClientWaitOptions): Promise<MissionState>
   /** Where a mission is now. */
   tell (mission: MissionState): void
   /** The service has accepted to start this mission. */
@@ -35,7 +35,7 @@ const PACE_MS = 50
  * Who waits for the end of which mission. Of a mission that the map does not hold the service is asked, so that nobody waits for nothing.
  * `isSettled` says whether the map is what the service knows.
  */
-export function createWaiters (core: Core, ask: Requests['ask'], isSettled: () => boolean): Waiters {
+export function createWaiters (core: ClientContext, ask: Requests['ask'], isSettled: () => boolean): Waiters {
   const { clock, missions: { states } } = core
   const waiters = new Map<string, Set<Waiter>>()
   // Missions that were started over this connection and not heard of yet: that they are not in the map means nothing.

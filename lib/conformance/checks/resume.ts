@@ -1,4 +1,4 @@
-import { missionDigest } from '../../../schemas/digest.js'
+import { missionChecksum } from '../../../schemas/checksum.js'
 import type { Check } from '../check.js'
 import { expect, show, Skip } from '../outcome.js'
 import { isEnding, type Context } from '../context.js'
@@ -71,15 +71,15 @@ export const RESUME_CHECKS: readonly Check[] = [
     }
   },
   {
-    name: 'snapshot-digest',
-    demands: 'The `digest` of `asOf` is that of the missions in the state that have not ended.',
+    name: 'snapshot-checksum',
+    demands: 'The `checksum` of `asOf` is that of the missions in the state that have not ended.',
     async run (context) {
       await context.startMission()
       const { subscribed, state } = await begin(context)
-      const digest = (subscribed.payload['asOf'] as { digest?: string } | undefined)?.digest
-      if (digest === undefined) throw new Skip('there is no digest in asOf')
+      const checksum = (subscribed.payload['asOf'] as { checksum?: string } | undefined)?.checksum
+      if (checksum === undefined) throw new Skip('there is no checksum in asOf')
       const active = state.filter((message) => !isEnding(message)).map(({ payload }) => ({ missionId: String(payload?.['missionId']), status: String(payload?.['status']) }))
-      expect(digest === missionDigest(active), `the digest ${missionDigest(active)} of ${active.length} missions`, digest)
+      expect(checksum === missionChecksum(active), `the checksum ${missionChecksum(active)} of ${active.length} missions`, checksum)
     }
   },
   {

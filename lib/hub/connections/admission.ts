@@ -1,8 +1,8 @@
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
-import type { Tally } from '../metrics.js'
-import { LoopLag } from './event-loop-delay.js'
-import { RateLimit } from './token-bucket.js'
+import type { LabelledCounter } from '../metrics.js'
+import { EventLoopDelay } from './event-loop-delay.js'
+import { TokenBucket } from './token-bucket.js'
 
 /** Why an upgrade was refused before it happened. */
 export const REFUSALS = ['origin', 'connections', 'address', 'rate', 'overload', 'closing'] as const
@@ -12,30 +12,30 @@ export type RefusalReason = (typeof REFUSALS)[number]
 export class Admission {
   readonly #options: ResolvedOptions['websocket']
   readonly #clock: Clock
-  readonly #refused: Tally
+  readonly #refused: LabelledCounter
   readonly #addresses = new Map<string, number>()
-  readonly #loopLag = new LoopLag()
-  readonly #arrivals: RateLimit
+  readonly #eventLoopDelay = new EventLoopDelay()
+  readonly #arrivals: TokenBucket
   #open = 0
   #isClosing = false
 
-  constructor (options: ResolvedOptions['websocket'], { clock, refused }: { clock: Clock, refused: Tally }) {
+  constructor (options: ResolvedOptions['websocket'], { clock, refused }: { clock: Clock, refused: LabelledCounter }) {
     this.#options = options
     this.#clock = clock
     this.#refused = refused
-    this.#arrivals = new RateLimit(options.maxConnectionsPerSecond, clock.monotonic())
+    this.#arrivals = new TokenBucket(options.maxConnectionsPerSecond, clock.monotonic())
   }
 
   get isClosing (): boolean { return this.#isClosing }
 
   /** Worst lateness of the event loop within the last second, in ms. */
-  get loopLagMs (): number { return this.#loopLag.ms }
+  get loopLagMs (): number { return this.#eventLoopDelay.ms }
 
   /** Whether one more connection from this address may open, and if not, why; a refusal is counted. */
   admit (address: string): RefusalReason | undefined {
     const { maxLoopLagMs, maxConnections, maxConnectionsPerAddress } = this.#options
     if (this.#isClosing) return this.refuse('closing')
-    if (this.#loopLag.ms > maxLoopLagMs) return this.refuse('overload')
+    if (this.#eventLoopDelay.ms > maxLoopLagMs) return this.refuse('overload')
     if (this.#open >= maxConnections) return this.refuse('connections')
     if ((this.#addresses.get(address) ?? 0) >= maxConnectionsPerAddress) return this.refuse('address')
     // Last: who is refused for another reason takes nothing from the others.
@@ -62,7 +62,7 @@ export class Admission {
 
   /** Begins to look at how late the event loop is. */
   start (): void {
-    this.#loopLag.start()
+    this.#eventLoopDelay.start()
   }
 
   /** From now on nobody is admitted. */
@@ -71,6 +71,6 @@ export class Admission {
   }
 
   close (): void {
-    this.#loopLag.close()
+    this.#eventLoopDelay.close()
   }
 }

@@ -1,33 +1,33 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-codes.js'
 import type { Clock, Timer } from '../../base/clock.js'
-import type { HubCounters } from '../metrics.js'
-import type { Wanted } from '../delivery/log-reader.js'
-import { Outbox, type OutboxShared, type Sink } from '../delivery/outbox.js'
-import { Pulse } from './liveness.js'
-import { RateLimit } from './token-bucket.js'
+import type { HubMetrics } from '../metrics.js'
+import type { SubscriptionState } from '../delivery/log-reader.js'
+import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
+import { Liveness } from './liveness.js'
+import { TokenBucket } from './token-bucket.js'
 
 /** The little that a connection needs of a WebSocket, so that the hub knows no library and tests need no network. */
-export interface Socket extends Sink {
+export interface Socket extends FrameWriter {
   ping (): void
   close (code: number, reason: string): void
   terminate (): void
 }
 
 /** What all connections of a hub share. */
-export interface ConnectionShared extends OutboxShared {
+export interface SharedConnectionDeps extends SharedOutboxDeps {
   clock: Clock
-  counters: HubCounters
+  counters: HubMetrics
   options: { maxMessagesPerSecond: number, maxBufferedBytes: number, pingMs: number, pongTimeoutMs: number }
 }
 
-export interface ConnectionSetup {
+export interface ConnectionDeps {
   id: string
   socket: Socket
   /** The request that opened the connection, handed to the host's command handlers. */
   request: unknown
   address: string
-  shared: ConnectionShared
+  shared: SharedConnectionDeps
 }
 
 /** How long a peer may take to answer our close frame before its socket is cut, in ms. */
@@ -40,28 +40,28 @@ export class Connection {
   readonly address: string
   readonly outbox: Outbox
   /** Its subscriptions, and from where on it wants the messages of each. */
-  readonly wanted = new Map<ChannelName, Wanted>()
+  readonly subscriptions = new Map<ChannelName, SubscriptionState>()
 
   readonly #socket: Socket
-  readonly #shared: ConnectionShared
-  readonly #rate: RateLimit
-  readonly #pulse: Pulse
+  readonly #shared: SharedConnectionDeps
+  readonly #rate: TokenBucket
+  readonly #liveness: Liveness
   #isClosing = false
-  #cutOff: Timer | undefined
+  #terminateTimer: Timer | undefined
 
-  constructor ({ id, socket, request, address, shared }: ConnectionSetup) {
+  constructor ({ id, socket, request, address, shared }: ConnectionDeps) {
     const now = shared.clock.monotonic()
     this.id = id
     this.request = request
     this.address = address
     this.#socket = socket
     this.#shared = shared
-    this.#rate = new RateLimit(shared.options.maxMessagesPerSecond, now)
-    this.#pulse = new Pulse(shared.options, now)
+    this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
+    this.#liveness = new Liveness(shared.options, now)
     this.outbox = new Outbox({
-      sink: socket,
+      writer: socket,
       shared,
-      wanted: this.wanted,
+      subscriptions: this.subscriptions,
       maxBytes: shared.options.maxBufferedBytes,
       onOverflow: () => this.close('slow_consumer')
     })
@@ -71,18 +71,18 @@ export class Connection {
   get isClosing (): boolean { return this.#isClosing }
 
   /** Counts one frame of the client; `false` when there were too many. */
-  allowsFrame (): boolean {
+  takeFrameToken (): boolean {
     return this.#rate.take(this.#shared.clock.monotonic())
   }
 
   /** The peer has said something, which shows that it is alive. */
-  answered (): void {
-    this.#pulse.answered()
+  markAlive (): void {
+    this.#liveness.markAlive()
   }
 
   /** Whether a pong is one that we asked for; such a pong is no frame that the client chose to send. */
-  takesPong (): boolean {
-    const roundTripMs = this.#pulse.takePong(this.#shared.clock.monotonic())
+  acceptPong (): boolean {
+    const roundTripMs = this.#liveness.takePong(this.#shared.clock.monotonic())
     if (roundTripMs === undefined) return false
     if (!Number.isNaN(roundTripMs)) this.#shared.counters.pingRoundTrip.record(roundTripMs)
     return true
@@ -92,18 +92,18 @@ export class Connection {
    * Looks after the connection, in this turn of the event loop: asks for a sign of life, cuts off who gave none, and closes who takes nothing.
    * Gives the time at which it wants to be looked after again.
    */
-  sweep (now: number, turn: number): number {
+  checkLiveness (now: number, tick: number): number {
     if (this.#isClosing) return Infinity
-    this.outbox.sweep(now)
-    if (this.outbox.isHeld) {
+    this.outbox.checkProgress(now)
+    if (this.outbox.hasBackpressure) {
       // A ping would only wait behind all that the peer has not read.
-      this.#pulse.rest(now)
+      this.#liveness.pause(now)
       return now
     }
-    const due = this.#pulse.due(now, turn)
+    const due = this.#liveness.check(now, tick)
     if (due === 'dead') this.#socket.terminate()
     if (due === 'ping') this.#socket.ping()
-    return this.#pulse.nextDue
+    return this.#liveness.nextDue
   }
 
   /**
@@ -112,7 +112,7 @@ export class Connection {
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return
-    if (reason !== 'slow_consumer') this.outbox.finish()
+    if (reason !== 'slow_consumer') this.outbox.flushAll()
     this.failed(reason)
     this.#socket.close(CLOSE_CODES[reason].code, reason)
   }
@@ -123,13 +123,13 @@ export class Connection {
     this.#isClosing = true
     this.#shared.counters.closed.add(reason)
     this.outbox.close()
-    this.#cutOff = this.#shared.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
+    this.#terminateTimer = this.#shared.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
   }
 
   /** To be called when the socket is gone, whoever ended it. */
   closed (): void {
     this.#isClosing = true
     this.outbox.close()
-    this.#cutOff?.cancel()
+    this.#terminateTimer?.cancel()
   }
 }

@@ -21,7 +21,7 @@ export function checkDrainMs (withinMs: unknown): number {
   throw new InvalidOption(`withinMs must be a whole number of ms from 0 to ${LONGEST_DRAIN_MS}`)
 }
 
-export interface DrainSetup {
+export interface DrainDeps {
   clock: Clock
   envelope: Envelope
   connections: ReadonlySet<Connection>
@@ -32,14 +32,14 @@ export interface DrainSetup {
  * `withinMs`. Clients that have gone by themselves meanwhile are left alone.
  */
 export class Drain {
-  readonly #setup: DrainSetup
+  readonly #deps: DrainDeps
 
-  constructor (setup: DrainSetup) {
-    this.#setup = setup
+  constructor (setup: DrainDeps) {
+    this.#deps = setup
   }
 
   start (withinMs: number): void {
-    const connections = [...this.#setup.connections]
+    const connections = [...this.#deps.connections]
     this.#announce(connections, withinMs)
     const waves = withinMs === 0 ? 1 : Math.min(WAVES, Math.ceil(connections.length / LEAST_IN_WAVE))
     const size = Math.ceil(connections.length / waves)
@@ -48,7 +48,7 @@ export class Drain {
       const close = () => { for (const connection of leaving) connection.close('server_restart') }
       // Evenly over the time, the last one before its end.
       if (wave === 0) close()
-      else this.#setup.clock.after(withinMs * wave / waves, close)
+      else this.#deps.clock.after(withinMs * wave / waves, close)
     }
   }
 
@@ -56,7 +56,7 @@ export class Drain {
     const spreadMs = Math.max(LEAST_SPREAD_MS, withinMs, connections.length / CLIENTS_PER_MS)
     connections.forEach((connection, at) => {
       const retryAfterMs = withinMs + Math.round(spreadMs * at / connections.length)
-      connection.outbox.send(this.#setup.envelope.message('server_draining', { payload: { retryAfterMs } }))
+      connection.outbox.send(this.#deps.envelope.message('server_draining', { payload: { retryAfterMs } }))
     })
   }
 }

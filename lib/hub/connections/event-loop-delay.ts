@@ -8,7 +8,7 @@ const LOOKS = 10
  * How late the event loop is: the worst lateness of a timer within the last second. On the real clock whatever the plugin's is, since it is
  * about this very process.
  */
-export class LoopLag {
+export class EventLoopDelay {
   readonly #recent: number[] = []
   #timer: Timer | undefined
   #expectedAt = 0

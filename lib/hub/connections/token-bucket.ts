@@ -2,7 +2,7 @@
 export const BURST_SECONDS = 2
 
 /** A token bucket: `perSecond` on average, twice as many in a burst. Takes the time as an argument, in ms that never go back. */
-export class RateLimit {
+export class TokenBucket {
   readonly #perSecond: number
   readonly #burst: number
   #tokens: number

@@ -2,28 +2,28 @@ import type { Batch } from './batch.js'
 import type { Message } from '../wire/message.js'
 
 /** Who gets messages, alone or with others. */
-export interface Traveller {
+export interface Member {
   send (message: Message): void
   /** Goes along with a convoy for this turn, if it has nothing of its own on its way. Gives whether it does. */
-  ride (convoy: Convoy): boolean
-  rides (convoy: Convoy): boolean
+  joinShared (convoy: SharedBatch): boolean
+  isMemberOf (convoy: SharedBatch): boolean
 }
 
-export type Travellers = ReadonlySet<{ readonly outbox: Traveller }>
+export type Members = ReadonlySet<{ readonly outbox: Member }>
 
 /**
  * Those who get the very same in one turn of the event loop, so that a further message costs one step and not one for each of them. Whoever
  * gets something of its own, leaves the channel or closes parts from it; and whoever cannot ride gets each message alone.
  */
-export class Convoy {
+export class SharedBatch {
   #batch: Batch
-  #riders = 0
+  #joinedCount = 0
 
   /** `first` is the batch with the first message. */
-  constructor (first: Batch, message: Message, travellers: Travellers) {
+  constructor (first: Batch, message: Message, travellers: Members) {
     this.#batch = first
     for (const { outbox } of travellers) {
-      if (outbox.ride(this)) this.#riders++
+      if (outbox.joinShared(this)) this.#joinedCount++
       else outbox.send(message)
     }
   }
@@ -32,15 +32,15 @@ export class Convoy {
   get batch (): Batch { return this.#batch }
 
   /** One more message for these, among whom all riders are. */
-  give (message: Message, travellers: Travellers): void {
+  add (message: Message, travellers: Members): void {
     this.#batch = this.#batch.add(message)
-    if (this.#riders === travellers.size) return
-    for (const { outbox } of travellers) if (!outbox.rides(this)) outbox.send(message)
+    if (this.#joinedCount === travellers.size) return
+    for (const { outbox } of travellers) if (!outbox.isMemberOf(this)) outbox.send(message)
   }
 
   /** To be called when a rider goes on alone, from this batch. */
-  part (): Batch {
-    this.#riders--
+  detach (): Batch {
+    this.#joinedCount--
     return this.#batch
   }
 }

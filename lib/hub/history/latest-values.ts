@@ -2,7 +2,7 @@ import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Message } from '../wire/message.js'
 
 /** The newest message of each key of a channel: what somebody who was away has to be told beside the log, in which these are not. */
-export class Latest {
+export class LatestValues {
   readonly #messages = new Map<ChannelName, Map<string, Message>>()
 
   set (channel: ChannelName, key: string, message: Message): void {
@@ -10,7 +10,7 @@ export class Latest {
     this.#messages.set(channel, messages.set(key, message))
   }
 
-  forget (channel: ChannelName, key: string): void {
+  delete (channel: ChannelName, key: string): void {
     this.#messages.get(channel)?.delete(key)
   }
 

@@ -2,18 +2,18 @@ import { randomBytes } from 'node:crypto'
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Cursor } from '../../../schemas/messages/envelope.js'
 import type { Clock } from '../../base/clock.js'
-import type { LogPlace, Message } from '../wire/message.js'
+import type { MessagePosition, Message } from '../wire/message.js'
 
-export interface LogBounds { maxMessages: number, maxBytes: number, maxAgeMs: number }
+export interface HistoryBounds { maxMessages: number, maxBytes: number, maxAgeMs: number }
 
-interface Entry { message: Message, place: LogPlace, at: number }
+interface Entry { message: Message, position: MessagePosition, at: number }
 
 /** What is known of one channel: its last message, the last one that is no longer kept, and where the kept ones are. */
-interface Track {
+interface ChannelTrack {
   head: { offset: number, id: string }
-  trimmed: { offset: number, number: number, id: string }
+  trimmed: { offset: number, sequence: number, id: string }
   /** Numbers of the messages after the trimmed one, from `first` on, by their offsets. */
-  numbers: number[]
+  sequences: number[]
   first: number
 }
 
@@ -24,33 +24,33 @@ const LEAST_UNUSED = 1_024
  * The recent messages that must arrive, of all channels in the order of their publication. Each has an offset, contiguous within its
  * channel and counted from 1, and a number, contiguous over all. Bounded by count, bytes and age; the oldest goes first.
  */
-export class Log {
+export class MessageLog {
   /** Names this log: offsets of another process mean nothing here. */
   readonly epoch = randomBytes(9).toString('base64url')
 
   readonly #clock: Clock
-  readonly #bounds: LogBounds
-  readonly #tracks = new Map<ChannelName, Track>()
+  readonly #bounds: HistoryBounds
+  readonly #tracks = new Map<ChannelName, ChannelTrack>()
   // A queue with a moving head: shift() on a long array would move all of it for every message.
   #entries: Array<Entry | undefined> = []
   #first = 0
-  #firstNumber = 1
-  #nextNumber = 1
+  #firstSequence = 1
+  #nextSequence = 1
   #bytes = 0
 
-  constructor (clock: Clock, bounds: LogBounds) {
+  constructor (clock: Clock, bounds: HistoryBounds) {
     this.#clock = clock
     this.#bounds = bounds
   }
 
   /** The number that the next message will have. */
-  get nextNumber (): number { return this.#nextNumber }
+  get nextSequence (): number { return this.#nextSequence }
 
   /** The number of the oldest message that is kept, or `nextNumber` if none is. */
-  get firstNumber (): number { return this.#firstNumber }
+  get firstSequence (): number { return this.#firstSequence }
 
   /** Bytes and messages that are kept. */
-  get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#nextNumber - this.#firstNumber } }
+  get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#nextSequence - this.#firstSequence } }
 
   /** The last offset of a channel; 0 before its first message. */
   head (channel: ChannelName): number { return this.#track(channel).head.offset }
@@ -61,45 +61,45 @@ export class Log {
   }
 
   /** The last message of a channel that is no longer kept; its offset is 0 if all are. */
-  trimmed (channel: ChannelName): { readonly offset: number, readonly number: number } { return this.#track(channel).trimmed }
+  trimmed (channel: ChannelName): { readonly offset: number, readonly sequence: number } { return this.#track(channel).trimmed }
 
   /** The id of the message at this offset; `undefined` where it is not known any more or not yet. */
   idAt (channel: ChannelName, offset: number): string | undefined {
     const { head, trimmed } = this.#track(channel)
     if (offset === trimmed.offset) return trimmed.id
-    return offset > trimmed.offset && offset <= head.offset ? this.get(this.numberAfter(channel, offset - 1)).id : undefined
+    return offset > trimmed.offset && offset <= head.offset ? this.get(this.sequenceAfter(channel, offset - 1)).id : undefined
   }
 
   /** The number of the first message of a channel after this offset, or `nextNumber`; the offset must not be below the trimmed one. */
-  numberAfter (channel: ChannelName, offset: number): number {
-    const { trimmed, numbers, first } = this.#track(channel)
-    return numbers[first + offset - trimmed.offset] ?? this.#nextNumber
+  sequenceAfter (channel: ChannelName, offset: number): number {
+    const { trimmed, sequences, first } = this.#track(channel)
+    return sequences[first + offset - trimmed.offset] ?? this.#nextSequence
   }
 
   /** The place of the message that is published next; to be given to `append`. */
-  place (channel: ChannelName): LogPlace {
-    return { channel, offset: this.head(channel) + 1, number: this.#nextNumber }
+  nextPosition (channel: ChannelName): MessagePosition {
+    return { channel, offset: this.head(channel) + 1, sequence: this.#nextSequence }
   }
 
-  append (message: Message, place: LogPlace): void {
-    const track = this.#track(place.channel)
-    this.#entries.push({ message, place, at: this.#clock.monotonic() })
-    track.head = { offset: place.offset, id: message.id }
-    track.numbers.push(place.number)
-    this.#nextNumber++
+  append (message: Message, position: MessagePosition): void {
+    const track = this.#track(position.channel)
+    this.#entries.push({ message, position, at: this.#clock.monotonic() })
+    track.head = { offset: position.offset, id: message.id }
+    track.sequences.push(position.sequence)
+    this.#nextSequence++
     this.#bytes += message.bytes
     this.trim()
   }
 
   /** The message with this number, which must be from `firstNumber` up to before `nextNumber`. */
   get (number: number): Message {
-    return this.#entries[this.#first + number - this.#firstNumber]!.message
+    return this.#entries[this.#first + number - this.#firstSequence]!.message
   }
 
   /** The kept messages of a channel from this number on. */
   * from (channel: ChannelName, number: number): Generator<Message, void, undefined> {
-    const { numbers, first } = this.#track(channel)
-    for (let at = this.#placeOf(numbers, first, number); at < numbers.length; at++) yield this.get(numbers[at]!)
+    const { sequences, first } = this.#track(channel)
+    for (let at = this.#indexOf(sequences, first, number); at < sequences.length; at++) yield this.get(sequences[at]!)
   }
 
   /**
@@ -110,15 +110,15 @@ export class Log {
     const offset = this.head(channel) + 1
     this.#tracks.set(channel, {
       head: { offset, id: '' },
-      trimmed: { offset, number: this.#nextNumber - 1, id: '' },
-      numbers: [],
+      trimmed: { offset, sequence: this.#nextSequence - 1, id: '' },
+      sequences: [],
       first: 0
     })
   }
 
   /** Drops all that is kept; to be called when no channel is recorded. */
   clear (): void {
-    while (this.#firstNumber < this.#nextNumber) this.#drop(this.#entries[this.#first]!)
+    while (this.#firstSequence < this.#nextSequence) this.#drop(this.#entries[this.#first]!)
     this.#compact()
   }
 
@@ -139,31 +139,31 @@ export class Log {
     this.#first = 0
   }
 
-  #drop ({ message, place }: Entry): void {
+  #drop ({ message, position }: Entry): void {
     this.#entries[this.#first++] = undefined
-    this.#firstNumber++
+    this.#firstSequence++
     this.#bytes -= message.bytes
-    const track = this.#track(place.channel)
+    const track = this.#track(position.channel)
     // Of a record that was ended since then nothing is known any more.
-    if (place.offset <= track.trimmed.offset) return
-    track.trimmed = { offset: place.offset, number: place.number, id: message.id }
+    if (position.offset <= track.trimmed.offset) return
+    track.trimmed = { offset: position.offset, sequence: position.sequence, id: message.id }
     track.first++
-    if (track.first < LEAST_UNUSED || track.first * 2 < track.numbers.length) return
-    track.numbers = track.numbers.slice(track.first)
+    if (track.first < LEAST_UNUSED || track.first * 2 < track.sequences.length) return
+    track.sequences = track.sequences.slice(track.first)
     track.first = 0
   }
 
-  #track (channel: ChannelName): Track {
+  #track (channel: ChannelName): ChannelTrack {
     let track = this.#tracks.get(channel)
     if (track === undefined) {
-      track = { head: { offset: 0, id: '' }, trimmed: { offset: 0, number: 0, id: '' }, numbers: [], first: 0 }
+      track = { head: { offset: 0, id: '' }, trimmed: { offset: 0, sequence: 0, id: '' }, sequences: [], first: 0 }
       this.#tracks.set(channel, track)
     }
     return track
   }
 
   // The place of the first number in a sorted list that is not below `number`.
-  #placeOf (numbers: readonly number[], first: number, number: number): number {
+  #indexOf (numbers: readonly number[], first: number, number: number): number {
     let low = first
     let high = numbers.length
     while (low < high) {

@@ -1,7 +1,7 @@
 import type { SubscriptionAuthorize, SubscriptionRequest } from '../../../schemas/options.js'
 
 /** What the host allows a client; whatever its function does but return `true` is a no. */
-export class Permission {
+export class Authorizer {
   readonly #authorize: SubscriptionAuthorize | undefined
   readonly #onCallbackError: (where: string, err: unknown) => void
 

@@ -3,20 +3,20 @@ import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import type { Channel, Subscriber } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
-import type { Log } from '../history/message-log.js'
+import type { MessageLog } from '../history/message-log.js'
 
 type Broadcast = <Name extends ChannelName>(name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => number | undefined
 
 /** Subscribers of a channel that want the same of it, so that a message is held against their filter once. */
-export interface Group { readonly filter: SubscriptionFilter | undefined, readonly members: Set<Connection> }
+export interface SubscriberGroup { readonly filter: SubscriptionFilter | undefined, readonly members: Set<Connection> }
 
 /** One channel: what it is, who listens, and whether it runs. */
-interface Seat { readonly channel: Channel, readonly groups: Map<string, Group>, isOpen: boolean, closing: Timer | undefined }
+interface ChannelState { readonly channel: Channel, readonly groups: Map<string, SubscriberGroup>, isOpen: boolean, closing: Timer | undefined }
 
-export interface SubscriptionsSetup {
+export interface SubscriptionsDeps {
   clock: Clock
   channels: readonly Channel[]
-  log: Log
+  log: MessageLog
   /** How long a channel whose messages are kept runs on after its last subscriber, in ms. */
   keepMs: number
   broadcast: Broadcast
@@ -28,31 +28,31 @@ const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /** Who listens to what. Starts a channel at its first subscriber and stops it after the last one. */
 export class Subscriptions {
-  readonly #setup: SubscriptionsSetup
-  readonly #seats: ReadonlyMap<string, Seat>
+  readonly #deps: SubscriptionsDeps
+  readonly #channels: ReadonlyMap<string, ChannelState>
   readonly #keys = new Map<Connection, Map<ChannelName, string>>()
 
-  constructor (setup: SubscriptionsSetup) {
-    this.#setup = setup
-    this.#seats = new Map(setup.channels.map((channel) => [channel.name, { channel, groups: new Map(), isOpen: false, closing: undefined }]))
+  constructor (setup: SubscriptionsDeps) {
+    this.#deps = setup
+    this.#channels = new Map(setup.channels.map((channel) => [channel.name, { channel, groups: new Map(), isOpen: false, closing: undefined }]))
   }
 
   isChannel (name: string): name is ChannelName {
-    return this.#seats.has(name)
+    return this.#channels.has(name)
   }
 
   channel (name: ChannelName): Channel {
-    return this.#seat(name).channel
+    return this.#state(name).channel
   }
 
   /** Whether the channel runs: it has subscribers, or had some and what it says is kept for them. */
   isOpen (name: ChannelName): boolean {
-    return this.#seat(name).isOpen
+    return this.#state(name).isOpen
   }
 
   /** The subscribers of a channel, by what they want. */
-  groups (name: ChannelName): Iterable<Group> {
-    return this.#seat(name).groups.values()
+  groups (name: ChannelName): Iterable<SubscriberGroup> {
+    return this.#state(name).groups.values()
   }
 
   count (name: ChannelName): number {
@@ -68,9 +68,9 @@ export class Subscriptions {
 
   /** Adds a subscriber, whose former subscription to the channel ends; its `wanted` says what of the channel it gets. Gives whether it had none. */
   join (connection: Connection, name: ChannelName, filter: SubscriptionFilter | undefined): boolean {
-    const seat = this.#seat(name)
+    const seat = this.#state(name)
     this.#open(seat)
-    const isNew = !this.#take(connection, name)
+    const isNew = !this.#remove(connection, name)
     const key = keyOf(filter)
     const group = seat.groups.get(key) ?? { filter, members: new Set() }
     seat.groups.set(key, group)
@@ -82,8 +82,8 @@ export class Subscriptions {
   }
 
   leave (connection: Connection, name: ChannelName): void {
-    if (!this.#take(connection, name)) return
-    const seat = this.#seat(name)
+    if (!this.#remove(connection, name)) return
+    const seat = this.#state(name)
     if (seat.groups.size === 0) this.#closeSoon(seat)
   }
 
@@ -93,32 +93,32 @@ export class Subscriptions {
 
   /** Stops all channels. */
   close (): void {
-    for (const seat of this.#seats.values()) if (seat.isOpen) this.#close(seat)
+    for (const seat of this.#channels.values()) if (seat.isOpen) this.#close(seat)
   }
 
-  #seat (name: ChannelName): Seat {
-    return this.#seats.get(name)!
+  #state (name: ChannelName): ChannelState {
+    return this.#channels.get(name)!
   }
 
   // Takes a subscriber off, and what waits for it; gives whether it was one.
-  #take (connection: Connection, name: ChannelName): boolean {
+  #remove (connection: Connection, name: ChannelName): boolean {
     const keys = this.#keys.get(connection)
     const key = keys?.get(name)
     if (key === undefined) return false
-    const { groups, channel } = this.#seat(name)
+    const { groups, channel } = this.#state(name)
     const { members } = groups.get(key)!
     members.delete(connection)
     if (members.size === 0) groups.delete(key)
     keys!.delete(name)
     if (keys!.size === 0) this.#keys.delete(connection)
-    connection.wanted.delete(name)
-    connection.outbox.leave(name)
+    connection.subscriptions.delete(name)
+    connection.outbox.dropChannel(name)
     channel.left?.(connection)
     return true
   }
 
-  #open (seat: Seat): void {
-    const { log, broadcast } = this.#setup
+  #open (seat: ChannelState): void {
+    const { log, broadcast } = this.#deps
     const { channel } = seat
     seat.closing?.cancel()
     seat.closing = undefined
@@ -127,14 +127,14 @@ export class Subscriptions {
     channel.start((payload, only) => broadcast(channel.name, payload, only), log.head(channel.name))
   }
 
-  #closeSoon (seat: Seat): void {
-    const { clock, keepMs } = this.#setup
+  #closeSoon (seat: ChannelState): void {
+    const { clock, keepMs } = this.#deps
     if (!LOGGED.has(seat.channel.name)) return this.#close(seat)
     seat.closing = clock.after(keepMs, () => this.#close(seat))
   }
 
-  #close (seat: Seat): void {
-    const { log, onClose } = this.#setup
+  #close (seat: ChannelState): void {
+    const { log, onClose } = this.#deps
     const { channel } = seat
     seat.closing?.cancel()
     seat.closing = undefined
@@ -143,7 +143,7 @@ export class Subscriptions {
     onClose(channel.name)
     if (!LOGGED.has(channel.name)) return
     log.interrupt(channel.name)
-    if ([...this.#seats.values()].every(({ isOpen, channel: { name } }) => !isOpen || !LOGGED.has(name))) log.clear()
+    if ([...this.#channels.values()].every(({ isOpen, channel: { name } }) => !isOpen || !LOGGED.has(name))) log.clear()
   }
 }
 

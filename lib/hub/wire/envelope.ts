@@ -5,7 +5,7 @@ import { Message, type MessageTraits } from './message.js'
 
 type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], 'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo' | 'position' | 'conflated'>
 
-export interface MessageSetup {
+export interface MessageInput {
   replyTo?: string | undefined
   traits?: MessageTraits
   epoch?: string
@@ -22,9 +22,9 @@ export class Envelope {
   }
 
   /** Encodes one message; `traits` say how it travels. A message with a place in the log has it on the wire, within this `epoch`. */
-  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, { replyTo, traits, epoch }: MessageSetup = {}): Message {
+  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, { replyTo, traits, epoch }: MessageInput = {}): Message {
     const { iso, unix } = createUnifiedTimestamp(this.#clock)
-    const place = traits?.place
+    const place = traits?.position
     const id = createUnifiedId('message')
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,

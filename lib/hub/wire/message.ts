@@ -8,7 +8,7 @@ export type Encoding = 'plain' | number
 const COMPRESSED_FROM_BYTES = 1_024
 
 /** The place of a message in the log of its channel; `number` is its place among those of all channels. */
-export interface LogPlace { channel: ChannelName, offset: number, number: number }
+export interface MessagePosition { channel: ChannelName, offset: number, sequence: number }
 
 export interface MessageTraits {
   /** Its id on the wire. */
@@ -16,40 +16,40 @@ export interface MessageTraits {
   /** Absent for replies and whatever concerns no channel. */
   channel?: ChannelName | undefined
   /** There for a message of the log: it must arrive. */
-  place?: LogPlace | undefined
+  position?: MessagePosition | undefined
   /** There for a message that a newer one with the same key may replace while it waits. */
   key?: string | undefined
   /** The key whose waiting message this one makes pointless. */
-  forgets?: string | undefined
+  supersedes?: string | undefined
   /** What filters ask of it. */
   facts?: object | undefined
 }
 
 /** One message of the wire, encoded and framed once and shared by all who get it. */
 export class Message {
-  static #made = 0
+  static #createdCount = 0
 
   /** How many messages were made so far. */
-  static get made (): number { return Message.#made }
+  static get createdCount (): number { return Message.#createdCount }
 
   readonly frame: Buffer
   /** Its place among all messages, by the time of their making. */
-  readonly made = Message.#made++
+  readonly creationIndex = Message.#createdCount++
   readonly id: string
   readonly channel: ChannelName | undefined
-  readonly place: LogPlace | undefined
+  readonly position: MessagePosition | undefined
   readonly key: string | undefined
-  readonly forgets: string | undefined
+  readonly supersedes: string | undefined
   readonly facts: object | undefined
   #deflated: Map<number, Buffer> | undefined
 
-  constructor (text: string, { id = '', channel, place, key, forgets, facts }: MessageTraits = {}) {
+  constructor (text: string, { id = '', channel, position, key, supersedes, facts }: MessageTraits = {}) {
     this.frame = encodeTextFrame(text)
     this.id = id
     this.channel = channel
-    this.place = place
+    this.position = position
     this.key = key
-    this.forgets = forgets
+    this.supersedes = supersedes
     this.facts = facts
   }
 

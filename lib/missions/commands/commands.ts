@@ -30,7 +30,7 @@ interface Setup {
 }
 
 /** Missions that a running start handler has made: what happens to them is told only after the client's ack. */
-interface Pending { isOpen: boolean, readonly held: Map<Mission, Array<() => void>> }
+interface PendingStart { isOpen: boolean, readonly held: Map<Mission, Array<() => void>> }
 
 type StartHandler = NonNullable<MissionHandlers['start']>
 
@@ -45,8 +45,8 @@ const TOO_LATE = refuse('internal_error')
 /** Carries client commands to the host's handlers. Nothing a handler does (throw, hang, return garbage) reaches the caller but as a code. */
 export class Commands {
   readonly #setup: Setup
-  readonly #pending = new AsyncLocalStorage<Pending>()
-  readonly #holders = new Map<Mission, Pending>()
+  readonly #pending = new AsyncLocalStorage<PendingStart>()
+  readonly #holders = new Map<Mission, PendingStart>()
   readonly #idempotency: Idempotency<CommandResult>
   readonly #starts = new StartLimit(STARTS_PER_MINUTE, 60_000)
   #handlers: CheckedHandlers = {}
@@ -75,7 +75,7 @@ export class Commands {
     const parsed = parseCommand(asked.command, validateParams)
     if (!parsed.isValid) return acknowledge(refuse('invalid_command'))
     const context = { request: asked.request, connectionId: asked.connectionId, params: parsed.params }
-    const pending: Pending = { isOpen: true, held: new Map() }
+    const pending: PendingStart = { isOpen: true, held: new Map() }
     const call = () => this.#pending.run(pending, () => this.#limitedStart(asked, context, start, pending))
     try {
       const result = await this.#once(asked, context, call)
@@ -107,10 +107,10 @@ export class Commands {
   }
 
   /** Whether some clients may see less than others. */
-  get hidesSome (): boolean { return this.#handlers.view !== undefined }
+  get hasVisibilityFilter (): boolean { return this.#handlers.view !== undefined }
 
   /** Whether nothing of a mission may be told yet, because the command that made it was not acknowledged. */
-  isHeld (mission: Mission): boolean {
+  isAwaitingAck (mission: Mission): boolean {
     return this.#holders.get(mission)?.isOpen === true
   }
 
@@ -148,7 +148,7 @@ export class Commands {
     })
   }
 
-  async #limitedStart (asked: StartCommand, context: CommandContext, start: StartHandler, { held }: Pending): Promise<CommandResult> {
+  async #limitedStart (asked: StartCommand, context: CommandContext, start: StartHandler, { held }: PendingStart): Promise<CommandResult> {
     if (!this.#starts.take(asked.connectionId, this.#setup.clock.monotonic())) return refuse('too_many_starts')
     return await this.#guard('start_handler', async (isAwaited) => {
       if (start.authorize !== undefined && await start.authorize(asked.command, context) !== true) return refuse('forbidden')
@@ -201,7 +201,7 @@ export class Commands {
     })
   }
 
-  #release (pending: Pending): void {
+  #release (pending: PendingStart): void {
     pending.isOpen = false
     for (const [mission, tells] of pending.held) {
       // A listener may report again meanwhile: that is appended, so the order stands.

@@ -14,7 +14,7 @@ class Entry implements Deadline {
   readonly run: () => void
   readonly #remove: (entry: Entry) => void
   /** Where it is in the heap, or -1. */
-  place = -1
+  index = -1
 
   constructor (at: number, run: () => void, remove: (entry: Entry) => void) {
     this.at = at
@@ -31,7 +31,7 @@ class Entry implements Deadline {
  * All deadlines of all missions behind one timer: a heap ordered by time, so that a mission costs no timer of its own.
  * Equal times fire in no particular order. Nothing fires after `close`, whenever it was asked for.
  */
-export class Deadlines {
+export class DeadlineQueue {
   readonly #clock: Clock
   readonly #heap: Entry[] = []
   // The timer is shared: without this it would run for all in the async context of whichever mission happened to set it.
@@ -52,7 +52,7 @@ export class Deadlines {
 
   close (): void {
     this.#isClosed = true
-    for (const entry of this.#heap) entry.place = -1
+    for (const entry of this.#heap) entry.index = -1
     this.#heap.length = 0
     this.#arm()
   }
@@ -80,28 +80,28 @@ export class Deadlines {
   }
 
   #add (entry: Entry): void {
-    entry.place = this.#heap.length
+    entry.index = this.#heap.length
     this.#heap.push(entry)
     this.#rise(entry)
     this.#arm()
   }
 
   readonly #remove = (entry: Entry): void => {
-    const { place } = entry
-    if (place < 0) return
-    entry.place = -1
+    const { index } = entry
+    if (index < 0) return
+    entry.index = -1
     const last = this.#heap.pop()!
     if (this.#heap.length === 0) this.#arm()
     if (last === entry) return
-    this.#heap[place] = last
-    last.place = place
+    this.#heap[index] = last
+    last.index = index
     this.#rise(last)
     this.#sink(last)
   }
 
   #rise (entry: Entry): void {
-    while (entry.place > 0) {
-      const parent = this.#heap[(entry.place - 1) >> 1]!
+    while (entry.index > 0) {
+      const parent = this.#heap[(entry.index - 1) >> 1]!
       if (parent.at <= entry.at) return
       this.#swap(entry, parent)
     }
@@ -109,8 +109,8 @@ export class Deadlines {
 
   #sink (entry: Entry): void {
     for (;;) {
-      const left = this.#heap[2 * entry.place + 1]
-      const right = this.#heap[2 * entry.place + 2]
+      const left = this.#heap[2 * entry.index + 1]
+      const right = this.#heap[2 * entry.index + 2]
       const child = right !== undefined && right.at < left!.at ? right : left
       if (child === undefined || child.at >= entry.at) return
       this.#swap(child, entry)
@@ -118,8 +118,8 @@ export class Deadlines {
   }
 
   #swap (a: Entry, b: Entry): void {
-    [a.place, b.place] = [b.place, a.place]
-    this.#heap[a.place] = a
-    this.#heap[b.place] = b
+    [a.index, b.index] = [b.index, a.index]
+    this.#heap[a.index] = a
+    this.#heap[b.index] = b
   }
 }

@@ -3,7 +3,7 @@ import type { CancelState, MissionError, MissionStatus, Progress } from '../../.
 import type { Clock } from '../../base/clock.js'
 
 /** The little of a mission that has ended that is kept: references to what never changes any more. */
-export interface EndedMission {
+export interface EndedMissionSource {
   readonly id: string
   readonly name: string
   readonly status: MissionStatus
@@ -22,7 +22,7 @@ export interface EndedMission {
 
 // Ten thousand of them are kept also where nobody ever asks: one object each, and no copy of anything. What viewers get is made when it is
 // wanted for the first time.
-class Ending {
+class EndedMission {
   offset: number | undefined
   readonly at: number
   readonly id: string
@@ -41,7 +41,7 @@ class Ending {
   readonly #cancel: CancelState | null
   #update: MissionUpdate | undefined
 
-  constructor (mission: EndedMission, offset: number | undefined, at: number) {
+  constructor (mission: EndedMissionSource, offset: number | undefined, at: number) {
     this.offset = offset
     this.at = at
     this.id = mission.id
@@ -81,21 +81,21 @@ class Ending {
   }
 }
 
-export interface EndingsBounds { maxEndings: number, maxAgeMs: number }
+export interface EndedMissionsBounds { maxEndings: number, maxAgeMs: number }
 
 /**
  * How missions have ended, kept longer than the log of messages, so that no trim of that hides an ending. Bounded by count and age;
  * the oldest goes first.
  */
-export class Endings {
+export class EndedMissions {
   readonly #clock: Clock
-  readonly #bounds: EndingsBounds
-  readonly #byId = new Map<string, Ending>()
+  readonly #bounds: EndedMissionsBounds
+  readonly #byId = new Map<string, EndedMission>()
   // A queue with a moving head, in the order of the offsets.
-  #queue: Array<Ending | undefined> = []
+  #queue: Array<EndedMission | undefined> = []
   #head = 0
 
-  constructor (clock: Clock, bounds: EndingsBounds) {
+  constructor (clock: Clock, bounds: EndedMissionsBounds) {
     this.#clock = clock
     this.#bounds = bounds
   }
@@ -103,8 +103,8 @@ export class Endings {
   get count (): number { return this.#queue.length - this.#head }
 
   /** `offset` is that of the message that told of the ending; absent if nobody was told. */
-  put (mission: EndedMission, offset: number | undefined): void {
-    const ending = new Ending(mission, offset, this.#clock.monotonic())
+  put (mission: EndedMissionSource, offset: number | undefined): void {
+    const ending = new EndedMission(mission, offset, this.#clock.monotonic())
     this.#queue.push(ending)
     this.#byId.set(ending.id, ending)
     this.#trim()

@@ -1,24 +1,24 @@
 import type { TerminalStatus } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
-import type { Deadline, Deadlines } from './deadline-queue.js'
+import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 import type { Mission } from '../mission.js'
 
 interface Ended { mission: Mission, forgetAt: number }
 
 /** Missions of one kind of ending, oldest first, bounded by number and by age. */
-class Shelf {
+class RetentionQueue {
   readonly #keepMs: number
   readonly #max: number
   readonly #clock: Clock
-  readonly #deadlines: Deadlines
+  readonly #deadlines: DeadlineQueue
   readonly #forget: (mission: Mission) => void
   // A queue with a moving head: shift() on a long array would move all of it for every mission.
   #queue: Array<Ended | undefined> = []
   #head = 0
   #deadline: Deadline | undefined
 
-  constructor (keepMs: number, max: number, { clock, deadlines, forget }: RetentionSetup) {
+  constructor (keepMs: number, max: number, { clock, deadlines, forget }: RetentionDeps) {
     this.#keepMs = keepMs
     this.#max = max
     this.#clock = clock
@@ -61,20 +61,20 @@ class Shelf {
   }
 }
 
-export interface RetentionSetup {
+export interface RetentionDeps {
   clock: Clock
-  deadlines: Deadlines
+  deadlines: DeadlineQueue
   forget: (mission: Mission) => void
 }
 
 /** How long missions that have ended can still be looked up: failed ones longer than the others. Totals do not depend on it. */
 export class Retention {
-  readonly #ended: Shelf
-  readonly #errors: Shelf
+  readonly #ended: RetentionQueue
+  readonly #errors: RetentionQueue
 
-  constructor (options: ResolvedOptions['missions'], setup: RetentionSetup) {
-    this.#ended = new Shelf(options.endedRetentionMs, options.maxEnded, setup)
-    this.#errors = new Shelf(options.errorRetentionMs, options.maxErrors, setup)
+  constructor (options: ResolvedOptions['missions'], setup: RetentionDeps) {
+    this.#ended = new RetentionQueue(options.endedRetentionMs, options.maxEnded, setup)
+    this.#errors = new RetentionQueue(options.errorRetentionMs, options.maxErrors, setup)
   }
 
   put (mission: Mission, status: TerminalStatus): void {

@@ -1,7 +1,7 @@
 import type { CancelKind } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
-import type { Deadline, Deadlines } from './deadline-queue.js'
+import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 import type { Mission } from '../mission.js'
 
 interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline }
@@ -13,10 +13,10 @@ interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Dead
 export class Watchdog {
   readonly #options: ResolvedOptions['missions']
   readonly #clock: Clock
-  readonly #deadlines: Deadlines
+  readonly #deadlines: DeadlineQueue
   readonly #watches = new Map<Mission, Watch>()
 
-  constructor (options: ResolvedOptions['missions'], clock: Clock, deadlines: Deadlines) {
+  constructor (options: ResolvedOptions['missions'], clock: Clock, deadlines: DeadlineQueue) {
     this.#options = options
     this.#clock = clock
     this.#deadlines = deadlines

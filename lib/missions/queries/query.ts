@@ -5,7 +5,7 @@ import type { Mission } from '../mission.js'
 export interface MissionPage { missions: MissionView[], nextCursor: string | null }
 
 /** Whether a mission fits every condition of a filter. */
-export function fits (mission: Mission, { status, name, tag, tenant, stalled, since, until, q }: MissionFilter): boolean {
+export function matchesFilter (mission: Mission, { status, name, tag, tenant, stalled, since, until, q }: MissionFilter): boolean {
   return (status === undefined || mission.status === status) &&
     (name === undefined || mission.name === name) &&
     (tag === undefined || mission.tags.includes(tag)) &&
@@ -26,7 +26,7 @@ export function findPage (missions: Iterable<Mission>, { limit = 50, cursor, ...
   const page: Mission[] = []
   for (let at = oldestFirst.length - 1; at >= 0; at--) {
     const mission = oldestFirst[at]!
-    if (mission.number >= before || !fits(mission, filter) || !isVisible(mission)) continue
+    if (mission.number >= before || !matchesFilter(mission, filter) || !isVisible(mission)) continue
     if (page.length === limit) return { missions: page.map((one) => one.view()), nextCursor: String(page.at(-1)!.number) }
     page.push(mission)
   }

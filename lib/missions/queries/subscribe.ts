@@ -1,19 +1,19 @@
 import type { MissionFilter, MissionView } from '../../../schemas/mission.js'
 import { Closing, MissionNotFound, WaitTimeout } from '../../base/errors.js'
 import type { Unsubscribe } from '../../base/events.js'
-import type { Deadlines } from '../lifetime/deadline-queue.js'
+import type { DeadlineQueue } from '../lifetime/deadline-queue.js'
 import type { MissionOutcome } from '../types.js'
 import type { Mission } from '../mission.js'
-import { fits } from './query.js'
+import { matchesFilter } from './query.js'
 
 /** Which missions to follow: all that fit, or the one with this id. */
-export type WatchFilter = MissionFilter & { id?: string | undefined }
+export type SubscribeFilter = MissionFilter & { id?: string | undefined }
 
 /** Options of `waitFor`; without `timeoutMs` it waits as long as the mission lives. */
-export interface WaitOptions { signal?: AbortSignal | undefined, timeoutMs?: number | undefined }
+export interface WaitForOptions { signal?: AbortSignal | undefined, timeoutMs?: number | undefined }
 
-export interface WatchSetup {
-  deadlines: Deadlines
+export interface SubscribeDeps {
+  deadlines: DeadlineQueue
   missions: () => Iterable<Mission>
   find: (id: string) => Mission | undefined
   isClosed: () => boolean
@@ -62,7 +62,7 @@ class Unread {
  * reader reads, only the newest state is given, so that a slow reader costs no copies; an ending is always seen, and so is that a
  * mission no longer fits. Ends when the signal aborts, when the service has closed, and with the ending of the mission if it follows one id.
  */
-export function watchMissions (setup: WatchSetup, filter: WatchFilter, signal?: AbortSignal): AsyncGenerator<MissionView, void, undefined> {
+export function subscribeMissions (setup: SubscribeDeps, filter: SubscribeFilter, signal?: AbortSignal): AsyncGenerator<MissionView, void, undefined> {
   const unread = new Unread()
   const views = follow(setup, filter, unread, signal)
   const finish = views.return.bind(views)
@@ -74,11 +74,11 @@ export function watchMissions (setup: WatchSetup, filter: WatchFilter, signal?: 
   return views
 }
 
-async function * follow (setup: WatchSetup, { id, ...filter }: WatchFilter, unread: Unread, signal: AbortSignal | undefined): AsyncGenerator<MissionView, void, undefined> {
+async function * follow (setup: SubscribeDeps, { id, ...filter }: SubscribeFilter, unread: Unread, signal: AbortSignal | undefined): AsyncGenerator<MissionView, void, undefined> {
   const followed = new WeakSet<Mission>()
   const look = (mission: Mission) => {
     if (id !== undefined && mission.id !== id) return
-    const isFitting = fits(mission, filter)
+    const isFitting = matchesFilter(mission, filter)
     // One that fitted before is told once more, so that its reader can take it off.
     if (isFitting || followed.delete(mission)) unread.put(mission)
     if (isFitting) followed.add(mission)
@@ -102,7 +102,7 @@ async function * follow (setup: WatchSetup, { id, ...filter }: WatchFilter, unre
  *
  * @throws FST_MC_MISSION_NOT_FOUND for an id that is not known (any more), FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, or the reason of `signal`
  */
-export async function waitForMission (setup: WatchSetup, id: string, { signal, timeoutMs }: WaitOptions): Promise<MissionOutcome> {
+export async function waitForMission (setup: SubscribeDeps, id: string, { signal, timeoutMs }: WaitForOptions): Promise<MissionOutcome> {
   signal?.throwIfAborted()
   const mission = setup.find(id)
   if (mission === undefined) throw new MissionNotFound()

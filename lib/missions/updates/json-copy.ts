@@ -18,7 +18,7 @@ const ERROR_CODE = /^[\w.:-]{1,64}$/
  * BigInt, a getter or toJSON that throws) or nests deeper than 256 levels becomes `{ unserializable: true }`, what is over `maxBytes` a
  * `Truncated`.
  */
-export function snapshotJson (value: unknown, maxBytes: number): unknown {
+export function copyJson (value: unknown, maxBytes: number): unknown {
   const text = stringify(value)
   if (text === undefined) return { ...UNSERIALIZABLE }
   const bytes = Buffer.byteLength(text)
@@ -54,7 +54,7 @@ export function readList (value: unknown): unknown {
 }
 
 /** The code and text of whatever was thrown. No stack, at most 2 KiB of text; never throws, whatever its getters do. */
-export function snapshotError (thrown: unknown): MissionError {
+export function copyError (thrown: unknown): MissionError {
   if (typeof thrown === 'string') return { code: 'error', message: cutText(thrown, ERROR_MESSAGE_BYTES) }
   return { code: readCode(thrown), message: cutText(readText(thrown, 'message') ?? 'unknown error', ERROR_MESSAGE_BYTES) }
 }

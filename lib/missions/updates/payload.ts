@@ -3,7 +3,7 @@ import type { MissionError } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { MissionDetails, MissionStep } from '../types.js'
 import type { Mission } from '../mission.js'
-import { cutCharacters, PREVIEW_CHARACTERS, cutText, snapshotError, snapshotJson, UNSERIALIZABLE, type Truncated } from './json-copy.js'
+import { cutCharacters, PREVIEW_CHARACTERS, cutText, copyError, copyJson, UNSERIALIZABLE, type Truncated } from './json-copy.js'
 
 type MissionOptions = ResolvedOptions['missions']
 type SerializerName = keyof MissionOptions['serializers']
@@ -27,7 +27,7 @@ export class Payloads {
   }
 
   error (thrown: unknown): MissionError {
-    return snapshotError(this.#serialize('error', thrown))
+    return copyError(this.#serialize('error', thrown))
   }
 
   objective (objective: string): string {
@@ -38,9 +38,9 @@ export class Payloads {
   /** `known` with what was added; what cannot be read leaves a mark, and costs nothing that was known. */
   metadata (known: unknown, added: unknown): unknown {
     const { maxMetadataBytes } = this.#options
-    if (known === null) return asRecord(snapshotJson(added, maxMetadataBytes))
-    const copy = snapshotJson(added, Infinity)
-    return snapshotJson({ ...asRecord(known), ...asRecord(copy) }, maxMetadataBytes)
+    if (known === null) return asRecord(copyJson(added, maxMetadataBytes))
+    const copy = copyJson(added, Infinity)
+    return copyJson({ ...asRecord(known), ...asRecord(copy) }, maxMetadataBytes)
   }
 
   /** The details of a report as viewers see them. */
@@ -79,12 +79,12 @@ export class Payloads {
   }
 
   #plan (plan: unknown): unknown {
-    return snapshotJson(this.#serialize('planningSession', plan), this.#options.maxPlanBytes)
+    return copyJson(this.#serialize('planningSession', plan), this.#options.maxPlanBytes)
   }
 
   #tasks (tasks: unknown): unknown {
     const { maxTaskBytes, maxTasksInline } = this.#options
-    const snapshot = (task: unknown) => snapshotJson(this.#serialize('task', task), maxTaskBytes)
+    const snapshot = (task: unknown) => copyJson(this.#serialize('task', task), maxTaskBytes)
     if (!Array.isArray(tasks)) return snapshot(tasks)
     const inline = tasks.slice(0, maxTasksInline).map(snapshot)
     return tasks.length > maxTasksInline ? [...inline, { truncated: true, count: tasks.length - maxTasksInline }] : inline

@@ -1,14 +1,14 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Clock } from '../../base/clock.js'
-import type { Deadline, Deadlines } from '../lifetime/deadline-queue.js'
+import type { Deadline, DeadlineQueue } from '../lifetime/deadline-queue.js'
 import type { MissionStep } from '../types.js'
 import type { Mission } from '../mission.js'
 
 interface Waiting { step: MissionStep, deadline: Deadline }
 
-export interface FeedSetup {
+export interface ProgressThrottleDeps {
   clock: Clock
-  deadlines: Deadlines
+  deadlines: DeadlineQueue
   /** Least time between two soft messages of one mission, in ms. */
   minIntervalMs: number
   /** Whether somebody hears of the mission, or may when it is told. */
@@ -24,12 +24,12 @@ export interface FeedSetup {
  * told at most at the given rate: the newest wins. What still waits goes out with the next hard change, and before an ending, so that the
  * last progress always comes before it. Nothing is built while nobody listens.
  */
-export class Feed {
-  readonly #setup: FeedSetup
+export class ProgressThrottle {
+  readonly #setup: ProgressThrottleDeps
   readonly #waiting = new Map<Mission, Waiting>()
   readonly #lastSoft = new Map<Mission, number>()
 
-  constructor (setup: FeedSetup) {
+  constructor (setup: ProgressThrottleDeps) {
     this.#setup = setup
   }
 

@@ -2,15 +2,15 @@ import type { Timer } from '../../base/clock.js'
 import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../../base/errors.js'
 import { worstOf } from './levels.js'
 import { isComponentName } from './report.js'
-import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type Reading, type SourceContext } from './sources.js'
+import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type HealthReading, type SourceContext } from './sources.js'
 
 const LONGEST_TIMER_MS = 2_147_483_647
 
-export interface HealthChecksInit extends SourceContext {
+export interface HealthChecksDeps extends SourceContext {
   intervalMs: number
   provider?: HealthProvider | undefined
   /** Called at the end of each round with the worst level and all components. */
-  onRound: (round: Reading) => void
+  onRound: (round: HealthReading) => void
 }
 
 /**
@@ -20,7 +20,7 @@ export interface HealthChecksInit extends SourceContext {
  * out; one that is due before the last has ended is left out. Nothing runs before `start` or after `close`.
  */
 export class HealthChecks {
-  readonly #init: HealthChecksInit
+  readonly #init: HealthChecksDeps
   readonly #checks = new Map<string, HealthSource>()
   readonly #sources = new Set<HealthSource>()
   readonly #timers = new Map<HealthSource, Timer>()
@@ -28,7 +28,7 @@ export class HealthChecks {
   #isRoundOpen = false
   #isClosed = false
 
-  constructor (init: HealthChecksInit) {
+  constructor (init: HealthChecksDeps) {
     this.#init = init
     if (init.provider !== undefined) this.#sources.add(providerSource(init.provider, init))
   }

@@ -7,9 +7,9 @@ export type FailureCode = 'check_failed' | 'check_timeout' | 'invalid_report'
 type Result<T> = { code: null, value: T } | { code: FailureCode, err: unknown }
 
 /** How a run ended; `responseTimeMs` is a duration, `checkedAt` ms since 1970. */
-export type Outcome<T> = Result<T> & { responseTimeMs: number, checkedAt: number }
+export type RunResult<T> = Result<T> & { responseTimeMs: number, checkedAt: number }
 
-export interface GuardedRunInit<T> {
+export interface GuardedRunDeps<T> {
   clock: Clock
   timeoutMs: number
   run: (signal: AbortSignal) => unknown
@@ -28,18 +28,18 @@ interface Run { controller: AbortController, startedMs: number, timer: Timer, do
  * other call begins until it has settled, so that work which ignores its signal cannot pile up.
  */
 export class GuardedRun<T> {
-  readonly #init: GuardedRunInit<T>
-  #outcome: Outcome<T> | undefined
+  readonly #init: GuardedRunDeps<T>
+  #outcome: RunResult<T> | undefined
   #current: Run | undefined
   #isBusy = false
   #isStopped = false
 
-  constructor (init: GuardedRunInit<T>) {
+  constructor (init: GuardedRunDeps<T>) {
     this.#init = init
   }
 
   /** How the last run ended that has ended or timed out. */
-  get outcome (): Outcome<T> | undefined { return this.#outcome }
+  get outcome (): RunResult<T> | undefined { return this.#outcome }
 
   /** Resolves when the current run ends, times out or is stopped; `undefined` if there is none to wait for. */
   get done (): Promise<void> | undefined { return this.#current?.done }

@@ -1,37 +1,37 @@
 import type { HealthComponent, HealthReport, HealthSnapshot, HealthStatus } from '../../../schemas/health.js'
-import { HealthChecks, type HealthChecksInit } from './checks.js'
+import { HealthChecks, type HealthChecksDeps } from './checks.js'
 import { HEALTH_EVENTS, worstOf, type HealthEvent } from './levels.js'
 import { readReportedHealth, reportedComponents } from './report.js'
-import { COMPONENT_BADNESS, type HealthCheck, type Reading } from './sources.js'
-import { HealthTransitions } from './hysteresis.js'
+import { COMPONENT_SEVERITY, type HealthCheck, type HealthReading } from './sources.js'
+import { HealthHysteresis } from './hysteresis.js'
 
-export interface HealthInit extends Omit<HealthChecksInit, 'onRound'> {
+export interface HealthDeps extends Omit<HealthChecksDeps, 'onRound'> {
   /** Called once at each change of the overall status that is to be announced. */
-  onEdge: (event: HealthEvent, snapshot: HealthSnapshot) => void
+  onTransition: (event: HealthEvent, snapshot: HealthSnapshot) => void
 }
 
 /** What a host may add to `reportHealth`: its components. Other properties are allowed and never leave the process. */
 export type ReportedHealth = Partial<HealthReport>
 
-interface Word { status: HealthStatus, components: [string, HealthComponent][] }
+interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][] }
 
 /**
  * The health of the service: the worst of the check rounds, whose status changes with hysteresis, and of the host's own
  * word, which holds at once and until its next one.
  */
 export class Health {
-  readonly #init: HealthInit
+  readonly #deps: HealthDeps
   readonly #checks: HealthChecks
-  readonly #transitions = new HealthTransitions()
-  #round: Reading['components'] = []
+  readonly #hysteresis = new HealthHysteresis()
+  #round: HealthReading['components'] = []
   #checkedAt: number | null = null
-  #word: Word | undefined
+  #reported: ReportedStatus | undefined
   #snapshot: HealthSnapshot = freeze({ status: 'unknown', checkedAt: null, components: {} })
   // What the last event said; differs from the snapshot's status while a bad first round waits to be confirmed.
   #announced: HealthStatus | undefined
 
-  constructor (init: HealthInit) {
-    this.#init = init
+  constructor (init: HealthDeps) {
+    this.#deps = init
     this.#checks = new HealthChecks({ ...init, onRound: (round) => this.#observe(round) })
   }
 
@@ -51,8 +51,8 @@ export class Health {
   report (status: HealthStatus, health?: ReportedHealth): void {
     const report = readReportedHealth(status, health)
     const before = this.#snapshot.status
-    this.#word = { status: report.status, components: reportedComponents(report, this.#init.clock.now()) }
-    const after = this.#renew()
+    this.#reported = { status: report.status, components: reportedComponents(report, this.#deps.clock.now()) }
+    const after = this.#recompute()
     // A milder word does not announce a bad first round that still waits for its confirmation.
     if (after !== before || after === status) this.#announce(before)
   }
@@ -65,18 +65,18 @@ export class Health {
     this.#checks.close()
   }
 
-  #observe (round: Reading): void {
+  #observe (round: HealthReading): void {
     const before = this.#snapshot.status
-    const edge = this.#transitions.observe(round.level)
+    const edge = this.#hysteresis.observe(round.level)
     this.#round = round.components
-    this.#checkedAt = this.#init.clock.now()
-    this.#renew()
+    this.#checkedAt = this.#deps.clock.now()
+    this.#recompute()
     if (edge !== undefined) this.#announce(before)
   }
 
-  #renew (): HealthSnapshot['status'] {
-    const status = worstOf(this.#transitions.status, this.#word?.status ?? 'unknown')
-    const components = mergeComponents([...this.#word?.components ?? [], ...this.#round])
+  #recompute (): HealthSnapshot['status'] {
+    const status = worstOf(this.#hysteresis.status, this.#reported?.status ?? 'unknown')
+    const components = mergeComponents([...this.#reported?.components ?? [], ...this.#round])
     this.#snapshot = freeze({ status, checkedAt: this.#checkedAt, components })
     return status
   }
@@ -87,7 +87,7 @@ export class Health {
     this.#announced = status
     // Nobody has recovered who was never seen to be ill.
     if (status === 'healthy' && (before === 'healthy' || before === 'unknown')) return
-    this.#init.onEdge(HEALTH_EVENTS[status], this.#snapshot)
+    this.#deps.onTransition(HEALTH_EVENTS[status], this.#snapshot)
   }
 }
 
@@ -96,7 +96,7 @@ function mergeComponents (components: readonly [string, HealthComponent][]): Rec
   const merged = new Map<string, HealthComponent>()
   for (const [name, component] of components) {
     const other = merged.get(name)
-    if (other === undefined || COMPONENT_BADNESS[component.status] >= COMPONENT_BADNESS[other.status]) merged.set(name, component)
+    if (other === undefined || COMPONENT_SEVERITY[component.status] >= COMPONENT_SEVERITY[other.status]) merged.set(name, component)
   }
   // Not an object literal filled by assignment: a component may be called `__proto__`.
   return Object.fromEntries(merged)

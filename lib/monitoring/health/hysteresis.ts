@@ -2,7 +2,7 @@ import type { HealthState, HealthStatus } from '../../../schemas/health.js'
 import { HEALTH_EVENTS, isWorse, mildestOf, worstOf, type HealthEvent } from './levels.js'
 
 /** A change worth telling: the status that now holds, and the event that announces it. */
-export interface HealthEdge { event: HealthEvent, status: HealthStatus }
+export interface HealthTransition { event: HealthEvent, status: HealthStatus }
 
 /**
  * Turns the levels of health rounds into a status that does not flap.
@@ -14,7 +14,7 @@ export interface HealthEdge { event: HealthEvent, status: HealthStatus }
  *
  * Whoever saw the status after some round and every edge since knows the status.
  */
-export class HealthTransitions {
+export class HealthHysteresis {
   #status: HealthState = 'unknown'
   #isAnnounced = false
   #recent: HealthStatus[] = []
@@ -23,7 +23,7 @@ export class HealthTransitions {
   get status (): HealthState { return this.#status }
 
   /** Takes the level of one more round and answers the edge if there is one. */
-  observe (level: HealthStatus): HealthEdge | undefined {
+  observe (level: HealthStatus): HealthTransition | undefined {
     this.#recent = [...this.#recent.slice(-2), level]
     if (this.#status !== 'unknown') return this.#step()
     this.#status = level
@@ -31,7 +31,7 @@ export class HealthTransitions {
     return undefined
   }
 
-  #step (): HealthEdge | undefined {
+  #step (): HealthTransition | undefined {
     const [last, ...earlier] = this.#recent.toReversed() as [HealthStatus, HealthStatus, HealthStatus?]
     const confirmed = mildestOf(last, earlier[0])
     if (isWorse(confirmed, this.#isAnnounced ? this.#status : 'healthy')) return this.#move(confirmed)
@@ -40,7 +40,7 @@ export class HealthTransitions {
     return isWorse(this.#status, recovered) ? this.#move(recovered) : undefined
   }
 
-  #move (status: HealthStatus): HealthEdge {
+  #move (status: HealthStatus): HealthTransition {
     this.#status = status
     this.#isAnnounced = true
     return { event: HEALTH_EVENTS[status], status }

@@ -1,11 +1,11 @@
 import type { HealthState, HealthStatus } from '../../../schemas/health.js'
 
 /** How bad a state is, from 0; `unknown` never outweighs a known one. */
-const BADNESS: Record<HealthState, number> = { unknown: 0, healthy: 1, degraded: 2, critical: 3 }
+const SEVERITY: Record<HealthState, number> = { unknown: 0, healthy: 1, degraded: 2, critical: 3 }
 
 /** Whether `one` is a worse state than `other`. */
 export function isWorse (one: HealthState, other: HealthState): boolean {
-  return BADNESS[one] > BADNESS[other]
+  return SEVERITY[one] > SEVERITY[other]
 }
 
 /** The worst of the states; the first of equal ones. */

@@ -1,6 +1,6 @@
 import type { ComponentStatus, HealthComponent, HealthReport, HealthStatus } from '../../../schemas/health.js'
 import type { Clock } from '../../base/clock.js'
-import { GuardedRun, type Outcome } from './guarded-run.js'
+import { GuardedRun, type RunResult } from './guarded-run.js'
 import { readCheckReport, readHealthReport, reportedComponents, type CheckReport } from './report.js'
 
 /**
@@ -25,7 +25,7 @@ export interface HealthCheck {
 export type HealthProvider = () => HealthReport | Promise<HealthReport>
 
 /** What one source, or all of them, say of the health: a level and the components behind it. */
-export interface Reading { level: HealthStatus, components: [string, HealthComponent][] }
+export interface HealthReading { level: HealthStatus, components: [string, HealthComponent][] }
 
 /** One thing that is asked for health. */
 export interface HealthSource {
@@ -33,7 +33,7 @@ export interface HealthSource {
   intervalMs: number | undefined
   run: Pick<GuardedRun<unknown>, 'begin' | 'done' | 'stop'>
   /** What it said last; `undefined` until its first run ended. */
-  read (): Reading | undefined
+  read (): HealthReading | undefined
 }
 
 /** What sources need from the room. `warn` logs and never throws. */
@@ -46,7 +46,7 @@ export interface SourceContext {
 const PROVIDER = 'provider'
 
 /** How bad the status of a component is. */
-export const COMPONENT_BADNESS: Record<ComponentStatus, number> = { healthy: 0, degraded: 1, unhealthy: 2 }
+export const COMPONENT_SEVERITY: Record<ComponentStatus, number> = { healthy: 0, degraded: 1, unhealthy: 2 }
 
 /** A health check as a source: one component. */
 export function checkSource (check: HealthCheck, { clock, timeoutMs, warn }: SourceContext): HealthSource {
@@ -58,7 +58,7 @@ export function checkSource (check: HealthCheck, { clock, timeoutMs, warn }: Sou
     read: readCheckReport,
     onFailure: (code, err) => warn({ err, code, check: name }, 'health check failed')
   })
-  const read = (outcome: Outcome<ComponentStatus>): Reading => {
+  const read = (outcome: RunResult<ComponentStatus>): HealthReading => {
     const component = { ...componentOf(outcome, outcome.code === null ? outcome.value : 'unhealthy'), critical }
     return { level: levelOf(component), components: [[name, component]] }
   }
@@ -74,13 +74,13 @@ export function providerSource (provider: HealthProvider, { clock, timeoutMs, wa
     read: readHealthReport,
     onFailure: (code, err) => warn({ err, code }, 'health provider failed')
   })
-  const read = (outcome: Outcome<HealthReport>): Reading => outcome.code === null
+  const read = (outcome: RunResult<HealthReport>): HealthReading => outcome.code === null
     ? { level: outcome.value.status, components: reportedComponents(outcome.value, outcome.checkedAt) }
     : { level: 'degraded', components: [[PROVIDER, componentOf(outcome, 'unhealthy')]] }
   return { intervalMs: undefined, run, read: () => run.outcome && read(run.outcome) }
 }
 
-function componentOf ({ code, responseTimeMs, checkedAt }: Outcome<unknown>, status: ComponentStatus): HealthComponent {
+function componentOf ({ code, responseTimeMs, checkedAt }: RunResult<unknown>, status: ComponentStatus): HealthComponent {
   return { status, critical: false, responseTimeMs, error: code, checkedAt }
 }
 

@@ -1,7 +1,7 @@
 import { toBuckets, type BucketSeries } from '../buckets.js'
 import { toLabels, toSeries } from '../samples.js'
 import type { MetricDefinition, Sample } from '../metric-definition.js'
-import type { OperationSeries, OperationTotals } from '../sources.js'
+import type { OperationSamples, OperationTotals } from '../sources.js'
 
 const add = (a: number, b: number) => a + b
 
@@ -29,7 +29,7 @@ export function describeOperationMetrics (prefix: string, operations: () => Oper
   ]
 }
 
-function countByStatus ({ component, operation, success, error }: OperationSeries): Sample[] {
+function countByStatus ({ component, operation, success, error }: OperationSamples): Sample[] {
   return [
     { labels: { component, operation, status: 'success' }, value: success },
     { labels: { component, operation, status: 'error' }, value: error }
@@ -37,7 +37,7 @@ function countByStatus ({ component, operation, success, error }: OperationSerie
 }
 
 // Names that differ only in characters no label may hold would give the same series twice.
-function mergeAlike (series: readonly OperationSeries[]): BucketSeries[] {
+function mergeAlike (series: readonly OperationSamples[]): BucketSeries[] {
   const merged = new Map<string, BucketSeries>()
   for (const { component, operation, durationSumMs, buckets } of series) {
     const labels = toLabels({ component, operation })

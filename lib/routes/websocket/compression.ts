@@ -8,7 +8,7 @@ const MAX_WINDOW_BITS = 15
 const MIN_WINDOW_BITS = 9
 
 /** How each connection of a WebSocket server wants its frames, read from the answer to its handshake. */
-export class Negotiated {
+export class NegotiatedCompression {
   readonly #encodings = new WeakMap<IncomingMessage, Encoding>()
 
   constructor (server: Pick<WebSocketServer, 'on'>) {

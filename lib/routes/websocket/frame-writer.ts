@@ -4,7 +4,7 @@ import type { Writable } from '../../hub/delivery/batch.js'
 import type { Encoding, Message } from '../../hub/wire/message.js'
 import type { Socket } from '../../hub/connections/connection.js'
 import { HIGH_WATER_BYTES } from '../../hub/delivery/outbox.js'
-import type { Writes } from '../../hub/delivery/flush-scheduler.js'
+import type { WriteQueue } from '../../hub/delivery/flush-scheduler.js'
 
 /**
  * The one place that writes frames beside ws, which has no way to send a frame that is shared between connections. Whole frames only, in one
@@ -12,7 +12,7 @@ import type { Writes } from '../../hub/delivery/flush-scheduler.js'
  * messages go through `send` of ws:
  * while ws holds back frames of its own, and where there is no socket. While a message of somebody else is only partly sent nothing is.
  */
-export class FrameSink implements Socket {
+export class WebSocketFrameWriter implements Socket {
   // What every write needs comes first, so that it lies together.
   readonly #websocket: WebSocket
   readonly #stream: Stream | undefined
@@ -36,7 +36,7 @@ export class FrameSink implements Socket {
   // Nothing may come between the parts of somebody else's message (RFC 6455 §5.4): until its end this counts as full.
   get bufferedBytes (): number { return this.#isFragmented ? Infinity : this.#websocket.bufferedAmount }
 
-  write (batch: Writable, writes: Writes): number {
+  write (batch: Writable, writes: WriteQueue): number {
     const stream = this.#stream
     if (stream === undefined || !this.#isSafe(stream)) {
       return this.bufferedBytes >= HIGH_WATER_BYTES ? -1 : this.#sendEach(batch.messages())

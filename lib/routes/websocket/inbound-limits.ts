@@ -19,8 +19,8 @@ const LONGEST_HEADER_BYTES = 14
  * of it in memory, so this follows the frames in the byte stream beside it, and knows how long a frame is when it begins.
  * Calls `onExceeded` once; ws sees neither that chunk nor any after it, so that nothing piles up.
  */
-export function guardReceivedFrames (stream: Duplex, limits: MessageLimits, onExceeded: (limit: ExceededLimit) => void): void {
-  const frames = new FrameFollower(limits)
+export function limitInboundFrames (stream: Duplex, limits: MessageLimits, onExceeded: (limit: ExceededLimit) => void): void {
+  const frames = new FrameParser(limits)
   let isExceeded = false
   for (const reader of stream.listeners('data') as Reader[]) {
     // `listener` on a wrapper is what EventEmitter itself sets for `once`: ws still finds its own listener to take it off.
@@ -39,7 +39,7 @@ export function guardReceivedFrames (stream: Duplex, limits: MessageLimits, onEx
 }
 
 /** Follows the frames of a client through its bytes, whatever chunks they come in. What breaks RFC 6455 is left to ws to refuse. */
-export class FrameFollower {
+export class FrameParser {
   readonly #limits: MessageLimits
   readonly #header = Buffer.alloc(LONGEST_HEADER_BYTES)
   #headerBytes = 0

@@ -8,14 +8,14 @@ import type { ResolvedOptions } from '../../../schemas/options.js'
 import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../../base/errors.js'
 import { CLOSE_GRACE_MS } from '../../hub/connections/connection.js'
 import type { RefusalReason } from '../../hub/connections/admission.js'
-import type { ConnectionInput, Hub } from '../../hub/hub.js'
+import type { SocketEvents, Hub } from '../../hub/hub.js'
 import { BURST_SECONDS } from '../../hub/connections/token-bucket.js'
 import type { Encoding } from '../../hub/wire/message.js'
-import { FrameSink } from './frame-writer.js'
-import { Negotiated } from './compression.js'
+import { WebSocketFrameWriter } from './frame-writer.js'
+import { NegotiatedCompression } from './compression.js'
 import { isOriginAllowed } from './origin.js'
 import { isWebSocketRoute, WEBSOCKET_ROUTE } from '../own-route.js'
-import { guardReceivedFrames } from './inbound-limits.js'
+import { limitInboundFrames } from './inbound-limits.js'
 import { UpgradeDispatch } from './upgrade.js'
 
 /** Limits of the receiving side that ws enforces itself; without them unfinished fragments pile up in memory. */
@@ -45,7 +45,7 @@ const REFUSAL = {
   address: TooManyFromAddress
 } as const
 
-export interface WebSocketRoute {
+export interface WebSocketRouteDeps {
   hub: Hub
   /** Whether the WebSocket server is the host's, with limits of its own. */
   isHostServer: boolean
@@ -85,8 +85,8 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
 }
 
 /** The WebSocket route: who may come in, and the wiring of each socket to the hub. */
-export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, options }: WebSocketRoute): void {
-  const negotiated = options.compression ? new Negotiated(scope.websocketServer) : undefined
+export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, options }: WebSocketRouteDeps): void {
+  const negotiated = options.compression ? new NegotiatedCompression(scope.websocketServer) : undefined
   scope.route({
     method: 'GET',
     url: options.path,
@@ -147,8 +147,8 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
 }
 
 // Everything is attached in the turn of the upgrade: a message that came before would be lost.
-function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): ConnectionInput {
-  const sink = new FrameSink(websocket, socketOf(request), encoding, () => input.drained())
+function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): SocketEvents {
+  const sink = new WebSocketFrameWriter(websocket, socketOf(request), encoding, () => input.drained())
   const input = hub.connect(sink, request, request.ip)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
@@ -158,9 +158,9 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encodi
   return input
 }
 
-function limitMessages (websocket: WebSocket, request: FastifyRequest, input: ConnectionInput, maxBytes: number): void {
+function limitMessages (websocket: WebSocket, request: FastifyRequest, input: SocketEvents, maxBytes: number): void {
   const stream = socketOf(request)
-  if (stream !== undefined) guardReceivedFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.refused(limit))
+  if (stream !== undefined) limitInboundFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.refused(limit))
   // Where the host's server negotiated compression, only the message itself shows its size.
   websocket.prependListener('message', (data: RawData) => { if ((data as Buffer).length > maxBytes) input.refused('message_too_large') })
 }

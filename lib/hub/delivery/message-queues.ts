@@ -8,36 +8,36 @@ interface Slot { message: Message, conflated: number }
  * that must arrive in their order, then of each replaceable kind the newest, by the time the kind first waited. Holds references
  * to messages that others share, never copies.
  */
-export class Backlog {
+export class MessageQueues {
   readonly #control: Message[] = []
-  readonly #mustArrive: Message[] = []
+  readonly #reliable: Message[] = []
   readonly #replaceable = new Map<string, Slot>()
   #controlBytes = 0
-  #mustArriveBytes = 0
+  #reliableBytes = 0
   #replaceableBytes = 0
 
-  get bytes (): number { return this.#controlBytes + this.#mustArriveBytes + this.#replaceableBytes }
+  get bytes (): number { return this.#controlBytes + this.#reliableBytes + this.#replaceableBytes }
 
   get controlBytes (): number { return this.#controlBytes }
 
-  get mustArriveBytes (): number { return this.#mustArriveBytes }
+  get reliableBytes (): number { return this.#reliableBytes }
 
   /** How many messages wait. */
-  get count (): number { return this.#control.length + this.#mustArrive.length + this.#replaceable.size }
+  get count (): number { return this.#control.length + this.#reliable.length + this.#replaceable.size }
 
   get replaceableBytes (): number { return this.#replaceableBytes }
 
   /** The messages that must arrive, the oldest first. */
-  get mustArrive (): readonly Message[] { return this.#mustArrive }
+  get reliable (): readonly Message[] { return this.#reliable }
 
   pushControl (message: Message): void {
     this.#control.push(message)
     this.#controlBytes += message.bytes
   }
 
-  push (message: Message): void {
-    this.#mustArrive.push(message)
-    this.#mustArriveBytes += message.bytes
+  pushReliable (message: Message): void {
+    this.#reliable.push(message)
+    this.#reliableBytes += message.bytes
   }
 
   /** Puts a message in the place of the one that waits under its key. Gives whether there was one. */
@@ -54,7 +54,7 @@ export class Backlog {
   }
 
   /** Drops what waits under a key. Gives whether there was something. */
-  forget (key: string): boolean {
+  dropReplaceableKey (key: string): boolean {
     const slot = this.#replaceable.get(key)
     if (slot === undefined) return false
     this.#replaceable.delete(key)
@@ -63,29 +63,29 @@ export class Backlog {
   }
 
   /** Drops all that waits of a channel but replies. Gives how many replaceable messages there were. */
-  leave (channel: ChannelName): number {
-    const rest = this.#mustArrive.filter((message) => message.channel !== channel)
+  dropChannel (channel: ChannelName): number {
+    const rest = this.#reliable.filter((message) => message.channel !== channel)
     const control = this.#control.filter((message) => message.channel !== channel)
-    this.dropMustArrive()
-    for (const message of rest) this.push(message)
+    this.dropReliable()
+    for (const message of rest) this.pushReliable(message)
     this.#control.length = this.#controlBytes = 0
     for (const message of control) this.pushControl(message)
     let dropped = 0
     for (const [key, { message }] of this.#replaceable) {
       if (message.channel !== channel) continue
-      this.forget(key)
+      this.dropReplaceableKey(key)
       dropped++
     }
     return dropped
   }
 
-  /** Drops replaceable messages of a channel that are older than `made`. */
-  outdate (channel: ChannelName, made: number): void {
-    for (const [key, { message }] of this.#replaceable) if (message.channel === channel && message.made < made) this.forget(key)
+  /** Drops replaceable messages of a channel that are older than `creationIndex`. */
+  dropOlderThan (channel: ChannelName, creationIndex: number): void {
+    for (const [key, { message }] of this.#replaceable) if (message.channel === channel && message.creationIndex < creationIndex) this.dropReplaceableKey(key)
   }
 
-  dropMustArrive (): void {
-    this.#mustArrive.length = this.#mustArriveBytes = 0
+  dropReliable (): void {
+    this.#reliable.length = this.#reliableBytes = 0
   }
 
   /** Drops all replaceable messages. Gives the channels that they were of. */
@@ -103,9 +103,9 @@ export class Backlog {
     return message
   }
 
-  takeMustArrive (): Message | undefined {
-    const message = this.#mustArrive.shift()
-    if (message !== undefined) this.#mustArriveBytes -= message.bytes
+  takeReliable (): Message | undefined {
+    const message = this.#reliable.shift()
+    if (message !== undefined) this.#reliableBytes -= message.bytes
     return message
   }
 
@@ -114,7 +114,7 @@ export class Backlog {
     const first = this.#replaceable.entries().next()
     if (first.done === true) return undefined
     const [key, { message, conflated }] = first.value
-    this.forget(key)
+    this.dropReplaceableKey(key)
     return conflated === 0 ? message : message.conflated(conflated)
   }
 }

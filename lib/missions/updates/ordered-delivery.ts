@@ -2,7 +2,7 @@
  * Delivers things one at a time in the order they were given. What is given during a delivery waits for its end, so that a listener
  * that causes the next thing does not make those after it hear the two in the wrong order.
  */
-export class InOrder<T> {
+export class OrderedDelivery<T> {
   readonly #deliver: (thing: T) => void
   readonly #waiting: T[] = []
   #isDelivering = false
@@ -11,7 +11,7 @@ export class InOrder<T> {
     this.#deliver = deliver
   }
 
-  give (thing: T): void {
+  deliver (thing: T): void {
     this.#waiting.push(thing)
     if (this.#isDelivering) return
     this.#isDelivering = true

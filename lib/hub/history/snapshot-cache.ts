@@ -1,24 +1,24 @@
 import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../../schemas/channels/index.js'
-import { missionDigest } from '../../../schemas/digest.js'
+import { missionChecksum } from '../../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Clock } from '../../base/clock.js'
 import type { Channel } from '../channel.js'
 import type { Envelope } from '../wire/envelope.js'
-import type { Log } from './message-log.js'
+import type { MessageLog } from './message-log.js'
 import { Message } from '../wire/message.js'
 
 /** Why messages are missing, and what takes their place; `from` is the offset of the first, where it is known. */
-export interface Gap { cause: GapCause, from?: number | undefined, snapshot: Snapshot }
+export interface GapDetails { cause: GapCause, from?: number | undefined, snapshot: Snapshot }
 
 /**
  * The state of a channel: messages of the log with `number` and later are not in it, and neither are replaceable ones with `made` and
  * later. `offset` is the last one of the channel that is.
  */
-export interface Snapshot { number: number, offset: number, made: number, asOf: AsOf, messages: readonly Message[] }
+export interface Snapshot { sequence: number, offset: number, createdCount: number, asOf: AsOf, messages: readonly Message[] }
 
 /** What a snapshot is to hold. */
-export interface SnapshotWish {
+export interface SnapshotRequest {
   filter: SubscriptionFilter | undefined
   /** The offset after which endings are wanted; `undefined` for somebody who comes for the first time. */
   after: number | undefined
@@ -26,15 +26,15 @@ export interface SnapshotWish {
   notBefore: number | 'now'
 }
 
-export interface RecoverySetup {
+export interface SnapshotCacheDeps {
   clock: Clock
   envelope: Envelope
-  log: Log
+  log: MessageLog
   channel: (name: ChannelName) => Channel
   onGap: (cause: GapCause) => void
 }
 
-interface State extends Omit<Snapshot, 'messages'> { messages: readonly Message[], madeAt: number }
+interface CachedState extends Omit<Snapshot, 'messages'> { messages: readonly Message[], createdAt: number }
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
@@ -47,19 +47,19 @@ const SHARED_FROM_MESSAGES = 100
  * What takes the place of messages that are lost, and what a new subscriber begins with. A thousand connections that come to life together
  * share one state, whatever each of them filters.
  */
-export class Recovery {
-  readonly #setup: RecoverySetup
-  readonly #states = new Map<ChannelName, State>()
-  readonly #digests = new Map<ChannelName, { number: number, digest: Pick<AsOf, 'digest'> }>()
-  readonly #moved = new Map<ChannelName, number>()
+export class SnapshotCache {
+  readonly #deps: SnapshotCacheDeps
+  readonly #states = new Map<ChannelName, CachedState>()
+  readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Pick<AsOf, 'checksum'> }>()
+  readonly #lastReplaceable = new Map<ChannelName, number>()
   #endings = new WeakMap<object, Message>()
 
-  constructor (setup: RecoverySetup) {
-    this.#setup = setup
+  constructor (setup: SnapshotCacheDeps) {
+    this.#deps = setup
   }
 
-  gap (channel: ChannelName, { cause, from, snapshot }: Gap): Message {
-    const { envelope, log, onGap } = this.#setup
+  gap (channel: ChannelName, { cause, from, snapshot }: GapDetails): Message {
+    const { envelope, log, onGap } = this.#deps
     onGap(cause)
     const range = from !== undefined && { range: { epoch: log.epoch, from, to: snapshot.offset } }
     // Where nothing is kept there is no place to be at.
@@ -69,76 +69,76 @@ export class Recovery {
   }
 
   /** The present state and the endings that are wanted, from which on the log has everything. */
-  snapshot (channel: ChannelName, { filter, after, notBefore }: SnapshotWish): Snapshot {
+  snapshot (channel: ChannelName, { filter, after, notBefore }: SnapshotRequest): Snapshot {
     const state = this.#state(channel, notBefore)
     const endings = this.#endingsOf(channel, after, state.offset)
     const messages = this.#fitting(channel, filter, [...state.messages, ...endings])
     if (filter === undefined) return { ...state, messages }
-    return { ...state, messages, asOf: { ...state.asOf, ...this.#digest(channel, messages) } }
+    return { ...state, messages, asOf: { ...state.asOf, ...this.#checksum(channel, messages) } }
   }
 
-  /** The check word of the present state, as part of an `asOf`; costs no encoding. */
-  digestNow (name: ChannelName, filter: SubscriptionFilter | undefined): Pick<AsOf, 'digest'> {
-    const { log, channel } = this.#setup
-    const { present, fits } = channel(name)
-    if (present === undefined) return {}
-    if (filter !== undefined) return { digest: missionDigest(present().filter((one) => fits!(one, filter))) }
-    const known = this.#digests.get(name)
+  /** The checksum of the present state, as part of an `asOf`; costs no encoding. */
+  currentChecksum (name: ChannelName, filter: SubscriptionFilter | undefined): Pick<AsOf, 'checksum'> {
+    const { log, channel } = this.#deps
+    const { checksumEntries, fits } = channel(name)
+    if (checksumEntries === undefined) return {}
+    if (filter !== undefined) return { checksum: missionChecksum(checksumEntries().filter((one) => fits!(one, filter))) }
+    const known = this.#checksums.get(name)
     // Every change of what it is made of has a place in the log.
-    if (known?.number === log.nextNumber) return known.digest
-    const digest = { digest: missionDigest(present()) }
-    this.#digests.set(name, { number: log.nextNumber, digest })
-    return digest
+    if (known?.sequence === log.nextSequence) return known.checksum
+    const checksum = { checksum: missionChecksum(checksumEntries()) }
+    this.#checksums.set(name, { sequence: log.nextSequence, checksum })
+    return checksum
   }
 
   /** Forgets a channel: what happens to it from now on has no place in the log. */
-  forget (name: ChannelName): void {
+  invalidate (name: ChannelName): void {
     this.#states.delete(name)
-    this.#digests.delete(name)
+    this.#checksums.delete(name)
   }
 
   /** A message that may be replaced was published, which is in no state before it. */
-  moved (name: ChannelName, { made }: Message): void {
-    this.#moved.set(name, made)
+  noteReplaceable (name: ChannelName, { creationIndex }: Message): void {
+    this.#lastReplaceable.set(name, creationIndex)
   }
 
   /** Lets go of what no longer serves. */
-  sweep (): void {
-    const now = this.#setup.clock.monotonic()
-    for (const [channel, { madeAt }] of this.#states) if (now - madeAt >= STATE_MS) this.#states.delete(channel)
+  trim (): void {
+    const now = this.#deps.clock.monotonic()
+    for (const [channel, { createdAt }] of this.#states) if (now - createdAt >= STATE_MS) this.#states.delete(channel)
     if (this.#states.size === 0) this.#endings = new WeakMap()
   }
 
-  #state (channel: ChannelName, notBefore: number | 'now'): State {
-    const { clock, log } = this.#setup
+  #state (channel: ChannelName, notBefore: number | 'now'): CachedState {
+    const { clock, log } = this.#deps
     const known = this.#states.get(channel)
-    if (notBefore === 'now') return known?.number === log.nextNumber && known.made > this.#movedAt(channel) ? known : this.#makeState(channel)
+    if (notBefore === 'now') return known?.sequence === log.nextSequence && known.createdCount > this.#lastReplaceableOf(channel) ? known : this.#createState(channel)
     const oldest = Math.max(notBefore, clock.monotonic() - STATE_MS)
-    if (known !== undefined && known.messages.length >= SHARED_FROM_MESSAGES && known.madeAt >= oldest && known.number >= log.firstNumber) return known
-    return this.#makeState(channel)
+    if (known !== undefined && known.messages.length >= SHARED_FROM_MESSAGES && known.createdAt >= oldest && known.sequence >= log.firstSequence) return known
+    return this.#createState(channel)
   }
 
-  #movedAt (channel: ChannelName): number {
-    return this.#moved.get(channel) ?? -1
+  #lastReplaceableOf (channel: ChannelName): number {
+    return this.#lastReplaceable.get(channel) ?? -1
   }
 
-  #makeState (channel: ChannelName): State {
-    const { clock, log } = this.#setup
-    const messages = this.#setup.channel(channel).snapshot().map((payload) => this.#encode(channel, payload))
+  #createState (channel: ChannelName): CachedState {
+    const { clock, log } = this.#deps
+    const messages = this.#deps.channel(channel).snapshot().map((payload) => this.#encode(channel, payload))
     const state = {
-      number: log.nextNumber,
+      sequence: log.nextSequence,
       offset: log.head(channel),
-      made: Message.made,
-      asOf: { ...log.cursor(channel), ...this.#digest(channel, messages) },
+      createdCount: Message.createdCount,
+      asOf: { ...log.cursor(channel), ...this.#checksum(channel, messages) },
       messages,
-      madeAt: clock.monotonic()
+      createdAt: clock.monotonic()
     }
     this.#states.set(channel, state)
     return state
   }
 
   #endingsOf (channel: ChannelName, after: number | undefined, upTo: number): Message[] {
-    const endings = this.#setup.channel(channel).endings?.(after, upTo) ?? []
+    const endings = this.#deps.channel(channel).endings?.(after, upTo) ?? []
     return endings.map((payload) => {
       const known = this.#endings.get(payload)
       if (known !== undefined) return known
@@ -149,19 +149,19 @@ export class Recovery {
   }
 
   #encode (channel: ChannelName, payload: ChannelPayloads[ChannelName]): Message {
-    const { facts } = this.#setup.channel(channel).delivery(payload)
-    return this.#setup.envelope.message(channel, { payload } as never, { traits: { channel, facts } })
+    const { facts } = this.#deps.channel(channel).delivery(payload)
+    return this.#deps.envelope.message(channel, { payload } as never, { traits: { channel, facts } })
   }
 
   #fitting (name: ChannelName, filter: SubscriptionFilter | undefined, messages: readonly Message[]): readonly Message[] {
     if (filter === undefined) return messages
-    const channel = this.#setup.channel(name)
+    const channel = this.#deps.channel(name)
     return messages.filter(({ facts }) => channel.fits!(facts!, filter))
   }
 
-  #digest (name: ChannelName, messages: readonly Message[]): Pick<AsOf, 'digest'> {
-    const channel = this.#setup.channel(name)
-    if (channel.active === undefined) return {}
-    return { digest: missionDigest(messages.flatMap(({ facts }) => channel.active!(facts!) ?? [])) }
+  #checksum (name: ChannelName, messages: readonly Message[]): Pick<AsOf, 'checksum'> {
+    const channel = this.#deps.channel(name)
+    if (channel.checksumEntry === undefined) return {}
+    return { checksum: missionChecksum(messages.flatMap(({ facts }) => channel.checksumEntry!(facts!) ?? [])) }
   }
 }

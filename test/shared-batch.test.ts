@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Writable } from '../lib/hub/delivery/batch.js'
-import { HubCounters } from '../lib/hub/metrics.js'
+import { HubMetrics } from '../lib/hub/metrics.js'
 import { Message } from '../lib/hub/wire/message.js'
-import { Outbox, type OutboxSetup } from '../lib/hub/delivery/outbox.js'
-import { Turn } from '../lib/hub/delivery/flush-scheduler.js'
+import { Outbox, type OutboxDeps } from '../lib/hub/delivery/outbox.js'
+import { FlushScheduler } from '../lib/hub/delivery/flush-scheduler.js'
 
 /** Some connections of which each notes what is written to it, and what it should have been. */
 class Travel {
-  readonly turn = new Turn(() => {})
+  readonly scheduler = new FlushScheduler(() => {})
   readonly members = new Set<{ outbox: Outbox, batches: Writable[], due: Message[] }>()
   readonly left: Array<{ outbox: Outbox, batches: Writable[], due: Message[] }> = []
 
@@ -18,14 +18,14 @@ class Travel {
 
   join () {
     const batches: Writable[] = []
-    const sink: OutboxSetup['sink'] = {
+    const writer: OutboxDeps['writer'] = {
       bufferedBytes: 0,
       write: (batch) => batches.push(batch),
       writeAll: () => 0
     }
-    const counters = new HubCounters({ refused: [], closed: [], protocolErrors: [] })
-    const shared = { turn: this.turn, counters } as unknown as OutboxSetup['shared']
-    const member = { outbox: new Outbox({ sink, shared, wanted: new Map(), maxBytes: 1_000_000, onOverflow: () => {} }), batches, due: [] }
+    const counters = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
+    const shared = { scheduler: this.scheduler, counters } as unknown as OutboxDeps['shared']
+    const member = { outbox: new Outbox({ writer, shared, subscriptions: new Map(), maxBytes: 1_000_000, onOverflow: () => {} }), batches, due: [] }
     this.members.add(member)
     return member
   }
@@ -33,7 +33,7 @@ class Travel {
   say (): void {
     const message = new Message('"all"')
     for (const { due } of this.members) due.push(message)
-    this.turn.give(message, this.members)
+    this.scheduler.send(message, this.members)
   }
 
   tell (at: number): void {
@@ -48,8 +48,8 @@ class Travel {
     if (member === undefined) return
     this.members.delete(member)
     this.left.push(member)
-    if (end === undefined) return member.outbox.leave('mission_update')
-    if (end === 'finish') member.outbox.finish()
+    if (end === undefined) return member.outbox.dropChannel('mission_update')
+    if (end === 'finish') member.outbox.flushAll()
     else member.due.splice(member.batches.reduce((sum, { count }) => sum + count, 0))
     member.outbox.close()
   }
@@ -59,36 +59,36 @@ class Travel {
   }
 }
 
-t.test('those who get the same in a turn share one buffer, however many messages it is; who gets something of its own has all of it in order', async (t) => {
-  const travel = new Travel(4)
-  travel.say()
-  travel.tell(3)
-  travel.say()
-  travel.turn.end()
-  const buffers = [...travel.members].map(({ batches }) => batches[0]!.encoded('plain'))
+t.test('those who get the same in a tick share one buffer, however many messages it is; who gets something of its own has all of it in order', async (t) => {
+  const stand = new Travel(4)
+  stand.say()
+  stand.tell(3)
+  stand.say()
+  stand.scheduler.flush()
+  const buffers = [...stand.members].map(({ batches }) => batches[0]!.encoded('plain'))
   t.equal(buffers[0], buffers[1])
   t.equal(buffers[0], buffers[2])
   t.not(buffers[0], buffers[3])
-  t.strictSame([...travel.members].map(({ batches, due }) => batches.length === 1 && batches[0]!.messages().every((message, at) => message === due[at])), [true, true, true, true])
+  t.strictSame([...stand.members].map(({ batches, due }) => batches.length === 1 && batches[0]!.messages().every((message, at) => message === due[at])), [true, true, true, true])
 })
 
-t.test('whoever comes, goes, closes or gets something of its own in whatever turn, each gets all that was sent to it, once and in order', async () => {
+t.test('whoever comes, goes, closes or gets something of its own in any tick, each gets all that was sent to it, once and in order', async () => {
   const move = fc.oneof(
     { weight: 4, arbitrary: fc.constant({ kind: 'say' as const, at: 0 }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('tell' as const, 'leave' as const, 'close' as const, 'finish' as const), at: fc.nat(9) }) },
     { weight: 3, arbitrary: fc.constantFrom({ kind: 'join' as const, at: 0 }, { kind: 'end' as const, at: 0 }) }
   )
   fc.assert(fc.property(fc.array(move, { maxLength: 40 }), (moves) => {
-    const travel = new Travel(3)
+    const stand = new Travel(3)
     for (const { kind, at } of moves) {
-      if (kind === 'say') travel.say()
-      else if (kind === 'tell') travel.tell(at)
-      else if (kind === 'join') travel.join()
-      else if (kind === 'end') travel.turn.end()
-      else travel.leave(at, kind === 'leave' ? undefined : kind)
+      if (kind === 'say') stand.say()
+      else if (kind === 'tell') stand.tell(at)
+      else if (kind === 'join') stand.join()
+      else if (kind === 'end') stand.scheduler.flush()
+      else stand.leave(at, kind === 'leave' ? undefined : kind)
     }
-    travel.turn.end()
-    for (const { batches, due } of [...travel.members, ...travel.left]) {
+    stand.scheduler.flush()
+    for (const { batches, due } of [...stand.members, ...stand.left]) {
       const got = batches.flatMap((batch) => batch.messages())
       if (got.length !== due.length || got.some((message, at) => message !== due[at])) return false
     }

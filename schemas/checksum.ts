@@ -1,13 +1,13 @@
-/** What a digest is made of: a mission that has not ended. */
-export interface DigestEntry { missionId: string, status: string }
+/** What a checksum is made of: a mission that has not ended. */
+export interface ChecksumEntry { missionId: string, status: string }
 
 const encoder = new TextEncoder()
 
 /**
- * A check word over missions, in any order: their number, a hyphen, and in eight hexadecimal digits the sum modulo 2^32 of the FNV-1a hashes
+ * A checksum over missions, in any order: their number, a hyphen, and in eight hexadecimal digits the sum modulo 2^32 of the FNV-1a hashes
  * (32 bits, over UTF-8) of each mission's id, a line feed and its status. A server and a client that hold the same missions get the same word.
  */
-export function missionDigest (missions: Iterable<DigestEntry>): string {
+export function missionChecksum (missions: Iterable<ChecksumEntry>): string {
   let count = 0
   let sum = 0
   for (const { missionId, status } of missions) {
