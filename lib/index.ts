@@ -37,7 +37,8 @@ export default missionControl
 export { missionControl, missionControl as 'module.exports' }
 
 export type { MissionControl, MissionControlOptions } from './plugin.js'
-export { createVirtualClock, createUnifiedId, type Clock, type Timer, type VirtualClock } from './base/clock.js'
+export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
+export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export { CancelledError } from './missions/index.js'
 export type * from './missions/index.js'

@@ -2,7 +2,7 @@ import t from 'tap'
 import { EndedMissions } from '../lib/missions/lifetime/ended-missions.js'
 import { createMetricsTickChannel } from '../lib/channels/metrics-tick.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
@@ -175,7 +175,7 @@ t.test('only progress that brings nothing else may be replaced by newer progress
   t.match(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })
   const cancel = { requested: true, kind: 'client', reason: null, by: null } as const
   for (const news of [{ status: 'completed' }, { status: 'planned' }, { previousStatus: 'planned' }, { cancel }, { planningSession: {} }, { tasksSummary: [] }] as const) {
-    t.match(delivery({ ...progress, ...news }), { key: undefined, forgets: 'm' }, JSON.stringify(news))
+    t.match(delivery({ ...progress, ...news }), { key: undefined, supersedes: 'm' }, JSON.stringify(news))
   }
 })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import type { Channel, Publish } from '../lib/hub/channel.js'
 import type { Writable } from '../lib/hub/delivery/batch.js'
 import { Hub, type SocketEvents } from '../lib/hub/hub.js'
@@ -31,7 +31,7 @@ class Source {
   constructor (readonly name: Name) {
     this.channel = {
       name,
-      delivery: (told: unknown) => ({ facts: told as Told, ...((told as Told).status === 'progress' ? { key: (told as Told).missionId } : { forgets: (told as Told).missionId }) }),
+      delivery: (told: unknown) => ({ facts: told as Told, ...((told as Told).status === 'progress' ? { key: (told as Told).missionId } : { supersedes: (told as Told).missionId }) }),
       start: (publish: never, head: number) => {
         this.#publish = publish
         for (const one of this.ended) one.offset ??= head

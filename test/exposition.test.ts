@@ -7,7 +7,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import { Counter, Gauge, Histogram, openMetricsContentType, prometheusContentType, Registry, Summary, type OpenMetricsContentType, type RegistryContentType } from 'prom-client'
 import { test, type Test } from 'tap'
 import type { TSchema } from '@sinclair/typebox'
-import { createVirtualClock, type VirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock, type VirtualClock } from '../lib/base/virtual-clock.js'
 import { COLLECTOR_TIMEOUT_MS } from '../lib/prometheus/collector.js'
 import { Exposition, type ExpositionDeps } from '../lib/prometheus/exposition.js'
 import type { ExpositionSources, HubTotals, OperationTotals } from '../lib/prometheus/sources.js'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Monitoring, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
 import { HealthHysteresis, type HealthTransition } from '../lib/monitoring/health/hysteresis.js'
 import { compile } from '../lib/base/validation.js'

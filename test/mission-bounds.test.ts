@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import type { Mission, MissionDetails } from '../lib/missions/index.js'
 import type { MissionStatus, MissionTotals, MissionUpdate, OptionsInput } from '../schemas/index.js'

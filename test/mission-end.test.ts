@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { DeadlineQueue, type Deadline } from '../lib/missions/lifetime/deadline-queue.js'
 import type { Mission } from '../lib/missions/index.js'
 import type { MissionStatus, MissionUpdate } from '../schemas/index.js'

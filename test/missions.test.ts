@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { resolveOptions } from '../lib/base/options.js'
 import { judge } from '../lib/missions/lifecycle.js'
 import { CancelledError, Missions } from '../lib/missions/index.js'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Alerts, evaluateRules, Monitoring, type AlertCondition, type MonitoringEvents } from '../lib/monitoring/index.js'
 import { LatencyWindow } from '../lib/monitoring/operations/latency-window.js'
 import { compile } from '../lib/base/validation.js'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect } from './support/client.js'

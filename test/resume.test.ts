@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { FastifyRequest } from 'fastify'
-import { createVirtualClock } from '../lib/base/clock.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'

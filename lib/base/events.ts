@@ -1,3 +1,5 @@
+import { isPromiseLike } from './promises.js'
+
 /** Takes a listener off again; further calls do nothing. */
 export type Unsubscribe = () => void
 
@@ -47,8 +49,4 @@ export class Events<Map extends Record<string, unknown[]>> {
   clear (): void {
     this.#listeners.clear()
   }
-}
-
-function isPromiseLike (value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
 }

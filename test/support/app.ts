@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
-import type { VirtualClock } from '../../lib/base/clock.js'
+import type { VirtualClock } from '../../lib/base/virtual-clock.js'
 import missionControl, { type MissionControlOptions } from '../../lib/index.js'
 
 /** A service with the plugin that is closed when the test ends, soon. */

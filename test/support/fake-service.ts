@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { connect, type Client, type ClientOptions, type SocketEvent, type SocketLike } from '../../lib/client/index.js'
-import { createVirtualClock, type VirtualClock } from '../../lib/base/clock.js'
+import { createVirtualClock, type VirtualClock } from '../../lib/base/virtual-clock.js'
 import type { Cursor, MissionUpdate } from '../../schemas/index.js'
 import { settle } from './missions.js'
 

@@ -1,4 +1,5 @@
-import { createVirtualClock, type Timer, type VirtualClock } from '../../lib/base/clock.js'
+import type { Timer } from '../../lib/base/clock.js'
+import { createVirtualClock, type VirtualClock } from '../../lib/base/virtual-clock.js'
 import { isTerminal } from '../../lib/missions/lifecycle.js'
 import { Missions, type MissionLog } from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
