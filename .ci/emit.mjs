@@ -1,19 +1,23 @@
-// Writes what follows from the sources: JSON Schema for other languages, and the tables in the README and in docs/.
-// With --check it writes nothing, names what has drifted and exits 1. Works on the build in dist/ of the current folder.
+// Generates files from the build in dist/ of the current folder: JSON Schema for other languages, and the tables in docs/.
+// With --check it writes nothing, names the files that have drifted and exits with 1.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { httpSchema, messagesSchema } from './emit/json-schema.mjs'
 import { openApiOf } from './emit/openapi.mjs'
 import { fillSection, firstDifference } from './emit/sections.mjs'
-import { checksTable, closeCodesTable, codesTable, errorsTable, optionsTable } from './emit/tables.mjs'
+import { checksTable, closeCodesTable, codesTable, errorsTable, optionsTables } from './emit/tables.mjs'
 
 const isCheck = process.argv.includes('--check')
 const load = (path) => import(pathToFileURL(resolve(path)).href)
-const [schemas, http, { describeBounds }, errors, jsonSchema, { createAsyncApi }, { default: missionControl }, { CHECKS }] = await Promise.all([
-  'dist/schemas/index.js', 'dist/schemas/http.js', 'dist/lib/base/options.js', 'dist/lib/base/errors.js', 'dist/lib/contract/json-schema.js', 'dist/lib/contract/asyncapi.js',
-  'dist/lib/index.js', 'dist/lib/conformance/checks/index.js'
-].map(load))
+const schemas = await load('dist/schemas/index.js')
+const http = await load('dist/schemas/http.js')
+const { describeBounds } = await load('dist/lib/base/options.js')
+const errors = await load('dist/lib/base/errors.js')
+const jsonSchema = await load('dist/lib/contract/json-schema.js')
+const { createAsyncApi } = await load('dist/lib/contract/asyncapi.js')
+const { default: missionControl } = await load('dist/lib/index.js')
+const { CHECKS } = await load('dist/lib/conformance/checks/index.js')
 const { CLIENT_MESSAGES, SERVER_MESSAGES, MissionQuery, MissionView, Options } = schemas
 const { websocket: { properties: { path } }, server: { properties: { name, version } } } = Options.properties
 
@@ -25,8 +29,8 @@ const whole = {
   'schemas/json/openapi.json': await openApiOf(missionControl)
 }
 const sections = {
-  'README.md': {
-    options: optionsTable(schemas.Options, schemas.ENVIRONMENT, describeBounds)
+  'docs/options.md': {
+    options: optionsTables(schemas.Options, schemas.ENVIRONMENT, describeBounds)
   },
   'docs/protocol.md': {
     'protocol-errors': codesTable(schemas.PROTOCOL_ERRORS),
@@ -49,11 +53,11 @@ if (problems.length > 0) process.exitCode = 1
 
 function putSections (path, tables) {
   const before = read(path)
-  if (before === undefined) return problems.push(`${path} is missing; it takes the tables ${Object.keys(tables).join(', ')}`)
+  if (before === undefined) return problems.push(`${path} is missing; it needs the tables ${Object.keys(tables).join(', ')}`)
   let after = before
   for (const [marker, table] of Object.entries(tables)) {
     const filled = fillSection(after, marker, table)
-    if (filled === undefined) problems.push(`${path} must hold <!-- ${marker} --> and, after it, <!-- /${marker} -->, each once`)
+    if (filled === undefined) problems.push(`${path} must contain <!-- ${marker} --> and, after it, <!-- /${marker} -->, each exactly once`)
     else after = filled
   }
   put(path, before, after)
@@ -61,7 +65,7 @@ function putSections (path, tables) {
 
 function put (path, before, after) {
   if (before === after) return
-  if (isCheck) return problems.push(`${path} has drifted from the sources (${firstDifference(before, after)}); run npm run schemas and commit it`)
+  if (isCheck) return problems.push(`${path} has drifted from the sources (${firstDifference(before, after)}); run npm run schemas and commit the result`)
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, after)
   console.log(`${path} written`)

@@ -99,14 +99,14 @@ t.test('the emitted JSON Schema', async (t) => {
 t.test('what follows from the sources', async (t) => {
   t.test('is written once and then stands the check', async (t) => {
     const folder = builtProject(t)
-    t.match(run('emit.mjs', folder), { status: 0, said: 'README.md written' })
+    t.match(run('emit.mjs', folder), { status: 0, said: 'docs/options.md written' })
     t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
     t.same(run('emit.mjs', folder), { status: 0, said: '' })
 
-    const readme = readFileSync(join(folder, 'README.md'), 'utf8')
-    t.match(readme, '| `timers.beatMs` | `1_000` | a whole number from 1 to 5 | Time between beats. Environment: `BEAT_MS`. |')
-    t.match(readme, '| `path` | none | text that fits `^(a\\|b)$`, at most 9 characters | Where. |', 'a pattern keeps to its cell')
-    t.match(readme, /^# Title\n\n<!-- options -->[^]*<!-- \/options -->\n\nAfter\.\n$/, 'the text around a table stays')
+    const page = readFileSync(join(folder, 'docs/options.md'), 'utf8')
+    t.match(page, '| `timers.beatMs` | `1_000` | a whole number from 1 to 5 | Time between beats. Environment: `BEAT_MS`. |')
+    t.match(page, '| `path` | none | text that fits `^(a\\|b)$`, at most 9 characters | Where. |', 'a pattern keeps to its cell')
+    t.match(page, /^# Title\n\n<!-- options -->[^]*<!-- \/options -->\n\nAfter\.\n$/, 'the text around a table stays')
     t.match(readFileSync(join(folder, 'docs/protocol.md'), 'utf8'), '| 1001 | `closing` | later | Bye. |')
     t.match(readFileSync(join(folder, 'docs/conformance.md'), 'utf8'), '| `one-word` | A word \\| one. |')
     t.match(readFileSync(join(folder, 'docs/errors.md'), 'utf8'), '| `FST_MC_BAD` | 503 | Something is bad. | `%s is bad` |')
@@ -141,10 +141,10 @@ t.test('what follows from the sources', async (t) => {
     replaceIn(folder, 'dist/schemas/index.js', "const: 'net'", "const: 'table'")
     t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: /^schemas\/json\/client-messages\.json has drifted from the sources \(first at line \d+\)[^\n]*\n$/ })
     replaceIn(folder, 'dist/schemas/index.js', 'default: 1000', 'default: 2000')
-    t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'README.md has drifted' })
+    t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'docs/options.md has drifted' })
     replaceIn(folder, 'dist/lib/base/errors.d.ts', 'is bad', 'went bad')
     t.match(run('emit.mjs', folder, ['--check']), { status: 1, said: 'docs/errors.md has drifted' })
-    t.notMatch(readFileSync(join(folder, 'README.md'), 'utf8'), '2_000', 'a check writes nothing')
+    t.notMatch(readFileSync(join(folder, 'docs/options.md'), 'utf8'), '2_000', 'a check writes nothing')
     run('emit.mjs', folder)
     t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
   })
@@ -156,8 +156,8 @@ t.test('what follows from the sources', async (t) => {
     for (const args of [[], ['--check']]) {
       const { status, said } = run('emit.mjs', folder, args)
       t.equal(status, 1)
-      t.match(said, 'docs/errors.md is missing; it takes the tables error-codes')
-      t.match(said, 'docs/protocol.md must hold <!-- close-codes --> and, after it, <!-- /close-codes -->, each once')
+      t.match(said, 'docs/errors.md is missing; it needs the tables error-codes')
+      t.match(said, 'docs/protocol.md must contain <!-- close-codes --> and, after it, <!-- /close-codes -->, each exactly once')
     }
     t.notOk(existsSync(join(folder, 'docs/errors.md')))
   })

@@ -1,6 +1,6 @@
 /**
- * JSON Schema (draft-07, which the generators of most languages read) of all messages of one side: one named definition
- * a message, and `oneOf` over them. `messages` maps the wire's `type` to a TypeBox schema.
+ * JSON Schema of all messages of one side: one named definition per message, and `oneOf` over them. `messages` maps the wire's `type` to a
+ * TypeBox schema. The dialect is draft-07, which the code generators of most languages read.
  */
 export function messagesSchema (side, messages, { toJsonSchema, pascal }) {
   const named = Object.entries(messages).map(([type, schema]) => [`${pascal(type)}Message`, schema])
@@ -13,7 +13,7 @@ export function messagesSchema (side, messages, { toJsonSchema, pascal }) {
   }
 }
 
-/** JSON Schema of everything that goes over the HTTP routes: one named definition each. `schemas` maps a name to a TypeBox schema. */
+/** JSON Schema of the queries and answers of the HTTP routes, one named definition each. `schemas` maps a name to a TypeBox schema. */
 export function httpSchema (schemas, { toJsonSchema, referencesTo }) {
   const references = referencesTo(schemas, '#/definitions')
   const names = Object.keys(schemas).sort()

@@ -1,7 +1,7 @@
 import swagger from '@fastify/swagger'
 import Fastify from 'fastify'
 
-/** What @fastify/swagger makes of the routes of a service that has all of them, under their default paths. */
+/** The OpenAPI document that @fastify/swagger generates for a service with every route under its default path. */
 export async function openApiOf (missionControl) {
   const app = Fastify()
   const info = { title: 'mission-control', version: '0.0.0', description: 'The HTTP routes of fastify-mission-control, under their default paths.' }

@@ -1,4 +1,4 @@
-/** `document` with `text` between `<!-- marker -->` and `<!-- /marker -->`; undefined unless it holds each exactly once, in this order. */
+/** Returns `document` with `text` between `<!-- marker -->` and `<!-- /marker -->`, or undefined unless it contains each exactly once, in this order. */
 export function fillSection (document, marker, text) {
   const [head, body, ...more] = document.split(`<!-- ${marker} -->`)
   if (body === undefined || more.length > 0) return undefined
@@ -7,7 +7,7 @@ export function fillSection (document, marker, text) {
   return `${head}<!-- ${marker} -->\n\n${text}\n\n<!-- /${marker} -->${tail}`
 }
 
-/** Where two texts part, in words. */
+/** Describes the first line in which two texts differ. */
 export function firstDifference (before, after) {
   if (before === undefined) return 'the file is missing'
   const old = before.split('\n')

@@ -1,31 +1,35 @@
-/** Every option as a dotted path; `environment` maps a variable to the path of the option it stands in for. */
-export function optionsTable (options, environment, describeBounds) {
+/**
+ * One table for each group of options, every option as a dotted path. `environment` maps a variable to the path of the option that it sets.
+ */
+export function optionsTables (options, environment, describeBounds) {
   const variables = new Map(Object.entries(environment).map(([variable, path]) => [path.join('.'), variable]))
-  const rows = leaves(options).map(({ path, schema }) => {
+  const toRow = ({ path, schema }) => {
     const variable = variables.get(path)
-    const stands = variable === undefined ? '' : ` Environment: ${code(variable)}.`
-    return [code(path), defaultOf(schema), bounds(schema, describeBounds), `${required(schema.description, path)}${stands}`]
-  })
-  return table(['Option', 'Default', 'Accepts', 'What it is for'], rows)
+    const suffix = variable === undefined ? '' : ` Environment: ${code(variable)}.`
+    return [code(path), defaultOf(schema), bounds(schema, describeBounds), `${required(schema.description, path)}${suffix}`]
+  }
+  const header = ['Option', 'Default', 'Accepts', 'What it does']
+  return groups(options).map(({ title, rows }) => `### ${title}\n\n${table(header, rows.map(toRow))}`).join('\n\n')
 }
 
-/** Codes and what each tells. */
+/** Error codes and their meaning. */
 export function codesTable (codes) {
   return table(['Code', 'Meaning'], Object.entries(codes).map(([name, meaning]) => [code(name), meaning]))
 }
 
-/** The checks of the conformance program and what each demands. */
+/** The checks of the conformance program and what each one demands. */
 export function checksTable (checks) {
   return table(['Check', 'What it demands'], checks.map(({ name, demands }) => [code(name), demands]))
 }
 
+/** The close codes, their reasons, and whether a client reconnects. */
 export function closeCodesTable (codes) {
   const rows = Object.entries(codes).map(([reason, { code: number, reconnect, meaning }]) =>
     [String(number), code(reason), reconnect, meaning])
   return table(['Code', 'Reason', 'Reconnect', 'Meaning'], rows)
 }
 
-/** Every error class that `errors` exports; what each means is its doc comment in `declarations`, the text of the `.d.ts`. */
+/** Every error class that `errors` exports. Its meaning is its doc comment in `declarations`, the text of the `.d.ts`. */
 export function errorsTable (errors, declarations) {
   const rows = Object.entries(errors)
     .filter(([, value]) => value?.prototype instanceof Error)
@@ -36,7 +40,16 @@ export function errorsTable (errors, declarations) {
   return table(['Code', 'Status', 'When', 'Message'], rows.sort(([a], [b]) => a < b ? -1 : 1))
 }
 
-function leaves (schema, path = []) {
+// Options outside of a group come first.
+function groups (options) {
+  const entries = Object.entries(options.properties)
+  const isGroup = ([, schema]) => schema.properties !== undefined
+  const general = entries.filter((entry) => !isGroup(entry)).flatMap(([name, schema]) => leaves(schema, [name]))
+  const named = entries.filter(isGroup).map(([name, schema]) => ({ title: code(name), rows: leaves(schema, [name]) }))
+  return [{ title: 'General', rows: general }, ...named]
+}
+
+function leaves (schema, path) {
   if (schema.properties === undefined) return [{ path: path.join('.'), schema }]
   return Object.entries(schema.properties).flatMap(([key, child]) => leaves(child, [...path, key]))
 }
@@ -47,7 +60,7 @@ function defaultOf (schema) {
   return code(typeof schema.default === 'string' ? `'${schema.default}'` : JSON.stringify(schema.default))
 }
 
-// A pattern is full of characters that Markdown would take for its own.
+// Markdown would read the special characters of a bare pattern.
 function bounds (schema, describeBounds) {
   const words = describeBounds(schema)
   return schema.pattern === undefined ? words : words.replace(schema.pattern, () => code(schema.pattern))

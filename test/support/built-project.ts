@@ -7,8 +7,8 @@ const real = (path: string): string => pathToFileURL(resolve(fileURLToPath(impor
 /** A built project as small as the emitter takes one. */
 export function builtProject (t: Test): string {
   return t.testdir({
-    'README.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
     docs: {
+      'options.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
       'protocol.md': '<!-- protocol-errors --><!-- /protocol-errors -->\n<!-- subscription-errors --><!-- /subscription-errors -->\n<!-- close-codes --><!-- /close-codes -->\n',
       'conformance.md': '<!-- conformance-checks --><!-- /conformance-checks -->\n',
       'errors.md': '<!-- error-codes -->\nold\n<!-- /error-codes -->\n'
@@ -50,11 +50,13 @@ export function builtProject (t: Test): string {
           'json-schema.js': `export * from '${real('lib/contract/json-schema.js')}'`,
           'asyncapi.js': "export const createAsyncApi = (setup) => ({ asyncapi: '3.0.0', ...setup })"
         },
-        'options.js': `export const describeBounds = ({ type, pattern, maxLength, minimum, maximum }) => pattern === undefined
-          ? type === 'string' ? 'text' : 'a whole number from ' + minimum + ' to ' + maximum
-          : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
-        'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
-        'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'
+        base: {
+          'options.js': `export const describeBounds = ({ type, pattern, maxLength, minimum, maximum }) => pattern === undefined
+            ? type === 'string' ? 'text' : 'a whole number from ' + minimum + ' to ' + maximum
+            : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
+          'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
+          'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'
+        }
       }
     }
   })
