@@ -5,9 +5,9 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-const SHIPPED = /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
+const SHIPPED = /^(package\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
 const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/client/index.js', 'dist/lib/client/index.d.ts',
-  'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'dist/lib/conformance/cli.js', 'docs/conformance.md',
+  'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'dist/lib/conformance/cli.js', 'docs/conformance.md', 'docs/options.md',
   ...['client-messages', 'server-messages', 'http', 'asyncapi', 'openapi'].map((name) => `schemas/json/${name}.json`)]
 
 const folder = mkdtempSync(join(tmpdir(), 'mission-control-smoke-'))

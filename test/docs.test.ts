@@ -10,8 +10,10 @@ import { CHECKS } from '../lib/conformance/checks/index.js'
 import { main } from '../lib/conformance/main.js'
 import { evaluateRules } from '../lib/monitoring/index.js'
 import { compile } from '../lib/base/validation.js'
-import { CHANNEL_NAMES, CLIENT_MESSAGES, CLOSE_CODES, HealthResponse, MISSION_STATUSES, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, WsMetricsResponse } from '../schemas/index.js'
-import { ENVIRONMENT } from '../schemas/options.js'
+import {
+  CHANNEL_NAMES, CLIENT_MESSAGES, CLOSE_CODES, HealthResponse, MISSION_STATUSES, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, WsMetricsResponse
+} from '../schemas/index.js'
+import { ENVIRONMENT, Options } from '../schemas/options.js'
 import { boot } from './support/app.js'
 import { parseExposition } from './support/exposition-parser.js'
 import { findPromtool, onlyWith, pathOf } from './support/skip.js'
@@ -21,17 +23,19 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const filesIn = (folder: string, ending: string): string[] => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith(ending)).map((path) => join(folder, path))
 
-const PAGES = ['README.md', 'CHANGELOG.md', ...filesIn('docs', '.md')]
+const PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...filesIn('docs', '.md')]
 const pages = PAGES.map((path) => ({ path, text: read(path) }))
 const readme = read('README.md')
 const protocol = read('docs/protocol.md')
 const operations = read('docs/operations.md')
 const errorsPage = read('docs/errors.md')
+const optionsPage = read('docs/options.md')
+const missionsPage = read('docs/missions.md')
 
 const sorted = (values: Iterable<string>): string[] => [...new Set(values)].sort()
 const matches = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map((match) => match[1]!)
 
-/** What stands between a heading and the next one of its level or above. */
+/** Returns the text between a heading and the next one of its level or above. */
 function under (heading: string, page: string): string {
   const [, marks] = /^(#+) /.exec(heading)!
   const [, after] = page.split(`\n${heading}\n`)
@@ -39,10 +43,10 @@ function under (heading: string, page: string): string {
   return after.split(new RegExp(`^#{1,${marks!.length}} `, 'm'))[0]!
 }
 
-/** What the tools write between `<!-- marker -->` and `<!-- /marker -->`. */
+/** Returns the generated text between `<!-- marker -->` and `<!-- /marker -->`. */
 const between = (marker: string, page: string): string => page.split(`<!-- ${marker} -->`)[1]!.split(`<!-- /${marker} -->`)[0]!
 
-/** The cells of all rows of the tables in a text, without the backquotes of a cell that is code as a whole. */
+/** Returns the cells of all table rows in a text, without backquotes around a cell that is code as a whole. */
 function rows (text: string): string[][] {
   const cells = (line: string) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim().replace(/^`([^`]*)`$/, '$1'))
   const lines = text.split('\n')
@@ -53,7 +57,7 @@ const isRule = (line: string): boolean => /^\|[ |:-]+\|$/.test(line)
 const column = (at: number, text: string): string[] => rows(text).map((row) => row[at]!)
 const blocks = (language: string, text: string): string[] => matches(text, new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, 'gm'))
 
-t.test('every error code has a row and an advice, and no page names a code that is gone', async (t) => {
+t.test('every error code has a table row and advice, and no page names a code that does not exist', async (t) => {
   const declared = Object.values(errors).map((FastifyError) => new (FastifyError as new () => { code: string })().code)
   const used = sorted(filesIn('lib', '.ts').flatMap((path) => matches(read(path), /(FST_MC_[A-Z]+(?:_[A-Z]+)*)/g)))
   t.ok(declared.length > 20)
@@ -62,7 +66,7 @@ t.test('every error code has a row and an advice, and no page names a code that 
   for (const { path, text } of pages) t.strictSame(matches(text, /(FST_MC_\w+)/g).filter((code) => !used.includes(code)), [], path)
 })
 
-t.test('the client page has every error, option, cause and event of the source, and no others', async (t) => {
+t.test('the client page lists exactly the errors, options, causes and events of the source', async (t) => {
   const page = read('docs/client.md')
   const source = (name: string): string => read(`lib/client/${name}.ts`)
   const words = (text: string): string[] => matches(text, /'(\w+)'/g)
@@ -74,44 +78,43 @@ t.test('the client page has every error, option, cause and event of the source, 
   for (const { path, text } of pages) t.strictSame(matches(text, /(MC_CLIENT_\w+)/g).filter((code) => !codes.includes(code)), [], path)
   const options = words(source('options').split('const NAMES')[1]!.split('\n}')[0]!)
   t.strictSame(sorted(column(0, under('## Options', page)).flatMap((cell) => matches(cell, /(\w+)/g))), sorted(options))
-  const [states, causes] = source('events').split('export type StateCause')
+  const [states, causes] = source('types').split('export type StateCause')
   t.strictSame(sorted(column(0, under('## States and causes', page))), sorted(words(states!)))
   const shown = column(1, under('## States and causes', page)).flatMap((cell) => matches(cell, /`?(\w+)`?(?:,|$)/g)).filter((word) => !/close|code/.test(word) || word === 'closed')
   t.strictSame(sorted(shown), sorted(words(causes!.split('/**')[0]!)))
-  t.strictSame(sorted(column(0, under('## What it tells', page)).filter((name) => name !== 'a channel')), sorted(matches(source('events').split('interface ClientEvents')[1]!, /^ {2}(\w+): /gm)))
+  t.strictSame(sorted(column(0, under('## What it tells', page)).filter((name) => name !== 'a channel')), sorted(matches(source('types').split('interface ClientEvents')[1]!, /^ {2}(\w+): /gm)))
 })
 
-t.test('the protocol page has exactly the error codes and close codes of the source', async (t) => {
+t.test('the protocol page lists exactly the error codes and close codes of the source', async (t) => {
   t.strictSame(column(0, between('protocol-errors', protocol)), Object.keys(PROTOCOL_ERRORS))
   t.strictSame(column(0, between('subscription-errors', protocol)), Object.keys(SUBSCRIPTION_ERRORS))
   const closeCodes = rows(between('close-codes', protocol)).map(([code, reason]) => `${code} ${reason}`)
   t.strictSame(closeCodes, Object.entries(CLOSE_CODES).map(([reason, { code }]) => `${code} ${reason}`))
   const codes = [...Object.keys(PROTOCOL_ERRORS), ...Object.keys(SUBSCRIPTION_ERRORS)]
   const named = matches(under('## Replies', protocol), /`(?:protocol|subscription)_error` `(\w+)`/g)
-  t.strictSame(sorted(named), sorted(codes.filter((code) => code !== 'rate_limited')), 'the replies name them all; a limit is no reply')
+  t.strictSame(sorted(named), sorted(codes.filter((code) => code !== 'rate_limited')), 'the replies name every code but that of the rate limit')
   t.strictSame(sorted(matches(under('## Limits', protocol), /closed with (\d+)/g).filter((code) => !Object.values(CLOSE_CODES).some((one) => String(one.code) === code))), [])
 })
 
-t.test('the tables have every message type, channel, status, alert rule and variable, and no others', async (t) => {
+t.test('the tables list exactly the message types, channels, statuses and alert rules of the source', async (t) => {
   t.strictSame(sorted(column(0, under('## What a client sends', protocol))), sorted(Object.keys(CLIENT_MESSAGES)))
   t.strictSame(sorted(column(0, under('## What the server sends', protocol))), sorted(Object.keys(SERVER_MESSAGES)))
   t.strictSame(sorted(column(0, under('## Channels', protocol))), sorted(CHANNEL_NAMES))
   t.strictSame(sorted(column(0, under('## What you get', readme)).filter((name) => /^[a-z_]+$/.test(name))), sorted(CHANNEL_NAMES))
   t.strictSame(sorted(matches(under('## Payloads', protocol), /^### `(\w+)`$/gm)), sorted(CHANNEL_NAMES))
-  t.strictSame(column(0, under('## Report missions', readme)), [...MISSION_STATUSES])
+  t.strictSame(column(0, under('## Statuses', missionsPage)), [...MISSION_STATUSES])
   t.strictSame(sorted(column(0, under('## Alerts on the wire', operations))), alertRules())
   for (const rule of alertRules()) t.match(under('### `anomaly_alert`', protocol), `\`${rule}\``)
-  t.strictSame(sorted(matches(under('## Options', readme).split('<!-- /options -->')[1]!, /`([A-Z_]+)`/g)), sorted(Object.keys(ENVIRONMENT)))
 })
 
-/** The rules that find something when everything is wrong. */
+/** Returns the rules that fire when everything is wrong. */
 function alertRules (): string[] {
   const component = { status: 'unhealthy' as const, critical: true, responseTimeMs: 1_001, error: null, checkedAt: 0 }
   const totals = { active: 26, completed: 0, cancelled: 0, errors: 5, total: 31, avgDurationMs: 1, stalled: 0, lateOutcomes: 0, refused: 0 }
   return sorted(evaluateRules({ totals, health: { status: 'critical', checkedAt: 0, components: { database: component } } }).map(({ rule }) => rule))
 }
 
-t.test('the metrics table has the name, type and labels of every metric of a real scrape, and no others', async (t) => {
+t.test('the metrics table lists exactly the names, types and labels of a real scrape', async (t) => {
   const app = await boot(t)
   app.missions.on('mission_update', () => { throw new Error('a listener of the host') })
   app.missions.start({ name: 'import' }).complete()
@@ -133,7 +136,7 @@ function labelNames (samples: ReadonlyArray<{ labels: Record<string, string> }>)
   return sorted(samples.flatMap(({ labels }) => Object.keys(labels)).filter((name) => name !== 'le')).join(', ')
 }
 
-t.test('the conformance page has every check with what it demands, every option and every exit code, and no others', async (t) => {
+t.test('the conformance page lists exactly the checks, options and exit codes of the program', async (t) => {
   const page = read('docs/conformance.md')
   t.strictSame(rows(between('conformance-checks', page)), CHECKS.map(({ name, demands }) => [name, demands]))
   const { out: help } = await usage()
@@ -145,14 +148,14 @@ t.test('the conformance page has every check with what it demands, every option 
   t.match(readArguments(args), { kind: 'run', settings: { url: /^ws:/, start: /^\/mission / } })
 })
 
-/** What the conformance program prints when it is asked for help. */
+/** Returns the help text of the conformance program. */
 async function usage (): Promise<{ out: string }> {
   let out = ''
   await main(['--help'], { out: (text) => { out += text }, err: () => {} })
   return { out }
 }
 
-t.test('every message shown is one that the schemas accept', async (t) => {
+t.test('every message on the protocol page is valid against the schemas', async (t) => {
   const schemas = { ...CLIENT_MESSAGES, ...SERVER_MESSAGES }
   const shown = blocks('json', protocol).map((text) => JSON.parse(text) as { type?: string, status?: string })
   t.ok(shown.length > 15)
@@ -164,14 +167,14 @@ t.test('every message shown is one that the schemas accept', async (t) => {
   }
 })
 
-t.test('the quick start and the watcher in the README are the files in examples/', async (t) => {
+t.test('the quick start and the watcher in the README equal the tested files in examples/', async (t) => {
   const [quickStart, watcher] = blocks('js', under('## Quick start', readme))
   t.equal(quickStart, read('examples/quick-start.mjs'))
   t.equal(watcher, read('examples/watch.mjs'))
   t.ok(quickStart!.split('\n').length <= 16, 'about 15 lines')
 })
 
-t.test('every script shown is valid JavaScript', async (t) => {
+t.test('every script on the pages is valid JavaScript', async (t) => {
   for (const { path, text } of pages) {
     for (const script of blocks('js', text)) {
       const { diagnostics } = ts.transpileModule(script, { reportDiagnostics: true, fileName: 'shown.mjs' })
@@ -180,37 +183,80 @@ t.test('every script shown is valid JavaScript', async (t) => {
   }
 })
 
-t.test('the pages name every public method of the decorators, and none that does not exist', async (t) => {
+t.test('the README lists every public method of the decorators, and no page names one that does not exist', async (t) => {
   const app = await boot(t)
-  const named = sorted(pages.flatMap(({ text }) => matches(text, /\bapp\.((?:missions|monitoring|missionControl)\.\w+)/g)))
-  const table = under('## What you get', readme)
-  const onMonitoring = matches(table, /`\.(\w+)\(\)`/g).map((name) => `monitoring.${name}`)
-  const notForHosts = ['commands', 'close', 'start', 'constructor', 'shutdown', 'listVisible', 'told']
-  const exist = ['missions', 'monitoring', 'missionControl'].flatMap((decorator) => {
-    const service = app[decorator as 'missions'] as object
-    const proto = Object.getPrototypeOf(service) as object
-    return [...Object.keys(service), ...(proto === Object.prototype ? [] : Object.getOwnPropertyNames(proto))].map((name) => `${decorator}.${name}`)
-  })
-  t.strictSame(sorted([...named, ...onMonitoring]).filter((name) => !exist.includes(name)), [], 'all that is named exists')
-  const forHosts = exist.filter((name) => name === 'missions.start' || !notForHosts.includes(name.split('.')[1]!))
-  t.strictSame(forHosts.filter((name) => !table.includes(`app.${name}`) && !onMonitoring.includes(name)), [], 'all that exists is in the table')
+  const members = ['missions', 'monitoring', 'missionControl'].flatMap((decorator) =>
+    Object.keys(app[decorator as 'missions']).map((name) => `app.${decorator}.${name}`))
+  const called = (text: string) => matches(text, /\b(app\.(?:missions|monitoring|missionControl)\.\w+)/g)
+  t.strictSame(sorted(pages.flatMap(({ text }) => called(text))).filter((name) => !members.includes(name)), [])
+  t.strictSame(sorted(called(under('## What you get', readme))), sorted(members))
 })
 
-t.test('every relative link leads to a file, and to a heading where it names one', async (t) => {
+t.test('every link leads to a file of the package, and to a heading where it names one', async (t) => {
   for (const { path, text } of pages) {
     for (const link of matches(text, /\]\(([^)\s]+)\)/g).filter((link) => !/^https?:/.test(link))) {
       const [file, anchor] = link.split('#') as [string, string?]
       const target = file === '' ? path : join(dirname(path), file)
-      t.ok(existsSync(join(root, target)), `${path}: ${link}`)
-      if (anchor !== undefined) t.ok(matches(read(target), /^#+ (.+)$/gm).map(slug).includes(anchor), `${path}: ${link}`)
+      t.ok(existsSync(join(root, target)), `${path}: ${link} exists`)
+      t.ok(isPacked(target), `${path}: ${link} is in the package`)
+      if (anchor !== undefined) t.ok(matches(read(target), /^#+ (.+)$/gm).map(slug).includes(anchor), `${path}: ${link} names a heading`)
     }
   }
 })
 
+const { files: packed } = JSON.parse(read('package.json')) as { files: string[] }
+
+// npm always includes these two.
+const isPacked = (path: string): boolean => ['README.md', 'LICENSE'].includes(path) || packed.some((entry) => path === entry || path.startsWith(`${entry}/`))
+
 // As GitHub makes them.
 const slug = (heading: string): string => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')
 
-t.test('every npm script and file of commands that a page names is there', async (t) => {
+t.test('the options page lists exactly the options and environment variables of the schema', async (t) => {
+  const leaves = (schema: object, path: string[] = []): string[] => 'properties' in schema
+    ? Object.entries(schema.properties as Record<string, object>).flatMap(([name, child]) => leaves(child, [...path, name]))
+    : [path.join('.')]
+  t.strictSame(sorted(column(0, between('options', optionsPage))), sorted(leaves(Options)))
+  t.strictSame(sorted(matches(under('## Environment variables', optionsPage), /`(ONEAGENT_\w+)`/g)), sorted(Object.keys(ENVIRONMENT)))
+})
+
+t.test('the README fits on one page', async (t) => {
+  t.ok(readme.split('\n').length <= 220, `${readme.split('\n').length} lines`)
+})
+
+t.test('the glossary defines at most 40 terms, each once and in one sentence', async (t) => {
+  const entries = rows(under('## Terms', read('docs/glossary.md')))
+  t.ok(entries.length > 20 && entries.length <= 40, `${entries.length} terms`)
+  t.equal(new Set(entries.map(([term]) => term)).size, entries.length)
+  for (const [term, meaning] of entries) t.match(meaning, /^[A-Z`][^.;]*(?:\.\w[^.;]*)*\.$/, term!)
+})
+
+t.test('every name of code in the glossary is in the source', async (t) => {
+  const source = ['lib', 'schemas'].flatMap((folder) => filesIn(folder, '.ts')).map(read).join('\n')
+  for (const [term, , names] of rows(under('## Terms', read('docs/glossary.md')))) {
+    for (const name of matches(names!, /`([^`]+)`/g)) for (const word of matches(name, /(\w+)/g)) t.match(source, new RegExp(`\\b${word}\\b`), `${term}: ${name}`)
+  }
+})
+
+t.test('every file that the architecture page names exists', async (t) => {
+  const page = read('docs/architecture.md')
+  const named = sorted(matches(page, /`((?:lib|schemas|test|docs|bench|\.ci)\/[\w./-]*)`/g))
+  t.ok(named.length > 40)
+  for (const path of named.filter((path) => !path.includes('queue-depth'))) t.ok(existsSync(join(root, path)), path)
+})
+
+const UNEDITED = ['docs/protocol.md', 'docs/operations.md', 'docs/client.md', 'docs/conformance.md', 'docs/architecture.md', 'docs/errors.md', 'CHANGELOG.md']
+
+/** Words that the project used before it took those of the field. */
+const FORMER_WORDS = /\b(convoys?|travell?ers?|riders?|hand-over|knocks?|told of|goodbye|lanes?|whoever|newcomers?|must arrive|the same \|)(?!\w)|\| (?:The )?[Ss]ame\b/i
+
+t.test('the pages use the terms of the glossary, and every table row stands alone', async (t) => {
+  for (const { path, text } of pages.filter(({ path }) => !UNEDITED.includes(path))) {
+    text.split('\n').forEach((line, at) => t.notMatch(line, FORMER_WORDS, `${path}:${at + 1}`))
+  }
+})
+
+t.test('every npm script and shell script that a page names exists', async (t) => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   const named = sorted(pages.flatMap(({ text }) => matches(text, /\bnpm (?:run )?((?<=run )[\w:-]+|test)\b/g)))
   t.ok(named.includes('demo') && named.includes('test'))
@@ -218,11 +264,10 @@ t.test('every npm script and file of commands that a page names is there', async
   for (const file of pages.flatMap(({ text }) => matches(text, /\bbash (\S+?)`/g))) t.ok(existsSync(join(root, file)), file)
 })
 
-t.test('the changelog gives a reason for every dependency, and for none that is not there', async (t) => {
+t.test('the contributing page gives a reason for every dependency, and for no other package', async (t) => {
   const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<'dependencies' | 'devDependencies', Record<string, string>>
-  const internal = under('### Internal', read('CHANGELOG.md'))
-  t.strictSame(sorted(column(0, internal)), sorted(Object.keys(devDependencies)))
-  for (const name of Object.keys(dependencies)) t.match(internal.split('|')[0], `\`${name}\``)
+  const listed = column(0, under('## Dependencies', read('CONTRIBUTING.md')))
+  t.strictSame(sorted(listed), sorted([...Object.keys(dependencies), ...Object.keys(devDependencies)]))
 })
 
 const promtool = findPromtool()
@@ -236,5 +281,5 @@ t.test('promtool accepts the alert rules and the scrape configuration', onlyWith
     t.equal(status, 0, stdout + stderr)
   }
   check('rules', blocks('yaml', under('## What should I alert on?', operations))[0]!)
-  check('config', blocks('yaml', under('## Prometheus', readme))[0]!)
+  check('config', blocks('yaml', under('## Scrape with Prometheus', operations))[0]!)
 })
