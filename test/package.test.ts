@@ -59,7 +59,7 @@ t.test('the package', async (t) => {
   })
 
   t.test('ships what runs, its sources and its documents, and nothing else', async (t) => {
-    t.strictSame(manifest.files, ['dist/lib', 'dist/schemas', 'lib', 'schemas', 'docs', 'CHANGELOG.md'])
+    t.strictSame(manifest.files, ['dist/lib', 'dist/schemas', 'lib', 'schemas', 'docs', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'])
   })
 
   t.test('depends on what its sources import and on nothing else', async (t) => {
