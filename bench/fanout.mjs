@@ -1,5 +1,6 @@
-// What it costs to tell everybody: `npm run bench:fanout [-- --json | --markdown] [-- --quick] [-- --only PART,PART]`. With `--json` it prints one
-// object and nothing else, with `--markdown` the tables for the README; without, tables for people. It exits with 1 if a figure is beyond its bound.
+// The cost of a broadcast: `npm run bench:fanout [-- --json | --markdown] [-- --quick] [-- --only PART,PART]`.
+// Prints tables, one JSON object (`--json`) or the tables of README.md (`--markdown`). Exits with 1 if a figure exceeds
+// its bound.
 import { cpus } from 'node:os'
 import { BOUNDS } from './fanout/bounds.mjs'
 import * as longParts from './fanout/long-parts.mjs'
@@ -13,21 +14,21 @@ const has = (flag) => process.argv.includes(flag)
 const isQuick = has('--quick')
 const only = has('--only') ? (process.argv[process.argv.indexOf('--only') + 1] ?? '').split(',') : PARTS
 const unknown = only.filter((name) => !PARTS.includes(name))
-if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
+if (unknown.length > 0) throw new Error(`unknown part ${unknown.join(', ')}; use ${PARTS.join(', ')}`)
 
-const tell = has('--json') || has('--markdown') ? () => {} : (what) => typeof what === 'string' ? console.log(what) : console.table(what)
+const report = has('--json') || has('--markdown') ? () => {} : (what) => typeof what === 'string' ? console.log(what) : console.table(what)
 
 const result = { machine: { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }, isQuick }
 const bounds = []
 for (const part of PARTS.filter((name) => only.includes(name))) {
-  tell(`... ${part}`)
+  report(`... ${part}`)
   result[part] = await parts[part]({ isQuick })
-  tell(result[part])
-  // What could not be measured (NaN) does not hold.
+  report(result[part])
+  // A bound does not hold if its figure is NaN.
   for (const [name, value, bound] of BOUNDS[part](result[part])) bounds.push({ name, value, bound, holds: value <= bound })
 }
 result.bounds = bounds
-tell(bounds)
+report(bounds)
 if (has('--json')) console.log(JSON.stringify(result))
 if (has('--markdown')) console.log(toMarkdown(result))
 process.exitCode = bounds.every(({ holds }) => holds) ? 0 : 1

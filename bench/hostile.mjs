@@ -1,11 +1,11 @@
-// What hostile clients cost a service with the plugin: `npm run build && node bench/hostile.mjs [--json] [part of a scenario's title…]`.
-// The server, the attackers and the client that measures are three processes. Exits with 1 if a figure is beyond its bound.
+// The cost of hostile clients: `npm run build && node bench/hostile.mjs [--json] [part of a scenario's title…]`.
+// The server, the attackers and the measuring client are three processes. Exits with 1 if a figure exceeds its bound.
 import { cpus, loadavg, totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { timeRegexes } from './hostile/regexes.mjs'
 import { SCENARIOS } from './hostile/scenarios.mjs'
 
-/** No scenario may take longer: then it has failed. */
+/** A scenario that takes longer has failed. */
 const SCENARIO_LIMIT_MS = 60_000
 
 const args = process.argv.slice(2)
@@ -28,12 +28,12 @@ process.exit(figures.every(({ holds }) => holds) ? 0 : 1)
 
 async function measureRegexes () {
   const { count, tookMs, pattern } = timeRegexes()
-  return [{ name: `${count} regular expressions in texts of 100 kB: the slowest search, ${pattern}`, value: Math.round(tookMs * 100) / 100, unit: 'ms', bound: 50, holds: tookMs <= 50 }]
+  return [{ name: `${count} regular expressions on texts of 100 kB: slowest search, ${pattern}`, value: Math.round(tookMs * 100) / 100, unit: 'ms', bound: 50, holds: tookMs <= 50 }]
 }
 
 async function within (title, run) {
   let timer
-  const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error(`${title}: not over within ${SCENARIO_LIMIT_MS} ms`)), SCENARIO_LIMIT_MS) })
+  const late = new Promise((resolve, reject) => { timer = setTimeout(() => reject(new Error(`${title}: did not end within ${SCENARIO_LIMIT_MS} ms`)), SCENARIO_LIMIT_MS) })
   try {
     return await Promise.race([run(), late])
   } catch (err) {
@@ -44,10 +44,10 @@ async function within (title, run) {
 }
 
 function print () {
-  console.log('| figure | measured | demanded | |\n|---|---|---|---|')
+  console.log('| figure | measured | bound | |\n|---|---|---|---|')
   for (const { name, value, unit, bound, holds } of figures) {
-    const demanded = bound === undefined ? '' : typeof bound === 'number' && unit !== '' ? `<= ${bound} ${unit}` : String(bound)
-    console.log(`| ${name} | ${value} ${unit} | ${demanded} | ${bound === undefined ? '' : holds ? 'holds' : '**does not hold**'} |`)
+    const shown = bound === undefined ? '' : typeof bound === 'number' && unit !== '' ? `<= ${bound} ${unit}` : String(bound)
+    console.log(`| ${name} | ${value} ${unit} | ${shown} | ${bound === undefined ? '' : holds ? 'holds' : '**does not hold**'} |`)
   }
   console.log(`\n${figures.filter(({ bound, holds }) => bound !== undefined && holds).length} of ${figures.filter(({ bound }) => bound !== undefined).length} bounds hold; ` +
     `${(durationMs / 1_000).toFixed(0)} s; Node ${machine.node}, ${machine.cores} x ${machine.cpu}, ${machine.memoryGb} GB, load before ${machine.loadBefore}`)

@@ -1,5 +1,5 @@
-// What missions cost, and whether that grows with their number: `npm run build && node bench/missions.mjs [--json]`. With `--json` it prints
-// one object and nothing else; without, a table, and it exits with 1 if a figure is beyond its bound.
+// The cost of missions, and whether it grows with their number: `npm run build && node bench/missions.mjs [--json]`.
+// Prints a table and exits with 1 if a figure exceeds its bound. With `--json` it prints one object instead.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -25,7 +25,7 @@ async function ask (child, name) {
   return answer
 }
 
-/** Figures of a scene that answers once and is done. */
+/** The figures of a scene that sends one message. */
 async function readOnce (scene) {
   const child = openSubject(scene)
   const figures = await ask(child)
@@ -34,7 +34,7 @@ async function readOnce (scene) {
   return figures
 }
 
-/** Figures by scene and name, in ns. The scenes take turns at every sample, so that a noisy moment of the machine meets all of them. */
+/** Figures by scene and name, in ns. The scenes take turns at every sample, so a noisy moment affects all of them. */
 async function readSamples () {
   const children = SCENES.map(openSubject)
   await Promise.all(children.map((child) => ask(child)))
@@ -87,22 +87,22 @@ function printTable (medians, means, { retained, retainedRun, flat }) {
   const rows = [
     ['CPU time, medians', '1,000', '1,000,000 ever', '1,000,000 kept', 'ratio', 'bound'],
     row('report by id, newest 1,000', 'report', inNs, `${MOST_REPORT_NS} ns, ratio ${MOST_RATIO}`),
-    row('the same, 1,000 spread over all', 'spread', inNs, ''),
-    row('the same, any of all', 'anywhere', inNs, ''),
+    row('report by id, 1,000 spread over all', 'spread', inNs, ''),
+    row('report by id, any of all', 'anywhere', inNs, ''),
     row('mission.progress, newest 1,000', 'progress', inNs, `${MOST_REPORT_NS} ns, ratio ${MOST_RATIO}`),
-    row('the same, one listener', 'listened', inNs, ''),
+    row('mission.progress, one listener', 'listened', inNs, ''),
     row('start and complete', 'life', inNs, ''),
     row('run of an empty function', 'run', inNs, ''),
     row('scrape: render() and stats()', 'scrape', inMs, `ratio ${MOST_RATIO}`)
   ]
   for (const [what, ...cells] of rows) console.log(what.padEnd(36) + cells.map((cell, i) => i < 4 ? cell.padStart(16) : `   ${cell}`).join(''))
   const all = (name, show) => SCENES.map((scene) => show(means[scene][name])).join(', ')
-  console.log(`\nmeans, with every garbage collection: report ${all('report', inNs)}; scrape ${all('scrape', inMs)}`)
-  console.log(`heap per mission that has ended and is kept: ${Math.round(retained.bytes)} bytes (through run: ${Math.round(retainedRun.bytes)})`)
+  console.log(`\nmeans, including every garbage collection: report ${all('report', inNs)}; scrape ${all('scrape', inMs)}`)
+  console.log(`heap per ended mission that is kept: ${Math.round(retained.bytes)} bytes (through run: ${Math.round(retainedRun.bytes)})`)
   console.log(`heap after 20,000 and after 200,000 missions under the default retention: ${megabytes(flat.heaps[0])}, ${megabytes(flat.heaps.at(-1))} (${growth} bytes more)`)
 }
 
-/** Whether every figure that has a bound is within it. */
+/** Whether all bounds hold. */
 function holds (medians) {
   const within = (name) => atMillion(medians, name) <= medians.thousand[name] * MOST_RATIO
   const isFast = (name) => Math.max(medians.thousand[name], atMillion(medians, name)) <= MOST_REPORT_NS

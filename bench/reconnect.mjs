@@ -1,5 +1,6 @@
-// Ten thousand clients whose service is restarted: how many come back when, by this package's client and by the published rules of others, all on a
-// virtual clock. `npm run bench:reconnect` prints the figures and draws docs/reconnect.svg; with `-- --json` it prints them as JSON and draws nothing.
+// Reconnects of ten thousand clients after a restart of their service, on a virtual clock: with the client of this
+// package and with the published formulas of other clients. `npm run bench:reconnect` prints the figures and draws
+// docs/reconnect.svg. With `-- --json` it prints JSON and draws nothing.
 import { writeFileSync } from 'node:fs'
 import { connect } from '../dist/lib/client/index.js'
 import { createVirtualClock } from '../dist/lib/index.js'
@@ -10,7 +11,7 @@ const DOWN_MS = 5_000
 const WATCHED_MS = 40_000
 const SLICE_MS = 100
 
-// Numbers from 0 to below 1, the same in every run (mulberry32).
+// A seeded source of numbers in [0, 1), so that every run is identical (mulberry32).
 function createRandom (seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) >>> 0
@@ -20,14 +21,14 @@ function createRandom (seed) {
   }
 }
 
-/** Counts who is accepted in each slice of time; the service is down until DOWN_MS. */
+/** Counts the accepted connections per slice of time. The service is down until DOWN_MS. */
 function createService (clock) {
   const accepted = new Array(WATCHED_MS / SLICE_MS).fill(0)
   let attempts = 0
   return {
     accepted,
     get attempts () { return attempts },
-    /** Whether an attempt at this moment succeeds. */
+    /** Counts an attempt and returns whether it succeeds. */
     accepts () {
       attempts++
       const now = clock.monotonic()
@@ -38,7 +39,7 @@ function createService (clock) {
   }
 }
 
-/** This package's client itself. `announce` gives what each client is told before the service goes, in ms; nothing if it crashes. */
+/** The client of this package. `announce` returns `retryAfterMs` by client; without it the service crashes. */
 function ours (announce) {
   const clock = createVirtualClock()
   const service = createService(clock)
@@ -49,36 +50,36 @@ function ours (announce) {
     constructor () {
       sockets.push(this)
       clock.after(1, () => {
-        if (!isStarted || service.accepts()) this.tell('open', {})
-        else this.tell('close', { code: 1006, reason: '' })
+        if (!isStarted || service.accepts()) this.dispatch('open', {})
+        else this.dispatch('close', { code: 1006, reason: '' })
       })
     }
 
     addEventListener (type, listener) { this.#listeners.set(type, listener) }
     send () {}
     close () {}
-    tell (type, event) { this.#listeners.get(type)?.({ type, ...event }) }
+    dispatch (type, event) { this.#listeners.get(type)?.({ type, ...event }) }
   }
   const random = createRandom(1)
   const clients = Array.from({ length: CLIENTS }, () => connect('ws://service.example/', { WebSocket: Socket, clock, random }))
   return {
     async run () {
-      const breathe = () => new Promise((resolve) => setImmediate(resolve))
-      await breathe()
+      const turnLoop = () => new Promise((resolve) => setImmediate(resolve))
+      await turnLoop()
       clock.advance(1)
       isStarted = true
       const start = clock.monotonic()
       const open = [...sockets]
       open.forEach((socket, at) => {
         if (announce !== undefined) {
-          socket.tell('message', { data: JSON.stringify({ protocolVersion: 1, type: 'server_draining', payload: { retryAfterMs: announce(at) } }) })
-          socket.tell('close', { code: 1012, reason: 'server_restart' })
-        } else socket.tell('close', { code: 1006, reason: '' })
+          socket.dispatch('message', { data: JSON.stringify({ protocolVersion: 1, type: 'server_draining', payload: { retryAfterMs: announce(at) } }) })
+          socket.dispatch('close', { code: 1012, reason: 'server_restart' })
+        } else socket.dispatch('close', { code: 1006, reason: '' })
       })
-      // An attempt begins with a promise, so the loop turns once for every step of time.
+      // An attempt starts with a promise, so the event loop must turn once per step of time.
       for (let now = start; now < WATCHED_MS; now += 5) {
         clock.advance(5)
-        await breathe()
+        await turnLoop()
       }
       for (const client of clients) client.close()
       return service
@@ -86,7 +87,7 @@ function ours (announce) {
   }
 }
 
-/** Clients that wait as a formula says: `waitMs` is given the number of the attempt, from 1, and a random source. */
+/** Clients whose delay is a formula: `waitMs` takes the number of the attempt, from 1, and a random source. */
 function byFormula (waitMs) {
   const clock = createVirtualClock()
   const service = createService(clock)
@@ -101,7 +102,7 @@ function byFormula (waitMs) {
   }
 }
 
-// The manager of socket.io-client with its defaults: 1 s doubling up to 5 s, give or take half of it.
+// socket.io-client with its defaults: 1 s, doubled up to 5 s, plus or minus half of it.
 function socketIoMs (tries, random) {
   const ms = 1_000 * 2 ** (tries - 1)
   const drawn = random()
@@ -109,10 +110,10 @@ function socketIoMs (tries, random) {
   return Math.min((Math.floor(drawn * 10) & 1) === 0 ? ms - deviation : ms + deviation, 5_000)
 }
 
-// The socket of Phoenix with its defaults: steps, the same for everybody.
+// The socket of Phoenix with its defaults: fixed steps without a random part.
 const phoenixMs = (tries) => [10, 50, 100, 150, 200, 250, 500, 1_000, 2_000][tries - 1] ?? 5_000
 
-// As the service itself spreads them: evenly over a time in which one comes in a ms.
+// The service spreads reconnects evenly, one per ms.
 const ANNOUNCED_MS = (at) => Math.round(Math.max(1_000, CLIENTS) * at / CLIENTS)
 
 const RUNS = [
@@ -131,11 +132,11 @@ for (const [name, scenario] of RUNS) {
   const after = (slice) => Math.round((slice + 1) * SLICE_MS - DOWN_MS) / 1_000
   results.push({
     name,
-    back: total,
+    connected: total,
     attempts,
     peakIn100Ms: Math.max(...accepted),
-    halfBackAfterSeconds: after(halfAt),
-    allBackAfterSeconds: total < CLIENTS ? null : after(accepted.findLastIndex((count) => count > 0)),
+    halfConnectedAfterSeconds: after(halfAt),
+    allConnectedAfterSeconds: total < CLIENTS ? null : after(accepted.findLastIndex((count) => count > 0)),
     accepted
   })
 }

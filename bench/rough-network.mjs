@@ -1,5 +1,6 @@
-// Clients behind a bad network: `npm run bench:rough [-- --seconds N] [-- --clients N] [-- --json]`. Every client must be told each ending once and
-// hold in the end what the service holds; exits with 1 if one was not.
+// Clients behind a bad network: `npm run bench:rough [-- --seconds N] [-- --clients N] [-- --json]`. Every client must
+// receive the end of each mission exactly once, and its final state must equal that of the service. Exits with 1
+// otherwise.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { connect } from '../dist/lib/client/index.js'
@@ -11,7 +12,7 @@ const seconds = argument('--seconds', 300)
 const count = argument('--clients', 200)
 const settings = { missionsPerSecond: argument('--missions', 20), lifeMs: 2_000, logMaxMessages: argument('--log', 400) }
 
-/** A client and what it was told. */
+/** A client and the updates that it received. */
 class Subscriber {
   endings = new Map()
   gaps = 0
@@ -47,7 +48,7 @@ const faults = { ...proxy.faults }
 const { endings, ...served } = await service.ask('stop')
 proxy.calm()
 
-const isDone = ({ client, endings: told, active }) => client.state === 'open' && told.size === endings.length && active === 0
+const isDone = ({ client, endings: received, active }) => client.state === 'open' && received.size === endings.length && active === 0
 const calmedAt = performance.now()
 while (!subscribers.every(isDone) && performance.now() - calmedAt < 90_000) await sleep(50)
 const settledMs = performance.now() - calmedAt
@@ -60,9 +61,9 @@ const result = {
   ...served,
   endings: endings.length,
   due: endings.length * count,
-  lost: sum(({ endings: told }) => endings.filter(([id]) => !told.has(id)).length),
-  twice: sum(({ endings: told }) => [...told.values()].filter((list) => list.length > 1).length),
-  wrong: sum(({ endings: told }) => endings.filter(([id, status]) => told.has(id) && told.get(id)[0] !== status).length),
+  lost: sum(({ endings: received }) => endings.filter(([id]) => !received.has(id)).length),
+  twice: sum(({ endings: received }) => [...received.values()].filter((list) => list.length > 1).length),
+  wrong: sum(({ endings: received }) => endings.filter(([id, status]) => received.has(id) && received.get(id)[0] !== status).length),
   wrongOrder: sum((one) => one.wrongOrder),
   gaps: sum((one) => one.gaps),
   diverged: sum((one) => one.diverged),

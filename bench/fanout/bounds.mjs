@@ -1,14 +1,14 @@
 import { round } from './processes.mjs'
 
-/** What the figures of each part must not exceed, as `[name, value, bound]`; they hold for full runs on a quiet machine. */
+/** The bounds of each part as `[name, value, bound]`. They apply to full runs on an idle machine. */
 export const BOUNDS = {
   rows (rows) {
     const of = Object.fromEntries(rows.map((row) => [row.name, row]))
     return [
       ['burst 10: plugin / Socket.IO', ratio(of.plugin.burst10Us, of.socketIo.burst10Us), 0.125],
-      ['burst 10: plugin / bare net, joined', ratio(of.plugin.burst10Us, of.netJoined.burst10Us), 1.25],
+      ['burst 10: plugin / `net`, one write per tick', ratio(of.plugin.burst10Us, of.netJoined.burst10Us), 1.25],
       ['burst 1: plugin / Socket.IO', ratio(of.plugin.burst1Us, of.socketIo.burst1Us), 0.75],
-      ['burst 1: plugin / bare net', ratio(of.plugin.burst1Us, of.net.burst1Us), 1.15]
+      ['burst 1: plugin / `net`', ratio(of.plugin.burst1Us, of.net.burst1Us), 1.15]
     ]
   },
   compression: ({ pluginUs, wsUs }) => [['compressed broadcast: plugin / ws', ratio(pluginUs, wsUs), 0.25]],
@@ -19,18 +19,18 @@ export const BOUNDS = {
   scaling: ({ us100, us1000, us5000 }) => [
     ['cost of a delivery, 100 to 5,000 subscribers: largest / smallest', ratio(Math.max(us100, us1000, us5000), Math.min(us100, us1000, us5000)), 1.3]
   ],
-  unlistened: ({ ns }) => [['a publication nobody listens to, ns', ns, 1_000]],
+  unlistened: ({ ns }) => [['publication without subscribers, ns', ns, 1_000]],
   frozen: ({ grownMb, secondHalfGrownMb, aloneSecondHalfGrownMb, missing, healthyP99Ms, aloneP99Ms }) => [
     ['frozen clients: memory, MB', grownMb, 150],
-    // A service grows in its first minute whoever reads: what it grows by without them is not the frozen clients'.
-    ['frozen clients: growth in the second half beyond that without them, MB', round(secondHalfGrownMb - Math.max(0, aloneSecondHalfGrownMb), 1), 10],
+    // A service grows in its first minute even without frozen clients; subtract that growth.
+    ['frozen clients: additional growth in the second half, MB', round(secondHalfGrownMb - Math.max(0, aloneSecondHalfGrownMb), 1), 10],
     ['healthy client beside frozen ones: missing', missing, 0],
     ['healthy client: p99 beside frozen / alone', ratio(healthyP99Ms, aloneP99Ms), 2]
   ],
   sustained: ({ missing, p99Ms, lagMaxMs }) => [
     ['sustained: missing', missing, 0],
     ['sustained: p99, ms', p99Ms, 100],
-    ['sustained: largest lag of the loop, ms', lagMaxMs, 100]
+    ['sustained: largest event loop delay, ms', lagMaxMs, 100]
   ],
   tenThousand: ({ connections, alive, rssMb }) => [
     ['idle connections that died', connections - alive, 0],

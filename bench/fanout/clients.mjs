@@ -1,4 +1,4 @@
-// Clients of all servers in one process that only reads: bare sockets that count frames, and, where asked to, how old each one is.
+// The clients of all servers in one process: plain sockets that count frames and, on request, measure their age.
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -44,7 +44,7 @@ class Client {
 
   #count (payload) {
     const group = this.#group
-    // Every client gets every message, in order: its place says which one it is.
+    // Every client receives every message in order, so the number of the frame identifies the message.
     group.arrivals?.push(this.frames, machineMs())
     this.frames++
     group.frames++
@@ -61,7 +61,7 @@ const upgrade = (kind, deflate) => `GET ${PATHS[kind]} HTTP/1.1\r\nHost: localho
 
 async function open (group, { kind, port, deflate, isFrozen }, number) {
   const client = new Client(group)
-  // Several addresses of the loopback: one has too few ports for all clients.
+  // One loopback address has too few ports for all clients.
   const socket = connect({ port, host: `127.0.0.${1 + Math.floor(number / 20_000)}`, noDelay: true })
   client.socket = socket
   socket.on('error', () => {}).on('close', () => { client.isOpen = false })
@@ -106,15 +106,15 @@ const orders = {
     group.frames = group.bytes = 0
     return {}
   },
-  /** Waits until each client of a group has got so many frames more, or for so long. `bytes` is the mean size of their payloads. */
+  /** Waits until each client has received `frames` more, or for `timeoutMs`. `bytes` is the mean payload size. */
   async expect ({ group: name, frames, timeoutMs = 60_000 }) {
     const group = groups.get(name)
     const due = frames * group.clients.length
     const until = Date.now() + timeoutMs
     while (group.frames < due && Date.now() < until) await sleep(1)
-    const { frames: got, bytes } = group
+    const { frames: received, bytes } = group
     group.frames = group.bytes = 0
-    return { missing: due - got, bytes: Math.round(bytes / got) }
+    return { missing: due - received, bytes: Math.round(bytes / received) }
   },
   async watch ({ group: name }) {
     const group = groups.get(name)
@@ -122,7 +122,7 @@ const orders = {
     for (const client of group.clients) client.frames = 0
     return {}
   },
-  /** How old the messages were that came since `watch`, in ms, and those of the second half alone; `publishedAt` are the times of their publication. */
+  /** Ages of all messages since `watch` in ms, and of the second half. `publishedAt` has the publication times. */
   async ages ({ group: name, publishedAt }) {
     const { arrivals } = groups.get(name)
     const ages = (from) => {

@@ -1,13 +1,13 @@
-// One process of clients and one for each server, and what a delivery costs each of them.
+// One process of clients, one process per server, and the cost of a delivery in each server.
 import { median, openClients, openServer } from './processes.mjs'
 
-/** Time between two turns of the event loop in which something is published, the same for all. */
+/** Time between two ticks with publications, for all servers. */
 const PAUSE_MS = 4
 
-/** How clients talk to each kind of server. */
+/** The kind of client for each kind of server. */
 export const CLIENT_OF = { plugin: 'plugin', missions: 'plugin', socketIo: 'socketIo', wsOnce: 'ws', wsEach: 'ws', upgraded: 'ws', upgradedJoined: 'ws', net: 'net', netJoined: 'net' }
 
-/** Runs `use` with one clients' process and these servers, each with `count` clients. */
+/** Runs `use` with one process of clients and these servers, each with `count` clients. */
 export async function withServers (list, use) {
   const clients = await openClients()
   const servers = new Map()
@@ -24,8 +24,8 @@ export async function withServers (list, use) {
 }
 
 /**
- * CPU time of servers in µs. All take turns in every round, so that a noisy moment meets all of them; the median of the rounds counts. The
- * first server's messages are measured, and in the same round all others send as many bytes.
+ * CPU time of servers in µs: the median of all rounds. The servers take turns in every round, so a noisy moment
+ * affects all of them. The messages of the first server are measured, and the other servers send messages of that size.
  */
 export class Comparison {
   #servers
@@ -37,10 +37,13 @@ export class Comparison {
     this.#clients = clients
   }
 
-  /** Mean bytes of the messages of each server, as they came to the clients. */
+  /** Mean message size of each server in bytes, measured at the clients. */
   get bytes () { return Object.fromEntries(this.#bytes) }
 
-  /** Median CPU time of one delivery by server. `ticks` and `subscribers` give those of a server by its name; `isNet` takes off what the same turns cost without a publication. */
+  /**
+   * Median CPU time of one delivery by server. `ticks` and `subscribers` return the figures of a server by its name.
+   * `isNet` subtracts the cost of an equal number of ticks without publications.
+   */
   async run ({ rounds, warmUp = 2, ticks, burst, subscribers, isNet = false }) {
     const samples = new Map([...this.#servers.keys()].map((name) => [name, []]))
     for (let round = -warmUp; round < rounds; round++) {
@@ -55,12 +58,12 @@ export class Comparison {
 
   async #spend (name, server, ticks, burst) {
     const [first] = this.#servers.keys()
-    const [{ cpuUs }, heard] = await Promise.all([
+    const [{ cpuUs }, received] = await Promise.all([
       server.ask('ticks', { ticks, burst, pauseMs: PAUSE_MS, bytes: this.#bytes.get(first) }),
       this.#clients.ask('expect', { group: name, frames: ticks * burst })
     ])
-    if (heard.missing !== 0) throw new Error(`${name}: ${heard.missing} messages are missing`)
-    this.#bytes.set(name, heard.bytes)
+    if (received.missing !== 0) throw new Error(`${name}: ${received.missing} messages are missing`)
+    this.#bytes.set(name, received.bytes)
     return cpuUs
   }
 

@@ -1,9 +1,9 @@
-// The parts that take minutes: clients that do not read, a load that lasts, and ten thousand that only stay.
+// The parts that take minutes: frozen clients, a sustained load, and ten thousand idle connections.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withServers } from './compare.mjs'
 import { openClients, openServer, round } from './processes.mjs'
 
-/** A log that is full before the second half: what grows then is not the log. */
+/** The message log is full before the second half, so that it does not grow any more. */
 const FROZEN = { websocket: { logMaxMessages: 4_000 } }
 
 export async function frozen ({ isQuick }) {

@@ -1,4 +1,4 @@
-/** The figures of one run as tables for the README. */
+/** The figures of one run as tables for README.md. */
 export function toMarkdown (result) {
   const { machine, isQuick, bounds } = result
   return [
@@ -10,23 +10,23 @@ export function toMarkdown (result) {
 }
 
 const rowsTable = (rows) => table(
-  ['500 subscribers, CPU of the server for one delivery', 'bytes', '1 a turn, µs', '10 a turn, µs'],
+  ['Server with 500 subscribers, CPU time per delivery', 'bytes', '1 message per tick, µs', '10 messages per tick, µs'],
   rows.map(({ name, bytes, burst1Us, burst10Us }) => [NAMES[name], bytes, burst1Us, burst10Us])
 )
 
 const NAMES = {
-  plugin: 'this plugin, a ready mission update',
-  missions: 'this plugin, the steps of missions',
+  plugin: 'this plugin, prepared mission updates',
+  missions: 'this plugin, updates of real missions',
   socketIo: 'Socket.IO',
   wsOnce: '`ws`, encoded once',
-  wsEach: '`ws`, encoded for each client',
-  upgraded: 'sockets after an HTTP upgrade, bare',
-  upgradedJoined: 'the same, the messages of a turn in one write',
-  net: '`net`, bare',
-  netJoined: '`net`, the messages of a turn in one write'
+  wsEach: '`ws`, encoded per client',
+  upgraded: 'sockets after an HTTP upgrade, one write per message',
+  upgradedJoined: 'sockets after an HTTP upgrade, one write per tick',
+  net: '`net`, one write per message',
+  netJoined: '`net`, one write per tick'
 }
 
-/** All figures of the other parts by their names; lists are left out. */
+/** All figures of the other parts by name, except lists. */
 function figuresTable (result) {
   const { machine, isQuick, bounds, rows, ...parts } = result
   return table(['part', 'figure', 'measured'], Object.entries(parts).flatMap(([part, figures]) =>

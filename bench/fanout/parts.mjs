@@ -1,9 +1,9 @@
-// The short parts of the comparison. Each opens its own processes, gives its figures, and takes everything down again.
+// The short parts of the comparison. Each part starts its own processes, returns its figures and stops the processes.
 import { CLIENT_OF, Comparison, withServers } from './compare.mjs'
 import { median, openServer, round } from './processes.mjs'
 
 const SUBSCRIBERS = 500
-/** How much text makes a mission update one of 2 KiB. */
+/** The text size of a mission update of 2 KiB. */
 const PLAN_BYTES = 1_692
 
 const of = (value) => () => value
@@ -13,7 +13,7 @@ export async function rows ({ isQuick }) {
   return await withServers(list, async (servers, clients) => {
     const rounds = isQuick ? 3 : 21
     const comparison = new Comparison(servers, clients)
-    // The bursts first: after them all servers are as warm as those that have run for a while.
+    // The bursts come first, so that all servers are warm.
     const ten = await comparison.run({ rounds, ticks: of(20), burst: 10, subscribers: of(SUBSCRIBERS) })
     const one = await comparison.run({ rounds, ticks: of(40), burst: 1, subscribers: of(SUBSCRIBERS) })
     return list.map(({ name }) => ({ name, bytes: comparison.bytes[name], burst1Us: round(one[name], 3), burst10Us: round(ten[name], 3) }))
@@ -34,7 +34,7 @@ export async function compression ({ isQuick }) {
   })
 }
 
-/** Resident memory of one idle connection in bytes: what a server has grown by for so many more, the median of several servers of each kind. */
+/** Growth of resident memory per idle connection in bytes: the median of several servers of each kind. */
 export async function idleConnection ({ isQuick }) {
   const count = isQuick ? 1_000 : 10_000
   const kinds = {
@@ -45,7 +45,7 @@ export async function idleConnection ({ isQuick }) {
   const grown = Object.fromEntries(Object.keys(kinds).map((name) => [name, []]))
   for (let turn = 0; turn < (isQuick ? 1 : 5); turn++) {
     for (const [name, { kind, settings, deflate }] of Object.entries(kinds)) {
-      // The first ones make the code grow, not the connections.
+      // The memory of the first connections includes compiled code.
       await withServers([{ name, kind, settings, count: 500, deflate }], async (servers, clients) => {
         const server = servers.get(name)
         const before = await server.ask('memory')
@@ -59,9 +59,9 @@ export async function idleConnection ({ isQuick }) {
 }
 
 /**
- * Cost of a delivery by the number of subscribers, and the same of bare sockets, whose state outgrows the processor's caches too. Sleeping and
- * waking costs the same for few and many, so that what as many turns cost in which nothing is published is taken off; few subscribers get more
- * turns, so that all servers deliver about as much and are as warm.
+ * Cost of a delivery by the number of subscribers. Plain sockets are measured too, because their state also exceeds the
+ * processor's caches. Sleeping and waking up has a constant cost; the cost of ticks without publications is subtracted.
+ * Servers with fewer subscribers run more ticks, so that all servers deliver equally often and are equally warm.
  */
 export async function scaling ({ isQuick }) {
   const counts = [100, 1_000, 5_000]

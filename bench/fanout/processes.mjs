@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url))
 
-/** A child process that answers each order with one message. */
+/** A child process that replies to each order with one message. */
 export class Child {
   #child
 
@@ -32,7 +32,7 @@ export const openServer = (kind, settings = {}) => Child.open('server.mjs', [kin
 
 export const openClients = () => Child.open('clients.mjs')
 
-/** ms of the monotonic clock that all processes of this machine share, with fractions. */
+/** Time of the monotonic clock that all processes of this machine share, in ms with fractions. */
 export const machineMs = () => Number(process.hrtime.bigint()) / 1e6
 
 export function median (values) {

@@ -1,4 +1,4 @@
-// One server of the comparison in a process of its own: argv[2] names it, IPC drives it. It answers each order with one message.
+// One server of the comparison in its own process. argv[2] is its kind; it replies to each IPC order with one message.
 import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +10,7 @@ const { port, publish, rest } = await SERVERS[kind](JSON.parse(settings))
 const lag = monitorEventLoopDelay({ resolution: 10 })
 
 const orders = {
-  /** CPU time in µs of so many turns of the event loop, in each of which `burst` messages are published. */
+  /** CPU time in µs of `ticks` ticks with `burst` publications each. */
   async ticks ({ ticks, burst, pauseMs, bytes }) {
     const before = process.cpuUsage()
     for (let tick = 0; tick < ticks; tick++) {
@@ -21,7 +21,7 @@ const orders = {
     const { user, system } = process.cpuUsage(before)
     return { cpuUs: user + system }
   },
-  /** So many messages a second, evenly; when each was published, the memory every second, and how late the loop was. */
+  /** Publishes evenly; returns the time of each publication, the memory every second, and the event loop delay. */
   async rate ({ perSecond, seconds }) {
     const rss = []
     const publishedAt = []
@@ -48,7 +48,7 @@ const orders = {
     }
     return process.memoryUsage()
   },
-  /** Nanoseconds of CPU time of one publication, in rounds of so many. */
+  /** CPU time of one publication in ns, by round. */
   async cost ({ rounds, perRound }) {
     const samples = []
     for (let round = 0; round < rounds; round++) {

@@ -1,5 +1,5 @@
-// The servers that are compared. Each gives its port and `publish`, which sends one message to all of its clients; those beside the plugin are told
-// of how many bytes.
+// The compared servers. Each returns its port and `publish`, which sends one message to all of its clients. The servers
+// other than the plugin take the message size in bytes.
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createNetServer } from 'node:net'
 import { randomUUID } from 'node:crypto'
@@ -13,14 +13,14 @@ const LIMITS = { maxConnections: 100_000, maxConnectionsPerSecond: 1_000_000, ma
 
 const listen = (server) => new Promise((resolve) => server.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => resolve(server.address().port)))
 
-/** An object whose JSON is of so many bytes, as different at every call as a real message is. */
+/** An object whose JSON has `bytes` bytes. Each call returns a different one, like a real message. */
 const makePayload = (bytes) => {
   const payload = { id: randomUUID(), unix: Date.now(), text: '' }
   payload.text = 'x'.repeat(Math.max(0, bytes - JSON.stringify(payload).length))
   return payload
 }
 
-/** A text as one unmasked frame (RFC 6455 §5.2), for what is under 64 KiB. */
+/** A text below 64 KiB as one unmasked frame (RFC 6455 §5.2). */
 function toFrame (text) {
   const payload = Buffer.from(text)
   const header = payload.length < 126 ? Buffer.from([0x81, payload.length]) : Buffer.from([0x81, 126, payload.length >> 8, payload.length & 255])
@@ -36,7 +36,7 @@ async function openPlugin (websocket = {}) {
 
 const makePlan = (bytes) => bytes === 0 ? undefined : { text: randomUUID().repeat(bytes / 36) }
 
-/** The plugin as a switchboard, which is what the others are: each publication is a ready step of a mission, all of which must arrive. */
+/** The plugin as a broadcaster, like the other servers: each publication is a prepared, reliable mission update. */
 async function plugin ({ websocket, planBytes = 0 } = {}) {
   const app = await openPlugin(websocket)
   const planningSession = makePlan(planBytes)
@@ -48,7 +48,7 @@ async function plugin ({ websocket, planBytes = 0 } = {}) {
   return { port: app.server.address().port, publish }
 }
 
-/** The plugin with all it does for missions: each publication is the next step in the life of one, from its registration to its end. */
+/** The plugin with its missions: each publication is the next update of a mission, from its start to its end. */
 async function missions ({ websocket } = {}) {
   const app = await openPlugin(websocket)
   let lives = 0
@@ -99,7 +99,7 @@ async function wsEach () {
   return { port: await listen(http), publish }
 }
 
-/** Writes the same bytes to all of these sockets, and does nothing else; joined, those of one turn of the event loop in one write. */
+/** Writes identical bytes to all sockets; if joined, with one write per tick. */
 function writeTo (sockets, isJoined) {
   let frames = []
   const flush = () => {
@@ -119,14 +119,14 @@ function keep (sockets, socket) {
   socket.on('close', () => sockets.delete(socket)).on('error', () => {}).resume()
 }
 
-/** The limit: bare sockets. */
+/** The lower bound: plain sockets. */
 const net = (isJoined) => async () => {
   const sockets = new Set()
   const server = createNetServer({ noDelay: true }, (socket) => keep(sockets, socket))
   return { port: await listen(server), publish: writeTo(sockets, isJoined) }
 }
 
-/** The same on sockets that came through an HTTP upgrade, as those of all other servers did: what Node's HTTP server leaves on a socket costs something too. */
+/** Plain sockets after an HTTP upgrade, like those of all other servers: Node's HTTP server adds state to a socket. */
 const upgraded = (isJoined) => async () => {
   const sockets = new Set()
   const http = createHttpServer().on('upgrade', (request, socket) => {

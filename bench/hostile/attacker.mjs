@@ -1,4 +1,4 @@
-// The attackers' process: runs one attack at a time and answers with what became of it.
+// The attackers' process: runs one attack at a time and replies with its result.
 import { frame, open, openTcp, sleep, text, write } from './wire.mjs'
 
 const BATCH = 500
@@ -14,7 +14,7 @@ const held = []
 const count = (counts, key) => { counts[key] = (counts[key] ?? 0) + 1 }
 
 const attacks = {
-  /** Sends as many frames as it can over `connections`, and comes back whenever it is thrown out. */
+  /** Sends frames as fast as possible over `connections`, and reconnects after each disconnect. */
   async flood ({ port, kind, frames, connections = 10 }) {
     const batch = Buffer.concat(Array.from({ length: BATCH }, () => FLOODS[kind]))
     const closes = {}
@@ -33,7 +33,10 @@ const attacks = {
     return { closes }
   },
 
-  /** Clients that subscribe and then never read; with `toggles` each makes the server answer it alone. Thrown out, they come back. */
+  /**
+   * Clients that subscribe and then never read, and reconnect after each disconnect. With `togglesPerSecond` the server
+   * has replies of its own for each client.
+   */
   async mute ({ port, connections, channel, durationMs, togglesPerSecond = 0 }) {
     const endAt = Date.now() + durationMs
     let returns = -connections
@@ -54,7 +57,7 @@ const attacks = {
     return { returns }
   },
 
-  /** Frozen clients that stay. */
+  /** Clients that stay connected and never read. */
   async freeze ({ port, connections, channel }) {
     for (let at = 0; at < connections; at++) {
       const peer = await open(port)
@@ -64,7 +67,7 @@ const attacks = {
     }
   },
 
-  /** Messages that never end, in as many fragments of `bytes`. */
+  /** Messages without a final fragment, in fragments of `bytes` bytes. */
   async unfinished ({ port, connections, fragments, bytes }) {
     const first = frame(1, 'x'.repeat(bytes), false)
     const more = frame(0, 'x'.repeat(bytes), false)
@@ -81,7 +84,7 @@ const attacks = {
     return { sentBytes, closes }
   },
 
-  /** Upgrades, many at once; those that get in stay. */
+  /** Concurrent upgrades. Accepted connections stay open. */
   async connects ({ port, total, atOnce }) {
     const statuses = {}
     let started = 0
@@ -97,7 +100,7 @@ const attacks = {
     return { statuses }
   },
 
-  /** Handshakes that begin and send one more byte now and then. */
+  /** Handshakes that send one byte every 200 ms. */
   async drip ({ port, connections, durationMs }) {
     const request = 'GET /ws/mission-control HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: '
     const sockets = await Promise.all(Array.from({ length: connections }, () => openTcp(port)))
@@ -110,7 +113,7 @@ const attacks = {
     for (const socket of sockets) socket.destroy()
   },
 
-  /** One message, base64 because IPC carries JSON: bytes both ways, and the close code if that is the answer. */
+  /** One message, in base64 because IPC uses JSON. Returns the bytes in both directions and the close code, if any. */
   async single ({ port, bytes, waitMs = 200 }) {
     const peer = await open(port)
     const message = Buffer.from(bytes, 'base64')

@@ -6,7 +6,7 @@ const ROOT = new URL('../../', import.meta.url)
 const PUMPS = ['a', '0', ' ', '/', '.', '-', '_', ':', '"', '\\', '\n', 'é', 'a.', '0.', 'a:', 'a ']
 const LENGTH = 100_000
 
-/** The slowest search of any regular expression of the sources in a pumped-up text of 100 kB, in ms. */
+/** The slowest search of any regular expression of the sources in repetitive texts of 100 kB, in ms. */
 export function timeRegexes () {
   const patterns = ['lib', 'schemas'].flatMap((folder) => readdirSync(new URL(folder, ROOT), { recursive: true })
     .filter((name) => name.endsWith('.ts')).flatMap((name) => patternsIn(new URL(`${folder}/${name}`, ROOT))))

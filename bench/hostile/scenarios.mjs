@@ -1,16 +1,16 @@
 import { frame, sleep, text } from './wire.mjs'
 import { startWorker } from './worker.mjs'
-import { startWitness, timeNewcomer } from './witness.mjs'
+import { startWitness, timeNewClient } from './witness.mjs'
 
 const MB = 1_000_000
 
-/** A figure beside its bound; `bound` undefined means that none is demanded. */
+/** A figure and its bound. Without `bound` the figure always holds. */
 const figure = (name, value, unit, bound) => ({ name, value: Math.round(value * 100) / 100, unit, bound, holds: bound === undefined || value <= bound })
 
-/** A fact that must be just so. */
+/** A value that must equal `expected`. */
 const exact = (name, value, expected) => ({ name, value, unit: '', bound: expected, holds: value === expected })
 
-/** Runs one scenario against a fresh server, with a fresh process of attackers. */
+/** Runs one scenario with a new server process and a new process of attackers. */
 async function against (settings, run) {
   const [server, attacker] = [startWorker('server.mjs'), startWorker('attacker.mjs')]
   try {
@@ -21,7 +21,7 @@ async function against (settings, run) {
   }
 }
 
-/** How far memory rises while `run` runs, in MB: the highest point, garbage not yet collected among it. */
+/** Memory growth during `run` in MB, up to its peak and including uncollected garbage. */
 async function growthMb (server, run) {
   const before = await server.call('resetPeak')
   const result = await run()
@@ -33,8 +33,8 @@ const baseline = () => against({}, async ({ port }) => {
   await sleep(3_000)
   const { p99Ms, maxMs } = await witness.end()
   return [
-    figure('nobody attacks: ping of a client, p99', p99Ms, 'ms', undefined),
-    figure('nobody attacks: ping of a client, longest', maxMs, 'ms', undefined)
+    figure('no attack: ping of a client, p99', p99Ms, 'ms', undefined),
+    figure('no attack: ping of a client, max', maxMs, 'ms', undefined)
   ]
 })
 
@@ -51,31 +51,31 @@ const floods = (kind, maxGrowthMb) => () => against({}, async ({ server, port, a
   ]
 })
 
-const muteReaders = () => against({}, async ({ server, port, attack }) => {
+const unreadBroadcasts = () => against({}, async ({ server, port, attack }) => {
   await server.call('feed', { perSecond: 500, bytes: 10_000 })
   const witness = await startWitness(port)
   const { growth, result } = await growthMb(server, () => attack('mute', { connections: 200, channel: 'mission_update', durationMs: 20_000 }))
   const { p99Ms, wasClosed } = await witness.end()
   return [
-    figure('200 mute readers of 5 MB/s: growth of memory', growth, 'MB', 250),
-    figure('200 mute readers of 5 MB/s: ping of another client, p99', p99Ms, 'ms', 100),
-    figure('200 mute readers of 5 MB/s: times one was thrown out and came back', result.returns, '', undefined),
-    exact('200 mute readers of 5 MB/s: the other client was closed', wasClosed, false)
+    figure('200 clients that do not read 5 MB/s: growth of memory', growth, 'MB', 250),
+    figure('200 clients that do not read 5 MB/s: ping of another client, p99', p99Ms, 'ms', 100),
+    figure('200 clients that do not read 5 MB/s: reconnects after a disconnect', result.returns, '', undefined),
+    exact('200 clients that do not read 5 MB/s: the other client was closed', wasClosed, false)
   ]
 })
 
-// What all subscribers get is kept once; only answers are kept for each. So this is the worst that mute readers can do.
-const muteAskers = () => against({}, async ({ server, port, attack }) => {
+// Broadcasts are kept once; only replies are kept per connection. Replies are the worst case for memory.
+const unreadReplies = () => against({}, async ({ server, port, attack }) => {
   await server.call('fillHealth', { components: 100 })
   const witness = await startWitness(port)
   const { growth, result } = await growthMb(server, () => attack('mute', { connections: 200, channel: 'health_delta', durationMs: 40_000, togglesPerSecond: 20 }))
   const { closed } = await server.call('counters')
   const { p99Ms } = await witness.end()
   return [
-    figure('200 mute readers, each with a backlog of its own: growth of memory', growth, 'MB', 250),
-    figure('200 mute readers, each with a backlog of its own: ping of another client, p99', p99Ms, 'ms', undefined),
-    figure('200 mute readers, each with a backlog of its own: closed as slow consumers', closed.slow_consumer, '', undefined),
-    figure('200 mute readers, each with a backlog of its own: times one was thrown out and came back', result.returns, '', undefined)
+    figure('200 clients that do not read their own replies: growth of memory', growth, 'MB', 250),
+    figure('200 clients that do not read their own replies: ping of another client, p99', p99Ms, 'ms', undefined),
+    figure('200 clients that do not read their own replies: closed as slow consumers', closed.slow_consumer, '', undefined),
+    figure('200 clients that do not read their own replies: reconnects after a disconnect', result.returns, '', undefined)
   ]
 })
 
@@ -85,7 +85,7 @@ const unfinished = (title, settings, fragments, bytes, bound) => () => against(s
   return [
     figure(`${title}: growth of memory`, growth, 'MB', bound),
     figure(`${title}: sent`, result.sentBytes / MB, 'MB', undefined),
-    figure(`${title}: thrown out`, Object.entries(result.closes).reduce((sum, [code, count]) => code === 'none' ? sum : sum + count, 0), 'of 40', undefined)
+    figure(`${title}: disconnected`, Object.entries(result.closes).reduce((sum, [code, count]) => code === 'none' ? sum : sum + count, 0), 'of 40', undefined)
   ]
 })
 
@@ -93,34 +93,34 @@ const connects = () => against({ options: { websocket: { maxConnections: 1_000 }
   const { statuses } = await attack('connects', { total: 10_000, atOnce: 200 })
   const { connectionsOpen, connectionsTotal } = await server.call('counters')
   return [
-    exact('10,000 connects against a limit of 1,000: answers 101', statuses[101], 1_000),
-    exact('10,000 connects against a limit of 1,000: answers 503', statuses[503], 9_000),
+    exact('10,000 connects against a limit of 1,000: responses with 101', statuses[101], 1_000),
+    exact('10,000 connects against a limit of 1,000: responses with 503', statuses[503], 9_000),
     exact('10,000 connects against a limit of 1,000: connections open', connectionsOpen, 1_000),
     exact('10,000 connects against a limit of 1,000: connections counted', connectionsTotal, 1_000)
   ]
 })
 
-const dripping = () => against({}, async ({ port, attack }) => {
+const slowHandshakes = () => against({}, async ({ port, attack }) => {
   const done = attack('drip', { connections: 300, durationMs: 3_000 })
   await sleep(500)
   const took = []
   for (let at = 0; at < 20; at++) {
-    took.push(await timeNewcomer(port))
+    took.push(await timeNewClient(port))
     await sleep(50)
   }
   await done
-  return [figure('300 dripping handshakes: a newcomer\'s first answer, slowest of 20', Math.max(...took), 'ms', 1_000)]
+  return [figure('300 slow handshakes: first reply to a new client, slowest of 20', Math.max(...took), 'ms', 1_000)]
 })
 
 const NESTED = (levels) => text('['.repeat(levels) + ']'.repeat(levels))
 const NAMES = (count) => text({ type: 'subscribe', channels: Array.from({ length: count }, () => 'xx') })
 const PROPERTIES = text({ type: 'ping', ...Object.fromEntries(Array.from({ length: 3_500 }, (_, at) => [`property${at}`, at])) })
 
-/** Bad messages by the limit that lets them in. Above the default one nothing is demanded: these show what a wider limit costs. */
+/** Invalid messages by `maxPayloadBytes`. A limit above the default has no bound; it shows the cost of that setting. */
 const BAD_MESSAGES = {
   16_384: {
     'JSON of 8,000 levels': NESTED(8_000),
-    '16 kB that are not UTF-8': frame(2, Buffer.alloc(16_000, 0xff)),
+    '16 kB of invalid UTF-8': frame(2, Buffer.alloc(16_000, 0xff)),
     'a message of 10 MB': frame(1, Buffer.alloc(10_000_000, 'x')),
     '10,000 fragments': Buffer.concat([frame(1, '', false), ...Array.from({ length: 9_999 }, () => frame(0, '', false))])
   },
@@ -139,14 +139,14 @@ const badMessages = (maxPayloadBytes, boundMs) => () => against({ options: { web
   for (const [title, message] of Object.entries(BAD_MESSAGES[maxPayloadBytes])) {
     await server.call('resetPeak')
     let lagMs = 0
-    let answerBytes = 0
+    let replyBytes = 0
     for (let round = 0; round < 5; round++) {
       await server.call('resetLag')
       const { bytesIn } = await attack('single', { bytes: message.toString('base64') })
       lagMs = Math.max(lagMs, await server.call('lagMs'))
-      answerBytes = Math.max(answerBytes, bytesIn)
+      replyBytes = Math.max(replyBytes, bytesIn)
     }
-    figures.push(figure(`${title}: longest stop of the event loop`, lagMs, 'ms', boundMs), figure(`${title}: answer`, answerBytes, 'B', 8_192))
+    figures.push(figure(`${title}: longest event loop delay`, lagMs, 'ms', boundMs), figure(`${title}: reply`, replyBytes, 'B', 8_192))
   }
   return figures
 })
@@ -157,10 +157,10 @@ const ratios = () => against({}, async ({ attack }) => {
     '64 empty names': [text({ type: 'unsubscribe', channels: Array(64).fill('') }), 10],
     'one unknown name': [text({ type: 'subscribe', channels: ['x'] }), 10],
     '65 names': [text({ type: 'subscribe', channels: Array(65).fill('') }), 10],
-    'a subscribe to all channels, snapshots among the answers': [text({ type: 'subscribe', channels: ['metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert'] }), undefined],
+    'a subscribe to all channels, including snapshots': [text({ type: 'subscribe', channels: ['metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert'] }), undefined],
     'a ping': [text({ type: 'ping' }), undefined],
     'a whoami': [text({ type: 'whoami' }), undefined],
-    'one letter that is no JSON': [text('x'), undefined]
+    'one letter that is not JSON': [text('x'), undefined]
   }
   const figures = []
   for (const [title, [message, bound]] of Object.entries(messages)) {
@@ -174,27 +174,27 @@ const closing = (title, isBesideHost) => () => against({ isBesideHost }, async (
   await attack('freeze', { connections: 200, channel: 'mission_update' })
   await server.call('feed', { perSecond: 500, bytes: 10_000 })
   await sleep(1_000)
-  return [figure(`close with 200 clients frozen in a backlog, ${title}`, await server.call('close'), 'ms', 5_000)]
+  return [figure(`close with 200 frozen clients, ${title}`, await server.call('close'), 'ms', 5_000)]
 })
 
-/** Every scenario by its title, in the order of the report. */
+/** All scenarios by title, in the order of the report. */
 export const SCENARIOS = {
-  'nobody attacks': baseline,
+  'no attack': baseline,
   'flood of pings': floods('pings', 50),
   'flood of bad frames': floods('bad frames', 50),
   'flood of ping frames': floods('ping frames', 60),
   'flood of pong frames': floods('pong frames', 60),
-  'mute readers': muteReaders,
-  'mute readers with backlogs of their own': muteAskers,
+  'clients that do not read': unreadBroadcasts,
+  'clients that do not read their replies': unreadReplies,
   'unfinished messages': unfinished('40 unfinished messages of 256 fragments', {}, 256, 60, 10),
   'unfinished messages over the limit': unfinished('40 unfinished messages of 16,000 fragments', {}, 16_000, 1, 10),
-  'unfinished messages beside a host\'s server': unfinished('40 unfinished messages of 16,000 fragments, the host\'s WebSocket server', { isBesideHost: true }, 16_000, 1, 10),
+  'unfinished messages, the host\'s server': unfinished('40 unfinished messages of 16,000 fragments, the host\'s WebSocket server', { isBesideHost: true }, 16_000, 1, 10),
   'many connects': connects,
-  'dripping handshakes': dripping,
+  'slow handshakes': slowHandshakes,
   'bad messages': badMessages(16_384, 50),
   'bad messages of 60 kB': badMessages(65_536, 50),
   'bad messages of 1 MB': badMessages(1_000_000, undefined),
-  'size of answers': ratios,
-  'close with frozen clients': closing('own WebSocket server', false),
-  'close with frozen clients beside a host\'s server': closing('the host\'s WebSocket server', true)
+  'size of replies': ratios,
+  'close with frozen clients': closing('the plugin\'s WebSocket server', false),
+  'close with frozen clients, the host\'s server': closing('the host\'s WebSocket server', true)
 }

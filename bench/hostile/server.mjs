@@ -1,4 +1,4 @@
-// The process under attack: the built plugin in a plain Fastify app, driven by its parent over IPC.
+// The process under attack: the built plugin in a plain Fastify app. The parent process controls it over IPC.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
@@ -25,7 +25,7 @@ const commands = {
     return app.server.address().port
   },
 
-  /** Missions with an update of about `bytes` each, `perSecond`, for ever. */
+  /** Sends mission updates of about `bytes` bytes, `perSecond`, until the process ends. */
   feed ({ perSecond, bytes }) {
     const session = { text: 'x'.repeat(bytes) }
     let count = 0
@@ -34,7 +34,7 @@ const commands = {
     }, 20).unref()
   },
 
-  /** Makes the health snapshot large, so that each subscribe is answered with as many bytes of its own. */
+  /** Makes the health snapshot large, so that each subscribe causes a large reply. */
   fillHealth ({ components }) {
     const named = Object.fromEntries(Array.from({ length: components }, (_, at) => [`component ${at}`, { status: 'healthy', responseTimeMs: at }]))
     app.monitoring.reportHealth('healthy', { status: 'healthy', components: named })

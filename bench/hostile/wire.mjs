@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 
-/** One client frame as bytes (RFC 6455 §5.2), masked with zeros: unmasking costs the server the same. */
+/** One client frame as bytes (RFC 6455 §5.2). The mask is zero, which does not change the cost of unmasking. */
 export function frame (opcode, payload = '', isFinal = true) {
   const body = Buffer.from(payload)
   const size = body.length
@@ -20,7 +20,7 @@ const UPGRADE = (port) => [
   `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`, '', ''
 ].join('\r\n')
 
-/** A TCP connection; its errors show as its end. */
+/** A TCP connection. An error ends it. */
 export async function openTcp (port) {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   socket.on('error', () => socket.destroy())
@@ -29,8 +29,8 @@ export async function openTcp (port) {
 }
 
 /**
- * A WebSocket connection that counts what comes back without decoding it: `status` of the upgrade, then `bytesIn` and, if the server said
- * goodbye, `closeCode`.
+ * A WebSocket connection that counts received bytes without decoding them: `status` of the upgrade, `bytesIn`, and
+ * `closeCode` after a close frame.
  */
 export async function open (port) {
   const socket = await openTcp(port)
@@ -50,7 +50,7 @@ export async function open (port) {
   return peer
 }
 
-// The goodbye is the last frame, so it stands at the end of the last chunk: 0x88, its length, its code and a reason of small letters.
+// The close frame is the last frame, so it ends the last chunk: 0x88, its length, its code and a short reason.
 function closeCodeIn (chunk) {
   for (let at = chunk.length - 4; at >= Math.max(0, chunk.length - 127); at--) {
     if (chunk[at] === 0x88 && chunk[at + 1] === chunk.length - at - 2) return chunk.readUInt16BE(at + 2)
@@ -58,7 +58,7 @@ function closeCodeIn (chunk) {
   return undefined
 }
 
-/** Writes, and waits for the buffer to drain where it is full. */
+/** Writes, and waits for the buffer to drain if it is full. */
 export async function write (socket, bytes) {
   if (socket.destroyed || socket.write(bytes)) return
   await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve))

@@ -4,7 +4,7 @@ import { WebSocket } from 'ws'
 
 const EVERY_MS = 25
 
-/** A client with manners, in a process of its own: how long its pings take while others misbehave. It never sends more than the server allows. */
+/** A well-behaved client that measures its ping times during an attack. It stays below all limits of the server. */
 export async function startWitness (port) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
   await once(socket, 'open')
@@ -26,7 +26,7 @@ export async function startWitness (port) {
     socket.send(JSON.stringify({ type: 'ping', id }))
   }, EVERY_MS)
   return {
-    /** The 99th percentile and the longest of all pings so far; one without an answer counts with its age. */
+    /** The 99th percentile and the maximum of all pings. A ping without a reply counts with its age. */
     async end () {
       clearInterval(timer)
       await new Promise((resolve) => setTimeout(resolve, 100))
@@ -38,8 +38,8 @@ export async function startWitness (port) {
   }
 }
 
-/** How long it takes a newcomer to connect and to get its first answer, in ms. */
-export async function timeNewcomer (port) {
+/** Time for a new client to connect and to receive its first reply, in ms. */
+export async function timeNewClient (port) {
   const startedMs = performance.now()
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws/mission-control`)
   await once(socket, 'open')

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 
-/** A child process that answers commands: `await worker.call('start', { … })`. */
+/** A child process that replies to commands: `await worker.call('start', { … })`. */
 export function startWorker (file) {
   const child = fork(new URL(file, import.meta.url), { execArgv: ['--expose-gc'] })
   const waiting = new Map()

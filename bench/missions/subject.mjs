@@ -1,5 +1,5 @@
-// One process under measurement, started by ../missions.mjs: fills a real app with missions, then answers each request for a sample
-// with CPU times of single operations. CPU time is that of the whole process, all threads of the garbage collector included.
+// One measured process, started by ../missions.mjs: fills a real app with missions, then replies to each request for a
+// sample with the CPU times of single operations. CPU time includes all threads, also those of the garbage collector.
 import Fastify from 'fastify'
 import { missionControl } from '../../dist/lib/index.js'
 
@@ -7,19 +7,19 @@ const WORKING = 1_000
 const RETAINED = 100_000
 const LIVES_OF_FLAT = 200_000
 
-// Longer than any run of this takes: a million missions that are flagged as stalled in between would be another measurement.
+// Longer than any run, so that a million stalled missions do not affect the measurement.
 const stallMs = 3_600_000
 
 const scenes = {
-  /** 1,000 missions, all of them active. */
+  /** 1,000 active missions. */
   thousand: async () => sampler(await openApp({ stallMs }), WORKING),
-  /** 1,000,000 missions have lived and ended under the default retention; then the same 1,000. */
+  /** 1,000 active missions, after 1,000,000 missions have ended under the default retention. */
   ever: async () => {
     const app = await openApp({ stallMs })
     for (let i = 0; i < 1_000_000; i++) await pauseNowAndThen(i, () => live(app.missions, i))
     return sampler(app, WORKING)
   },
-  /** 1,000,000 missions are active at once. */
+  /** 1,000,000 active missions. */
   kept: async () => sampler(await openApp({ stallMs, maxActive: 1_010_000 }), 1_000_000),
   retained: async () => ({ bytes: await retainedBytes((missions, i) => live(missions, i)) }),
   retainedRun: async () => ({ bytes: await retainedBytes((missions, i) => missions.run(describe(i), (mission) => work(mission))) }),
@@ -33,7 +33,7 @@ async function openApp (missions) {
   return app
 }
 
-const describe = (i) => ({ name: 'nightly import', objective: 'bring in all rows', tags: ['nightly'], metadata: { batch: i } })
+const describe = (i) => ({ name: 'nightly import', objective: 'import all rows', tags: ['nightly'], metadata: { batch: i } })
 
 const progressOf = (taskId, index) => ({ taskId, index, total: 1_000_000_000, status: 'running' })
 
@@ -44,21 +44,21 @@ function work (mission) {
   mission.progress(progressOf('write', 3))
 }
 
-/** A typical life: start, plan, three times progress, and an ending, which is an error one time in ten. */
+/** A typical mission: start, plan, three progress reports, and an end. One of ten ends is an error. */
 function live (missions, i) {
   const mission = missions.start(describe(i))
   work(mission)
-  if (i % 10 === 9) mission.fail(new Error('the database is away'))
+  if (i % 10 === 9) mission.fail(new Error('the database is unavailable'))
   else mission.complete()
 }
 
-// Lets timers and finalizers run during a long filling, as they would in a service.
+// Lets timers and finalizers run between thousands of starts, as in a service.
 async function pauseNowAndThen (i, run) {
   run()
   if (i % 10_000 === 0) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Starts `count` missions and gives what to sample: reports of the 1,000 started last, of 1,000 spread evenly over all, of any. */
+/** Starts `count` missions and returns the operations to sample. */
 async function sampler ({ missions, missionControl: { metrics } }, count) {
   const active = []
   for (let i = 0; i < count; i++) {
@@ -104,7 +104,7 @@ function shuffle (list) {
   return list
 }
 
-/** `run` for each of `items`, `count` times over: the time each took on average, once a round. */
+/** Calls `run` for each of `items`, `count` times over. Returns the mean time of a call by round. */
 function batches (count, items, run) {
   return Array.from({ length: count }, () => {
     const before = process.cpuUsage()
@@ -135,7 +135,7 @@ async function heapBytes () {
   return process.memoryUsage().heapUsed
 }
 
-/** What the heap grows by for each mission that has ended and can still be looked up. */
+/** Heap growth per ended mission that can still be looked up. */
 async function retainedBytes (liveOne) {
   const { missions } = await openApp({ maxEnded: 2 * RETAINED, maxErrors: 2 * RETAINED })
   for (let i = 0; i < 2_000; i++) await liveOne(missions, i)
@@ -144,7 +144,7 @@ async function retainedBytes (liveOne) {
   return (await heapBytes() - before) / RETAINED
 }
 
-/** The heap after every tenth of 200,000 lives under the default retention. */
+/** The heap size after every tenth of 200,000 missions under the default retention. */
 async function flatHeaps () {
   const { missions } = await openApp({})
   const heaps = []

@@ -1,11 +1,11 @@
-// A bad network between clients and a service: connections that pass through it are cut, reset, stalled, half closed or swallowed, each after a
-// time of its own.
+// A bad network between clients and a service: it cuts, resets, stalls or half closes connections, or discards their data,
+// each after a random time.
 import { createServer, connect } from 'node:net'
 import { once } from 'node:events'
 
 const pick = (list) => list[Math.floor(Math.random() * list.length)]
 
-/** What can happen to a connection. `near` is the client's side, `far` the service's; both are gone a while later at the latest. */
+/** The faults. `near` is the socket to the client, `far` the socket to the service. */
 const FAULTS = {
   cut: ({ near, far }) => { near.destroy(); far.destroy() },
   reset: ({ near, far }) => { near.resetAndDestroy(); far.resetAndDestroy() },
@@ -13,11 +13,11 @@ const FAULTS = {
   'half close, to the service': ({ far }) => far.end(),
   'stall, to the client': (link) => { stall(link, 'far') },
   'stall, to the service': (link) => { stall(link, 'near') },
-  'swallow, to the client': (link) => { link.isDeaf.far = true },
-  'swallow, to the service': (link) => { link.isDeaf.near = true }
+  'discard, to the client': (link) => { link.isDiscarding.far = true },
+  'discard, to the service': (link) => { link.isDiscarding.near = true }
 }
 
-// What does not read fills up the buffers of the system, and then those of who sends.
+// A paused socket fills the buffers of the kernel, and then those of the sender.
 function stall (link, side) {
   link[side].pause()
   setTimeout(() => link[side].resume(), 500 + Math.random() * 6_000)
@@ -31,7 +31,7 @@ export class RoughProxy {
   #server
   #target
 
-  /** `meanMs` is how long a connection lives undisturbed on average. */
+  /** `meanMs` is the mean time until a fault. */
   constructor (target, meanMs) {
     this.#target = target
     this.#meanMs = meanMs
@@ -48,10 +48,10 @@ export class RoughProxy {
     for (const link of this.#links) this.#plan(link)
   }
 
-  /** From now on connections are left alone; those that something has happened to end. */
+  /** Stops causing faults, and cuts the connections that had one. */
   calm () {
     this.#isRough = false
-    for (const link of this.#links) if (link.isHurt) FAULTS.cut(link)
+    for (const link of this.#links) if (link.isFaulty) FAULTS.cut(link)
   }
 
   close () {
@@ -61,18 +61,18 @@ export class RoughProxy {
 
   #open (near) {
     const far = connect({ port: this.#target, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
-    const link = { near, far, isDeaf: { near: false, far: false }, isHurt: false }
+    const link = { near, far, isDiscarding: { near: false, far: false }, isFaulty: false }
     this.#links.add(link)
     for (const [from, to, side] of [[near, far, 'near'], [far, near, 'far']]) {
       from.on('data', (chunk) => {
-        if (link.isDeaf[side] || to.destroyed || to.writableEnded) return
-        // A stalled side holds up the other, as a full buffer in between would.
+        if (link.isDiscarding[side] || to.destroyed || to.writableEnded) return
+        // A stalled side stalls the other, like a full buffer.
         if (!to.write(chunk)) {
           from.pause()
           to.once('drain', () => from.resume())
         }
       })
-      from.on('end', () => { if (!link.isDeaf[side]) to.end() })
+      from.on('end', () => { if (!link.isDiscarding[side]) to.end() })
       from.on('error', () => {})
       from.on('close', () => {
         to.destroy()
@@ -83,13 +83,13 @@ export class RoughProxy {
     if (this.#isRough) this.#plan(link)
   }
 
-  // Exponential: most faults come soon, some connections live long.
+  // Exponentially distributed: most faults come soon, some connections stay for long.
   #plan (link) {
     link.timer = setTimeout(() => {
       if (!this.#isRough) return
       const fault = pick(Object.keys(FAULTS))
       this.faults[fault]++
-      link.isHurt = true
+      link.isFaulty = true
       FAULTS[fault](link)
       this.#plan(link)
     }, -Math.log(1 - Math.random()) * this.#meanMs)

@@ -1,5 +1,5 @@
-// The service of the rough network, in a process of its own: missions begin and end all the time until it is told to stop; then it says how
-// each of them ended.
+// The service behind the rough network, in its own process: missions start and end all the time until the order `stop`,
+// which returns the end of each mission.
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
@@ -10,7 +10,7 @@ const ENDS = [(mission) => mission.complete(), (mission) => mission.complete(), 
 
 const app = Fastify()
 await app.register(missionControl, {
-  // Signs of life often enough that what fails shows within seconds, and a log so short that not everybody can be given all that it missed.
+  // Frequent heartbeats, so that a fault is detected within seconds, and a message log too short for some clients.
   websocket: { heartbeatMs: 2_000, pingMs: 2_000, pongTimeoutMs: 2_000, logMaxMessages: settings.logMaxMessages, maxConnectionsPerSecond: 10_000 },
   missions: { maxEnded: 10 }
 })
@@ -35,7 +35,7 @@ async function live (mission) {
 }
 
 async function begin () {
-  for (let started = 0; isRunning; started++) { // eslint-disable-line no-unmodified-loop-condition -- an order of the parent changes it
+  for (let started = 0; isRunning; started++) { // eslint-disable-line no-unmodified-loop-condition -- changed by an order of the parent
     const life = live(app.missions.start({ id: `m${started}`, name: 'job' }))
     living.add(life)
     life.finally(() => living.delete(life))
@@ -52,7 +52,7 @@ const orders = {
   async stop () {
     isRunning = false
     await Promise.all(living)
-    // Ticks of the last progress are out, and the log tells of everything.
+    // Wait until the last progress is sent.
     await sleep(500)
     const { body } = await app.missionControl.metrics.render()
     const read = (name) => Number(body.match(new RegExp(`^mission_control_ws_${name} (.+)$`, 'm'))[1])
