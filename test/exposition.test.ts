@@ -53,7 +53,7 @@ const createState = (): State => ({
     laggedTotal: 11,
     laggingMs: 12_000,
     drainMs: 1_300,
-    loopLagMs: 14,
+    eventLoopDelayMs: 14,
     pingRoundTrip: { boundsMs: [1, 2_500], buckets: [2, 3, 4], sumMs: 5_000 },
     fanOut: { boundsMs: [0.5], buckets: [1, 0], sumMs: 0.25 },
     logged: { bytes: 15, messages: 16 },

@@ -23,8 +23,8 @@ class Travel {
       write: (batch) => batches.push(batch),
       writeAll: () => 0
     }
-    const counters = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
-    const shared = { scheduler: this.scheduler, counters } as unknown as OutboxDeps['shared']
+    const metrics = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
+    const shared = { scheduler: this.scheduler, metrics } as unknown as OutboxDeps['shared']
     const member = { outbox: new Outbox({ writer, shared, subscriptions: new Map(), maxBytes: 1_000_000, onOverflow: () => {} }), batches, due: [] }
     this.members.add(member)
     return member

@@ -9,7 +9,7 @@ import type { Writable } from '../lib/hub/delivery/batch.js'
 import { HubMetrics } from '../lib/hub/metrics.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
-import { Message, type MessageTraits } from '../lib/hub/wire/message.js'
+import { Message, type LoggedMessage, type MessageTraits } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES, Outbox } from '../lib/hub/delivery/outbox.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
 import { FlushScheduler } from '../lib/hub/delivery/flush-scheduler.js'
@@ -19,17 +19,17 @@ import { connect, type Client } from './support/client.js'
 import { RawClient } from './support/raw-client.js'
 
 const shared = (clock: Clock, { maxMessages = 10_000 } = {}) => {
-  const counters = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
-  const scheduler = new FlushScheduler((ms) => counters.fanOut.record(ms))
+  const metrics = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
+  const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
   const log = new MessageLog(clock, { maxMessages, maxBytes: 16_777_216, maxAgeMs: 900_000 })
-  return { clock, counters, scheduler, log }
+  return { clock, metrics, scheduler, log }
 }
 
 /** A hub in small: outboxes over sinks that take bytes only when told to, one log, and missions whose state is their last step. */
 function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_000 } = {}) {
   const clock = createVirtualClock()
   const parts = shared(clock, { maxMessages })
-  const { log, scheduler, counters } = parts
+  const { log, scheduler, metrics } = parts
   const states = new Map<string, number>()
   let steps = 0
   const snapshots = new SnapshotCache({
@@ -37,7 +37,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     envelope: new Envelope(clock, { name: 'x', version: '1' }),
     log,
     channel: () => ({ name: 'mission_update', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [...states].map(([id, seq]) => ({ missionId: id, seq, snapshot: true }) as never) }),
-    onGap: (cause) => counters.gaps.add(cause)
+    onGap: (cause) => metrics.gaps.add(cause)
   })
   const sent: any[] = []
   const pending: number[] = []
@@ -78,7 +78,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     const position = log.nextPosition('mission_update')
     const message = new Message(JSON.stringify({ id, seq, offset: position.offset, pad: pad(bytes) }), { channel: 'mission_update', position, supersedes: id })
     states.set(id, seq)
-    log.append(message, position)
+    log.append(message as LoggedMessage)
     outbox.send(message)
     scheduler.countSent(message)
   }
@@ -102,7 +102,7 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     reply('plug', 70_000)
     scheduler.flush()
   }
-  return { clock, counters, log, scheduler, snapshots, outbox, writer, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
+  return { clock, metrics, log, scheduler, snapshots, outbox, writer, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
 }
 
 /** What was sent, in a word each. */
@@ -110,7 +110,7 @@ const words = (sent: any[]): string[] => sent.map(({ reply, type, id, seq, paylo
   reply ?? (type === 'subscription_gap' ? `gap ${payload.cause}` : payload !== undefined ? `state ${payload.missionId} ${payload.seq}` : `${id} ${seq}${conflated === undefined ? '' : ` for ${conflated}`}`))
 
 t.test('what is sent to a client that keeps up leaves at the end of the turn, all of it and in its order', async (t) => {
-  const { sent, scheduler, counters, reply, step, progress, take } = createStand()
+  const { sent, scheduler, metrics, reply, step, progress, take } = createStand()
   reply('ack')
   progress('a')
   progress('a')
@@ -119,8 +119,8 @@ t.test('what is sent to a client that keeps up leaves at the end of the turn, al
   t.same(sent, [])
   scheduler.flush()
   t.same(words(sent), ['ack', 'a 1', 'a 2', 'a 3', 'pong'])
-  t.equal(counters.messagesSentTotal, 5)
-  t.equal(counters.replacedTotal, 0)
+  t.equal(metrics.messagesSentTotal, 5)
+  t.equal(metrics.replacedTotal, 0)
   take()
   step('b')
   await new Promise((resolve) => setImmediate(resolve))
@@ -128,7 +128,7 @@ t.test('what is sent to a client that keeps up leaves at the end of the turn, al
 })
 
 t.test('while a client is slow, replies go first, then what must arrive in order, and of the rest only the newest of a kind, which says for how many it stands', async (t) => {
-  const { sent, counters, outbox, plug, reply, step, progress, take } = createStand()
+  const { sent, metrics, outbox, plug, reply, step, progress, take } = createStand()
   plug()
   progress('a')
   step('b')
@@ -139,26 +139,26 @@ t.test('while a client is slow, replies go first, then what must arrive in order
   reply('pong')
   take(0)
   t.same(words(sent), ['plug'], 'nothing is handed over while the client does not read')
-  t.ok(outbox.hasBackpressure && outbox.waitingBytes > 0)
+  t.ok(outbox.hasBackpressure && outbox.pendingBytes > 0)
   take(1)
   t.same(words(sent), ['plug', 'pong', 'b 2', 'b 5', 'a 6 for 2', 'c 3'])
-  t.equal(counters.replacedTotal, 2)
+  t.equal(metrics.replacedTotal, 2)
   take()
   t.notOk(outbox.hasBackpressure)
-  t.equal(outbox.waitingBytes, 0)
+  t.equal(outbox.pendingBytes, 0)
 })
 
 t.test('the end of a mission makes its waiting progress pointless, and an unsubscribe all that waits of a channel', async (t) => {
-  const { sent, counters, outbox, plug, reply, step, progress, take } = createStand()
+  const { sent, metrics, outbox, plug, reply, step, progress, take } = createStand()
   plug()
   progress('a')
   progress('b')
   step('a')
   take(0)
-  t.equal(counters.replacedTotal, 1)
+  t.equal(metrics.replacedTotal, 1)
   reply('ack')
   outbox.dropChannel('mission_update')
-  t.equal(counters.replacedTotal, 2)
+  t.equal(metrics.replacedTotal, 2)
   take()
   t.same(words(sent), ['plug', 'ack'])
 })
@@ -173,7 +173,7 @@ for (const [title, isHeld] of [['in the turn in which the client falls behind', 
     if (isHeld) progress('b')
     const position = log.nextPosition('health_delta')
     const logged = message('must arrive', { channel: 'health_delta', position })
-    log.append(logged, position)
+    log.append(logged as LoggedMessage)
     outbox.send(logged)
     outbox.send(message('replaceable', { channel: 'metrics_tick', key: 'tick' }))
     outbox.send(message('snapshot', { channel: 'anomaly_alert' }))
@@ -197,7 +197,7 @@ t.test('a channel that was subscribed to while the client fell behind is told wi
   for (const channel of ['health_delta', 'anomaly_alert'] as const) subscriptions.set(channel, { sequence: log.nextSequence, offset: log.head(channel) + 1 })
   for (let at = 0; at < 150; at++) {
     const position = log.nextPosition('health_delta')
-    log.append(new Message(JSON.stringify({ reply: `health ${position.offset}` }), { channel: 'health_delta', position }), position)
+    log.append(new Message(JSON.stringify({ reply: `health ${position.offset}` }), { channel: 'health_delta', position }) as LoggedMessage)
   }
   take()
   const gaps = sent.flatMap(({ type, payload }) => type === 'subscription_gap' ? payload : [])
@@ -205,7 +205,7 @@ t.test('a channel that was subscribed to while the client fell behind is told wi
 })
 
 t.test('replies may wait up to their bound; one byte more closes the outbox, once', async (t) => {
-  const { sent, outbox, counters, plug, reply, take, overflows } = createStand({ maxBytes: 1_000 })
+  const { sent, outbox, metrics, plug, reply, take, overflows } = createStand({ maxBytes: 1_000 })
   plug()
   reply('a', 400)
   reply('b', 400)
@@ -213,7 +213,7 @@ t.test('replies may wait up to their bound; one byte more closes the outbox, onc
   t.equal(overflows(), 0)
   reply('c', 400)
   t.equal(overflows(), 1)
-  t.ok(counters.droppedTotal >= 3)
+  t.ok(metrics.droppedTotal >= 3)
   reply('d')
   outbox.flushAll()
   outbox.checkProgress(1)
@@ -237,24 +237,24 @@ for (const [title, make] of Object.entries({
 })) {
   t.test(`a client that falls far behind, ${title}, keeps no messages of its own and is given what it missed from the log`, async (t) => {
     const stand = createStand()
-    const { sent, counters, outbox, plug, progress, take, log } = stand
+    const { sent, metrics, outbox, plug, progress, take, log } = stand
     plug()
     make(stand)
     take(0)
     t.ok(outbox.isLagging)
-    t.ok(outbox.waitingBytes < 262_144)
+    t.ok(outbox.pendingBytes < 262_144)
     progress('m1')
     stand.step('last')
     take()
     t.notOk(outbox.isLagging)
     t.same(sent.flatMap(({ offset }) => offset ?? []), Array.from({ length: log.head('mission_update') }, (_, at) => at + 1), 'all, once, in order')
     t.equal(sent.at(-1).id, 'm1', 'and then the newest of what may be replaced')
-    t.equal(counters.laggedTotal, 1)
+    t.equal(metrics.laggedTotal, 1)
   })
 }
 
 t.test('where the log no longer reaches back the client is told which messages are missing, and gets the present state and what follows it', async (t) => {
-  const { sent, counters, plug, step, progress, take, log } = createStand({ maxMessages: 100 })
+  const { sent, metrics, plug, step, progress, take, log } = createStand({ maxMessages: 100 })
   step('a')
   take()
   plug()
@@ -267,7 +267,7 @@ t.test('where the log no longer reaches back the client is told which messages a
   t.match(gap.payload, { channel: 'mission_update', cause: 'trimmed', range: { epoch: log.epoch, from: 2, to: 1_201 }, asOf: { offset: 1_201 }, messages: 4 })
   const after = words(sent.slice(sent.indexOf(gap)))
   t.same(after, ['gap trimmed', 'state a 1', 'state m0 1199', 'state m1 1202', 'state m2 1201', 'b 1203'], 'progress that the state already has does not follow it')
-  t.match(counters.gaps.read(), { trimmed: 1, overflow: 0 })
+  t.match(metrics.gaps.read(), { trimmed: 1, overflow: 0 })
 })
 
 t.test('states that replace each other are bounded too: beyond it the client gets what must arrive, and then the present state', async (t) => {
@@ -294,14 +294,14 @@ t.test('a client that falls behind on states alone gets the present state, and w
 })
 
 t.test('a client that lags already may also lose states', async (t) => {
-  const { sent, counters, outbox, plug, step, progress, take } = createStand({ maxBytes: 5_000 })
+  const { sent, metrics, outbox, plug, step, progress, take } = createStand({ maxBytes: 5_000 })
   plug()
   for (let at = 0; at < 1_100; at++) step('a')
   take(0)
   t.ok(outbox.isLagging)
   for (let at = 0; at < 60; at++) progress(`m${at}`)
   take()
-  t.equal(counters.laggedTotal, 1)
+  t.equal(metrics.laggedTotal, 1)
   t.equal(words(sent).filter((word) => /^a \d/.test(word)).length, 1_100)
   t.equal(words(sent).filter((word) => word === 'gap overflow').length, 1)
 })
@@ -324,7 +324,7 @@ t.test('a snapshot serves for five seconds, and is let go of afterwards', async 
 
 t.test('a client that takes nothing for 30 s is given up; one that takes a little is not', async (t) => {
   for (const isTaking of [false, true]) {
-    const { clock, outbox, writer, counters, plug, step, take, overflows } = createStand()
+    const { clock, outbox, writer, metrics, plug, step, take, overflows } = createStand()
     plug()
     for (let at = 0; at < 1_100; at++) step('a')
     take(0)
@@ -335,7 +335,7 @@ t.test('a client that takes nothing for 30 s is given up; one that takes a littl
     }
     outbox.checkProgress(clock.monotonic() + 1)
     t.equal(overflows(), isTaking ? 0 : 1)
-    t.ok(counters.laggingMs >= 30_000)
+    t.ok(metrics.laggingMs >= 30_000)
   }
 })
 

@@ -8,7 +8,7 @@ import type { Envelope } from './wire/envelope.js'
 import { SubscribeFlow } from './subscriptions/subscribe.js'
 import { LatestValues } from './history/latest-values.js'
 import { MessageLog } from './history/message-log.js'
-import type { Message } from './wire/message.js'
+import type { LoggedMessage, Message } from './wire/message.js'
 import type { Authorizer } from './subscriptions/authorizer.js'
 import { SnapshotCache } from './history/snapshot-cache.js'
 import { Subscriptions } from './subscriptions/subscriptions.js'
@@ -19,15 +19,15 @@ export interface BroadcasterDeps {
   options: ResolvedOptions['websocket']
   channels: readonly Channel[]
   envelope: Envelope
-  counters: HubMetrics
+  metrics: HubMetrics
   authorizer: Authorizer
 }
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /**
- * What is published: one encoding of each message for all who get it, and what is kept of it for those who are slow or away. Its parts are
- * what connections are given to send, to catch up and to come back.
+ * Publishes payloads: encodes each message once for all its receivers, and records what slow and reconnecting clients
+ * will need. Owns the subscriptions, the message log and the snapshots, which connections read.
  */
 export class Broadcaster {
   readonly log: MessageLog
@@ -39,15 +39,16 @@ export class Broadcaster {
   readonly #envelope: Envelope
   readonly #latestValues = new LatestValues()
 
-  constructor ({ clock, options, channels, envelope, counters, authorizer }: BroadcasterDeps) {
+  constructor ({ clock, options, channels, envelope, metrics, authorizer }: BroadcasterDeps) {
+    const { logMaxMessages: maxMessages, logMaxBytes: maxBytes, logMaxAgeMs: maxAgeMs } = options
     this.#envelope = envelope
-    this.log = new MessageLog(clock, { maxMessages: options.logMaxMessages, maxBytes: options.logMaxBytes, maxAgeMs: options.logMaxAgeMs })
-    this.scheduler = new FlushScheduler((ms) => counters.fanOut.record(ms))
+    this.log = new MessageLog(clock, { maxMessages, maxBytes, maxAgeMs })
+    this.scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
     this.subscriptions = new Subscriptions({
       clock,
       channels,
       log: this.log,
-      keepMs: options.logMaxAgeMs,
+      keepOpenMs: maxAgeMs,
       broadcast: (name, payload, only) => this.broadcast(name, payload, only),
       onClose: (name) => {
         this.#latestValues.clear(name)
@@ -59,7 +60,7 @@ export class Broadcaster {
       envelope,
       log: this.log,
       channel: (name) => this.subscriptions.channel(name),
-      onGap: (cause) => counters.gaps.add(cause)
+      onGap: (cause) => metrics.gaps.add(cause)
     })
     this.subscribeFlow = new SubscribeFlow({
       envelope,
@@ -70,22 +71,34 @@ export class Broadcaster {
       fits: this.fits,
       canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
       onOutcome: (outcome, cause) => {
-        counters.outcomes.add(outcome)
-        if (cause !== undefined) counters.gaps.add(cause)
+        metrics.outcomes.add(outcome)
+        if (cause !== undefined) metrics.gaps.add(cause)
       }
     })
   }
 
-  /** Sends a payload to the subscribers of a channel. Gives the offset of a message that must arrive, if anybody hears of it or may later. */
-  broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>): number | undefined {
+  /**
+   * Sends a payload to the subscribers of a channel. Returns the offset of a reliable message. Does nothing while the
+   * channel is stopped, because then nobody receives the message and nobody can ask for it later.
+   */
+  broadcast<Name extends ChannelName> (
+    name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
+  ): number | undefined {
     if (!this.subscriptions.isOpen(name)) return undefined
     const { key, supersedes, facts } = this.subscriptions.channel(name).delivery(payload)
-    const position = key === undefined && only === undefined && LOGGED.has(name) ? this.log.nextPosition(name) : undefined
+    const isLogged = key === undefined && only === undefined && LOGGED.has(name)
+    const position = isLogged ? this.log.nextPosition(name) : undefined
     const message = this.#envelope.message(name, { payload } as never, {
-      traits: { channel: name, position, key: key && `${name} ${key}`, supersedes: supersedes && `${name} ${supersedes}`, facts },
+      traits: {
+        channel: name,
+        position,
+        key: key && `${name} ${key}`,
+        supersedes: supersedes && `${name} ${supersedes}`,
+        facts
+      },
       epoch: this.log.epoch
     })
-    this.#keep(message)
+    this.#record(message)
     for (const { filter, members } of this.subscriptions.groups(name)) {
       if (!this.fits(message, filter)) continue
       if (only === undefined) this.scheduler.send(message, members)
@@ -95,20 +108,20 @@ export class Broadcaster {
     return position?.offset
   }
 
-  /** Whether a message fits what is wanted of its channel. */
+  /** Whether a message matches a filter of its channel. */
   readonly fits = ({ channel, facts }: Message, filter: SubscriptionFilter | undefined): boolean =>
     filter === undefined || this.subscriptions.channel(channel!).fits!(facts!, filter)
 
-  /** Lets go of what is too old. */
+  /** Drops messages and snapshots that are too old. */
   trim (): void {
     this.log.trim()
     this.snapshots.trim()
   }
 
-  // For those who are away, and for those who fall behind.
-  #keep (message: Message): void {
+  // For clients that reconnect and clients that lag.
+  #record (message: Message): void {
     const { channel, position, key, supersedes } = message
-    if (position !== undefined) this.log.append(message, position)
+    if (position !== undefined) this.log.append(message as LoggedMessage)
     if (supersedes !== undefined) this.#latestValues.delete(channel!, supersedes)
     if (key === undefined || !LOGGED.has(channel!)) return
     this.#latestValues.set(channel!, key, message)

@@ -2,28 +2,36 @@ import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.
 import type { ChecksumEntry } from '../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 
-/** How a payload travels: it must arrive, or a newer one with the same key may replace it while it waits. */
+/** How a payload is delivered. */
 export interface Delivery {
-  /** Present: replaceable under this key. Absent: must arrive. */
+  /**
+   * If present, the payload is replaceable: a newer one with the same key replaces it while it is pending. Else
+   * reliable.
+   */
   key?: string
-  /** A key whose waiting message this one makes pointless. */
+  /** The key of a pending payload that this one makes obsolete. */
   supersedes?: string
-  /** What the channel's filters ask of this payload; kept with the message. */
+  /** What the filters of the channel look at; kept with the message. */
   facts?: object
 }
 
-/** A subscriber as a channel sees it: a token, nothing to call. */
+/** A subscriber as a channel sees it: an opaque token. */
 export type Subscriber = object
 
 /**
- * Where a channel sends its payloads. `only` names the subscribers that get it; absent means all. Gives the offset of a message that must
- * arrive, `undefined` for one that need not.
+ * Publishes a payload to all subscribers of the channel, or only to those in `only`. Returns the offset of a reliable
+ * payload; `undefined` for a replaceable one, and for one that is published to `only` some.
  */
-export type Publish<Name extends ChannelName> = (payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => number | undefined
+export type Publish<Name extends ChannelName> = (
+  payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
+) => number | undefined
 
 /**
- * What a channel says and when. The hub calls `start` at the first subscriber, and `stop` after the last one, or, where messages are kept for
- * those who come back, when nobody has for long; so that a channel nobody listens to costs nothing: no timer, no listener, no computation.
+ * A channel decides what is published and when.
+ *
+ * Promises of the hub: `start` is called for the first subscriber, `stop` after the last one has left (for a channel
+ * with a log, only when nobody has subscribed for the maximum age of the log); the calls alternate. A stopped channel
+ * must cost nothing: no timer, no listener, no computation.
  */
 export interface Channel<Name extends ChannelName = ChannelName> {
   readonly name: Name
@@ -31,21 +39,21 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   /** `head` is the offset of the last message so far. */
   start (publish: Publish<Name>, head: number): void
   stop (): void
-  /** The present state, which a new subscriber gets right after its ack, and one that missed something too. */
+  /** The current state. Sent to a new subscriber right after its ack, and to one that missed messages. */
   snapshot (): ChannelPayloads[Name][]
   /**
-   * What is over and may have been missed: with offsets from after `after` up to `upTo`, or, for one who comes for the first time
-   * (`undefined`), what is recent. The same payload is the same object each time.
+   * States that have ended, which `snapshot` does not contain: those with an offset above `after` and up to `upTo`, or,
+   * if `after` is `undefined`, the most recent ones. Must return the same object for the same payload each time.
    */
   endings? (after: number | undefined, upTo: number): ChannelPayloads[Name][]
-  /** Whether a payload with these facts fits a filter. */
+  /** Whether a payload with these facts matches a filter. */
   fits? (facts: object, filter: SubscriptionFilter): boolean
-  /** What the checksum is made of now: the facts of the states that are not over. */
+  /** The current entries of the checksum: the facts of all states that have not ended. */
   checksumEntries? (): ChecksumEntry[]
-  /** What the checksum takes of a payload with these facts; `undefined` if nothing. */
+  /** The checksum entry of a payload with these facts; `undefined` if it has none. */
   checksumEntry? (facts: object): ChecksumEntry | undefined
-  /** A new subscriber was added; called after `start`. */
+  /** Called after a subscriber was added, and after `start`. */
   joined? (subscriber: Subscriber): void
-  /** A subscriber was taken off. */
+  /** Called after a subscriber was removed. */
   left? (subscriber: Subscriber): void
 }

@@ -1,7 +1,13 @@
 import { CHANNEL_NAMES, type ChannelName, type LoggedChannel } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ClientMessage, ClientMessages } from '../../schemas/messages/client-messages.js'
-import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS, type ProtocolErrorCode, type SubscriptionErrorCode } from '../../schemas/messages/server-messages.js'
+import {
+  PROTOCOL_ERRORS,
+  SUBSCRIPTION_ERRORS,
+  type ProtocolErrorCode,
+  type ServerMessages,
+  type SubscriptionErrorCode
+} from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { Connection } from './connections/connection.js'
 import type { HubMetrics } from './metrics.js'
@@ -10,15 +16,21 @@ import type { Envelope } from './wire/envelope.js'
 import { decode } from './wire/decode.js'
 import type { Subscriptions } from './subscriptions/subscriptions.js'
 
-/** What became of a command; the codes are those of the protocol. */
+/** The result of a command; the codes are those of `protocol_error`. */
 export type CommandOutcome = { accepted: true, missionId: string } | { accepted: false, code: ProtocolErrorCode }
 
-/** The domain's door for commands of clients. Its promises never reject. */
+/** The client that sent a command. */
+interface RequestContext { request: unknown, connectionId: string }
+
+/** Executes the mission commands of clients. Its promises never reject. */
 export interface CommandPort {
   readonly capabilities: string[]
-  /** `acknowledge` is called before anything of the new mission is told. */
-  start (asked: { command: string, id: string | undefined, request: unknown, connectionId: string }, acknowledge: (outcome: CommandOutcome) => void): Promise<void>
-  cancel (missionId: string, context: { request: unknown, connectionId: string }): Promise<CommandOutcome>
+  /** `acknowledge` is called exactly once, before any update of the new mission is published. */
+  start (
+    asked: RequestContext & { command: string, id: string | undefined },
+    acknowledge: (outcome: CommandOutcome) => void
+  ): Promise<void>
+  cancel (missionId: string, context: RequestContext): Promise<CommandOutcome>
 }
 
 export interface DispatcherDeps {
@@ -27,24 +39,26 @@ export interface DispatcherDeps {
   metrics: HubMetrics
   subscribeFlow: SubscribeFlow
   commands: CommandPort
-  /** Whether a client may subscribe to a channel. */
+  /** Whether the client may subscribe to a channel. */
   canSubscribe: (connection: Connection, channel: ChannelName) => boolean
-  /** Whether it may have what was before it came. */
+  /** Whether the client may receive messages from before its subscription. */
   canReplay: (connection: Connection, channel: ChannelName) => boolean
-  /** Where a mission is, or how it ended; `undefined` for one that the client may not see too. */
-  findMission: (missionId: string, context: { request: unknown, connectionId: string }) => MissionUpdate | undefined
+  /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */
+  findMission: (missionId: string, context: RequestContext) => MissionUpdate | undefined
   server: ServerIdentity
 }
 
 type Reactions = { [Type in ClientMessage['type']]: (connection: Connection, message: ClientMessages[Type]) => void }
 
+type MissionAck = ServerMessages['mission_ack']['payload']
+
 /**
- * Carries out what clients ask for and answers through their outbox: in the order they asked, but for mission commands, which are
- * answered when the host's handler has.
+ * Carries out the messages of clients and replies through their outbox. Replies come in the order of the messages,
+ * except those to mission commands, which come when the host's handler has answered.
  */
 export class Dispatcher {
   readonly #deps: DispatcherDeps
-  readonly #handlers: Reactions = {
+  readonly #reactions: Reactions = {
     subscribe: (connection, message) => this.#subscribe(connection, message),
     unsubscribe: (connection, message) => this.#unsubscribe(connection, message),
     ping: (connection, { id }) => connection.outbox.send(this.#deps.envelope.message('pong', {}, { replyTo: id })),
@@ -54,111 +68,133 @@ export class Dispatcher {
     mission_get: (connection, message) => this.#missionGet(connection, message)
   }
 
-  constructor (setup: DispatcherDeps) {
-    this.#deps = setup
+  constructor (deps: DispatcherDeps) {
+    this.#deps = deps
   }
 
+  /** Decodes and carries out one message. */
   dispatch (connection: Connection, data: Buffer): void {
     const decoded = decode(data)
     if (decoded.ok) {
-      const react = this.#handlers[decoded.message.type] as (connection: Connection, message: ClientMessage) => void
+      const react = this.#reactions[decoded.message.type] as (connection: Connection, message: ClientMessage) => void
       return react(connection, decoded.message)
     }
     if (decoded.code === 'invalid_json') return this.fail(connection, 'invalid_json')
     this.fail(connection, 'invalid_message', decoded.replyTo, decoded.detail)
   }
 
-  /** Answers with a `protocol_error`. */
+  /** Replies with a `protocol_error`. */
   fail (connection: Connection, code: ProtocolErrorCode, replyTo?: string, detail?: string[]): void {
     this.#deps.metrics.protocolErrors.add(code)
     const error = { code, message: PROTOCOL_ERRORS[code], ...(detail && { detail }) }
     connection.outbox.send(this.#deps.envelope.message('protocol_error', { error }, { replyTo }))
   }
 
-  // A name that is there twice is one subscription and one ack; an answer must not be larger than what asked for it allows.
-  #subscribe (connection: Connection, { channels, since, filter, snapshot, id }: ClientMessages['subscribe']): void {
-    const { subscriptions, subscribeFlow, canSubscribe } = this.#deps
+  #subscribe (connection: Connection, message: ClientMessages['subscribe']): void {
+    const { subscriptions, canSubscribe } = this.#deps
+    const { channels, id } = message
     const forbidden: number[] = []
-    this.#eachChannel(connection, channels, id, (name, position) => {
-      if (!canSubscribe(connection, name)) {
-        // Who may no longer have a channel does not keep it.
-        subscriptions.leave(connection, name)
-        return forbidden.push(position)
-      }
-      const wanted = name === 'mission_update' ? filter : undefined
-      if (subscriptions.has(connection, name, wanted)) return this.#acknowledge(connection, name, 'subscribed', id)
-      const isNew = subscriptions.join(connection, name, wanted)
-      try {
-        subscribeFlow.begin(connection, name, { since: since?.[name as LoggedChannel], filter: wanted, needsState: snapshot === true, replyTo: id })
-      } catch (err) {
-        // Without an ack it must not be subscribed.
-        subscriptions.leave(connection, name)
-        throw err
-      }
-      if (isNew) this.#deps.metrics.subscriptionsTotal++
+    this.#forEachChannel(connection, channels, id, (name, index) => {
+      if (canSubscribe(connection, name)) return this.#subscribeTo(connection, name, message)
+      // A client that lost its permission loses the subscription too.
+      subscriptions.leave(connection, name)
+      forbidden.push(index)
     })
     if (forbidden.length > 0) this.#refuseChannels(connection, 'forbidden', forbidden, id)
   }
 
+  #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): void {
+    const { subscriptions, subscribeFlow, metrics } = this.#deps
+    const { since, snapshot, id } = message
+    const filter = name === 'mission_update' ? message.filter : undefined
+    if (subscriptions.has(connection, name, filter)) return this.#acknowledge(connection, name, 'subscribed', id)
+    const isNew = subscriptions.join(connection, name, filter)
+    try {
+      const cursor = since?.[name as LoggedChannel]
+      subscribeFlow.begin(connection, name, { since: cursor, filter, needsSnapshot: snapshot === true, replyTo: id })
+    } catch (err) {
+      // No ack was sent, so the client must not be subscribed.
+      subscriptions.leave(connection, name)
+      throw err
+    }
+    if (isNew) metrics.subscriptionsTotal++
+  }
+
   #unsubscribe (connection: Connection, { channels, id }: ClientMessages['unsubscribe']): void {
-    this.#eachChannel(connection, channels, id, (name) => {
+    this.#forEachChannel(connection, channels, id, (name) => {
       this.#deps.subscriptions.leave(connection, name)
       this.#acknowledge(connection, name, 'unsubscribed', id)
     })
   }
 
-  #eachChannel (connection: Connection, names: string[], id: string | undefined, act: (name: ChannelName, position: number) => void): void {
+  // A repeated name counts once: replies must not be larger than the request justifies.
+  #forEachChannel (
+    connection: Connection,
+    names: string[],
+    id: string | undefined,
+    act: (name: ChannelName, index: number) => void
+  ): void {
     const unknown: number[] = []
     const seen = new Set<string>()
-    for (const [position, name] of names.entries()) {
-      if (!this.#deps.subscriptions.isChannel(name)) unknown.push(position)
-      else if (!seen.has(name)) act(name, position)
+    for (const [index, name] of names.entries()) {
+      if (!this.#deps.subscriptions.isChannel(name)) unknown.push(index)
+      else if (!seen.has(name)) act(name, index)
       seen.add(name)
     }
     if (unknown.length > 0) this.#refuseChannels(connection, 'unknown_channel', unknown, id)
   }
 
-  #refuseChannels (connection: Connection, code: SubscriptionErrorCode, positions: number[], replyTo: string | undefined): void {
+  #refuseChannels (
+    connection: Connection, code: SubscriptionErrorCode, positions: number[], replyTo: string | undefined
+  ): void {
     this.#deps.metrics.protocolErrors.add(code)
     const error = { code, message: SUBSCRIPTION_ERRORS[code], positions }
     connection.outbox.send(this.#deps.envelope.message('subscription_error', { error }, { replyTo }))
   }
 
-  #acknowledge (connection: Connection, channel: ChannelName, status: 'subscribed' | 'unsubscribed', replyTo: string | undefined): void {
+  #acknowledge (
+    connection: Connection, channel: ChannelName, status: 'subscribed' | 'unsubscribed', replyTo: string | undefined
+  ): void {
     acknowledge(this.#deps.envelope, connection, { channel, status }, replyTo)
   }
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
     const { server, commands, envelope } = this.#deps
-    const payload = { server, version: server.version, channels: CHANNEL_NAMES, capabilities: commands.capabilities }
+    const payload = {
+      server,
+      version: server.version,
+      channels: CHANNEL_NAMES,
+      capabilities: commands.capabilities
+    }
     connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
   }
 
   #missionStart (connection: Connection, { command, id }: ClientMessages['mission_start']): void {
-    this.#deps.commands.start({ command, id, ...context(connection) }, (outcome) => {
-      if (outcome.accepted) this.#acceptMission(connection, { missionId: outcome.missionId, status: 'accepted' }, id)
-      else this.fail(connection, outcome.code, id)
+    this.#deps.commands.start({ command, id, ...contextOf(connection) }, (outcome) => {
+      if (!outcome.accepted) return this.fail(connection, outcome.code, id)
+      this.#acknowledgeMission(connection, { missionId: outcome.missionId, status: 'accepted' }, id)
     })
   }
 
   #missionGet (connection: Connection, { missionId, id }: ClientMessages['mission_get']): void {
     const { envelope, findMission, canSubscribe, canReplay } = this.#deps
-    const payload = canSubscribe(connection, 'mission_update') ? findMission(missionId, context(connection)) : undefined
+    const isAllowed = canSubscribe(connection, 'mission_update')
+    const payload = isAllowed ? findMission(missionId, contextOf(connection)) : undefined
     const isHidden = payload?.endedAt !== undefined && !canReplay(connection, 'mission_update')
     if (payload === undefined || isHidden) return this.fail(connection, 'unknown_mission', id)
     connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
   }
 
   #missionCancel (connection: Connection, { missionId, id }: ClientMessages['mission_cancel']): void {
-    this.#deps.commands.cancel(missionId, context(connection)).then((outcome) => {
-      if (outcome.accepted) this.#acceptMission(connection, { missionId, status: 'accepted', action: 'cancel' }, id)
-      else this.fail(connection, outcome.code, id)
+    this.#deps.commands.cancel(missionId, contextOf(connection)).then((outcome) => {
+      if (!outcome.accepted) return this.fail(connection, outcome.code, id)
+      this.#acknowledgeMission(connection, { missionId, status: 'accepted', action: 'cancel' }, id)
     })
   }
 
-  #acceptMission (connection: Connection, payload: { missionId: string, status: 'accepted', action?: 'cancel' }, replyTo: string | undefined): void {
+  #acknowledgeMission (connection: Connection, payload: MissionAck, replyTo: string | undefined): void {
     connection.outbox.send(this.#deps.envelope.message('mission_ack', { payload }, { replyTo }))
   }
 }
 
-const context = (connection: Connection) => ({ request: connection.request, connectionId: connection.id })
+const contextOf = ({ request, id }: Connection): RequestContext => ({ request, connectionId: id })

@@ -1,6 +1,6 @@
 import { CHANNEL_NAMES, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
-import { CLOSE_CODES, type CloseReason } from '../../schemas/messages/close-codes.js'
+import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
@@ -15,6 +15,7 @@ import { Heartbeat } from './connections/heartbeat.js'
 import { Authorizer } from './subscriptions/authorizer.js'
 import { Broadcaster } from './broadcaster.js'
 import { LivenessTimer } from './connections/liveness-timer.js'
+import { createSocketEvents, type SocketEvents } from './socket-events.js'
 
 export interface HubDeps {
   clock: Clock
@@ -26,28 +27,12 @@ export interface HubDeps {
   onCallbackError: (where: string, err: unknown) => void
 }
 
-/** What the socket's owner calls; never throws. */
-export interface SocketEvents {
-  message (data: Buffer): void
-  ping (): void
-  pong (): void
-  /** The socket's owner closes the connection by itself, for this reason. */
-  failed (reason: CloseReason): void
-  /** The system has taken what was handed to the socket. */
-  drained (): void
-  /** The connection is to be closed for this reason. */
-  refused (reason: CloseReason): void
-  closed (): void
-}
-
 /**
- * The switchboard: who is connected, who listens to what, and one encoding of each message for all of them.
- * It knows neither missions nor Fastify.
+ * Knows all connections and their subscriptions, and encodes each message once for all of them. Depends on neither
+ * missions nor Fastify.
  */
 export class Hub {
-  readonly #clock: Clock
-  readonly #options: ResolvedOptions['websocket']
-  readonly #onCallbackError: HubDeps['onCallbackError']
+  readonly #deps: HubDeps
   readonly #envelope: Envelope
   readonly #connections = new Set<Connection>()
   readonly #broadcaster: Broadcaster
@@ -62,26 +47,32 @@ export class Hub {
   })
 
   readonly #admission: Admission
-  #timers: Timer[] = []
+  #heartbeatTimer: Timer | undefined
   #closing: Promise<void> | undefined
-  #whenEmpty: (() => void) | undefined
+  #onEmpty: (() => void) | undefined
 
-  constructor ({ clock, server, options, channels, commands, findMission, onCallbackError }: HubDeps) {
-    this.#clock = clock
-    this.#options = options
-    this.#onCallbackError = onCallbackError
-    this.#envelope = new Envelope(clock, server)
-    this.#admission = new Admission(options, { clock, refused: this.#metrics.refused })
+  constructor (deps: HubDeps) {
+    const { clock, server, options, channels, commands, findMission, onCallbackError } = deps
+    const metrics = this.#metrics
+    const envelope = new Envelope(clock, server)
     const authorizer = new Authorizer(options.authorize, onCallbackError)
-    const broadcaster = new Broadcaster({ clock, options, channels, envelope: this.#envelope, counters: this.#metrics, authorizer })
+    const broadcaster = new Broadcaster({ clock, options, channels, envelope, metrics, authorizer })
     const { scheduler, log, snapshots, fits, subscriptions, subscribeFlow } = broadcaster
+    this.#deps = deps
+    this.#envelope = envelope
     this.#broadcaster = broadcaster
-    this.#connectionDeps = { clock, counters: this.#metrics, options, scheduler, log, snapshots, fits, onBackpressure: () => this.#livenessTimer.scheduleAt(0) }
-    this.#livenessTimer = new LivenessTimer(clock, this.#connections, () => broadcaster.trim())
+    this.#admission = new Admission({ clock, options, refused: metrics.refused })
+    const onBackpressure = () => this.#livenessTimer.scheduleAt(0)
+    this.#connectionDeps = { clock, metrics, options, scheduler, log, snapshots, fits, onBackpressure }
+    this.#livenessTimer = new LivenessTimer({
+      clock,
+      connections: this.#connections,
+      onCheck: () => broadcaster.trim()
+    })
     this.#dispatcher = new Dispatcher({
-      envelope: this.#envelope,
+      envelope,
       subscriptions,
-      metrics: this.#metrics,
+      metrics,
       subscribeFlow,
       commands,
       canSubscribe: ({ request }, channel) => authorizer.allows(request, { action: 'subscribe', channel }),
@@ -89,12 +80,12 @@ export class Hub {
       findMission,
       server
     })
-    this.#heartbeat = new Heartbeat({ envelope: this.#envelope, log, intervalMs: options.heartbeatMs })
+    this.#heartbeat = new Heartbeat({ envelope, log, intervalMs: options.heartbeatMs })
   }
 
   get isClosing (): boolean { return this.#admission.isClosing }
 
-  /** Whether one more connection from this address may open, and if not, why; a refusal is counted. */
+  /** Returns `undefined` if one more connection from this address may open, else the reason; counts a refusal. */
   admit (address: string): RefusalReason | undefined {
     return this.#admission.admit(address)
   }
@@ -104,19 +95,21 @@ export class Hub {
     return this.#admission.refuse(reason)
   }
 
-  /** Takes over an open socket that was admitted in this very step. The returned functions must be wired to it before anything else is awaited. */
+  /**
+   * Takes over an open socket. Must be called in the same synchronous step as `admit`, so that the limits hold exactly.
+   * The returned functions must be attached to the socket in that step too, so that no message is lost.
+   */
   connect (socket: Socket, request: unknown, address: string): SocketEvents {
-    const connection = new Connection({ id: createUnifiedId('connection'), socket, request, address, shared: this.#connectionDeps })
+    const id = createUnifiedId('connection')
+    const connection = new Connection({ id, socket, request, address, shared: this.#connectionDeps })
     this.#add(connection)
-    return {
-      message: (data) => this.#received(connection, data),
-      ping: () => { this.#accepts(connection) },
-      pong: () => this.#receivedPong(connection),
-      failed: (reason) => connection.failed(reason),
-      drained: () => connection.outbox.drained(),
-      refused: (reason) => connection.close(reason),
-      closed: () => this.#remove(connection)
-    }
+    return createSocketEvents({
+      connection,
+      dispatcher: this.#dispatcher,
+      metrics: this.#metrics,
+      onClosed: () => this.#remove(connection),
+      onCallbackError: this.#deps.onCallbackError
+    })
   }
 
   /** Sends a payload to all subscribers of a channel. */
@@ -125,95 +118,82 @@ export class Hub {
   }
 
   wsMetrics (): WsMetrics {
+    const { connectionsTotal, messagesSentTotal, subscriptionsTotal } = this.#metrics
     return {
       connectionsOpen: this.#connections.size,
-      connectionsTotal: this.#metrics.connectionsTotal,
-      messagesSentTotal: this.#metrics.messagesSentTotal,
-      subscriptionsTotal: this.#metrics.subscriptionsTotal,
+      connectionsTotal,
+      messagesSentTotal,
+      subscriptionsTotal,
       channels: CHANNEL_NAMES.map((channel) => ({ channel, count: this.#broadcaster.subscriptions.count(channel) }))
     }
   }
 
-  /** Everything that is counted, for the exposition. */
+  /** All metrics of the hub, for the Prometheus exposition. */
   totals () {
-    const { messagesReceivedTotal, bytesSentTotal, replacedTotal, droppedTotal, laggedTotal, laggingMs } = this.#metrics
     return {
       metrics: this.wsMetrics(),
       subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#broadcaster.subscriptions.count(name)])),
-      messagesReceivedTotal,
-      bytesSentTotal,
-      replacedTotal,
-      droppedTotal,
-      laggedTotal,
-      laggingMs,
+      ...this.#metrics.read(),
       ...this.#readOutboxes(),
       logged: this.#broadcaster.log.size,
-      gaps: this.#metrics.gaps.read(),
-      outcomes: this.#metrics.outcomes.read(),
-      refused: this.#metrics.refused.read(),
-      closed: this.#metrics.closed.read(),
-      protocolErrors: this.#metrics.protocolErrors.read(),
-      pingRoundTrip: this.#metrics.pingRoundTrip.read(),
-      fanOut: this.#metrics.fanOut.read(),
-      drainMs: this.#metrics.drainMs,
-      loopLagMs: this.#admission.loopLagMs
+      eventLoopDelayMs: this.#admission.eventLoopDelayMs
     }
   }
 
-  /** Begins to look at how late the event loop is. */
+  /** Starts measuring the delay of the event loop. */
   start (): void {
     this.#admission.start()
   }
 
-  /** From now on no connection is admitted; those that are open go on. */
+  /** Refuses all further connections; the open ones stay open. */
   stopAdmitting (): void {
-    this.#admission.end()
+    this.#admission.stop()
   }
 
   /**
-   * Says goodbye to everybody, in waves over `withinMs`, and resolves once all are gone, which is at the latest when the close grace of the
-   * last wave has passed. From the first call on no connection is admitted; a later call waits for the first, or, with no time left, ends it.
+   * Closes all connections in waves over `withinMs`, as `Drain` describes. Refuses connections from the first call on.
+   * Resolves when all connections are closed, at the latest after the close grace of the last wave. A later call waits
+   * for the first one; with `withinMs` 0 it closes the remaining connections at once.
    */
   async close (withinMs = 0): Promise<void> {
     this.stopAdmitting()
-    if (this.#closing !== undefined && withinMs === 0) this.#closeAll()
+    if (this.#closing !== undefined && withinMs === 0) {
+      for (const connection of this.#connections) connection.close('server_restart')
+    }
     await (this.#closing ??= this.#drain(withinMs))
     this.#admission.close()
     this.#broadcaster.subscriptions.close()
   }
 
   async #drain (withinMs: number): Promise<void> {
-    const startedAt = this.#clock.monotonic()
+    const { clock } = this.#deps
+    const startedAt = clock.monotonic()
     if (this.#connections.size > 0) {
-      const empty = new Promise<void>((resolve) => { this.#whenEmpty = resolve })
-      new Drain({ clock: this.#clock, envelope: this.#envelope, connections: this.#connections }).start(withinMs)
+      const empty = new Promise<void>((resolve) => { this.#onEmpty = resolve })
+      new Drain({ clock, envelope: this.#envelope, connections: this.#connections }).start(withinMs)
       await empty
     }
-    this.#metrics.drainMs = this.#clock.monotonic() - startedAt
-  }
-
-  // A service that closes does not wait for the rest of its waves.
-  #closeAll (): void {
-    for (const connection of this.#connections) connection.close('server_restart')
+    this.#metrics.drainMs = clock.monotonic() - startedAt
   }
 
   #readOutboxes () {
     let outboxBytes = 0
     let lagging = 0
     for (const { outbox } of this.#connections) {
-      outboxBytes += outbox.waitingBytes
+      outboxBytes += outbox.pendingBytes
       if (outbox.isLagging) lagging++
     }
     return { outboxBytes, lagging }
   }
 
   #add (connection: Connection): void {
+    const { clock, options: { heartbeatMs, pingMs } } = this.#deps
     this.#connections.add(connection)
     this.#admission.opened(connection.address)
     this.#metrics.connectionsTotal++
-    if (this.#timers.length > 0) return
-    this.#timers = [this.#clock.every(this.#options.heartbeatMs, () => this.#heartbeat.beat(this.#connections))]
-    this.#livenessTimer.scheduleAt(this.#clock.monotonic() + this.#options.pingMs)
+    if (this.#heartbeatTimer !== undefined) return
+    this.#heartbeatTimer = clock.every(heartbeatMs, () => this.#heartbeat.beat(this.#connections))
+    this.#livenessTimer.scheduleAt(clock.monotonic() + pingMs)
   }
 
   #remove (connection: Connection): void {
@@ -222,33 +202,9 @@ export class Hub {
     this.#broadcaster.subscriptions.leaveAll(connection)
     this.#admission.closed(connection.address)
     if (this.#connections.size > 0) return
-    for (const timer of this.#timers.splice(0)) timer.cancel()
+    this.#heartbeatTimer?.cancel()
+    this.#heartbeatTimer = undefined
     this.#livenessTimer.stop()
-    this.#whenEmpty?.()
-  }
-
-  // A throw in a listener of a socket would end the host's process.
-  #received (connection: Connection, data: Buffer): void {
-    try {
-      this.#metrics.messagesReceivedTotal++
-      if (this.#accepts(connection)) this.#dispatcher.dispatch(connection, data)
-    } catch (err) {
-      this.#onCallbackError('message', err)
-      this.#dispatcher.fail(connection, 'internal_error')
-    }
-  }
-
-  #receivedPong (connection: Connection): void {
-    if (connection.acceptPong()) connection.markAlive()
-    else this.#accepts(connection)
-  }
-
-  #accepts (connection: Connection): boolean {
-    if (connection.isClosing) return false
-    connection.markAlive()
-    if (connection.takeFrameToken()) return true
-    this.#dispatcher.fail(connection, 'rate_limited')
-    connection.close('rate_limited')
-    return false
+    this.#onEmpty?.()
   }
 }

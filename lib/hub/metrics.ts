@@ -4,16 +4,16 @@ import { Histogram } from '../base/histogram.js'
 const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
 const FAN_OUT_BOUNDS_MS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000]
 
-/** Counts by names that are known from the start, so that a scrape shows all of them. */
+/** One counter per label. All labels are known from the start, so that each scrape shows all of them. */
 export class LabelledCounter {
   readonly #counts = new Map<string, number>()
 
-  constructor (names: Iterable<string>) {
-    for (const name of names) this.#counts.set(name, 0)
+  constructor (labels: Iterable<string>) {
+    for (const label of labels) this.#counts.set(label, 0)
   }
 
-  add (name: string): void {
-    this.#counts.set(name, this.#counts.get(name)! + 1)
+  add (label: string): void {
+    this.#counts.set(label, this.#counts.get(label)! + 1)
   }
 
   read (): Record<string, number> {
@@ -21,7 +21,14 @@ export class LabelledCounter {
   }
 }
 
-/** Plain counters of the hub; they only ever grow. */
+/** The labels of the counters that depend on the parts of the hub. */
+export interface HubMetricsOptions {
+  refused: Iterable<string>
+  closed: Iterable<string>
+  protocolErrors: Iterable<string>
+}
+
+/** The metrics that the parts of the hub record. Totals never decrease. */
 export class HubMetrics {
   connectionsTotal = 0
   messagesSentTotal = 0
@@ -41,9 +48,30 @@ export class HubMetrics {
   readonly closed: LabelledCounter
   readonly protocolErrors: LabelledCounter
 
-  constructor (names: { refused: Iterable<string>, closed: Iterable<string>, protocolErrors: Iterable<string> }) {
-    this.refused = new LabelledCounter(names.refused)
-    this.closed = new LabelledCounter(names.closed)
-    this.protocolErrors = new LabelledCounter(names.protocolErrors)
+  constructor ({ refused, closed, protocolErrors }: HubMetricsOptions) {
+    this.refused = new LabelledCounter(refused)
+    this.closed = new LabelledCounter(closed)
+    this.protocolErrors = new LabelledCounter(protocolErrors)
+  }
+
+  /** What the Prometheus exposition shows in addition to the ws-metrics route. */
+  read () {
+    const { messagesReceivedTotal, bytesSentTotal, replacedTotal, droppedTotal, laggedTotal, laggingMs, drainMs } = this
+    return {
+      messagesReceivedTotal,
+      bytesSentTotal,
+      replacedTotal,
+      droppedTotal,
+      laggedTotal,
+      laggingMs,
+      drainMs,
+      gaps: this.gaps.read(),
+      outcomes: this.outcomes.read(),
+      refused: this.refused.read(),
+      closed: this.closed.read(),
+      protocolErrors: this.protocolErrors.read(),
+      pingRoundTrip: this.pingRoundTrip.read(),
+      fanOut: this.fanOut.read()
+    }
   }
 }

@@ -35,7 +35,7 @@ export interface HubTotals {
   laggedTotal: number
   laggingMs: number
   drainMs: number
-  loopLagMs: number
+  eventLoopDelayMs: number
   pingRoundTrip: DurationTotals
   fanOut: DurationTotals
   logged: { bytes: number, messages: number }

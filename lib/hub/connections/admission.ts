@@ -4,47 +4,53 @@ import type { LabelledCounter } from '../metrics.js'
 import { EventLoopDelay } from './event-loop-delay.js'
 import { TokenBucket } from './token-bucket.js'
 
-/** Why an upgrade was refused before it happened. */
+/** Why an upgrade was refused. */
 export const REFUSALS = ['origin', 'connections', 'address', 'rate', 'overload', 'closing'] as const
 export type RefusalReason = (typeof REFUSALS)[number]
 
-/** Who may come in: how many, how many from one address, how many in a second, and nobody while the process is too busy or closes. */
+export interface AdmissionDeps {
+  clock: Clock
+  options: ResolvedOptions['websocket']
+  /** Counts refusals by reason. */
+  refused: LabelledCounter
+}
+
+/**
+ * Decides whether a new connection may open. Limits the number of connections, in total and per address, and the rate
+ * of upgrades; refuses everyone while the event loop is overloaded or the service closes.
+ */
 export class Admission {
-  readonly #options: ResolvedOptions['websocket']
-  readonly #clock: Clock
-  readonly #refused: LabelledCounter
+  readonly #deps: AdmissionDeps
   readonly #addresses = new Map<string, number>()
   readonly #eventLoopDelay = new EventLoopDelay()
-  readonly #arrivals: TokenBucket
+  readonly #upgrades: TokenBucket
   #open = 0
   #isClosing = false
 
-  constructor (options: ResolvedOptions['websocket'], { clock, refused }: { clock: Clock, refused: LabelledCounter }) {
-    this.#options = options
-    this.#clock = clock
-    this.#refused = refused
-    this.#arrivals = new TokenBucket(options.maxConnectionsPerSecond, clock.monotonic())
+  constructor (deps: AdmissionDeps) {
+    this.#deps = deps
+    this.#upgrades = new TokenBucket(deps.options.maxConnectionsPerSecond, deps.clock.monotonic())
   }
 
   get isClosing (): boolean { return this.#isClosing }
 
-  /** Worst lateness of the event loop within the last second, in ms. */
-  get loopLagMs (): number { return this.#eventLoopDelay.ms }
+  /** The longest delay of the event loop within the last second, in ms. */
+  get eventLoopDelayMs (): number { return this.#eventLoopDelay.ms }
 
-  /** Whether one more connection from this address may open, and if not, why; a refusal is counted. */
+  /** Returns `undefined` if one more connection from this address may open, else the reason; counts a refusal. */
   admit (address: string): RefusalReason | undefined {
-    const { maxLoopLagMs, maxConnections, maxConnectionsPerAddress } = this.#options
+    const { maxLoopLagMs, maxConnections, maxConnectionsPerAddress } = this.#deps.options
     if (this.#isClosing) return this.refuse('closing')
     if (this.#eventLoopDelay.ms > maxLoopLagMs) return this.refuse('overload')
     if (this.#open >= maxConnections) return this.refuse('connections')
     if ((this.#addresses.get(address) ?? 0) >= maxConnectionsPerAddress) return this.refuse('address')
-    // Last: who is refused for another reason takes nothing from the others.
-    return this.#arrivals.take(this.#clock.monotonic()) ? undefined : this.refuse('rate')
+    // The rate comes last, so that an upgrade refused for another reason takes no token from the others.
+    return this.#upgrades.take(this.#deps.clock.monotonic()) ? undefined : this.refuse('rate')
   }
 
   /** Counts a refusal. */
   refuse (reason: RefusalReason): RefusalReason {
-    this.#refused.add(reason)
+    this.#deps.refused.add(reason)
     return reason
   }
 
@@ -55,18 +61,18 @@ export class Admission {
 
   closed (address: string): void {
     this.#open--
-    const left = this.#addresses.get(address)! - 1
-    if (left === 0) this.#addresses.delete(address)
-    else this.#addresses.set(address, left)
+    const remaining = this.#addresses.get(address)! - 1
+    if (remaining === 0) this.#addresses.delete(address)
+    else this.#addresses.set(address, remaining)
   }
 
-  /** Begins to look at how late the event loop is. */
+  /** Starts measuring the delay of the event loop. */
   start (): void {
     this.#eventLoopDelay.start()
   }
 
-  /** From now on nobody is admitted. */
-  end (): void {
+  /** Refuses all further connections. */
+  stop (): void {
     this.#isClosing = true
   }
 

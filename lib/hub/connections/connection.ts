@@ -1,45 +1,45 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-codes.js'
 import type { Clock, Timer } from '../../base/clock.js'
-import type { HubMetrics } from '../metrics.js'
 import type { SubscriptionState } from '../delivery/log-reader.js'
 import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
 import { Liveness } from './liveness.js'
 import { TokenBucket } from './token-bucket.js'
 
-/** The little that a connection needs of a WebSocket, so that the hub knows no library and tests need no network. */
+/**
+ * The part of a WebSocket that a connection needs. The hub depends on no WebSocket library, and tests on no network.
+ */
 export interface Socket extends FrameWriter {
   ping (): void
   close (code: number, reason: string): void
   terminate (): void
 }
 
-/** What all connections of a hub share. */
+/** Shared by all connections of a hub. */
 export interface SharedConnectionDeps extends SharedOutboxDeps {
   clock: Clock
-  counters: HubMetrics
   options: { maxMessagesPerSecond: number, maxBufferedBytes: number, pingMs: number, pongTimeoutMs: number }
 }
 
 export interface ConnectionDeps {
   id: string
   socket: Socket
-  /** The request that opened the connection, handed to the host's command handlers. */
+  /** The request that opened the connection; passed to the host's command handlers. */
   request: unknown
   address: string
   shared: SharedConnectionDeps
 }
 
-/** How long a peer may take to answer our close frame before its socket is cut, in ms. */
+/** How long a peer may take to answer our close frame before its socket is terminated, in ms. */
 export const CLOSE_GRACE_MS = 2_000
 
-/** One client: its subscriptions, its outbox, its rate and whether it still answers. */
+/** One client: its subscriptions, outbox, rate limit and liveness. */
 export class Connection {
   readonly id: string
   readonly request: unknown
   readonly address: string
   readonly outbox: Outbox
-  /** Its subscriptions, and from where on it wants the messages of each. */
+  /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
 
   readonly #socket: Socket
@@ -67,36 +67,36 @@ export class Connection {
     })
   }
 
-  /** Whether our close frame is on its way; nothing a client says counts any more. */
+  /** Whether the close frame was sent; from then on messages of the client are ignored. */
   get isClosing (): boolean { return this.#isClosing }
 
-  /** Counts one frame of the client; `false` when there were too many. */
+  /** Counts one frame of the client against its rate limit; `false` when the limit is exceeded. */
   takeFrameToken (): boolean {
     return this.#rate.take(this.#shared.clock.monotonic())
   }
 
-  /** The peer has said something, which shows that it is alive. */
+  /** Any frame from the peer proves that it is alive. */
   markAlive (): void {
     this.#liveness.markAlive()
   }
 
-  /** Whether a pong is one that we asked for; such a pong is no frame that the client chose to send. */
+  /** Returns whether a pong answers a ping of ours; such a pong does not count against the rate limit. */
   acceptPong (): boolean {
     const roundTripMs = this.#liveness.takePong(this.#shared.clock.monotonic())
     if (roundTripMs === undefined) return false
-    if (!Number.isNaN(roundTripMs)) this.#shared.counters.pingRoundTrip.record(roundTripMs)
+    if (!Number.isNaN(roundTripMs)) this.#shared.metrics.pingRoundTrip.record(roundTripMs)
     return true
   }
 
   /**
-   * Looks after the connection, in this turn of the event loop: asks for a sign of life, cuts off who gave none, and closes who takes nothing.
-   * Gives the time at which it wants to be looked after again.
+   * Pings the peer when that is due, terminates one that did not answer, and closes one that reads nothing. `tick`
+   * counts turns of the event loop. Returns the time of the next check, in ms of the monotonic clock.
    */
   checkLiveness (now: number, tick: number): number {
     if (this.#isClosing) return Infinity
     this.outbox.checkProgress(now)
     if (this.outbox.hasBackpressure) {
-      // A ping would only wait behind all that the peer has not read.
+      // A ping would only queue behind everything that the peer has not read.
       this.#liveness.pause(now)
       return now
     }
@@ -107,8 +107,8 @@ export class Connection {
   }
 
   /**
-   * Says goodbye with the code and reason of the project's table, after all that still waits; only a slow consumer's backlog is
-   * dropped. A peer that does not answer is cut off soon after.
+   * Sends all pending messages and then a close frame with the code and reason from `CLOSE_CODES`. The pending messages
+   * of a slow consumer are dropped instead. A peer that does not answer is terminated after `CLOSE_GRACE_MS`.
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return
@@ -117,16 +117,19 @@ export class Connection {
     this.#socket.close(CLOSE_CODES[reason].code, reason)
   }
 
-  /** To be called when the socket's owner says goodbye by itself; nothing is sent any more, and the peer has the same time to go. */
+  /**
+   * To be called when the WebSocket library sends the close frame by itself. Nothing more is sent, and the peer has
+   * `CLOSE_GRACE_MS` to answer.
+   */
   failed (reason: CloseReason): void {
     if (this.#isClosing) return
     this.#isClosing = true
-    this.#shared.counters.closed.add(reason)
+    this.#shared.metrics.closed.add(reason)
     this.outbox.close()
     this.#terminateTimer = this.#shared.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
   }
 
-  /** To be called when the socket is gone, whoever ended it. */
+  /** To be called when the socket is closed, whichever side closed it. */
   closed (): void {
     this.#isClosing = true
     this.outbox.close()

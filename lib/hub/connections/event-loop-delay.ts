@@ -1,32 +1,31 @@
 import { systemClock, type Timer } from '../../base/clock.js'
 
-const LOOK_EVERY_MS = 100
-/** How many looks the worst of which counts. */
-const LOOKS = 10
+const SAMPLE_EVERY_MS = 100
+const SAMPLES = 10
 
 /**
- * How late the event loop is: the worst lateness of a timer within the last second. On the real clock whatever the plugin's is, since it is
- * about this very process.
+ * The delay of the event loop: how late a timer fired at worst within the last second. Always measured with the system
+ * clock, also where the plugin runs on a virtual one, because it describes this process.
  */
 export class EventLoopDelay {
-  readonly #recent: number[] = []
+  readonly #samples: number[] = []
   #timer: Timer | undefined
   #expectedAt = 0
 
-  get ms (): number { return Math.max(0, ...this.#recent) }
+  get ms (): number { return Math.max(0, ...this.#samples) }
 
   start (): void {
-    this.#expectedAt = systemClock.monotonic() + LOOK_EVERY_MS
-    this.#timer = systemClock.every(LOOK_EVERY_MS, () => this.#look(systemClock.monotonic()))
+    this.#expectedAt = systemClock.monotonic() + SAMPLE_EVERY_MS
+    this.#timer = systemClock.every(SAMPLE_EVERY_MS, () => this.#sample(systemClock.monotonic()))
   }
 
   close (): void {
     this.#timer?.cancel()
   }
 
-  #look (now: number): void {
-    this.#recent.push(Math.max(0, now - this.#expectedAt))
-    if (this.#recent.length > LOOKS) this.#recent.shift()
-    this.#expectedAt = now + LOOK_EVERY_MS
+  #sample (now: number): void {
+    this.#samples.push(Math.max(0, now - this.#expectedAt))
+    if (this.#samples.length > SAMPLES) this.#samples.shift()
+    this.#expectedAt = now + SAMPLE_EVERY_MS
   }
 }

@@ -7,19 +7,20 @@ import type { Message } from '../wire/message.js'
 export interface HeartbeatDeps {
   envelope: Envelope
   log: MessageLog
-  /** Time between two, in ms; clients are told. */
+  /** Time between two heartbeats, in ms; part of the message. */
   intervalMs: number
 }
 
 /**
- * The sign of life to all clients, with the last position of each channel that one is subscribed to. It waits behind the messages up to these, so
- * that a client that has it knows whether one was lost. One message for all who are subscribed to the same.
+ * Sends a heartbeat to every client, with the last position of each logged channel that the client is subscribed to.
+ * The heartbeat queues behind the messages up to these positions, so a client that receives it can tell whether one
+ * was lost. Clients with the same subscriptions share one message.
  */
 export class Heartbeat {
   readonly #deps: HeartbeatDeps
 
-  constructor (setup: HeartbeatDeps) {
-    this.#deps = setup
+  constructor (deps: HeartbeatDeps) {
+    this.#deps = deps
   }
 
   beat (connections: Iterable<Connection>): void {
@@ -27,15 +28,16 @@ export class Heartbeat {
     for (const { subscriptions, outbox } of connections) {
       const channels = LOGGED_CHANNELS.filter((name) => subscriptions.has(name))
       const key = channels.join(' ')
-      const message = messages.get(key) ?? this.#message(channels)
+      const message = messages.get(key) ?? this.#createMessage(channels)
       messages.set(key, message)
       outbox.send(message)
     }
   }
 
-  #message (channels: ReadonlyArray<(typeof LOGGED_CHANNELS)[number]>): Message {
+  #createMessage (channels: ReadonlyArray<(typeof LOGGED_CHANNELS)[number]>): Message {
     const { envelope, log, intervalMs } = this.#deps
-    const heads = channels.length > 0 && { heads: Object.fromEntries(channels.map((name) => [name, log.cursor(name)])) }
-    return envelope.message('heartbeat', { intervalMs, ...heads }, { traits: { key: 'heartbeat' } })
+    const heads = Object.fromEntries(channels.map((name) => [name, log.cursor(name)]))
+    const body = { intervalMs, ...(channels.length > 0 && { heads }) }
+    return envelope.message('heartbeat', body, { traits: { key: 'heartbeat' } })
   }
 }

@@ -1,51 +1,58 @@
 import type { Clock, Timer } from '../../base/clock.js'
 
-/** Least time between two looks after all connections. */
-const LEAST_MS = 1_000
+/** Least time between two checks of all connections. */
+const MIN_INTERVAL_MS = 1_000
 
-/** What is looked after; gives the time at which it wants to be looked after again. */
-export interface LivenessChecked { checkLiveness (now: number, turn: number): number }
+export interface LivenessChecked {
+  /** Returns the time of its next check, in ms of the monotonic clock; `Infinity` for none. */
+  checkLiveness (now: number, tick: number): number
+}
+
+export interface LivenessTimerDeps {
+  clock: Clock
+  connections: ReadonlySet<LivenessChecked>
+  /** Called before each check. */
+  onCheck: () => void
+}
 
 /**
- * One timer for the care of all connections. It runs only when there is something to look after, and ten thousand connections share
- * one look. Counts the turns of the event loop between the looks, so that a stall of this process can be told from the silence of a peer.
+ * One timer that checks all connections, however many there are; it runs only while a check is due. Counts the turns of
+ * the event loop between checks, so that a stall of this process is not mistaken for a silent peer.
  */
 export class LivenessTimer {
-  readonly #clock: Clock
-  readonly #all: ReadonlySet<LivenessChecked>
-  readonly #onCheck: () => void
+  readonly #deps: LivenessTimerDeps
   #timer: Timer | undefined
-  #at = Infinity
+  #dueAt = Infinity
   #tick = 0
   #isTickScheduled = false
 
-  constructor (clock: Clock, all: ReadonlySet<LivenessChecked>, onSweep: () => void) {
-    this.#clock = clock
-    this.#all = all
-    this.#onCheck = onSweep
+  constructor (deps: LivenessTimerDeps) {
+    this.#deps = deps
   }
 
-  /** Looks after all at `at` (ms of the monotonic clock) at the latest, or as soon as it may. */
+  /** Checks all connections at `at` (ms of the monotonic clock), or as soon as the minimum interval allows. */
   scheduleAt (at: number): void {
-    const now = this.#clock.monotonic()
-    const due = Math.max(at, now + LEAST_MS)
-    if (due >= this.#at) return
+    const { clock } = this.#deps
+    const now = clock.monotonic()
+    const dueAt = Math.max(at, now + MIN_INTERVAL_MS)
+    if (dueAt >= this.#dueAt) return
     this.#timer?.cancel()
-    this.#at = due
-    this.#timer = this.#clock.after(Math.ceil(due - now), () => this.#check())
+    this.#dueAt = dueAt
+    this.#timer = clock.after(Math.ceil(dueAt - now), () => this.#check())
   }
 
   stop (): void {
     this.#timer?.cancel()
-    this.#at = Infinity
+    this.#dueAt = Infinity
   }
 
   #check (): void {
-    const now = this.#clock.monotonic()
-    this.#at = Infinity
-    this.#onCheck()
+    const { clock, connections, onCheck } = this.#deps
+    const now = clock.monotonic()
+    this.#dueAt = Infinity
+    onCheck()
     let next = Infinity
-    for (const one of this.#all) next = Math.min(next, one.checkLiveness(now, this.#tick))
+    for (const connection of connections) next = Math.min(next, connection.checkLiveness(now, this.#tick))
     this.#countTick()
     if (next < Infinity) this.scheduleAt(next)
   }

@@ -1,9 +1,12 @@
-/** Turns of the event loop after a ping in which an answer can have been read. */
-const TICKS_TO_ANSWER = 2
+/** Turns of the event loop after a ping within which its pong can have been read. */
+const MIN_TICKS_TO_ANSWER = 2
+
+export interface LivenessOptions { pingMs: number, pongTimeoutMs: number }
 
 /**
- * Whether a peer is alive: when to ask, what an answer says, and when there was none for too long. Times are ms that never go back, `turn`
- * counts turns of the event loop: after a stall of this process nobody is taken for dead whose answer only was not read yet.
+ * Whether a peer is alive: when to ping, what a pong means, and when one is overdue. Pure: takes the monotonic time in
+ * ms and a count of event loop turns (`tick`). The count makes sure that after a stall of this process a peer whose
+ * pong is still unread is not considered dead.
  */
 export class Liveness {
   readonly #pingMs: number
@@ -13,38 +16,43 @@ export class Liveness {
   #isAlive = true
   #pendingPongs = 0
 
-  constructor ({ pingMs, pongTimeoutMs }: { pingMs: number, pongTimeoutMs: number }, now: number) {
+  constructor ({ pingMs, pongTimeoutMs }: LivenessOptions, now: number) {
     this.#pingMs = pingMs
     this.#pongTimeoutMs = pongTimeoutMs
     this.#pingedAt = now
   }
 
-  /** When `due` may have something to say next. */
-  get nextDue (): number { return this.#pingedAt + (this.#isAlive ? this.#pingMs : Math.min(this.#pingMs, this.#pongTimeoutMs)) }
+  /** The earliest time at which `check` can return something. */
+  get nextDue (): number {
+    const waitMs = this.#isAlive ? this.#pingMs : Math.min(this.#pingMs, this.#pongTimeoutMs)
+    return this.#pingedAt + waitMs
+  }
 
   markAlive (): void {
     this.#isAlive = true
   }
 
-  /** What is to be done now; `ping` counts as asked. */
-  check (now: number, turn: number): 'ping' | 'dead' | undefined {
+  /** What to do now: `ping` the peer (counts as sent), or treat it as `dead`. */
+  check (now: number, tick: number): 'ping' | 'dead' | undefined {
     const sinceMs = now - this.#pingedAt
-    if (!this.#isAlive) return sinceMs >= this.#pongTimeoutMs && turn - this.#pingedTick >= TICKS_TO_ANSWER ? 'dead' : undefined
+    if (!this.#isAlive) {
+      return sinceMs >= this.#pongTimeoutMs && tick - this.#pingedTick >= MIN_TICKS_TO_ANSWER ? 'dead' : undefined
+    }
     if (sinceMs < this.#pingMs) return undefined
-    this.#pingedTick = turn
+    this.#pingedTick = tick
     this.#isAlive = false
     this.#pendingPongs++
     this.#pingedAt = now
     return 'ping'
   }
 
-  /** Takes no answer for death until it is asked again, because the question may not have reached the peer. */
+  /** Considers the peer alive until the next ping, because the last ping may not have reached it. */
   pause (now: number): void {
     this.#isAlive = true
     this.#pingedAt = now
   }
 
-  /** The time from the ping to this pong; NaN for one that belongs to an older ping, `undefined` for one that nobody asked for. */
+  /** The round trip of this pong in ms; NaN if it answers an earlier ping, `undefined` if it answers none. */
   takePong (now: number): number | undefined {
     if (this.#pendingPongs === 0) return undefined
     this.#pendingPongs--

@@ -1,7 +1,10 @@
-/** How many seconds' worth of frames may come in one burst. */
+/** The size of the bucket: this many seconds' worth of tokens may be taken in one burst. */
 export const BURST_SECONDS = 2
 
-/** A token bucket: `perSecond` on average, twice as many in a burst. Takes the time as an argument, in ms that never go back. */
+/**
+ * A token bucket: `perSecond` tokens on average, up to `BURST_SECONDS` times as many in a burst. Takes the monotonic
+ * time in ms as an argument.
+ */
 export class TokenBucket {
   readonly #perSecond: number
   readonly #burst: number
@@ -15,7 +18,7 @@ export class TokenBucket {
     this.#filledAt = now
   }
 
-  /** Takes one token; `false` when there is none left. */
+  /** Takes one token; `false` if the bucket is empty. */
   take (now: number): boolean {
     this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#filledAt) * this.#perSecond / 1_000)
     this.#filledAt = now

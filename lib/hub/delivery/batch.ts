@@ -1,6 +1,6 @@
 import type { Encoding, Message } from '../wire/message.js'
 
-/** What is handed to a socket in one write. */
+/** What a socket is given in one write. */
 export interface Writable {
   readonly count: number
   encoded (encoding: Encoding): Buffer
@@ -8,15 +8,16 @@ export interface Writable {
 }
 
 /**
- * The messages of one turn of the event loop that some connections get: a path in a tree, in which connections that get the same
- * messages in the same order are at the same place. So they share the joined buffer too, whatever they are subscribed to.
+ * The messages that some connections receive in one tick. Batches form a tree: each one adds a message to its parent,
+ * so connections that receive the same messages in the same order hold the same batch. They share its joined buffer
+ * too, whatever they are subscribed to.
  */
 export class Batch implements Writable {
   readonly parent: Batch | undefined
   readonly message: Message | undefined
   readonly count: number
   readonly bytes: number
-  // Nearly always one: only connections with other subscriptions part here.
+  // Nearly always the only child: branches begin only where connections have different subscriptions.
   #next: Batch | undefined
   #others: Map<Message, Batch> | undefined
   #joined: Buffer | undefined
@@ -29,7 +30,7 @@ export class Batch implements Writable {
     this.bytes = (parent?.bytes ?? 0) + (message?.bytes ?? 0)
   }
 
-  /** The batch with one more message. */
+  /** Returns the batch with one more message; the same one for the same message. */
   add (message: Message): Batch {
     if (this.#next?.message === message) return this.#next
     if (this.#next === undefined) return (this.#next = new Batch(this, message))
@@ -48,7 +49,10 @@ export class Batch implements Writable {
     return messages
   }
 
-  /** All frames in one buffer. The last encoding asked for is kept: connections of one kind come one after another or alternate rarely. */
+  /**
+   * All frames in one buffer. Only the last encoding is cached, because connections rarely alternate between
+   * encodings.
+   */
   encoded (encoding: Encoding): Buffer {
     if (this.#joined !== undefined && this.#joinedAs === encoding) return this.#joined
     const frames = this.messages().map((message) => message.encoded(encoding))

@@ -1,36 +1,40 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MessageLog } from '../history/message-log.js'
-import type { Message } from '../wire/message.js'
+import type { LogPosition, Message } from '../wire/message.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
 
-/** From where on a connection wants the messages of a channel: their number in the log, and their offset in the channel. */
-export interface LogPosition { sequence: number, offset: number }
-
-/** What a connection wants of a channel. */
+/** A subscription of one connection: the position from which messages are sent, and the filter. */
 export interface SubscriptionState extends LogPosition { filter?: SubscriptionFilter | undefined }
+
+/** What a subscriber is missing: `messages`, then those of the log from `start` on. */
+export interface CatchUp {
+  start: LogPosition
+  /** The offset of the first message that the client does not know until it has received `messages`. */
+  firstMissingOffset: number
+  messages: readonly Message[]
+}
 
 export interface LogReaderDeps {
   log: MessageLog
   snapshots: SnapshotCache
-  /** Whether a message fits what its connection wants of the channel. */
   fits: (message: Message, filter: SubscriptionFilter | undefined) => boolean
-  /** The channels of the connection; moved forward where a snapshot takes the place of messages. */
+  /** The subscribed channels of the connection; their positions move forward when a snapshot replaces messages. */
   subscriptions: Map<ChannelName, SubscriptionState>
-  /** The first message of each channel that was not sent; of channels that are not in it none was sent that is wanted. */
+  /** The first unsent message per channel; of a channel without an entry, none of the subscribed messages was sent. */
   unsent: Map<ChannelName, LogPosition>
-  /** When it began, in ms of the monotonic clock: nothing newer was sent. */
+  /** When the connection began to lag, in ms of the monotonic clock; no newer message was sent. */
   since: number
-  /** Replaceable messages of a channel that are older than `made` have been outdated by a snapshot. */
-  dropOlderThan: (channel: ChannelName, made: number) => void
+  /** Drops replaceable messages of a channel that a snapshot has made obsolete. */
+  dropOlderThan: (channel: ChannelName, creationIndex: number) => void
 }
 
-/** Messages that are given before those of the log; what the client has then begins at `start`. */
-interface QueuedSnapshot { channel: ChannelName, messages: readonly Message[], at: number, start: LogPosition }
+/** Messages that are sent before those of the log; `start` is the next position once all were sent. */
+interface QueuedSnapshot { channel: ChannelName, messages: readonly Message[], sentCount: number, start: LogPosition }
 
 /**
- * The way of a connection to the present: a cursor in the log. Gives the messages that it has not got, in order; where the log no longer
- * reaches back, a `subscription_gap` and a snapshot in their place.
+ * Brings a lagging connection up to date: a cursor in the log. Returns the unsent messages in order; where the log was
+ * trimmed, a `subscription_gap` and a snapshot instead.
  */
 export class LogReader {
   readonly #deps: LogReaderDeps
@@ -38,42 +42,40 @@ export class LogReader {
   #cursor: number
   #queuedSnapshots: QueuedSnapshot[] = []
 
-  constructor (setup: LogReaderDeps) {
-    this.#deps = setup
-    this.#cursor = Math.min(setup.log.nextSequence, ...Array.from(setup.unsent.values(), ({ sequence }) => sequence))
+  constructor (deps: LogReaderDeps) {
+    this.#deps = deps
+    this.#cursor = Math.min(deps.log.nextSequence, ...Array.from(deps.unsent.values(), ({ sequence }) => sequence))
   }
 
-  /** Replaceable messages of these channels were dropped. */
+  /** Replaceable messages of these channels were dropped; a snapshot will replace them. */
   markOverflowed (channels: Iterable<ChannelName>): void {
     for (const channel of channels) this.#overflowed.add(channel)
   }
 
-  /**
-   * Gives `messages`, then those of the log from `start` on; for a channel that has just been subscribed to. `firstMissingOffset` is the offset of the
-   * first message that the client does not know until it has `messages`.
-   */
-  catchUp (channel: ChannelName, { start, firstMissingOffset, messages }: { start: LogPosition, firstMissingOffset: number, messages: readonly Message[] }): void {
+  /** Adds a channel that was just subscribed to. */
+  catchUp (channel: ChannelName, { start, firstMissingOffset, messages }: CatchUp): void {
     const { unsent } = this.#deps
-    // What the cursor has passed is sent: it must not be given again when the cursor goes back for another channel.
-    for (const one of unsent.values()) one.sequence = Math.max(one.sequence, this.#cursor)
-    unsent.set(channel, { sequence: start.sequence, offset: messages.length > 0 ? firstMissingOffset : start.offset })
+    // Messages before the cursor were sent: they must not be sent again when the cursor moves back for this channel.
+    for (const position of unsent.values()) position.sequence = Math.max(position.sequence, this.#cursor)
+    const offset = messages.length > 0 ? firstMissingOffset : start.offset
+    unsent.set(channel, { sequence: start.sequence, offset })
     this.#cursor = Math.min(this.#cursor, start.sequence)
-    if (messages.length > 0) this.#queuedSnapshots.push({ channel, messages, at: 0, start })
+    if (messages.length > 0) this.#queuedSnapshots.push({ channel, messages, sentCount: 0, start })
   }
 
-  /** Gives nothing more of a channel. */
+  /** Sends no further message of a channel. */
   dropChannel (channel: ChannelName): void {
     this.#deps.unsent.delete(channel)
     this.#overflowed.delete(channel)
     this.#dropQueued(channel)
   }
 
-  /** The next message; `undefined` when the connection has caught up. */
+  /** The next message to send; `undefined` when the connection has caught up. */
   next (): Message | undefined {
     this.#recoverTrimmed()
     const missed = this.#nextQueued() ?? this.#nextLogged()
     if (missed !== undefined || this.#overflowed.size === 0) return missed
-    // Only now: the messages before must not come after a state that is newer.
+    // Not earlier: messages of the log must not follow a snapshot that is newer than they are.
     this.#recoverOverflowed()
     return this.#nextQueued()
   }
@@ -81,9 +83,9 @@ export class LogReader {
   #nextQueued (): Message | undefined {
     const queued = this.#queuedSnapshots[0]
     if (queued === undefined) return undefined
-    const message = queued.messages[queued.at++]
-    // At once: until it is asked for the next message, the log may have moved on.
-    if (queued.at === queued.messages.length) {
+    const message = queued.messages[queued.sentCount++]
+    // Not at the next call: by then the log may have been trimmed further.
+    if (queued.sentCount === queued.messages.length) {
       this.#queuedSnapshots.shift()
       this.#deps.unsent.set(queued.channel, { ...queued.start })
     }
@@ -94,29 +96,37 @@ export class LogReader {
     const { log, subscriptions, unsent, fits } = this.#deps
     while (this.#cursor < log.nextSequence) {
       const message = log.get(this.#cursor++)
-      const { channel, offset, sequence } = message.position!
-      const want = subscriptions.get(channel)
-      const from = unsent.get(channel)
-      if (want === undefined || sequence < want.sequence || (from !== undefined && sequence < from.sequence)) continue
+      const { channel, position: { offset, sequence } } = message
+      const subscription = subscriptions.get(channel)
+      const first = unsent.get(channel)
+      if (subscription === undefined || sequence < subscription.sequence) continue
+      if (first !== undefined && sequence < first.sequence) continue
       unsent.set(channel, { sequence: sequence + 1, offset: offset + 1 })
-      if (fits(message, want.filter)) return message
+      if (fits(message, subscription.filter)) return message
     }
     return undefined
   }
 
   #recoverTrimmed (): void {
-    const { log, subscriptions, unsent, snapshots, since } = this.#deps
+    const { log, subscriptions, unsent } = this.#deps
     if (this.#cursor >= log.firstSequence) return
-    for (const [channel, want] of subscriptions) {
-      const from = unsent.get(channel)
-      if (log.trimmed(channel).sequence < Math.max(this.#cursor, want.sequence, from?.sequence ?? 0)) continue
-      const first = Math.max(want.offset, from?.offset ?? 0)
-      const snapshot = snapshots.snapshot(channel, { filter: want.filter, after: first - 1, notBefore: since })
-      this.#queueSnapshot(channel, snapshot, snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, first), snapshot }))
-      // The offset stays the first that was missed: if the log outruns this snapshot before it is sent, the next gap begins there.
-      subscriptions.set(channel, { sequence: snapshot.sequence, offset: first, filter: want.filter })
+    for (const [channel, subscription] of subscriptions) {
+      const first = unsent.get(channel)
+      const firstSequence = Math.max(this.#cursor, subscription.sequence, first?.sequence ?? 0)
+      if (log.trimmed(channel).sequence < firstSequence) continue
+      this.#replaceTrimmed(channel, subscription, Math.max(subscription.offset, first?.offset ?? 0))
     }
     this.#cursor = log.firstSequence
+  }
+
+  #replaceTrimmed (channel: ChannelName, { filter }: SubscriptionState, firstOffset: number): void {
+    const { subscriptions, snapshots, since } = this.#deps
+    const snapshot = snapshots.snapshot(channel, { filter, after: firstOffset - 1, notBefore: since })
+    const gap = snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, firstOffset), snapshot })
+    this.#queueSnapshot(channel, snapshot, gap)
+    // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
+    // the next gap begins there.
+    subscriptions.set(channel, { sequence: snapshot.sequence, offset: firstOffset, filter })
   }
 
   #recoverOverflowed (): void {
@@ -132,10 +142,11 @@ export class LogReader {
   #queueSnapshot (channel: ChannelName, { createdCount, messages, sequence, offset }: Snapshot, gap: Message): void {
     this.#deps.dropOlderThan(channel, createdCount)
     this.#dropQueued(channel)
-    this.#queuedSnapshots.push({ channel, messages: [gap, ...messages], at: 0, start: { sequence, offset: offset + 1 } })
+    const start = { sequence, offset: offset + 1 }
+    this.#queuedSnapshots.push({ channel, messages: [gap, ...messages], sentCount: 0, start })
   }
 
   #dropQueued (channel: ChannelName): void {
-    this.#queuedSnapshots = this.#queuedSnapshots.filter((given) => given.channel !== channel)
+    this.#queuedSnapshots = this.#queuedSnapshots.filter((queued) => queued.channel !== channel)
   }
 }

@@ -1,16 +1,16 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
-import type { Message } from '../wire/message.js'
+import type { LoggedMessage, Message } from '../wire/message.js'
 
 interface Slot { message: Message, conflated: number }
 
 /**
- * What waits for one connection that does not keep up, in the order in which it will be sent: replies and snapshots, then messages
- * that must arrive in their order, then of each replaceable kind the newest, by the time the kind first waited. Holds references
- * to messages that others share, never copies.
+ * The queues of one slow connection: control messages (replies and snapshots), reliable messages, and the newest
+ * replaceable message per key, ordered by the time at which the key was first queued. Holds references to messages that
+ * other connections share, never copies.
  */
 export class MessageQueues {
   readonly #control: Message[] = []
-  readonly #reliable: Message[] = []
+  readonly #reliable: LoggedMessage[] = []
   readonly #replaceable = new Map<string, Slot>()
   #controlBytes = 0
   #reliableBytes = 0
@@ -22,25 +22,25 @@ export class MessageQueues {
 
   get reliableBytes (): number { return this.#reliableBytes }
 
-  /** How many messages wait. */
-  get count (): number { return this.#control.length + this.#reliable.length + this.#replaceable.size }
-
   get replaceableBytes (): number { return this.#replaceableBytes }
 
-  /** The messages that must arrive, the oldest first. */
-  get reliable (): readonly Message[] { return this.#reliable }
+  /** The number of queued messages. */
+  get count (): number { return this.#control.length + this.#reliable.length + this.#replaceable.size }
+
+  /** The queued reliable messages, oldest first. */
+  get reliable (): readonly LoggedMessage[] { return this.#reliable }
 
   pushControl (message: Message): void {
     this.#control.push(message)
     this.#controlBytes += message.bytes
   }
 
-  pushReliable (message: Message): void {
+  pushReliable (message: LoggedMessage): void {
     this.#reliable.push(message)
     this.#reliableBytes += message.bytes
   }
 
-  /** Puts a message in the place of the one that waits under its key. Gives whether there was one. */
+  /** Queues a message in place of the one with the same key. Returns whether there was one. */
   replace (key: string, message: Message): boolean {
     const slot = this.#replaceable.get(key)
     this.#replaceableBytes += message.bytes - (slot?.message.bytes ?? 0)
@@ -53,7 +53,7 @@ export class MessageQueues {
     return true
   }
 
-  /** Drops what waits under a key. Gives whether there was something. */
+  /** Drops the message with this key. Returns whether there was one. */
   dropReplaceableKey (key: string): boolean {
     const slot = this.#replaceable.get(key)
     if (slot === undefined) return false
@@ -62,36 +62,32 @@ export class MessageQueues {
     return true
   }
 
-  /** Drops all that waits of a channel but replies. Gives how many replaceable messages there were. */
+  /** Drops all messages of a channel; replies belong to none. Returns the number of replaceable ones. */
   dropChannel (channel: ChannelName): number {
-    const rest = this.#reliable.filter((message) => message.channel !== channel)
+    const reliable = this.#reliable.filter((message) => message.channel !== channel)
     const control = this.#control.filter((message) => message.channel !== channel)
     this.dropReliable()
-    for (const message of rest) this.pushReliable(message)
+    for (const message of reliable) this.pushReliable(message)
     this.#control.length = this.#controlBytes = 0
     for (const message of control) this.pushControl(message)
-    let dropped = 0
-    for (const [key, { message }] of this.#replaceable) {
-      if (message.channel !== channel) continue
-      this.dropReplaceableKey(key)
-      dropped++
-    }
-    return dropped
+    return this.#dropReplaceableWhere((message) => message.channel === channel)
   }
 
-  /** Drops replaceable messages of a channel that are older than `creationIndex`. */
+  /** Drops the replaceable messages of a channel that were created before this index. */
   dropOlderThan (channel: ChannelName, creationIndex: number): void {
-    for (const [key, { message }] of this.#replaceable) if (message.channel === channel && message.creationIndex < creationIndex) this.dropReplaceableKey(key)
+    this.#dropReplaceableWhere((message) => message.channel === channel && message.creationIndex < creationIndex)
   }
 
   dropReliable (): void {
     this.#reliable.length = this.#reliableBytes = 0
   }
 
-  /** Drops all replaceable messages. Gives the channels that they were of. */
+  /** Drops all replaceable messages. Returns their channels. */
   dropReplaceable (): Set<ChannelName> {
     const channels = new Set<ChannelName>()
-    for (const { message } of this.#replaceable.values()) if (message.channel !== undefined) channels.add(message.channel)
+    for (const { message } of this.#replaceable.values()) {
+      if (message.channel !== undefined) channels.add(message.channel)
+    }
     this.#replaceable.clear()
     this.#replaceableBytes = 0
     return channels
@@ -109,12 +105,22 @@ export class MessageQueues {
     return message
   }
 
-  /** The next replaceable message, which says how many older ones it stands for. */
+  /** Takes the next replaceable message, which says how many older ones it replaced. */
   takeReplaceable (): Message | undefined {
     const first = this.#replaceable.entries().next()
     if (first.done === true) return undefined
     const [key, { message, conflated }] = first.value
     this.dropReplaceableKey(key)
     return conflated === 0 ? message : message.conflated(conflated)
+  }
+
+  #dropReplaceableWhere (matches: (message: Message) => boolean): number {
+    let dropped = 0
+    for (const [key, { message }] of this.#replaceable) {
+      if (!matches(message)) continue
+      this.dropReplaceableKey(key)
+      dropped++
+    }
+    return dropped
   }
 }

@@ -1,63 +1,63 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Batch, Writable } from './batch.js'
 import type { SharedBatch, Member } from './shared-batch.js'
-import { PendingMessages, type CatchUp, type PendingDeps, type SharedPendingDeps } from './pending-messages.js'
+import type { CatchUp } from './log-reader.js'
+import { PendingMessages, type PendingDeps, type SharedPendingDeps } from './pending-messages.js'
 import type { Message } from '../wire/message.js'
-import { WriteQueue, type Flushable, type FlushScheduler } from './flush-scheduler.js'
+import type { Flushable, FlushScheduler } from './flush-scheduler.js'
+import { WriteQueue } from './write-queue.js'
 
 /** What an outbox writes to. */
 export interface FrameWriter {
-  /** Bytes that were handed over and that the system has not taken yet. */
+  /** Bytes that were written but not yet taken by the system. */
   readonly bufferedBytes: number
-  /** Puts one write of a batch into `writes`, or hands it over at once. Gives its bytes; -1 if the peer does not keep up and nothing was done. */
+  /**
+   * Puts one write of a batch into `writes`, or writes it at once. Returns its bytes; -1 if the peer is too slow and
+   * nothing was written.
+   */
   write (batch: Writable, writes: WriteQueue): number
-  /** Hands over messages in one write, without copying them together. Gives their bytes. */
+  /** Writes messages in one go, without copying them into one buffer. Returns their bytes. */
   writeAll (messages: readonly Message[]): number
 }
 
-/** What all outboxes of a hub share. */
+/** Shared by all outboxes of a hub. */
 export interface SharedOutboxDeps extends SharedPendingDeps {
   scheduler: FlushScheduler
-  /** Called when a connection begins to hold messages back: it has to be looked after from now on. */
+  /** Called when messages start to be pending; `checkProgress` must be called regularly from then on. */
   onBackpressure: () => void
-  counters: SharedPendingDeps['counters'] & {
-    messagesSentTotal: number
-    bytesSentTotal: number
-    droppedTotal: number
-    laggingMs: number
-  }
 }
 
 export interface OutboxDeps extends PendingDeps {
   writer: FrameWriter
   shared: SharedOutboxDeps
-  /** Called once, when more replies wait than may, or nothing was taken for too long. Nothing is queued or sent afterwards. */
+  /** Called once, when the control messages exceed their limit or the peer has stalled. The outbox is to be closed. */
   onOverflow: () => void
 }
 
-/** Above this many bytes on their way, messages wait here, where newer ones may still replace them. */
+/** Above this many buffered bytes, messages stay pending, where newer ones may still replace them. */
 export const HIGH_WATER_BYTES = 65_536
-/** Up to here what a client is sent to be brought up to date leaves in one go, with all else that it gets in the turn. */
+/** A catch-up within these limits is sent at once, together with everything else in the tick. */
 const MAX_DIRECT_BYTES = 131_072
 const MAX_DIRECT_MESSAGES = 512
-/** How long a connection may take nothing of what waits for it. */
+/** A connection with pending messages that takes no byte for this long has stalled. */
 const STALLED_MS = 30_000
-/** Writes of one connection that catches up, after which others have their turn. */
+/** Writes of one slow connection in a row, before others get their turn. */
 const MAX_WRITES = 16
 
 /**
- * The messages on their way to one connection. As long as it keeps up, those of one turn of the event loop leave together in the order
- * in which they were sent. When it does not, they wait in lanes.
+ * The messages on their way to one connection. While the connection keeps up, all messages of a tick are written
+ * together at its end, in the order in which they were sent. When it does not, they become pending.
  *
- * Promises: messages that must arrive do so once and in order, or the client is told of the gap; a replaceable message is never followed
- * by an older one of its key; what waits for one connection is bounded, and shared with others.
+ * Promises: reliable messages arrive once and in order, or the client receives a `subscription_gap`; a replaceable
+ * message is never followed by an older one with the same key; the memory for pending messages is bounded and shared
+ * between connections; nothing is sent after `close`.
  */
 export class Outbox implements Flushable, Member {
-  // First what every delivery needs, so that it lies together; the rest of the setup is apart for the same reason: each line and each object
-  // on the way to a socket is one more to fetch.
+  // The fields that every delivery needs come first, so that they lie together in memory; the others are kept apart for
+  // the same reason: each cache line and each object on the way to a socket is one more to load.
   #batch: Batch | undefined
   #sharedBatch: SharedBatch | undefined
-  // There only while messages wait: a connection that keeps up has nothing of it in memory.
+  // Only set while messages are pending: a connection that keeps up needs no memory for it.
   #pending: PendingMessages | undefined
   #isClosed = false
   readonly #writer: FrameWriter
@@ -68,19 +68,20 @@ export class Outbox implements Flushable, Member {
   #acceptedAt = 0
   #checkedAt = 0
 
-  constructor (setup: OutboxDeps) {
-    this.#deps = setup
-    this.#writer = setup.writer
-    this.#shared = setup.shared
+  constructor (deps: OutboxDeps) {
+    this.#deps = deps
+    this.#writer = deps.writer
+    this.#shared = deps.shared
   }
 
-  /** Whether messages wait because the peer does not read. */
+  /** Whether messages are pending because the peer does not read fast enough. */
   get hasBackpressure (): boolean { return this.#pending !== undefined }
 
+  /** Whether the connection is so far behind that it reads from the log. */
   get isLagging (): boolean { return this.#pending?.isLagging === true }
 
-  /** Bytes that wait here, of messages that others may share. */
-  get waitingBytes (): number { return this.#pending?.bytes ?? 0 }
+  /** The bytes of all pending messages, which other connections may share. */
+  get pendingBytes (): number { return this.#pending?.bytes ?? 0 }
 
   send (message: Message): void {
     if (this.#isClosed) return
@@ -93,14 +94,15 @@ export class Outbox implements Flushable, Member {
     this.#batch = this.#batch.add(message)
   }
 
-  joinShared (convoy: SharedBatch): boolean {
-    if (this.#isClosed || this.#pending !== undefined || this.#batch !== undefined || this.#sharedBatch !== undefined) return false
-    this.#sharedBatch = convoy
+  joinShared (shared: SharedBatch): boolean {
+    if (this.#isClosed || this.#pending !== undefined) return false
+    if (this.#batch !== undefined || this.#sharedBatch !== undefined) return false
+    this.#sharedBatch = shared
     this.#shared.scheduler.schedule(this)
     return true
   }
 
-  isMemberOf (convoy: SharedBatch): boolean { return this.#sharedBatch === convoy }
+  isMemberOf (shared: SharedBatch): boolean { return this.#sharedBatch === shared }
 
   flush (writes: WriteQueue): void {
     const batch = this.#sharedBatch?.batch ?? this.#batch
@@ -113,60 +115,67 @@ export class Outbox implements Flushable, Member {
     else this.#count(batch.count, bytes)
   }
 
-  /** To be called when the system has taken what was handed over. */
+  /** To be called when the system has taken the buffered bytes. */
   drained (): void {
     if (this.#pending !== undefined) this.#writePending(this.#pending, MAX_WRITES)
   }
 
-  /** Brings the client up to date in a channel that it has just been subscribed to. However much that is, little of it waits here. */
-  catchUp (channel: ChannelName, how: CatchUp): void {
+  /**
+   * Sends what is missing of a channel that was just subscribed to. A large catch-up is read from the log step by
+   * step.
+   */
+  catchUp (channel: ChannelName, missing: CatchUp): void {
     const { log, fits } = this.#shared
     const { filter } = this.#deps.subscriptions.get(channel)!
-    const logged = [...log.from(channel, how.start.sequence)].filter((message) => fits(message, filter))
-    const all = [...how.messages, ...logged]
-    const collectedBytes = this.#batch?.bytes ?? 0
-    const isLittle = all.length <= MAX_DIRECT_MESSAGES && all.reduce((sum, { bytes }) => sum + bytes, collectedBytes) <= MAX_DIRECT_BYTES
+    const logged = [...log.from(channel, missing.start.sequence)].filter((message) => fits(message, filter))
+    const all = [...missing.messages, ...logged]
     if (this.#isClosed) return
-    if (isLittle && !this.isLagging) for (const message of all) this.send(message)
-    else this.#ensurePending().catchUp(channel, how)
+    if (this.#isDirect(all)) for (const message of all) this.send(message)
+    else this.#ensurePending().catchUp(channel, missing)
   }
 
-  /** Drops what waits of a channel, because the client does not want it any more. */
+  /** Drops the messages of a channel that is unsubscribed from. */
   dropChannel (channel: ChannelName): void {
     this.#detach()
-    // What was collected in this turn must not mix with what a new subscription begins with: it leaves now, or, if the peer is slow, not at all.
+    // The messages of this tick must not mix with those of a new subscription. They are sent now or, if the peer is
+    // slow, never.
     if (this.#batch?.messages().some((message) => message.channel === channel) === true) this.#flushNow()
-    this.#shared.counters.replacedTotal += this.#pending?.dropChannel(channel) ?? 0
+    this.#shared.metrics.replacedTotal += this.#pending?.dropChannel(channel) ?? 0
   }
 
-  /** Hands over everything that waits, however slow the peer is; for the last moment before a goodbye. */
+  /** Writes all messages, however slow the peer is; to be called right before the close frame. */
   flushAll (): void {
     this.#detach()
     this.#flushNow()
     if (this.#pending !== undefined) this.#writePending(this.#pending, Infinity, Infinity)
   }
 
-  /** Looks after a connection that does not keep up. `now` is in ms that never go back. */
+  /** Detects a stalled peer. `now` is in ms of the monotonic clock. */
   checkProgress (now: number): void {
     if (this.#pending === undefined) return
-    if (this.isLagging) this.#shared.counters.laggingMs += now - Math.max(this.#checkedAt, this.#acceptedAt)
+    if (this.isLagging) this.#shared.metrics.laggingMs += now - Math.max(this.#checkedAt, this.#acceptedAt)
     this.#checkedAt = now
     this.drained()
-    const takenBytes = this.#writtenBytes - this.#writer.bufferedBytes
-    if (takenBytes !== this.#acceptedBytes || this.#acceptedAt === 0) {
-      this.#acceptedBytes = takenBytes
+    const acceptedBytes = this.#writtenBytes - this.#writer.bufferedBytes
+    if (acceptedBytes !== this.#acceptedBytes || this.#acceptedAt === 0) {
+      this.#acceptedBytes = acceptedBytes
       this.#acceptedAt = now
     } else if (now - this.#acceptedAt >= STALLED_MS) {
       this.#deps.onOverflow()
     }
   }
 
-  /** Drops everything that waits and takes nothing more. */
+  /** Drops all messages and accepts no more. */
   close (): void {
     this.#detach()
     this.#isClosed = true
-    this.#shared.counters.droppedTotal += this.#pending?.count ?? 0
+    this.#shared.metrics.droppedTotal += this.#pending?.count ?? 0
     this.#batch = this.#pending = undefined
+  }
+
+  #isDirect (messages: readonly Message[]): boolean {
+    if (this.isLagging || messages.length > MAX_DIRECT_MESSAGES) return false
+    return messages.reduce((sum, { bytes }) => sum + bytes, this.#batch?.bytes ?? 0) <= MAX_DIRECT_BYTES
   }
 
   #flushNow (): void {
@@ -175,14 +184,13 @@ export class Outbox implements Flushable, Member {
     writes.flush()
   }
 
-  // From here on it gets something else than those it went along with.
   #detach (): void {
     if (this.#sharedBatch === undefined) return
     this.#batch = this.#sharedBatch.detach()
     this.#sharedBatch = undefined
   }
 
-  // From now on what is sent waits; it is handed over at the end of the turn.
+  // From now on messages become pending; they are written from the end of the tick on.
   #ensurePending (): PendingMessages {
     if (this.#pending !== undefined) return this.#pending
     this.#detach()
@@ -193,45 +201,46 @@ export class Outbox implements Flushable, Member {
   }
 
   #startPending (batch: Batch): PendingMessages {
-    const lanes = this.#pending = new PendingMessages(this.#deps)
+    const pending = this.#pending = new PendingMessages(this.#deps)
     this.#acceptedAt = 0
     this.#shared.onBackpressure()
-    // Replies may now overtake the rest, so that what the client has left in this turn must not stay behind the answer to that.
-    for (const message of batch.messages()) if (this.#isSubscribed(message)) lanes.put(message)
-    return lanes
+    // From here on replies overtake other messages. Without this check, messages of a channel that the client left in
+    // this tick would follow the reply to its `unsubscribe`.
+    for (const message of batch.messages()) if (this.#isSubscribed(message)) pending.put(message)
+    return pending
   }
 
   #isSubscribed ({ channel, position }: Message): boolean {
     if (channel === undefined) return true
-    const from = this.#deps.subscriptions.get(channel)
-    return from !== undefined && (position === undefined || position.sequence >= from.sequence)
+    const subscription = this.#deps.subscriptions.get(channel)
+    return subscription !== undefined && (position === undefined || position.sequence >= subscription.sequence)
   }
 
-  #writePending (lanes: PendingMessages, maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
-    const sink = this.#writer
-    for (let writes = 0; sink.bufferedBytes < highWaterBytes; writes++) {
+  #writePending (pending: PendingMessages, maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
+    const writer = this.#writer
+    for (let writes = 0; writer.bufferedBytes < highWaterBytes; writes++) {
       if (writes >= maxWrites) return this.#shared.scheduler.schedule(this)
-      const messages = takeWrite(lanes)
+      const messages = takeWrite(pending)
       if (messages.length === 0) {
         this.#pending = undefined
         return
       }
-      this.#count(messages.length, sink.writeAll(messages))
+      this.#count(messages.length, writer.writeAll(messages))
     }
   }
 
   #count (messages: number, bytes: number): void {
-    const { counters } = this.#shared
-    counters.messagesSentTotal += messages
-    counters.bytesSentTotal += bytes
+    const { metrics } = this.#shared
+    metrics.messagesSentTotal += messages
+    metrics.bytesSentTotal += bytes
     this.#writtenBytes += bytes
   }
 }
 
-function takeWrite (lanes: PendingMessages): Message[] {
+function takeWrite (pending: PendingMessages): Message[] {
   const messages: Message[] = []
   for (let bytes = 0; bytes < HIGH_WATER_BYTES;) {
-    const message = lanes.next()
+    const message = pending.next()
     if (message === undefined) break
     messages.push(message)
     bytes += message.bytes

@@ -1,44 +1,44 @@
 import type { Batch } from './batch.js'
 import type { Message } from '../wire/message.js'
 
-/** Who gets messages, alone or with others. */
 export interface Member {
   send (message: Message): void
-  /** Goes along with a convoy for this turn, if it has nothing of its own on its way. Gives whether it does. */
-  joinShared (convoy: SharedBatch): boolean
-  isMemberOf (convoy: SharedBatch): boolean
+  /** Joins a shared batch for this tick, unless the member has other messages to send. Returns whether it joined. */
+  joinShared (shared: SharedBatch): boolean
+  isMemberOf (shared: SharedBatch): boolean
 }
 
 export type Members = ReadonlySet<{ readonly outbox: Member }>
 
 /**
- * Those who get the very same in one turn of the event loop, so that a further message costs one step and not one for each of them. Whoever
- * gets something of its own, leaves the channel or closes parts from it; and whoever cannot ride gets each message alone.
+ * The batch of connections that receive identical messages in this tick, so that each further message costs one step in
+ * total instead of one per connection. A member detaches when it receives a message of its own, leaves the channel or
+ * closes. A connection that cannot join receives each message separately.
  */
 export class SharedBatch {
   #batch: Batch
   #joinedCount = 0
 
-  /** `first` is the batch with the first message. */
-  constructor (first: Batch, message: Message, travellers: Members) {
+  /** `first` is the batch that ends with `message`. */
+  constructor (first: Batch, message: Message, members: Members) {
     this.#batch = first
-    for (const { outbox } of travellers) {
+    for (const { outbox } of members) {
       if (outbox.joinShared(this)) this.#joinedCount++
       else outbox.send(message)
     }
   }
 
-  /** All that its riders get in this turn so far. */
+  /** All that the joined members receive in this tick so far. */
   get batch (): Batch { return this.#batch }
 
-  /** One more message for these, among whom all riders are. */
-  add (message: Message, travellers: Members): void {
+  /** Adds a message for these members, which include all that joined. */
+  add (message: Message, members: Members): void {
     this.#batch = this.#batch.add(message)
-    if (this.#joinedCount === travellers.size) return
-    for (const { outbox } of travellers) if (!outbox.isMemberOf(this)) outbox.send(message)
+    if (this.#joinedCount === members.size) return
+    for (const { outbox } of members) if (!outbox.isMemberOf(this)) outbox.send(message)
   }
 
-  /** To be called when a rider goes on alone, from this batch. */
+  /** To be called when a member detaches; it continues alone from the returned batch. */
   detach (): Batch {
     this.#joinedCount--
     return this.#batch

@@ -1,7 +1,10 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Message } from '../wire/message.js'
 
-/** The newest message of each key of a channel: what somebody who was away has to be told beside the log, in which these are not. */
+/**
+ * The last-value cache: the newest replaceable message per channel and key. A client that resumes gets these in
+ * addition to the log, which holds reliable messages only.
+ */
 export class LatestValues {
   readonly #messages = new Map<ChannelName, Map<string, Message>>()
 
@@ -18,7 +21,7 @@ export class LatestValues {
     return this.#messages.get(channel)?.values() ?? []
   }
 
-  /** Drops all of a channel. */
+  /** Drops all messages of a channel. */
   clear (channel: ChannelName): void {
     this.#messages.delete(channel)
   }

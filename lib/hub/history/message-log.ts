@@ -2,175 +2,155 @@ import { randomBytes } from 'node:crypto'
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Cursor } from '../../../schemas/messages/envelope.js'
 import type { Clock } from '../../base/clock.js'
-import type { MessagePosition, Message } from '../wire/message.js'
+import { Queue } from '../../base/queue.js'
+import type { LoggedMessage, LogPosition } from '../wire/message.js'
 
-export interface HistoryBounds { maxMessages: number, maxBytes: number, maxAgeMs: number }
+export interface MessageLogOptions { maxMessages: number, maxBytes: number, maxAgeMs: number }
 
-interface Entry { message: Message, position: MessagePosition, at: number }
+interface Entry { message: LoggedMessage, loggedAt: number }
 
-/** What is known of one channel: its last message, the last one that is no longer kept, and where the kept ones are. */
-interface ChannelTrack {
+interface ChannelHistory {
+  /** The last message. */
   head: { offset: number, id: string }
-  trimmed: { offset: number, sequence: number, id: string }
-  /** Numbers of the messages after the trimmed one, from `first` on, by their offsets. */
-  sequences: number[]
-  first: number
+  /** The last message that was dropped from the log. */
+  trimmed: LogPosition & { id: string }
+  /** The sequences of the messages in the log, which are those after the trimmed one, by offset. */
+  sequences: Queue<number>
 }
 
-/** Moving heads of queues: how much of an array may be unused before what is left moves to its front. */
-const LEAST_UNUSED = 1_024
-
 /**
- * The recent messages that must arrive, of all channels in the order of their publication. Each has an offset, contiguous within its
- * channel and counted from 1, and a number, contiguous over all. Bounded by count, bytes and age; the oldest goes first.
+ * The recent reliable messages of all channels, in the order of publication.
+ *
+ * Promises: offsets are contiguous within a channel and start at 1; sequences are contiguous over all channels;
+ * messages are dropped from the oldest on, as soon as their number, bytes or age exceed the options.
  */
 export class MessageLog {
-  /** Names this log: offsets of another process mean nothing here. */
+  /** Identifies this log: offsets of another process are meaningless here. */
   readonly epoch = randomBytes(9).toString('base64url')
 
   readonly #clock: Clock
-  readonly #bounds: HistoryBounds
-  readonly #tracks = new Map<ChannelName, ChannelTrack>()
-  // A queue with a moving head: shift() on a long array would move all of it for every message.
-  #entries: Array<Entry | undefined> = []
-  #first = 0
-  #firstSequence = 1
+  readonly #options: MessageLogOptions
+  readonly #channels = new Map<ChannelName, ChannelHistory>()
+  readonly #entries = new Queue<Entry>()
   #nextSequence = 1
   #bytes = 0
 
-  constructor (clock: Clock, bounds: HistoryBounds) {
+  constructor (clock: Clock, options: MessageLogOptions) {
     this.#clock = clock
-    this.#bounds = bounds
+    this.#options = options
   }
 
-  /** The number that the next message will have. */
+  /** The sequence of the next message to be published. */
   get nextSequence (): number { return this.#nextSequence }
 
-  /** The number of the oldest message that is kept, or `nextNumber` if none is. */
-  get firstSequence (): number { return this.#firstSequence }
+  /** The sequence of the oldest message in the log, or `nextSequence` if the log is empty. */
+  get firstSequence (): number { return this.#nextSequence - this.#entries.length }
 
-  /** Bytes and messages that are kept. */
-  get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#nextSequence - this.#firstSequence } }
+  get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#entries.length } }
 
   /** The last offset of a channel; 0 before its first message. */
-  head (channel: ChannelName): number { return this.#track(channel).head.offset }
+  head (channel: ChannelName): number { return this.#history(channel).head.offset }
 
-  /** The place behind the last message of a channel. */
+  /** The cursor of a client that has received the last message of a channel. */
   cursor (channel: ChannelName): Cursor {
-    return { epoch: this.epoch, ...this.#track(channel).head }
+    return { epoch: this.epoch, ...this.#history(channel).head }
   }
 
-  /** The last message of a channel that is no longer kept; its offset is 0 if all are. */
-  trimmed (channel: ChannelName): { readonly offset: number, readonly sequence: number } { return this.#track(channel).trimmed }
+  /** The position of the last message of a channel that was dropped from the log; offset 0 if none was. */
+  trimmed (channel: ChannelName): Readonly<LogPosition> { return this.#history(channel).trimmed }
 
-  /** The id of the message at this offset; `undefined` where it is not known any more or not yet. */
+  /** The id of the message at this offset; `undefined` if it is older than the trimmed one or not published yet. */
   idAt (channel: ChannelName, offset: number): string | undefined {
-    const { head, trimmed } = this.#track(channel)
+    const { head, trimmed } = this.#history(channel)
     if (offset === trimmed.offset) return trimmed.id
-    return offset > trimmed.offset && offset <= head.offset ? this.get(this.sequenceAfter(channel, offset - 1)).id : undefined
+    if (offset < trimmed.offset || offset > head.offset) return undefined
+    return this.get(this.sequenceAfter(channel, offset - 1)).id
   }
 
-  /** The number of the first message of a channel after this offset, or `nextNumber`; the offset must not be below the trimmed one. */
+  /**
+   * The sequence of the first message of a channel after this offset, or `nextSequence`. The offset must not be below
+   * the trimmed one.
+   */
   sequenceAfter (channel: ChannelName, offset: number): number {
-    const { trimmed, sequences, first } = this.#track(channel)
-    return sequences[first + offset - trimmed.offset] ?? this.#nextSequence
+    const { trimmed, sequences } = this.#history(channel)
+    return sequences.at(offset - trimmed.offset) ?? this.#nextSequence
   }
 
-  /** The place of the message that is published next; to be given to `append`. */
-  nextPosition (channel: ChannelName): MessagePosition {
-    return { channel, offset: this.head(channel) + 1, sequence: this.#nextSequence }
+  /** The position for the next message of a channel, which must be the next one that is appended. */
+  nextPosition (channel: ChannelName): LogPosition {
+    return { offset: this.head(channel) + 1, sequence: this.#nextSequence }
   }
 
-  append (message: Message, position: MessagePosition): void {
-    const track = this.#track(position.channel)
-    this.#entries.push({ message, position, at: this.#clock.monotonic() })
-    track.head = { offset: position.offset, id: message.id }
-    track.sequences.push(position.sequence)
+  append (message: LoggedMessage): void {
+    const { channel, position, id } = message
+    const history = this.#history(channel)
+    this.#entries.push({ message, loggedAt: this.#clock.monotonic() })
+    history.head = { offset: position.offset, id }
+    history.sequences.push(position.sequence)
     this.#nextSequence++
     this.#bytes += message.bytes
     this.trim()
   }
 
-  /** The message with this number, which must be from `firstNumber` up to before `nextNumber`. */
-  get (number: number): Message {
-    return this.#entries[this.#first + number - this.#firstSequence]!.message
+  /** The message with this sequence, which must be at least `firstSequence` and below `nextSequence`. */
+  get (sequence: number): LoggedMessage {
+    return this.#entries.at(sequence - this.firstSequence)!.message
   }
 
-  /** The kept messages of a channel from this number on. */
-  * from (channel: ChannelName, number: number): Generator<Message, void, undefined> {
-    const { sequences, first } = this.#track(channel)
-    for (let at = this.#indexOf(sequences, first, number); at < sequences.length; at++) yield this.get(sequences[at]!)
+  /** The messages of a channel in the log, from this sequence on. The log must not change meanwhile. */
+  * from (channel: ChannelName, sequence: number): Generator<LoggedMessage, void, undefined> {
+    const { sequences } = this.#history(channel)
+    const first = sequences.findIndexSorted((candidate) => candidate >= sequence)
+    for (let index = first; index < sequences.length; index++) yield this.get(sequences.at(index)!)
   }
 
   /**
-   * Ends the record of a channel: what happens to it from now on is not kept. Leaves out one offset, so that whoever comes back can tell that
-   * something may be missing.
+   * Ends the history of a channel, because from now on its messages are not recorded. Skips one offset, so that a
+   * client that reconnects can tell that messages may be missing.
    */
   interrupt (channel: ChannelName): void {
     const offset = this.head(channel) + 1
-    this.#tracks.set(channel, {
+    this.#channels.set(channel, {
       head: { offset, id: '' },
       trimmed: { offset, sequence: this.#nextSequence - 1, id: '' },
-      sequences: [],
-      first: 0
+      sequences: new Queue()
     })
   }
 
-  /** Drops all that is kept; to be called when no channel is recorded. */
+  /** Drops all messages; to be called when no channel is recorded. */
   clear (): void {
-    while (this.#firstSequence < this.#nextSequence) this.#drop(this.#entries[this.#first]!)
-    this.#compact()
+    while (this.#entries.length > 0) this.#dropOldest()
   }
 
-  /** Drops what is beyond the bounds. */
+  /** Drops the messages that exceed the options. */
   trim (): void {
-    const { maxMessages, maxBytes, maxAgeMs } = this.#bounds
+    const { maxMessages, maxBytes, maxAgeMs } = this.#options
     const oldestAt = this.#clock.monotonic() - maxAgeMs
-    for (let oldest = this.#entries[this.#first]; oldest !== undefined; oldest = this.#entries[this.#first]) {
-      if (this.#entries.length - this.#first <= maxMessages && this.#bytes <= maxBytes && oldest.at >= oldestAt) break
-      this.#drop(oldest)
+    for (let oldest = this.#entries.first; oldest !== undefined; oldest = this.#entries.first) {
+      const isWithin = this.#entries.length <= maxMessages && this.#bytes <= maxBytes && oldest.loggedAt >= oldestAt
+      if (isWithin) return
+      this.#dropOldest()
     }
-    this.#compact()
   }
 
-  #compact (): void {
-    if (this.#first < LEAST_UNUSED || this.#first * 2 < this.#entries.length) return
-    this.#entries = this.#entries.slice(this.#first)
-    this.#first = 0
-  }
-
-  #drop ({ message, position }: Entry): void {
-    this.#entries[this.#first++] = undefined
-    this.#firstSequence++
+  #dropOldest (): void {
+    const { message } = this.#entries.shift()!
+    const { channel, position, id } = message
     this.#bytes -= message.bytes
-    const track = this.#track(position.channel)
-    // Of a record that was ended since then nothing is known any more.
-    if (position.offset <= track.trimmed.offset) return
-    track.trimmed = { offset: position.offset, sequence: position.sequence, id: message.id }
-    track.first++
-    if (track.first < LEAST_UNUSED || track.first * 2 < track.sequences.length) return
-    track.sequences = track.sequences.slice(track.first)
-    track.first = 0
+    const history = this.#history(channel)
+    // The history of the channel was ended after this message, and knows nothing of it any more.
+    if (position.offset <= history.trimmed.offset) return
+    history.trimmed = { ...position, id }
+    history.sequences.shift()
   }
 
-  #track (channel: ChannelName): ChannelTrack {
-    let track = this.#tracks.get(channel)
-    if (track === undefined) {
-      track = { head: { offset: 0, id: '' }, trimmed: { offset: 0, sequence: 0, id: '' }, sequences: [], first: 0 }
-      this.#tracks.set(channel, track)
+  #history (channel: ChannelName): ChannelHistory {
+    let history = this.#channels.get(channel)
+    if (history === undefined) {
+      const trimmed = { offset: 0, sequence: 0, id: '' }
+      history = { head: { offset: 0, id: '' }, trimmed, sequences: new Queue() }
+      this.#channels.set(channel, history)
     }
-    return track
-  }
-
-  // The place of the first number in a sorted list that is not below `number`.
-  #indexOf (numbers: readonly number[], first: number, number: number): number {
-    let low = first
-    let high = numbers.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (numbers[middle]! < number) low = middle + 1
-      else high = middle
-    }
-    return low
+    return history
   }
 }

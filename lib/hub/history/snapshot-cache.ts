@@ -8,21 +8,29 @@ import type { Envelope } from '../wire/envelope.js'
 import type { MessageLog } from './message-log.js'
 import { Message } from '../wire/message.js'
 
-/** Why messages are missing, and what takes their place; `from` is the offset of the first, where it is known. */
+/** Why messages are missing, and the snapshot sent instead; `from` is the offset of the first one, if it is known. */
 export interface GapDetails { cause: GapCause, from?: number | undefined, snapshot: Snapshot }
 
 /**
- * The state of a channel: messages of the log with `number` and later are not in it, and neither are replaceable ones with `made` and
- * later. `offset` is the last one of the channel that is.
+ * The state of a channel at one moment. It covers the channel up to `offset`. It does not contain messages of the log
+ * from `sequence` on, nor replaceable messages whose `creationIndex` is `createdCount` or more.
  */
-export interface Snapshot { sequence: number, offset: number, createdCount: number, asOf: AsOf, messages: readonly Message[] }
+export interface Snapshot {
+  sequence: number
+  offset: number
+  createdCount: number
+  asOf: AsOf
+  messages: readonly Message[]
+}
 
-/** What a snapshot is to hold. */
 export interface SnapshotRequest {
   filter: SubscriptionFilter | undefined
-  /** The offset after which endings are wanted; `undefined` for somebody who comes for the first time. */
+  /** Endings with a greater offset are included; `undefined` includes the recent ones. */
   after: number | undefined
-  /** In ms of the monotonic clock: an older one does not serve. `now`: nothing may have happened since. */
+  /**
+   * A snapshot created before this time (ms of the monotonic clock) is not used. `now`: nothing may have changed
+   * since.
+   */
   notBefore: number | 'now'
 }
 
@@ -34,98 +42,109 @@ export interface SnapshotCacheDeps {
   onGap: (cause: GapCause) => void
 }
 
-interface CachedState extends Omit<Snapshot, 'messages'> { messages: readonly Message[], createdAt: number }
+interface CachedSnapshot extends Snapshot { createdAt: number }
+
+type Checksum = Pick<AsOf, 'checksum'>
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
-/** How long a state serves all who need one; what happened since comes after it from the log. */
-const STATE_MS = 5_000
-/** A state of fewer messages is cheap, and made anew each time. */
+/** How long a snapshot is reused; what happened since follows it from the log. */
+const MAX_AGE_MS = 5_000
+/** Smaller snapshots are cheap, and are created anew each time. */
 const SHARED_FROM_MESSAGES = 100
 
 /**
- * What takes the place of messages that are lost, and what a new subscriber begins with. A thousand connections that come to life together
- * share one state, whatever each of them filters.
+ * Creates the snapshots that replace missing messages and that new subscribers start with. A thousand connections that
+ * subscribe together share one snapshot, whatever their filters.
  */
 export class SnapshotCache {
   readonly #deps: SnapshotCacheDeps
-  readonly #states = new Map<ChannelName, CachedState>()
-  readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Pick<AsOf, 'checksum'> }>()
+  readonly #snapshots = new Map<ChannelName, CachedSnapshot>()
+  readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
   readonly #lastReplaceable = new Map<ChannelName, number>()
   #endings = new WeakMap<object, Message>()
 
-  constructor (setup: SnapshotCacheDeps) {
-    this.#deps = setup
+  constructor (deps: SnapshotCacheDeps) {
+    this.#deps = deps
   }
 
+  /** The `subscription_gap` that announces a snapshot. */
   gap (channel: ChannelName, { cause, from, snapshot }: GapDetails): Message {
     const { envelope, log, onGap } = this.#deps
     onGap(cause)
     const range = from !== undefined && { range: { epoch: log.epoch, from, to: snapshot.offset } }
-    // Where nothing is kept there is no place to be at.
+    // A channel without a log has no position.
     const asOf = LOGGED.has(channel) && { asOf: snapshot.asOf }
     const payload = { channel, cause, ...range, ...asOf, messages: snapshot.messages.length }
     return envelope.message('subscription_gap', { payload }, { traits: { channel } })
   }
 
-  /** The present state and the endings that are wanted, from which on the log has everything. */
+  /** The state of a channel with the requested endings; the log continues it without a hole. */
   snapshot (channel: ChannelName, { filter, after, notBefore }: SnapshotRequest): Snapshot {
-    const state = this.#state(channel, notBefore)
-    const endings = this.#endingsOf(channel, after, state.offset)
-    const messages = this.#fitting(channel, filter, [...state.messages, ...endings])
-    if (filter === undefined) return { ...state, messages }
-    return { ...state, messages, asOf: { ...state.asOf, ...this.#checksum(channel, messages) } }
+    const snapshot = this.#find(channel, notBefore) ?? this.#create(channel)
+    const endings = this.#endingsOf(channel, after, snapshot.offset)
+    const messages = this.#fitting(channel, filter, [...snapshot.messages, ...endings])
+    if (filter === undefined) return { ...snapshot, messages }
+    return { ...snapshot, messages, asOf: { ...snapshot.asOf, ...this.#checksum(channel, messages) } }
   }
 
-  /** The checksum of the present state, as part of an `asOf`; costs no encoding. */
-  currentChecksum (name: ChannelName, filter: SubscriptionFilter | undefined): Pick<AsOf, 'checksum'> {
+  /** The checksum of the current state, as part of an `asOf`; encodes nothing. */
+  currentChecksum (name: ChannelName, filter: SubscriptionFilter | undefined): Checksum {
     const { log, channel } = this.#deps
     const { checksumEntries, fits } = channel(name)
     if (checksumEntries === undefined) return {}
-    if (filter !== undefined) return { checksum: missionChecksum(checksumEntries().filter((one) => fits!(one, filter))) }
+    if (filter !== undefined) {
+      return { checksum: missionChecksum(checksumEntries().filter((entry) => fits!(entry, filter))) }
+    }
     const known = this.#checksums.get(name)
-    // Every change of what it is made of has a place in the log.
+    // Everything that changes the checksum is in the log.
     if (known?.sequence === log.nextSequence) return known.checksum
     const checksum = { checksum: missionChecksum(checksumEntries()) }
     this.#checksums.set(name, { sequence: log.nextSequence, checksum })
     return checksum
   }
 
-  /** Forgets a channel: what happens to it from now on has no place in the log. */
+  /** Drops the snapshot of a channel, because its changes are no longer recorded in the log. */
   invalidate (name: ChannelName): void {
-    this.#states.delete(name)
+    this.#snapshots.delete(name)
     this.#checksums.delete(name)
   }
 
-  /** A message that may be replaced was published, which is in no state before it. */
+  /** To be called for each replaceable message of a logged channel: snapshots created before it do not contain it. */
   noteReplaceable (name: ChannelName, { creationIndex }: Message): void {
     this.#lastReplaceable.set(name, creationIndex)
   }
 
-  /** Lets go of what no longer serves. */
+  /** Drops snapshots that are too old to be reused. */
   trim (): void {
     const now = this.#deps.clock.monotonic()
-    for (const [channel, { createdAt }] of this.#states) if (now - createdAt >= STATE_MS) this.#states.delete(channel)
-    if (this.#states.size === 0) this.#endings = new WeakMap()
+    for (const [channel, { createdAt }] of this.#snapshots) {
+      if (now - createdAt >= MAX_AGE_MS) this.#snapshots.delete(channel)
+    }
+    if (this.#snapshots.size === 0) this.#endings = new WeakMap()
   }
 
-  #state (channel: ChannelName, notBefore: number | 'now'): CachedState {
+  #find (channel: ChannelName, notBefore: number | 'now'): CachedSnapshot | undefined {
+    const known = this.#snapshots.get(channel)
+    if (known === undefined) return undefined
+    const isUsable = notBefore === 'now' ? this.#isCurrent(channel, known) : this.#isShareable(known, notBefore)
+    return isUsable ? known : undefined
+  }
+
+  #isCurrent (channel: ChannelName, { sequence, createdCount }: CachedSnapshot): boolean {
+    return sequence === this.#deps.log.nextSequence && createdCount > (this.#lastReplaceable.get(channel) ?? -1)
+  }
+
+  #isShareable ({ messages, createdAt, sequence }: CachedSnapshot, notBefore: number): boolean {
     const { clock, log } = this.#deps
-    const known = this.#states.get(channel)
-    if (notBefore === 'now') return known?.sequence === log.nextSequence && known.createdCount > this.#lastReplaceableOf(channel) ? known : this.#createState(channel)
-    const oldest = Math.max(notBefore, clock.monotonic() - STATE_MS)
-    if (known !== undefined && known.messages.length >= SHARED_FROM_MESSAGES && known.createdAt >= oldest && known.sequence >= log.firstSequence) return known
-    return this.#createState(channel)
+    const oldestAt = Math.max(notBefore, clock.monotonic() - MAX_AGE_MS)
+    return messages.length >= SHARED_FROM_MESSAGES && createdAt >= oldestAt && sequence >= log.firstSequence
   }
 
-  #lastReplaceableOf (channel: ChannelName): number {
-    return this.#lastReplaceable.get(channel) ?? -1
-  }
-
-  #createState (channel: ChannelName): CachedState {
+  #create (channel: ChannelName): CachedSnapshot {
     const { clock, log } = this.#deps
     const messages = this.#deps.channel(channel).snapshot().map((payload) => this.#encode(channel, payload))
-    const state = {
+    const snapshot = {
       sequence: log.nextSequence,
       offset: log.head(channel),
       createdCount: Message.createdCount,
@@ -133,8 +152,8 @@ export class SnapshotCache {
       messages,
       createdAt: clock.monotonic()
     }
-    this.#states.set(channel, state)
-    return state
+    this.#snapshots.set(channel, snapshot)
+    return snapshot
   }
 
   #endingsOf (channel: ChannelName, after: number | undefined, upTo: number): Message[] {
@@ -153,13 +172,15 @@ export class SnapshotCache {
     return this.#deps.envelope.message(channel, { payload } as never, { traits: { channel, facts } })
   }
 
-  #fitting (name: ChannelName, filter: SubscriptionFilter | undefined, messages: readonly Message[]): readonly Message[] {
+  #fitting (
+    name: ChannelName, filter: SubscriptionFilter | undefined, messages: readonly Message[]
+  ): readonly Message[] {
     if (filter === undefined) return messages
     const channel = this.#deps.channel(name)
     return messages.filter(({ facts }) => channel.fits!(facts!, filter))
   }
 
-  #checksum (name: ChannelName, messages: readonly Message[]): Pick<AsOf, 'checksum'> {
+  #checksum (name: ChannelName, messages: readonly Message[]): Checksum {
     const channel = this.#deps.channel(name)
     if (channel.checksumEntry === undefined) return {}
     return { checksum: missionChecksum(messages.flatMap(({ facts }) => channel.checksumEntry!(facts!) ?? [])) }

@@ -1,6 +1,7 @@
 import type { SubscriptionAuthorize, SubscriptionRequest } from '../../../schemas/options.js'
+import { isPromiseLike } from '../../base/promises.js'
 
-/** What the host allows a client; whatever its function does but return `true` is a no. */
+/** Asks the host's `authorize` function. Any result other than `true`, a throw or a promise denies access. */
 export class Authorizer {
   readonly #authorize: SubscriptionAuthorize | undefined
   readonly #onCallbackError: (where: string, err: unknown) => void
@@ -10,11 +11,12 @@ export class Authorizer {
     this.#onCallbackError = onCallbackError
   }
 
+  /** Never throws; errors of the host's function are reported. Without such a function everything is allowed. */
   allows (request: unknown, asked: SubscriptionRequest): boolean {
     if (this.#authorize === undefined) return true
     try {
       const answer: unknown = this.#authorize(request as never, asked)
-      if (answer instanceof Promise) this.#refusePromise(answer)
+      if (isPromiseLike(answer)) this.#reportPromise(answer)
       return answer === true
     } catch (err) {
       this.#onCallbackError('authorize', err)
@@ -22,9 +24,10 @@ export class Authorizer {
     }
   }
 
-  // Its rejection would end the process.
-  #refusePromise (answer: Promise<unknown>): void {
-    this.#onCallbackError('authorize', new TypeError('websocket.authorize must answer at once, but gave a promise'))
-    answer.catch((err: unknown) => this.#onCallbackError('authorize', err))
+  // Without a handler, its rejection would end the process.
+  #reportPromise (promise: PromiseLike<unknown>): void {
+    const error = new TypeError('websocket.authorize must return synchronously, but returned a promise')
+    this.#onCallbackError('authorize', error)
+    promise.then(undefined, (err: unknown) => this.#onCallbackError('authorize', err))
   }
 }

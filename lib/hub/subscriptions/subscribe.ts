@@ -12,10 +12,11 @@ import type { Subscriptions } from './subscriptions.js'
 
 /** What a client asks for when it subscribes to a channel. */
 export interface SubscribeRequest {
+  /** The last message that the client received, if it resumes. */
   since: Cursor | undefined
   filter: SubscriptionFilter | undefined
-  /** Whether it wants the present state also where nothing is missing. */
-  needsState: boolean
+  /** Whether a snapshot is sent even if no message is missing. */
+  needsSnapshot: boolean
   replyTo: string | undefined
 }
 
@@ -26,41 +27,45 @@ export interface SubscribeFlowDeps {
   snapshots: SnapshotCache
   subscriptions: Subscriptions
   fits: (message: Message, filter: SubscriptionFilter | undefined) => boolean
-  /** Whether a client may have what it missed of a channel. */
+  /** Whether the client may receive messages from before its subscription. */
   canReplay: (connection: Connection, channel: ChannelName) => boolean
   onOutcome: (outcome: SubscriptionOutcome, cause: GapCause | undefined) => void
 }
 
+type Ack = ServerMessages['subscription_ack']['payload']
+
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /**
- * The way of a new subscriber into a channel: the ack, which says how it goes, then what was missed or the present state, then what
- * is published from now on. One step: nothing of the channel is left out between them, and nothing comes twice.
+ * Brings a new subscriber into a channel: the ack with the outcome, then the missed messages or a snapshot, then
+ * everything published from now on. Runs in one synchronous step, so no message is lost or sent twice between them.
  */
 export class SubscribeFlow {
   readonly #deps: SubscribeFlowDeps
 
-  constructor (setup: SubscribeFlowDeps) {
-    this.#deps = setup
+  constructor (deps: SubscribeFlowDeps) {
+    this.#deps = deps
   }
 
   /** To be called right after the connection joined the channel. */
-  begin (connection: Connection, channel: ChannelName, wish: SubscribeRequest): void {
-    if (!LOGGED.has(channel)) return this.#beginUnlogged(connection, channel, wish)
-    const cause = wish.since === undefined ? undefined : this.#findGapCause(connection, channel, wish.since)
-    if (wish.since !== undefined && cause === undefined) this.#resume(connection, channel, wish, wish.since)
-    else this.#start(connection, channel, wish, cause)
+  begin (connection: Connection, channel: ChannelName, request: SubscribeRequest): void {
+    const { since } = request
+    if (!LOGGED.has(channel)) return this.#beginUnlogged(connection, channel, request)
+    const cause = since === undefined ? undefined : this.#findGapCause(connection, channel, since)
+    if (since !== undefined && cause === undefined) this.#resume(connection, channel, request, since)
+    else this.#start(connection, channel, request, cause)
   }
 
   #beginUnlogged (connection: Connection, channel: ChannelName, { replyTo }: SubscribeRequest): void {
     const { subscriptions, envelope } = this.#deps
     connection.subscriptions.set(channel, { sequence: 0, offset: 0 })
-    const messages = subscriptions.channel(channel).snapshot().map((payload) => envelope.message(channel, { payload } as never, { traits: { channel } }))
+    const messages = subscriptions.channel(channel).snapshot()
+      .map((payload) => envelope.message(channel, { payload } as never, { traits: { channel } }))
     this.#acknowledge(connection, { channel, outcome: 'fresh', messages: messages.length }, replyTo)
     for (const message of messages) connection.outbox.send(message)
   }
 
-  // What a client says of itself is believed of nothing: all three parts of its cursor must fit.
+  // Never trust the cursor: verify epoch, offset and id.
   #findGapCause (connection: Connection, channel: ChannelName, { epoch, offset, id }: Cursor): GapCause | undefined {
     const { log, canReplay } = this.#deps
     if (!canReplay(connection, channel)) return 'not_authorised'
@@ -69,29 +74,32 @@ export class SubscribeFlow {
     return log.idAt(channel, offset) === id ? undefined : 'mismatch'
   }
 
-  #resume (connection: Connection, channel: ChannelName, { filter, needsState, replyTo }: SubscribeRequest, { offset }: Cursor): void {
+  #resume (connection: Connection, channel: ChannelName, request: SubscribeRequest, { offset }: Cursor): void {
     const { log, snapshots, fits } = this.#deps
+    const { filter, needsSnapshot, replyTo } = request
     const start = { sequence: log.sequenceAfter(channel, offset), offset: offset + 1 }
     const asOf = { ...log.cursor(channel), ...snapshots.currentChecksum(channel, filter) }
-    const states = needsState ? snapshots.snapshot(channel, { filter, after: log.head(channel), notBefore: 'now' }).messages : []
-    let messages = states.length
+    const snapshot = needsSnapshot
+      ? snapshots.snapshot(channel, { filter, after: log.head(channel), notBefore: 'now' }).messages
+      : []
+    let messages = snapshot.length
     for (const message of log.from(channel, start.sequence)) if (fits(message, filter)) messages++
     connection.subscriptions.set(channel, { ...start, filter })
     this.#acknowledge(connection, { channel, outcome: 'resumed', asOf, messages }, replyTo)
-    connection.outbox.catchUp(channel, { start, firstMissingOffset: start.offset, messages: states })
-    this.#sendLatest(connection, channel, filter, 0)
+    connection.outbox.catchUp(channel, { start, firstMissingOffset: start.offset, messages: snapshot })
+    this.#sendLatestValues(connection, channel, filter, 0)
   }
 
-  #start (connection: Connection, channel: ChannelName, { since, filter, replyTo }: SubscribeRequest, cause: GapCause | undefined): void {
-    const { snapshots, log, canReplay } = this.#deps
-    // Of this process those endings are not known to it that came after its offset; of a cursor that says nothing of it, none is, also those
-    // from before the first message.
-    const isKnown = cause === 'trimmed'
-    const missed = cause === undefined ? undefined : isKnown ? since!.offset : -1
-    const after = canReplay(connection, channel) ? missed : log.head(channel)
-    const { messages, asOf, createdCount, sequence, offset } = snapshots.snapshot(channel, { filter, after, notBefore: 0 })
+  #start (
+    connection: Connection, channel: ChannelName, request: SubscribeRequest, cause: GapCause | undefined
+  ): void {
+    const { snapshots, log } = this.#deps
+    const { filter, replyTo } = request
+    const after = this.#endingsAfter(connection, channel, request, cause)
+    const snapshot = snapshots.snapshot(channel, { filter, after, notBefore: 0 })
+    const { messages, asOf, createdCount, sequence, offset } = snapshot
     const firstMissingOffset = after === undefined ? offset + 1 : after + 1
-    const range = isKnown && { range: { epoch: log.epoch, from: firstMissingOffset, to: offset } }
+    const range = cause === 'trimmed' && { range: { epoch: log.epoch, from: firstMissingOffset, to: offset } }
     connection.subscriptions.set(channel, { sequence, offset: firstMissingOffset, filter })
     this.#acknowledge(connection, {
       channel,
@@ -100,25 +108,44 @@ export class SubscribeFlow {
       asOf,
       messages: messages.length
     }, replyTo)
-    connection.outbox.catchUp(channel, { start: { sequence, offset: offset + 1 }, firstMissingOffset, messages })
-    this.#sendLatest(connection, channel, filter, createdCount)
+    const start = { sequence, offset: offset + 1 }
+    connection.outbox.catchUp(channel, { start, firstMissingOffset, messages })
+    this.#sendLatestValues(connection, channel, filter, createdCount)
   }
 
-  #acknowledge (connection: Connection, ack: Omit<Ack, 'status'> & { outcome: SubscriptionOutcome }, replyTo: string | undefined): void {
+  // The offset after which endings are part of the snapshot; `undefined` for the recent ones. Only a trimmed cursor
+  // belongs to this log. Any other cursor proves nothing, so the client gets all endings, also those from before the
+  // first message of the log, whose offset is 0.
+  #endingsAfter (
+    connection: Connection, channel: ChannelName, { since }: SubscribeRequest, cause: GapCause | undefined
+  ): number | undefined {
+    const { log, canReplay } = this.#deps
+    if (!canReplay(connection, channel)) return log.head(channel)
+    if (cause === undefined) return undefined
+    return cause === 'trimmed' ? since!.offset : -1
+  }
+
+  #acknowledge (
+    connection: Connection, ack: Omit<Ack, 'status'> & { outcome: SubscriptionOutcome }, replyTo: string | undefined
+  ): void {
     this.#deps.onOutcome(ack.outcome, ack.gap?.cause)
     acknowledge(this.#deps.envelope, connection, { ...ack, status: 'subscribed' }, replyTo)
   }
 
-  // States that replace each other are not in the log; the newest may be newer than what was sent just now.
-  #sendLatest (connection: Connection, channel: ChannelName, filter: SubscriptionFilter | undefined, since: number): void {
+  // Replaceable messages are not in the log, and the latest ones may be newer than the snapshot.
+  #sendLatestValues (
+    connection: Connection, channel: ChannelName, filter: SubscriptionFilter | undefined, fromIndex: number
+  ): void {
     const { latestValues, fits } = this.#deps
-    for (const message of latestValues.of(channel)) if (message.creationIndex >= since && fits(message, filter)) connection.outbox.send(message)
+    for (const message of latestValues.of(channel)) {
+      if (message.creationIndex >= fromIndex && fits(message, filter)) connection.outbox.send(message)
+    }
   }
 }
 
-type Ack = ServerMessages['subscription_ack']['payload']
-
 /** Answers a `subscribe` or `unsubscribe` for one channel. */
-export function acknowledge (envelope: Envelope, connection: Connection, payload: Ack, replyTo: string | undefined): void {
+export function acknowledge (
+  envelope: Envelope, connection: Connection, payload: Ack, replyTo: string | undefined
+): void {
   connection.outbox.send(envelope.message('subscription_ack', { payload }, { replyTo }))
 }

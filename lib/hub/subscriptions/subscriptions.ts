@@ -5,36 +5,47 @@ import type { Channel, Subscriber } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
 import type { MessageLog } from '../history/message-log.js'
 
-type Broadcast = <Name extends ChannelName>(name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>) => number | undefined
+type Broadcast = <Name extends ChannelName>(
+  name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
+) => number | undefined
 
-/** Subscribers of a channel that want the same of it, so that a message is held against their filter once. */
-export interface SubscriberGroup { readonly filter: SubscriptionFilter | undefined, readonly members: Set<Connection> }
+/** The subscribers of a channel with one filter, so that a message is matched once per filter. */
+export interface SubscriberGroup {
+  readonly filter: SubscriptionFilter | undefined
+  readonly members: Set<Connection>
+}
 
-/** One channel: what it is, who listens, and whether it runs. */
-interface ChannelState { readonly channel: Channel, readonly groups: Map<string, SubscriberGroup>, isOpen: boolean, closing: Timer | undefined }
+interface ChannelState {
+  readonly channel: Channel
+  /** By the key of their filter. */
+  readonly groups: Map<string, SubscriberGroup>
+  isOpen: boolean
+  closeTimer: Timer | undefined
+}
 
 export interface SubscriptionsDeps {
   clock: Clock
   channels: readonly Channel[]
   log: MessageLog
-  /** How long a channel whose messages are kept runs on after its last subscriber, in ms. */
-  keepMs: number
+  /** How long a logged channel stays open after its last subscriber left, in ms. */
+  keepOpenMs: number
   broadcast: Broadcast
-  /** A channel has stopped. */
+  /** Called when a channel was stopped. */
   onClose: (name: ChannelName) => void
 }
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
-/** Who listens to what. Starts a channel at its first subscriber and stops it after the last one. */
+/** The subscribers of every channel. Starts a channel for its first subscriber and stops it after the last one left. */
 export class Subscriptions {
   readonly #deps: SubscriptionsDeps
   readonly #channels: ReadonlyMap<string, ChannelState>
-  readonly #keys = new Map<Connection, Map<ChannelName, string>>()
+  readonly #filterKeys = new Map<Connection, Map<ChannelName, string>>()
 
-  constructor (setup: SubscriptionsDeps) {
-    this.#deps = setup
-    this.#channels = new Map(setup.channels.map((channel) => [channel.name, { channel, groups: new Map(), isOpen: false, closing: undefined }]))
+  constructor (deps: SubscriptionsDeps) {
+    this.#deps = deps
+    this.#channels = new Map(deps.channels.map((channel) =>
+      [channel.name, { channel, groups: new Map(), isOpen: false, closeTimer: undefined }]))
   }
 
   isChannel (name: string): name is ChannelName {
@@ -45,12 +56,12 @@ export class Subscriptions {
     return this.#state(name).channel
   }
 
-  /** Whether the channel runs: it has subscribers, or had some and what it says is kept for them. */
+  /** Whether the channel runs: it has subscribers, or its log is kept for clients that may reconnect. */
   isOpen (name: ChannelName): boolean {
     return this.#state(name).isOpen
   }
 
-  /** The subscribers of a channel, by what they want. */
+  /** The subscribers of a channel, grouped by filter. */
   groups (name: ChannelName): Iterable<SubscriberGroup> {
     return this.#state(name).groups.values()
   }
@@ -61,93 +72,100 @@ export class Subscriptions {
     return count
   }
 
-  /** Whether a connection has this very subscription. */
+  /** Whether the connection is subscribed to the channel with exactly this filter. */
   has (connection: Connection, name: ChannelName, filter: SubscriptionFilter | undefined): boolean {
-    return this.#keys.get(connection)?.get(name) === keyOf(filter)
+    return this.#filterKeys.get(connection)?.get(name) === keyOf(filter)
   }
 
-  /** Adds a subscriber, whose former subscription to the channel ends; its `wanted` says what of the channel it gets. Gives whether it had none. */
+  /**
+   * Adds a subscriber; its previous subscription to the channel ends. Its entry in `connection.subscriptions` is left
+   * to the caller. Returns whether the connection was not subscribed before.
+   */
   join (connection: Connection, name: ChannelName, filter: SubscriptionFilter | undefined): boolean {
-    const seat = this.#state(name)
-    this.#open(seat)
+    const state = this.#state(name)
+    this.#open(state)
     const isNew = !this.#remove(connection, name)
     const key = keyOf(filter)
-    const group = seat.groups.get(key) ?? { filter, members: new Set() }
-    seat.groups.set(key, group)
+    const group = state.groups.get(key) ?? { filter, members: new Set() }
+    state.groups.set(key, group)
     group.members.add(connection)
-    const keys = this.#keys.get(connection) ?? new Map<ChannelName, string>()
-    this.#keys.set(connection, keys.set(name, key))
-    seat.channel.joined?.(connection)
+    const filterKeys = this.#filterKeys.get(connection) ?? new Map<ChannelName, string>()
+    this.#filterKeys.set(connection, filterKeys.set(name, key))
+    state.channel.joined?.(connection)
     return isNew
   }
 
   leave (connection: Connection, name: ChannelName): void {
     if (!this.#remove(connection, name)) return
-    const seat = this.#state(name)
-    if (seat.groups.size === 0) this.#closeSoon(seat)
+    const state = this.#state(name)
+    if (state.groups.size === 0) this.#scheduleClose(state)
   }
 
   leaveAll (connection: Connection): void {
-    for (const name of this.#keys.get(connection)?.keys() ?? []) this.leave(connection, name)
+    for (const name of this.#filterKeys.get(connection)?.keys() ?? []) this.leave(connection, name)
   }
 
   /** Stops all channels. */
   close (): void {
-    for (const seat of this.#channels.values()) if (seat.isOpen) this.#close(seat)
+    for (const state of this.#channels.values()) if (state.isOpen) this.#close(state)
   }
 
   #state (name: ChannelName): ChannelState {
     return this.#channels.get(name)!
   }
 
-  // Takes a subscriber off, and what waits for it; gives whether it was one.
+  // Removes a subscriber and its pending messages of the channel; returns whether it was subscribed.
   #remove (connection: Connection, name: ChannelName): boolean {
-    const keys = this.#keys.get(connection)
-    const key = keys?.get(name)
+    const filterKeys = this.#filterKeys.get(connection)
+    const key = filterKeys?.get(name)
     if (key === undefined) return false
     const { groups, channel } = this.#state(name)
     const { members } = groups.get(key)!
     members.delete(connection)
     if (members.size === 0) groups.delete(key)
-    keys!.delete(name)
-    if (keys!.size === 0) this.#keys.delete(connection)
+    filterKeys!.delete(name)
+    if (filterKeys!.size === 0) this.#filterKeys.delete(connection)
     connection.subscriptions.delete(name)
     connection.outbox.dropChannel(name)
     channel.left?.(connection)
     return true
   }
 
-  #open (seat: ChannelState): void {
+  #open (state: ChannelState): void {
     const { log, broadcast } = this.#deps
-    const { channel } = seat
-    seat.closing?.cancel()
-    seat.closing = undefined
-    if (seat.isOpen) return
-    seat.isOpen = true
+    const { channel } = state
+    cancelClose(state)
+    if (state.isOpen) return
+    state.isOpen = true
     channel.start((payload, only) => broadcast(channel.name, payload, only), log.head(channel.name))
   }
 
-  #closeSoon (seat: ChannelState): void {
-    const { clock, keepMs } = this.#deps
-    if (!LOGGED.has(seat.channel.name)) return this.#close(seat)
-    seat.closing = clock.after(keepMs, () => this.#close(seat))
+  #scheduleClose (state: ChannelState): void {
+    const { clock, keepOpenMs } = this.#deps
+    if (!LOGGED.has(state.channel.name)) return this.#close(state)
+    state.closeTimer = clock.after(keepOpenMs, () => this.#close(state))
   }
 
-  #close (seat: ChannelState): void {
+  #close (state: ChannelState): void {
     const { log, onClose } = this.#deps
-    const { channel } = seat
-    seat.closing?.cancel()
-    seat.closing = undefined
-    seat.isOpen = false
+    const { channel } = state
+    cancelClose(state)
+    state.isOpen = false
     channel.stop()
     onClose(channel.name)
     if (!LOGGED.has(channel.name)) return
     log.interrupt(channel.name)
-    if ([...this.#channels.values()].every(({ isOpen, channel: { name } }) => !isOpen || !LOGGED.has(name))) log.clear()
+    const isIdle = [...this.#channels.values()].every(({ isOpen, channel: { name } }) => !isOpen || !LOGGED.has(name))
+    if (isIdle) log.clear()
   }
 }
 
-/** The same text for filters that want the same. */
+function cancelClose (state: ChannelState): void {
+  state.closeTimer?.cancel()
+  state.closeTimer = undefined
+}
+
+/** The same key for filters that match the same messages. */
 function keyOf (filter: SubscriptionFilter | undefined): string {
   if (filter === undefined) return ''
   const names = Object.keys(filter).sort() as Array<keyof SubscriptionFilter>

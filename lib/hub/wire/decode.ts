@@ -1,43 +1,53 @@
 import { isUtf8 } from 'node:buffer'
-import { CLIENT_MESSAGES, type ClientMessage, type ClientMessages, type ClientMessageType } from '../../../schemas/messages/client-messages.js'
+import {
+  CLIENT_MESSAGES,
+  type ClientMessage,
+  type ClientMessages,
+  type ClientMessageType
+} from '../../../schemas/messages/client-messages.js'
 import { compile, describeFailure, type Validate } from '../../base/validation.js'
 
-/** What a frame of a client turned out to be. */
 export type Decoded =
   | { ok: true, message: ClientMessage }
   | { ok: false, code: 'invalid_json' }
   | { ok: false, code: 'invalid_message', detail: string[], replyTo: string | undefined }
 
+const MAX_ID_LENGTH = 128
+
 const validators = new Map<unknown, Validate<unknown>>(
   (Object.keys(CLIENT_MESSAGES) as ClientMessageType[]).map((type) => [type, compile(CLIENT_MESSAGES[type])]))
 
 /**
- * Reads one frame of a client, text or binary. Pure; never throws, and no reason it gives repeats anything of the input.
- * Of duplicate keys the last one counts, as JSON.parse has it.
+ * Decodes one frame of a client, text or binary. Pure; never throws. `detail` never repeats any of the input. Of
+ * duplicate keys the last one counts, as in JSON.parse.
  */
 export function decode (data: Buffer): Decoded {
   const value = parse(data)
   if (value === undefined) return { ok: false, code: 'invalid_json' }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return invalid(value, ['the message must be an object'])
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return invalid(value, ['the message must be an object'])
+  }
   const validate = validators.get((value as { type?: unknown }).type)
   if (validate === undefined) return invalid(value, [`type must be one of ${Object.keys(CLIENT_MESSAGES).join(', ')}`])
   if (!validate(value)) return invalid(value, describeFailure(validate.errors))
   const message = value as ClientMessage
-  const misfits = message.type === 'subscribe' ? misfitsOf(message) : []
-  return misfits.length === 0 ? { ok: true, message } : invalid(value, misfits)
+  const problems = message.type === 'subscribe' ? findProblems(message) : []
+  return problems.length === 0 ? { ok: true, message } : invalid(value, problems)
 }
 
-// What no schema can say: the parts must be about the channels that are subscribed to.
-function misfitsOf ({ channels, since, filter }: ClientMessages['subscribe']): string[] {
+// Rules between two properties, which the schema cannot express.
+function findProblems ({ channels, since, filter }: ClientMessages['subscribe']): string[] {
   const isListed = (name: string) => channels.includes(name)
   return [
     ...(Object.keys(since ?? {}).every(isListed) ? [] : ['since has a channel that is not among channels']),
-    ...(filter === undefined || isListed('mission_update') ? [] : ['filter is for mission_update, which is not among channels'])
+    ...(filter === undefined || isListed('mission_update')
+      ? []
+      : ['filter is for mission_update, which is not among channels'])
   ]
 }
 
-// JSON.parse turns invalid UTF-8 into replacement characters, which would pass for text.
 function parse (data: Buffer): unknown {
+  // Decoding would turn invalid UTF-8 into replacement characters, which are valid JSON text.
   if (!isUtf8(data)) return undefined
   try {
     return JSON.parse(data.toString())
@@ -48,6 +58,6 @@ function parse (data: Buffer): unknown {
 
 function invalid (value: unknown, detail: string[]): Decoded {
   const id: unknown = (value as { id?: unknown } | null)?.id
-  const replyTo = typeof id === 'string' && id.length <= 128 ? id : undefined
+  const replyTo = typeof id === 'string' && id.length <= MAX_ID_LENGTH ? id : undefined
   return { ok: false, code: 'invalid_message', detail, replyTo }
 }

@@ -3,15 +3,19 @@ import type { ServerMessages, ServerMessageType } from '../../../schemas/message
 import { createUnifiedId, createUnifiedTimestamp, type Clock } from '../../base/clock.js'
 import { Message, type MessageTraits } from './message.js'
 
-type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], 'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo' | 'position' | 'conflated'>
+type EnvelopeKey =
+  'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo' | 'position' | 'conflated'
 
-export interface MessageInput {
+type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], EnvelopeKey>
+
+export interface MessageOptions {
   replyTo?: string | undefined
   traits?: MessageTraits
+  /** The epoch of the log; required for a message with a position. */
   epoch?: string
 }
 
-/** Puts messages into the envelope of the wire and encodes them; one call is one message with one id, whoever receives it. */
+/** Wraps messages in the envelope of the protocol and encodes them. One call creates one message with one id. */
 export class Envelope {
   readonly #clock: Clock
   readonly #server: ServerIdentity
@@ -21,10 +25,10 @@ export class Envelope {
     this.#server = { name: server.name, version: server.version }
   }
 
-  /** Encodes one message; `traits` say how it travels. A message with a place in the log has it on the wire, within this `epoch`. */
-  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, { replyTo, traits, epoch }: MessageInput = {}): Message {
+  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: MessageOptions = {}): Message {
+    const { replyTo, traits, epoch } = options
     const { iso, unix } = createUnifiedTimestamp(this.#clock)
-    const place = traits?.position
+    const position = traits?.position
     const id = createUnifiedId('message')
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,
@@ -34,7 +38,7 @@ export class Envelope {
       unix,
       server: this.#server,
       replyTo,
-      position: place && { epoch, offset: place.offset },
+      position: position && { epoch, offset: position.offset },
       ...body
     }), { ...traits, id })
   }

@@ -1,12 +1,12 @@
 import { constants, deflateRawSync } from 'node:zlib'
 
-// RFC 6455 §5.2: one unfragmented text frame of a server, which is never masked; RSV1 marks a compressed one (RFC 7692 §6).
+// RFC 6455 §5.2: an unfragmented text frame; a server never masks. RSV1 marks a compressed frame (RFC 7692 §6).
 const FIN_TEXT = 0x81
 const RSV1 = 0x40
-/** What ends a deflate block that was flushed; RFC 7692 §7.2.1 has it taken off. */
+/** Length of the empty block at the end of a flushed deflate stream; RFC 7692 §7.2.1 removes it. */
 const FLUSH_TAIL_BYTES = 4
 
-/** A text as one frame, ready for the socket. */
+/** Encodes a text as one frame. */
 export function encodeTextFrame (text: string): Buffer {
   const bytes = Buffer.byteLength(text)
   const header = headerBytes(bytes)
@@ -16,15 +16,15 @@ export function encodeTextFrame (text: string): Buffer {
   return frame
 }
 
-/** What a frame made by `encodeTextFrame` carries; shares its memory. */
+/** The payload of a frame created by `encodeTextFrame`; shares its memory. */
 export function payloadOf (frame: Buffer): Buffer {
   const length = frame[1]!
   return frame.subarray(length < 126 ? 2 : length === 126 ? 4 : 10)
 }
 
 /**
- * The same message compressed on its own (permessage-deflate without context takeover): every connection that negotiated a window of
- * `windowBits` (9 to 15) or more can read it.
+ * Compresses the payload of a frame on its own (permessage-deflate without context takeover): every connection that
+ * negotiated a window of `windowBits` (9 to 15) or more can read the result.
  */
 export function deflateFrame (frame: Buffer, windowBits: number): Buffer {
   const deflated = deflateRawSync(payloadOf(frame), { windowBits, finishFlush: constants.Z_SYNC_FLUSH })

@@ -1,43 +1,46 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import { deflateFrame, encodeTextFrame, payloadOf } from './frames.js'
 
-/** How a connection wants its frames: plain, or deflated within a window of so many bits. */
+/** The frames a connection reads: plain, or deflated with a window of this many bits. */
 export type Encoding = 'plain' | number
 
-/** Below this a message is sent plain: compressing it costs more than its bytes. */
-const COMPRESSED_FROM_BYTES = 1_024
+/** Smaller messages are sent plain: compressing them costs more than the bytes it saves. */
+const COMPRESS_FROM_BYTES = 1_024
 
-/** The place of a message in the log of its channel; `number` is its place among those of all channels. */
-export interface MessagePosition { channel: ChannelName, offset: number, sequence: number }
+/**
+ * The position of a message in the log: `offset` counts the messages of its channel, from 1; `sequence` counts those of
+ * all channels.
+ */
+export interface LogPosition { offset: number, sequence: number }
 
 export interface MessageTraits {
-  /** Its id on the wire. */
+  /** The id on the wire. */
   id?: string | undefined
-  /** Absent for replies and whatever concerns no channel. */
+  /** Absent for replies and other messages that belong to no channel. */
   channel?: ChannelName | undefined
-  /** There for a message of the log: it must arrive. */
-  position?: MessagePosition | undefined
-  /** There for a message that a newer one with the same key may replace while it waits. */
+  /** Present for a reliable message, which is in the log. */
+  position?: LogPosition | undefined
+  /** Present for a replaceable message: a newer one with the same key replaces it while it is pending. */
   key?: string | undefined
-  /** The key whose waiting message this one makes pointless. */
+  /** The key of the replaceable message that this one makes obsolete. */
   supersedes?: string | undefined
-  /** What filters ask of it. */
+  /** The facts that the filters of its channel look at. */
   facts?: object | undefined
 }
 
-/** One message of the wire, encoded and framed once and shared by all who get it. */
+/** One message of the server, encoded and framed once and shared by all connections that receive it. */
 export class Message {
   static #createdCount = 0
 
-  /** How many messages were made so far. */
+  /** The number of messages created so far in this process. */
   static get createdCount (): number { return Message.#createdCount }
 
   readonly frame: Buffer
-  /** Its place among all messages, by the time of their making. */
+  /** How many messages were created before this one. */
   readonly creationIndex = Message.#createdCount++
   readonly id: string
   readonly channel: ChannelName | undefined
-  readonly position: MessagePosition | undefined
+  readonly position: LogPosition | undefined
   readonly key: string | undefined
   readonly supersedes: string | undefined
   readonly facts: object | undefined
@@ -53,15 +56,15 @@ export class Message {
     this.facts = facts
   }
 
-  /** Size of the plain frame. */
+  /** The size of the plain frame. */
   get bytes (): number { return this.frame.length }
 
-  /** The JSON text as bytes; shares the frame's memory. */
+  /** The JSON text as bytes; shares the memory of the frame. */
   get text (): Buffer { return payloadOf(this.frame) }
 
-  /** The whole frame in an encoding; compressed at most once for each window. */
+  /** The whole frame in an encoding; compressed at most once per window size. */
   encoded (encoding: Encoding): Buffer {
-    if (encoding === 'plain' || this.bytes < COMPRESSED_FROM_BYTES) return this.frame
+    if (encoding === 'plain' || this.bytes < COMPRESS_FROM_BYTES) return this.frame
     const deflated = (this.#deflated ??= new Map())
     const known = deflated.get(encoding)
     if (known !== undefined) return known
@@ -70,8 +73,11 @@ export class Message {
     return frame
   }
 
-  /** The same message with the number of older ones that it stands for. */
+  /** A copy that says how many older messages it replaced. */
   conflated (count: number): Message {
     return new Message(`${this.text.toString().slice(0, -1)},"conflated":${count}}`, this)
   }
 }
+
+/** A reliable message: it belongs to a channel and has a position in the log. */
+export type LoggedMessage = Message & { readonly channel: ChannelName, readonly position: LogPosition }

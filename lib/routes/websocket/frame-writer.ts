@@ -4,7 +4,7 @@ import type { Writable } from '../../hub/delivery/batch.js'
 import type { Encoding, Message } from '../../hub/wire/message.js'
 import type { Socket } from '../../hub/connections/connection.js'
 import { HIGH_WATER_BYTES } from '../../hub/delivery/outbox.js'
-import type { WriteQueue } from '../../hub/delivery/flush-scheduler.js'
+import type { WriteQueue } from '../../hub/delivery/write-queue.js'
 
 /**
  * The one place that writes frames beside ws, which has no way to send a frame that is shared between connections. Whole frames only, in one

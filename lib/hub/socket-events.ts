@@ -1,0 +1,66 @@
+import type { CloseReason } from '../../schemas/messages/close-codes.js'
+import type { Connection } from './connections/connection.js'
+import type { Dispatcher } from './dispatcher.js'
+import type { HubMetrics } from './metrics.js'
+
+/**
+ * What the owner of a WebSocket must call. No member ever throws, because a throw in a socket listener ends the
+ * process.
+ */
+export interface SocketEvents {
+  message (data: Buffer): void
+  ping (): void
+  pong (): void
+  /** The owner closes the connection by itself, for this reason. */
+  failed (reason: CloseReason): void
+  /** The system has taken the bytes that were written to the socket. */
+  drained (): void
+  /** The hub must close the connection for this reason. */
+  refused (reason: CloseReason): void
+  closed (): void
+}
+
+export interface SocketEventsDeps {
+  connection: Connection
+  dispatcher: Dispatcher
+  metrics: HubMetrics
+  onClosed: (connection: Connection) => void
+  onCallbackError: (where: string, err: unknown) => void
+}
+
+/** Connects the events of a socket to its connection, and enforces the rate limit of the client. */
+export function createSocketEvents (deps: SocketEventsDeps): SocketEvents {
+  const { connection, onClosed } = deps
+  return {
+    message: (data) => receiveMessage(deps, data),
+    ping: () => { acceptFrame(deps) },
+    pong: () => {
+      if (connection.acceptPong()) connection.markAlive()
+      else acceptFrame(deps)
+    },
+    failed: (reason) => connection.failed(reason),
+    drained: () => connection.outbox.drained(),
+    refused: (reason) => connection.close(reason),
+    closed: () => onClosed(connection)
+  }
+}
+
+function receiveMessage (deps: SocketEventsDeps, data: Buffer): void {
+  const { connection, dispatcher, metrics, onCallbackError } = deps
+  try {
+    metrics.messagesReceivedTotal++
+    if (acceptFrame(deps)) dispatcher.dispatch(connection, data)
+  } catch (err) {
+    onCallbackError('message', err)
+    dispatcher.fail(connection, 'internal_error')
+  }
+}
+
+function acceptFrame ({ connection, dispatcher }: SocketEventsDeps): boolean {
+  if (connection.isClosing) return false
+  connection.markAlive()
+  if (connection.takeFrameToken()) return true
+  dispatcher.fail(connection, 'rate_limited')
+  connection.close('rate_limited')
+  return false
+}
