@@ -7,63 +7,77 @@ export interface SourceFile { path: string, text: string }
 interface Import { specifier: string, isType: boolean }
 
 /**
- * What a room may import. `rooms` and `packages` may be imported as values and as types, the others as types only.
- * A package that ends in `*` stands for all that begin so.
+ * What a room may import: `rooms` and `packages` as values and types, `typeRooms` and `typePackages` as types only.
+ * A package name may end in `*`, which matches any rest.
  */
 interface Room {
   rooms?: readonly string[]
   typeRooms?: readonly string[]
-  /** Files of those rooms that may be imported as values all the same. */
+  /** Single files of other rooms that may be imported as values. */
   files?: readonly string[]
   packages?: readonly string[]
   typePackages?: readonly string[]
 }
 
 const DOMAIN = ['missions', 'monitoring'] as const
-const DELIVERY = ['hub', 'channels', 'prometheus'] as const
 
-/** Rooms from the contract up to the composition root; imports go down this list, never up. */
+/** The rooms from the bottom level to the top; an import leads to a lower level or stays in its room. */
 const ROOMS: Readonly<Record<string, Room>> = {
+  // Level 0: the shapes of everything on the wire and of the options.
   schemas: { packages: ['@sinclair/typebox'] },
+
+  // Level 1: tools that know nothing of missions, and the documents that are generated from the schemas.
   base: { rooms: ['schemas'], packages: ['@fastify/error', 'ajv', 'node:*'], typePackages: ['@sinclair/typebox'] },
   contract: { rooms: ['schemas'], typePackages: ['@sinclair/typebox'] },
+
+  // Level 2: the domain. Its two rooms do not know each other, and neither knows Fastify or WebSockets.
   missions: { rooms: ['schemas', 'base'], packages: ['node:*'] },
   monitoring: { rooms: ['schemas', 'base'], packages: ['node:*'] },
-  hub: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*'], typePackages: ['ws'] },
-  channels: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*'] },
-  prometheus: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, ...DELIVERY], packages: ['node:*', 'prom-client'] },
+
+  // Level 3: connections and delivery of messages; the hub never looks into a payload.
+  hub: { rooms: ['schemas', 'base'], packages: ['node:*'], typePackages: ['ws'] },
+
+  // Level 4: the payloads to send and to scrape. Services are passed in, so only their types are imported.
+  channels: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, 'hub'], packages: ['node:*'] },
+  prometheus: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, 'hub'], packages: ['node:*', 'prom-client'] },
+
+  // Level 5: HTTP and WebSocket routes.
   routes: {
-    rooms: ['schemas', 'base', 'contract', ...DOMAIN, ...DELIVERY],
+    rooms: ['schemas', 'base', 'contract', ...DOMAIN, 'hub', 'channels', 'prometheus'],
     packages: ['@fastify/websocket', 'node:*'],
     typePackages: ['fastify', 'ws']
   },
-  conformance: { rooms: ['schemas', 'base'], packages: ['node:*', 'ws'] },
-  // What a page loads: neither packages nor Node.js, and of the contract only what is as small as it can be.
-  client: { typeRooms: ['schemas'], files: ['schemas/checksum.ts'] },
+
+  // Level 6: the files directly in lib, which assemble the plugin.
   root: {
-    rooms: ['schemas', 'base', ...DOMAIN, ...DELIVERY, 'routes'],
+    rooms: ['schemas', 'base', ...DOMAIN, 'hub', 'channels', 'prometheus', 'routes'],
     packages: ['@fastify/websocket', 'fastify', 'fastify-plugin', 'node:*']
-  }
+  },
+
+  // Beside the levels: the other end of a connection. Browsers load the client, so it must not need packages or Node.js.
+  client: { typeRooms: ['schemas'], files: ['schemas/checksum.ts'] },
+  conformance: { rooms: ['schemas'], files: ['lib/base/validation.ts'], packages: ['node:*', 'ws'] }
 }
 
 /** Files directly in lib. */
 const ROOT = ['index', 'plugin']
 
-/** The domain computes; whatever opens a connection or starts a process belongs to the host or to the routes. */
+/** Modules that open connections or start processes: for the routes only, everything else computes. */
 const OUTSIDE_WORLD = /^node:(child_process|cluster|dgram|dns|http|http2|https|inspector|net|tls|worker_threads)(\/|$)/
 
-/** Every breach of the level table and every import circle among `files`, each as a sentence; none is a list of none. */
-export function findBreaches (files: readonly SourceFile[]): string[] {
+/** Every breach of the level table and every import circle among `files`, each as a sentence; an empty list means there are none. */
+export function findImportBreaches (files: readonly SourceFile[]): string[] {
   const imports = new Map(files.map((file) => [file.path, readImports(file)]))
   return [
     ...[...imports].flatMap(([path, list]) => checkFile(path, list, imports)),
-    ...findCircles(imports).map((circle) => `import circle: ${circle.join(' → ')}`)
+    ...findCircles(filesBelow(imports)).map((circle) => `import circle: ${circle.join(' → ')}`),
+    ...findCircles(foldersBelow(imports)).map((circle) => `import circle between folders: ${circle.join(' → ')}`)
   ]
 }
 
 function checkFile (path: string, imports: readonly Import[], files: ReadonlyMap<string, unknown>): string[] {
   const name = roomOf(path)
-  if (name === undefined) return [`${path} stands in no known room`]
+  if (name === undefined) return [`${path} is in no room of the level table`]
   const reasons = imports.map((one) => isRelative(one) ? checkRelative(path, name, one, files) : checkPackage(name, one))
   return reasons.flatMap((reason, index) => reason === undefined ? [] : [`${path} ${reason.replace('%', imports[index]!.specifier)}`])
 }
@@ -130,23 +144,42 @@ function readImport (node: ts.Node): Import | undefined {
 const isLoader = (callee: ts.Expression): boolean =>
   callee.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(callee) && callee.text === 'require')
 
-// A computed specifier can lead anywhere, so it is shown as what no room may import.
+// A computed specifier can be any module, so it is reported as a package that no room may import.
 function at (node: ts.Node | undefined, isType: boolean): Import | undefined {
   if (node === undefined) return undefined
   return { specifier: ts.isStringLiteralLike(node) ? node.text : '(computed)', isType }
 }
 
-/** One path through each circle, from a file back to itself. */
-function findCircles (imports: ReadonlyMap<string, readonly Import[]>): string[][] {
+type Graph = ReadonlyMap<string, readonly string[]>
+
+function filesBelow (imports: ReadonlyMap<string, readonly Import[]>): Graph {
+  return new Map([...imports].map(([path, list]) => [path, list.filter(isRelative).map((one) => resolveImport(path, one))]))
+}
+
+/** Imports between folders side by side. A folder and its subfolders are one unit, in which files import each other both ways. */
+function foldersBelow (imports: ReadonlyMap<string, readonly Import[]>): Graph {
+  const graph = new Map<string, string[]>()
+  for (const [path, targets] of filesBelow(imports)) {
+    const from = posix.dirname(path)
+    const others = targets.map((target) => posix.dirname(target)).filter((to) => !isWithin(from, to) && !isWithin(to, from))
+    graph.set(from, [...graph.get(from) ?? [], ...others])
+  }
+  return graph
+}
+
+const isWithin = (folder: string, other: string): boolean => `${folder}/`.startsWith(`${other}/`)
+
+/** One path through each circle, from a node back to itself. */
+function findCircles (graph: Graph): string[][] {
   const circles: string[][] = []
   const done = new Set<string>()
-  const visit = (path: string, trail: readonly string[]): void => {
-    if (trail.includes(path)) circles.push([...trail.slice(trail.indexOf(path)), path])
-    else if (!done.has(path)) {
-      for (const one of imports.get(path) ?? []) if (isRelative(one)) visit(resolveImport(path, one), [...trail, path])
-      done.add(path)
+  const visit = (node: string, trail: readonly string[]): void => {
+    if (trail.includes(node)) circles.push([...trail.slice(trail.indexOf(node)), node])
+    else if (!done.has(node)) {
+      for (const next of graph.get(node) ?? []) visit(next, [...trail, node])
+      done.add(node)
     }
   }
-  for (const path of imports.keys()) visit(path, [])
+  for (const node of graph.keys()) visit(node, [])
   return circles
 }
