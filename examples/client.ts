@@ -1,6 +1,6 @@
 /*
- * Follows the missions of a service in the terminal, also over restarts of it: `node .examples/client.js [URL] [MISSION]`. With the id of a
- * mission it follows that one alone, and ends with it.
+ * Shows the missions of a service in the terminal, across restarts of the service:
+ * `node .examples/client.js [URL] [MISSION]`. With a mission id it shows that mission only, and exits when it ends.
  */
 import { WebSocket } from 'ws'
 import { connect } from 'fastify-mission-control/client'

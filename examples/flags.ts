@@ -1,12 +1,12 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 
-/** What the user gave cannot be used; the message says why. */
+/** The input of the user is invalid. The message is for the user. */
 export class InputError extends Error {}
 
-/** The command line is wrong; the message says what to write instead. */
+/** The command line is invalid. */
 export class UsageError extends InputError {}
 
-/** `util.parseArgs`, but everything that is wrong is a `UsageError`. */
+/** Calls `util.parseArgs`. @throws UsageError for an invalid command line */
 export function parseFlags<Config extends ParseArgsConfig> (config: Config): ReturnType<typeof parseArgs<Config>> {
   try {
     return parseArgs(config)
@@ -15,21 +15,21 @@ export function parseFlags<Config extends ParseArgsConfig> (config: Config): Ret
   }
 }
 
-/** A number from `least` to `most`; `text` is what the user gave for `name`. */
+/** Parses a number from `least` to `most`. @throws UsageError with `name` and `text` */
 export function readNumber (name: string, text: string, least: number, most: number): number {
   const value = text.trim() === '' ? NaN : Number(text)
   if (value >= least && value <= most) return value
   throw new UsageError(`${name} is "${text}", but must be a number from ${least} to ${most}`)
 }
 
-/** A whole number from `least` to `most`; `text` is what the user gave for `name`. */
+/** Parses a whole number from `least` to `most`. @throws UsageError with `name` and `text` */
 export function readWholeNumber (name: string, text: string, least: number, most: number): number {
   const value = readNumber(name, text, least, most)
   if (Number.isInteger(value)) return value
   throw new UsageError(`${name} is "${text}", but must be a whole number`)
 }
 
-/** One of `words`; `text` is what the user gave for `name`. */
+/** Parses one of `words`. @throws UsageError with `name` and `text` */
 export function readWord<Word extends string> (name: string, text: string, words: readonly Word[]): Word {
   const found = words.find((word) => word === text)
   if (found !== undefined) return found
@@ -37,8 +37,8 @@ export function readWord<Word extends string> (name: string, text: string, words
 }
 
 /**
- * Runs a program and sets the exit code: what `main` returns, 2 for a wrong command line or input, 1 for everything else that is
- * thrown. The process ends by itself once nothing is left to do, so that no output is lost.
+ * Runs a program and sets the exit code: the result of `main`, 2 for an invalid command line or input, 1 for any other
+ * error. It never calls `process.exit`, so that no output is lost.
  */
 export async function runProgram (usage: string, main: () => Promise<number>): Promise<void> {
   try {
@@ -55,8 +55,8 @@ function explain (err: unknown, usage: string): string {
 }
 
 /**
- * A signal that aborts at the first Ctrl-C or SIGTERM, or when nobody reads the output any more (`| head`). A second Ctrl-C ends the
- * process as if nobody listened.
+ * A signal that aborts at the first Ctrl-C or SIGTERM, or when the reader of the output is gone (`| head`). A second
+ * Ctrl-C ends the process.
  */
 export function interruption (): AbortSignal {
   const controller = new AbortController()

@@ -12,11 +12,11 @@ import { InputError, interruption, parseFlags, readWholeNumber, runProgram } fro
 
 const USAGE = `Usage: npm run demo -- [--once] [--port N] [--dir PATH]
 
-A service that audits installed packages, a mission a scope, and shows what it tells its clients.
+A service that audits installed packages, one mission per npm scope, and shows its live updates.
 
-  --once       one round, a summary, and the end
-  --port N     the port to listen on; else PORT, else 3000; 0 for any free one
-  --dir PATH   the packages to audit; else this project's node_modules`
+  --once       run one round, print a summary and exit
+  --port N     the port to listen on; 0 for any free port; default: PORT, or 3000
+  --dir PATH   the folder of packages to audit; default: node_modules of this project`
 
 const PACE_MS = 60
 const PAUSE_MS = 10_000
@@ -30,21 +30,25 @@ async function readFlags (args: string[], environment: NodeJS.ProcessEnv): Promi
   })
   const root = values.dir ?? fileURLToPath(new URL('../node_modules', import.meta.url))
   const found = await stat(root).catch(() => undefined)
-  if (found?.isDirectory() !== true) throw new InputError(`${root} is no folder; install the packages first, or give another --dir`)
+  if (found?.isDirectory() !== true) {
+    throw new InputError(`${root} is not a folder; install the packages first, or set --dir`)
+  }
   return { isOnce: values.once, port: readPort(values.port, environment['PORT']), root }
 }
 
 function readPort (flag: string | undefined, variable: string | undefined): number {
-  return flag === undefined ? readWholeNumber('PORT', variable ?? '3000', 0, 65_535) : readWholeNumber('--port', flag, 0, 65_535)
+  return flag === undefined
+    ? readWholeNumber('PORT', variable ?? '3000', 0, 65_535)
+    : readWholeNumber('--port', flag, 0, 65_535)
 }
 
-/** Listens on the port, or on a free one if it is taken, and gives the one that it became. */
+/** Listens on the port, or on a free one if it is taken. Returns the actual port. */
 async function listen (app: FastifyInstance, port: number, screen: Screen): Promise<number> {
   try {
     await app.listen({ host: '127.0.0.1', port })
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw err
-    screen.line(`Port ${port} is taken, so this takes a free one.\n`)
+    screen.line(`Port ${port} is taken; using a free one.\n`)
     await app.listen({ host: '127.0.0.1', port: 0 })
   }
   return (app.server.address() as AddressInfo).port
@@ -57,7 +61,8 @@ await runProgram(USAGE, async () => {
   const { app, finishRound } = await createService(root)
   try {
     const actualPort = await listen(app, port, screen)
-    screen.line(`Auditing the packages in ${root}\n\n${renderUrls(actualPort)}\n${isOnce ? '' : '\nCtrl-C ends it.\n'}`)
+    const hint = isOnce ? '' : '\nPress Ctrl-C to stop.\n'
+    screen.line(`Auditing the packages in ${root}\n\n${renderUrls(actualPort)}\n${hint}`)
     const viewer = await follow(`ws://127.0.0.1:${actualPort}/ws/mission-control`, screen)
     while (!signal.aborted) {
       const round = await runRound({ app, root, paceMs: isOnce ? 0 : PACE_MS, signal })

@@ -1,22 +1,23 @@
 /*
- * Replays what a service once did as missions of this plugin, on a virtual clock, and compares what its surfaces show in the end.
+ * Replays recorded work as missions on a virtual clock, and compares the final counts of all interfaces of the plugin.
  *
- * Every recorded piece of work runs through `missions.spawn`: at its recorded start a function begins that waits for the recorded times,
- * runs its steps through `mission.task`, and ends as it did then. So it is the plugin that decides how a mission ends, from nothing but
- * what the function does:
+ * Each recorded piece of work is a function that runs with `missions.spawn` from its recorded start. It waits for the
+ * recorded times, runs its steps with `mission.task`, and ends in the recorded way. The plugin derives the status of
+ * the mission from the behaviour of the function only:
  *
- *   it worked        the function returns                                                     completed
- *   it failed        the function throws an error with a code                                 error
- *   it was cancelled it is asked to end, and throws because its signal has aborted            cancelled, reason "cancelled"
- *   it was skipped   the same before it has done anything                                     cancelled, reason "skipped"
- *   it never ended   the function waits for ever and shows no life                            active and stalled, or as --on-stall says
+ *   recorded outcome   function                                          status of the mission
+ *   succeeded          returns                                           completed
+ *   failed             throws an error with a code                       error
+ *   cancelled          is cancelled and throws the reason of its signal  cancelled, reason "cancelled"
+ *   skipped            is cancelled before it does any work              cancelled, reason "skipped"
+ *   never ended        never settles and shows no activity               active and stalled, or as set by --on-stall
  *
- * Which recorded outcome is which of these is said in `traces/`, by every format, and printed with the result. Skipped work counts as
- * cancelled everywhere, since a mission has no fourth way to end; its reason tells it apart, and the summary counts it apart.
+ * Each format in `traces/` maps its recorded outcomes to these, and the result includes the mapping. A mission has no
+ * status for skipped work, so it counts as cancelled. The summary counts it separately by its reason.
  *
- * A mission stalls after ten minutes here, not after the five of the plugin's default: the work shows no life between the recorded
- * times, and in the traces this was made for the longest such silence is 567 seconds for a request of the generative-AI service, and
- * 171 seconds for a job of the CI service. So only what never ended stalls.
+ * Missions stall after ten minutes here, instead of the default of five, because the functions show no activity between
+ * the recorded times. The longest such period is 567 seconds for a request of the generative-AI service and 171 seconds
+ * for a job of the CI service, so only work that never ended stalls.
  */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -35,8 +36,8 @@ async function loadTrace (file: string): Promise<Trace> {
   try {
     return readTrace(await readFile(file, 'utf8'))
   } catch (err) {
-    if (err instanceof TraceError || (err as NodeJS.ErrnoException).syscall !== undefined) throw new InputError(`${file}: ${(err as Error).message}`)
-    throw err
+    const isInvalid = err instanceof TraceError || (err as NodeJS.ErrnoException).syscall !== undefined
+    throw isInvalid ? new InputError(`${file}: ${(err as Error).message}`) : err
   }
 }
 
@@ -57,7 +58,8 @@ async function replay (trace: Trace, { file, speed, isJson, stallMs, onStall }: 
     await viewer.close()
     const { format, mapping, missions, from, to } = trace
     const tookMs = performance.now() - startedMs
-    return { file: basename(file), format, mapping, from, to, missions: missions.length, tookMs, isAlike: areAlike(reading.surfaces), ...reading }
+    const isAlike = areAlike(reading.surfaces)
+    return { file: basename(file), format, mapping, from, to, missions: missions.length, tookMs, isAlike, ...reading }
   } finally {
     await app.close()
   }

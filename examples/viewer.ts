@@ -2,16 +2,16 @@ import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import type { ChannelName, ClientMessage, ServerMessage } from 'fastify-mission-control/schemas'
 
-/** Somebody who watches a service over its WebSocket route, as a dashboard would. */
+/** A client of the WebSocket route, such as a dashboard. */
 export class Viewer {
   readonly #socket: WebSocket
   readonly #waiting = new Map<string, { resolve: () => void, reject: (err: Error) => void }>()
   #asked = 0
 
-  /** Connects; `onMessage` gets every message of the server, its replies too. */
+  /** Connects. `onMessage` receives every server message, including replies. */
   static async connect (url: string, onMessage: (message: ServerMessage) => void): Promise<Viewer> {
     const socket = new WebSocket(url)
-    // Before the wait: the server may close as soon as it has opened.
+    // Created before the wait, because the server may close the connection as soon as it is open.
     const viewer = new Viewer(socket, onMessage)
     await once(socket, 'open')
     return viewer
@@ -24,18 +24,18 @@ export class Viewer {
       onMessage(message)
       if (message.replyTo !== undefined) this.#answered(message.replyTo)
     })
-    // `close` follows every error, and says all that matters here.
+    // `close` follows every error and is handled below.
     socket.on('error', () => undefined)
     socket.on('close', (code, reason) => this.#closed(code, String(reason)))
   }
 
-  /** Subscribes; resolves when the acknowledgements and the channels' snapshots are there. */
+  /** Subscribes. Resolves when all acks and snapshots have arrived. */
   async subscribe (channels: ChannelName[]): Promise<void> {
     this.#send({ type: 'subscribe', channels })
     await this.settled()
   }
 
-  /** Resolves when all that the server had sent before this call has been received: its `pong` comes behind it. */
+  /** Resolves when all messages that the server sent before this call have arrived, because its `pong` follows them. */
   async settled (): Promise<void> {
     if (this.#socket.readyState !== WebSocket.OPEN) throw new Error('the connection is closed')
     const id = `ping-${++this.#asked}`
@@ -62,7 +62,8 @@ export class Viewer {
   }
 
   #closed (code: number, reason: string): void {
-    for (const { reject } of this.#waiting.values()) reject(new Error(`the server closed the connection: ${code} ${reason}`))
+    const error = new Error(`the server closed the connection: ${code} ${reason}`)
+    for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
   }
 }

@@ -1,16 +1,16 @@
-// A BullMQ worker whose jobs are missions: everybody sees how far they are, and may cancel them.
+// A BullMQ worker whose jobs are missions, so that clients can follow and cancel them.
 //
-// It needs BullMQ, its Redis driver, and a Redis server on 127.0.0.1:6379 (REDIS_PORT names another port):
+// It needs BullMQ, its Redis driver, and a Redis server on 127.0.0.1:6379 (set REDIS_PORT for another port):
 //
 //   npm i fastify fastify-mission-control bullmq ioredis
 //   redis-server
 //
-// It goes on until Ctrl-C, with a service on 127.0.0.1:3000 (PORT names another port, 0 any free one):
+// It runs until Ctrl-C, with a service on 127.0.0.1:3000 (set PORT for another port, 0 for any free one):
 //
 //   curl localhost:3000/reports -H 'content-type: application/json' -d '{"title":"year","pages":500}'
-//   curl localhost:3000/reports/3                                        what the queue knows of job 3
-//   curl -X POST localhost:3000/missions/report-3-1/cancel               ends the mission, and with it the job
-//   curl -X DELETE localhost:3000/reports/3                              ends the job, and with it the mission
+//   curl localhost:3000/reports/3                                        shows job 3 in the queue
+//   curl -X POST localhost:3000/missions/report-3-1/cancel               cancels the mission and ends the job
+//   curl -X DELETE localhost:3000/reports/3                              removes the job and cancels the mission
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -24,10 +24,11 @@ interface Redis { host: string, port: number }
 
 const QUEUE = 'reports'
 const PAGE_MS = 20
-const GO_BACK_MS = 1_000
+const RETURN_DELAY_MS = 1_000
 
-/** The work. It knows missions, and nothing of queues; every page is a task. */
-async function writeReport ({ pages, failsAtFirst = false }: Report, attempt: number, mission: Mission): Promise<string> {
+/** The work: one task per page. It does not depend on the queue. */
+async function writeReport (report: Report, attempt: number, mission: Mission): Promise<string> {
+  const { pages, failsAtFirst = false } = report
   const tasks = Array.from({ length: pages }, (_, at) => `page ${at + 1}`)
   mission.tasksGenerated(tasks)
   mission.executionStarted()
@@ -36,27 +37,34 @@ async function writeReport ({ pages, failsAtFirst = false }: Report, attempt: nu
   return `${pages} pages`
 }
 
-/** Each try of a job is a mission of its own: a mission ends once, and the next try is another piece of work. */
+/** Runs each attempt of a job as a separate mission, because a mission ends only once. */
 function createWorker (app: FastifyInstance, connection: Redis): Worker<Report, string> {
   return new Worker<Report, string>(QUEUE, async (job, token, signal) => {
     const attempt = job.attemptsMade + 1
     const id = `report-${job.id}-${job.attemptsStarted}`
+    const init = { id, name: job.name, tags: [QUEUE], metadata: { jobId: job.id, attempt } }
     try {
-      return await app.missions.run({ id, name: job.name, tags: [QUEUE], metadata: { jobId: job.id, attempt } }, async (mission) => {
-        signal?.addEventListener('abort', () => mission.cancel({ by: 'queue', reason: String(signal.reason) }), { once: true })
+      return await app.missions.run(init, async (mission) => {
+        const cancel = () => mission.cancel({ by: 'queue', reason: String(signal?.reason) })
+        signal?.addEventListener('abort', cancel, { once: true })
         return await writeReport(job.data, attempt, mission)
       })
     } catch (err) {
-      return await giveBack(job, token, err, app.missions.get(id)?.cancelState?.kind)
+      return await returnToQueue(job, token, err, app.missions.get(id)?.view().cancel?.kind)
     }
   }, { connection, concurrency: 3 })
 }
 
-/** Tells the queue how a mission ended: failed jobs are tried again, cancelled ones are not, and those of a closing service go back. */
-async function giveBack (job: Job, token: string | undefined, err: unknown, cancelledBy: string | undefined): Promise<never> {
+/**
+ * Reports the end of a mission to the queue. A failed job is retried, a cancelled job is not. On shutdown the job returns
+ * to the queue.
+ */
+async function returnToQueue (
+  job: Job, token: string | undefined, err: unknown, cancelledBy: string | undefined
+): Promise<never> {
   if (cancelledBy === 'shutdown' || (err as { code?: string }).code === 'FST_MC_CLOSING') {
-    // Later, when this worker is gone: it would fetch the job once more.
-    await job.moveToDelayed(Date.now() + GO_BACK_MS, token)
+    // With a delay, or this worker would fetch the job again before it is closed.
+    await job.moveToDelayed(Date.now() + RETURN_DELAY_MS, token)
     throw new DelayedError()
   }
   throw cancelledBy === undefined ? err : new UnrecoverableError(`cancelled (${cancelledBy})`)
@@ -68,21 +76,23 @@ function addRoutes (app: FastifyInstance, queue: Queue<Report, string>, worker: 
     return await reply.code(202).send({ id: job.id })
   })
   app.get<{ Params: { id: string } }>('/reports/:id', async ({ params }) => {
-    // The state first: what belongs to it is there then.
+    // Read the state first: the result of a job is complete when the state changes.
     const state = await queue.getJobState(params.id)
     const job = await queue.getJob(params.id)
     return { state, attempts: job?.attemptsMade, result: job?.returnvalue, failure: job?.failedReason }
   })
-  app.delete<{ Params: { id: string } }>('/reports/:id', async ({ params }) => ({ isCancelled: worker.cancelJob(params.id, 'deleted') }))
+  app.delete<{ Params: { id: string } }>('/reports/:id', async ({ params }) => {
+    return { isCancelled: worker.cancelJob(params.id, 'deleted') }
+  })
 }
 
-/** BullMQ waits for a Redis server without end and without a word; this does not. */
+/** Fails early without a Redis server; BullMQ would wait for it silently. */
 async function checkRedis ({ host, port }: Redis): Promise<void> {
   const socket = connect(port, host)
   try {
     await once(socket, 'connect')
   } catch {
-    throw new InputError(`There is no Redis server on ${host}:${port}. Start redis-server, or say where it is with REDIS_PORT.`)
+    throw new InputError(`There is no Redis server on ${host}:${port}. Start redis-server, or set REDIS_PORT.`)
   } finally {
     socket.destroy()
   }
@@ -90,11 +100,15 @@ async function checkRedis ({ host, port }: Redis): Promise<void> {
 
 await runProgram('Usage: node .examples/worker-bullmq.js', async () => {
   const signal = interruption()
-  const connection = { host: '127.0.0.1', port: readWholeNumber('REDIS_PORT', process.env['REDIS_PORT'] ?? '6379', 1, 65_535) }
+  const redisPort = readWholeNumber('REDIS_PORT', process.env['REDIS_PORT'] ?? '6379', 1, 65_535)
+  const connection = { host: '127.0.0.1', port: redisPort }
   await checkRedis(connection)
 
   const app = Fastify()
-  await app.register(missionControl, { server: { name: 'reports', version: '1.0.0' }, routes: { missions: '/missions' } })
+  await app.register(missionControl, {
+    server: { name: 'reports', version: '1.0.0' },
+    routes: { missions: '/missions' }
+  })
   app.missions.handle({ cancel: {} })
   app.missions.on('mission_update', ({ missionId, name, status }) => {
     if (status !== 'execution_progress') console.log(`${missionId} ${name} ${status}`)
@@ -103,13 +117,14 @@ await runProgram('Usage: node .examples/worker-bullmq.js', async () => {
   const worker = createWorker(app, connection)
   worker.on('error', (err) => console.error(err.message))
   addRoutes(app, queue, worker)
-  console.log(await app.listen({ host: '127.0.0.1', port: readWholeNumber('PORT', process.env['PORT'] ?? '3000', 0, 65_535) }))
+  const port = readWholeNumber('PORT', process.env['PORT'] ?? '3000', 0, 65_535)
+  console.log(await app.listen({ host: '127.0.0.1', port }))
 
   await queue.add('week', { pages: 5 })
   await queue.add('month', { pages: 20, failsAtFirst: true }, { attempts: 2 })
   if (!signal.aborted) await once(signal, 'abort')
 
-  // From here on the worker takes no more jobs and waits for those that run; their missions are ended, and they go back to the queue.
+  // The worker fetches no more jobs and waits for running ones. app.close() cancels their missions.
   const isWorkerClosed = worker.close()
   await app.close()
   await isWorkerClosed

@@ -50,7 +50,7 @@ t.test('the poller sees all orders through, each to its own end', async (t) => {
   t.match(steps('brochure').at(-1), 'error paper_out')
   t.ok(steps('poster').includes('planning_started waiting for its turn'))
   t.notOk(steps('poster').some((step) => step.includes('stalled')), 'who waits is not stalled')
-  t.ok(steps('catalogue').includes('execution_progress stalled'), 'who jams is')
+  t.ok(steps('catalogue').includes('execution_progress stalled'), 'the hanging order is stalled')
   t.strictSame(steps('catalogue').slice(-2), ['execution_progress timeout', 'cancelled timeout'], 'and ends by its time-out')
 })
 

@@ -89,7 +89,7 @@ t.test('a wrong command line of the demo tells what to write instead', async (t)
     [['--port', 'http'], {}, /--port is "http", but must be a number from 0 to 65535/],
     [['--port', '1.5'], {}, /must be a whole number/],
     [[], { PORT: '70000' }, /PORT is "70000", but must be a number from 0 to 65535/],
-    [['--dir', 'no-such-folder'], {}, /no-such-folder is no folder; install the packages first/]
+    [['--dir', 'no-such-folder'], {}, /no-such-folder is not a folder; install the packages first/]
   ]
   await Promise.all(wrong.map(async ([args, environment, reason]) => {
     const { code, stdout, stderr } = await runExample(t, HOST, args, environment)

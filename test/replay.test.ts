@@ -280,21 +280,21 @@ t.test('the result is a table for people, with what the trace calls an outcome a
   t.equal(code, 0)
   t.match(stdout, /^ci-jobs: 3 missions in 10 seconds/)
   t.match(stdout, /ws:\/\/127\.0\.0\.1:\d+\/ws\/mission-control/)
-  t.match(stdout, /\n {2}skipped +runs nothing, is asked to end with the reason "skipped"/)
+  t.match(stdout, /\n {2}skipped +runs nothing, is cancelled with the reason "skipped"/)
   const rows = stdout.split('\n').filter((line) => / 1 +1 +1 +0 +0 +3$/.test(line))
   t.equal(rows.length, 4)
   for (const ending of ['completed', 'error: step_failed', 'cancelled: skipped']) t.match(stdout, `\n  1  ${ending}\n`)
-  t.match(stdout, /The surfaces agree/)
+  t.match(stdout, /The counts are equal/)
 })
 
 t.test('Ctrl-C ends a replay, whatever its missions wait for', async (t) => {
   const program = startExample(t, '.examples/replay.js', [writeTrace(t, REQUESTS), '--speed', '1'])
-  await program.says(/Watch it at/)
+  await program.says(/Follow it at/)
   program.signal('SIGINT')
   const { code, stdout, stderr } = await program.ended
   t.equal(code, 130)
   t.equal(stderr, '')
-  t.notMatch(stdout, /The surfaces/)
+  t.notMatch(stdout, /The counts/)
 })
 
 t.test('surfaces that show different counts are not alike', async (t) => {
@@ -310,8 +310,8 @@ const ROW = '2024-11-15 16:57:50,TXT_2_IMG,SUCCEED,32.0,G0000,63.0,26.0,1.0,30.0
 const wrongStep = [job(1, 'success', [0, 0, 1]), job(2, 'success', [0, 0, 1], [{ ...step('success', 0, 1), started_at: 'noon' }])]
 
 const MALFORMED: Record<string, [content: string | object, reason: RegExp]> = {
-  'an empty file': ['', /line 1: this is neither/],
-  'another text': ['# Title\n', /line 1: this is neither/],
+  'an empty file': ['', /line 1: unknown format/],
+  'another text': ['# Title\n', /line 1: unknown format/],
   'another header': ['gmt_create,predict_type\n', /line 1: the header must be gmt_create,/],
   'a row that is cut off': [`${HEADER}\n${ROW}\n2024-11-15 16:57:50,TXT_2_IMG\n`, /line 3: 2 columns instead of 11/],
   'a blank row': [`${HEADER}\n\n${ROW}\n`, /line 2: 1 columns instead of 11/],

@@ -3,20 +3,21 @@ import type { FastifyInstance } from 'fastify'
 import type { Mission } from 'fastify-mission-control'
 import { auditPackage, type PackageAudit, type Scope } from './packages.js'
 
-/** A mission that audits one scope, and what it has audited so far. */
+/** A mission that audits one scope, and its results so far. */
 export interface Audit { mission: Mission, audits: readonly PackageAudit[] }
 
 export interface AuditOptions {
   /** The `node_modules` folder. */
   root: string
-  /** A break after every package, in ms, that leaves the disk to others. */
+  /** Pause after every package in ms, to limit the load on the disk. */
   paceMs: number
-  /** What the whole audit may take; after that it is cancelled. */
+  /** Time-out of the audit. */
   timeoutMs: number
 }
 
-/** Starts the mission of one scope: a task for each package. It ends as `error` when a package has no licence. */
-export function startAudit (app: FastifyInstance, { name, packages }: Scope, { root, paceMs, timeoutMs }: AuditOptions): Audit {
+/** Starts the mission of one scope, with one task per package. It fails if a package has no licence. */
+export function startAudit (app: FastifyInstance, scope: Scope, { root, paceMs, timeoutMs }: AuditOptions): Audit {
+  const { name, packages } = scope
   const audits: PackageAudit[] = []
   const objective = `Audit the ${packages.length} packages of ${name}`
   const mission = app.missions.spawn({ name, objective, tags: ['audit'], timeoutMs }, async (mission) => {
@@ -24,7 +25,7 @@ export function startAudit (app: FastifyInstance, { name, packages }: Scope, { r
     mission.planned({ packages, timeoutMs })
     mission.executionStarted()
     for (const one of packages) {
-      // Both stop when the mission is asked to end, by a client, its time-out or Ctrl-C; it is cancelled then because they throw.
+      // A client, the time-out or Ctrl-C aborts both signals. The calls then throw, and the mission is cancelled.
       await mission.task(one, async (signal) => {
         audits.push(await app.monitoring.time('audit', 'package', () => auditPackage(root, one, signal)))
       })

@@ -2,14 +2,20 @@ import type { MissionUpdate, ServerMessage, ServerMessages } from 'fastify-missi
 import { Viewer } from '../viewer.js'
 import type { Screen, Style } from './screen.js'
 
-/** Of a mission's progress, where nothing can be written over, at least so many tasks lie between two lines. */
-const TASKS_A_LINE = 25
+/** Minimum number of tasks between two lines of a mission, for output that is not a terminal. */
+const TASKS_PER_LINE = 25
 
 const WORD_STYLES: Record<string, Style> = {
-  completed: 'green', healthy: 'green', error: 'red', critical: 'red', cancelled: 'yellow', degraded: 'yellow', warning: 'yellow'
+  completed: 'green',
+  healthy: 'green',
+  error: 'red',
+  critical: 'red',
+  cancelled: 'yellow',
+  degraded: 'yellow',
+  warning: 'yellow'
 }
 
-/** Connects to the service as any client would and shows what it says, a line an event. Progress is written over. */
+/** Connects to the service as a client and prints one line per event. A terminal shows progress in its last line. */
 export async function follow (url: string, screen: Screen): Promise<Viewer> {
   const follower = new Follower(screen)
   const viewer = await Viewer.connect(url, (message) => follower.show(message))
@@ -49,9 +55,9 @@ class Follower {
     this.#lastShown.delete(missionId)
   }
 
-  // Not every task's progress is sent: of a fast mission the newest at most ten times a second.
+  // Not all progress is sent, only the newest at most ten times a second per mission, so indexes can be skipped.
   #isWorthALine (missionId: string, index: number): boolean {
-    if (this.#screen.isTerminal || index - (this.#lastShown.get(missionId) ?? 0) < TASKS_A_LINE) return false
+    if (this.#screen.isTerminal || index - (this.#lastShown.get(missionId) ?? 0) < TASKS_PER_LINE) return false
     this.#lastShown.set(missionId, index)
     return true
   }
@@ -63,7 +69,7 @@ class Follower {
   }
 }
 
-const isEnd = (status: MissionUpdate['status']): boolean => status === 'completed' || status === 'cancelled' || status === 'error'
+const isEnd = (status: MissionUpdate['status']): boolean => ['completed', 'cancelled', 'error'].includes(status)
 
 function describeMission ({ name, error, cancel, durationMs }: MissionUpdate): string {
   if (durationMs === undefined) return name
@@ -73,13 +79,17 @@ function describeMission ({ name, error, cancel, durationMs }: MissionUpdate): s
 
 function describe (message: ServerMessage): [word: string, text: string] | undefined {
   if (message.type === 'health_delta') {
-    const components = Object.entries(message.payload.health.components).map(([name, { status }]) => `${name} ${status}`)
-    return [message.payload.status, components.join(', ')]
+    const { status, health } = message.payload
+    return [status, Object.entries(health.components).map(([name, { status }]) => `${name} ${status}`).join(', ')]
   }
-  if (message.type === 'anomaly_alert') return [message.payload.severity, `${message.payload.state}: ${message.payload.message}`]
+  if (message.type === 'anomaly_alert') {
+    const { severity, state, message: text } = message.payload
+    return [severity, `${state}: ${text}`]
+  }
   if (message.type === 'mission_stats') {
     const { active, completed, errors, cancelled, avgDurationMs } = message.payload
-    return [`${active} active`, `${completed} completed, ${errors} errors, ${cancelled} cancelled, mean ${(avgDurationMs ?? 0).toFixed(0)} ms`]
+    const mean = (avgDurationMs ?? 0).toFixed(0)
+    return [`${active} active`, `${completed} completed, ${errors} errors, ${cancelled} cancelled, mean ${mean} ms`]
   }
   if (message.type === 'metrics_tick') {
     const { p50, p95, p99, count } = message.payload

@@ -1,18 +1,18 @@
 import { lstat, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Packages that are audited together: those of one npm scope, or a stretch of the alphabet of those without a scope. */
+/** Packages that are audited together: an npm scope, or an alphabetical range of packages without a scope. */
 export interface Scope { name: string, packages: string[] }
 
 export interface PackageAudit {
   name: string
   files: number
   bytes: number
-  /** As its package.json says, or `null` if it says nothing. */
+  /** The licence in package.json, or `null` without one. */
   licence: string | null
 }
 
-/** Packages without a scope that share a group, unless one letter alone has more. */
+/** Maximum size of a group of packages without a scope, unless one letter has more packages. */
 const GROUP_SIZE = 40
 
 /** All scopes of a `node_modules` folder. */
@@ -26,7 +26,7 @@ export async function listScopes (root: string): Promise<Scope[]> {
   return [...scopes, ...groupByLetter(names.filter((name) => !name.startsWith('@')))]
 }
 
-/** Counts the files of a package and their bytes, and reads its licence. Stops with the signal's reason when `signal` aborts. */
+/** Counts the files and bytes of a package and reads its licence. @throws the reason of `signal` when it aborts */
 export async function auditPackage (root: string, name: string, signal: AbortSignal): Promise<PackageAudit> {
   const folder = join(root, name)
   const [{ files, bytes }, licence] = await Promise.all([measure(folder, signal), readLicence(folder)])
@@ -35,7 +35,8 @@ export async function auditPackage (root: string, name: string, signal: AbortSig
 
 async function listFolders (folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true })
-  return entries.filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && !entry.name.startsWith('.')).map(({ name }) => name).sort()
+  const folders = entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+  return folders.map(({ name }) => name).filter((name) => !name.startsWith('.')).sort()
 }
 
 function groupByLetter (names: string[]): Scope[] {
@@ -59,12 +60,17 @@ async function measure (folder: string, signal: AbortSignal): Promise<{ files: n
     const path = join(folder, entry.name)
     return entry.isDirectory() ? await measure(path, signal) : { files: 1, bytes: (await lstat(path)).size }
   }))
-  return parts.reduce((sum, part) => ({ files: sum.files + part.files, bytes: sum.bytes + part.bytes }), { files: 0, bytes: 0 })
+  const total = { files: 0, bytes: 0 }
+  for (const part of parts) {
+    total.files += part.files
+    total.bytes += part.bytes
+  }
+  return total
 }
 
 async function readLicence (folder: string): Promise<string | null> {
   const { license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { license?: unknown }
-  // Old packages have an object: { "type": "MIT", "url": … }.
+  // Old packages use an object: { "type": "MIT", "url": … }.
   const name = typeof license === 'object' && license !== null ? (license as { type?: unknown }).type : license
   return typeof name === 'string' && name !== '' ? name : null
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { startAudit, type AuditOptions } from './audit.js'
 import { listScopes, type PackageAudit, type Scope } from './packages.js'
 
-/** What one round of audits came to. */
+/** The totals of one round of audits. */
 export interface Round {
   missions: number
   completed: number
@@ -18,7 +18,7 @@ export interface RoundOptions {
   app: FastifyInstance
   /** The `node_modules` folder. */
   root: string
-  /** A break after every package, in ms. */
+  /** Pause after every package in ms. */
   paceMs: number
   signal: AbortSignal
 }
@@ -26,11 +26,11 @@ export interface RoundOptions {
 const MISSIONS_AT_ONCE = 3
 const TIMEOUT_MS = 60_000
 
-/** The largest scope gets less time than its breaks alone take, and no disk is that fast: every round has a mission that times out. */
+/** The time-out of the largest scope is shorter than its pauses alone, so every round has a mission that times out. */
 const TIGHT_FROM_PACKAGES = 40
 const TIGHT_MS_PER_PACKAGE = 0.25
 
-/** Audits every scope, a few at once. When `signal` aborts, running missions are cancelled and no others begin. */
+/** Audits all scopes, a few at once. When `signal` aborts, it cancels running missions and starts no others. */
 export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Promise<Round> {
   const startedMs = performance.now()
   const before = app.missions.stats()
@@ -39,7 +39,8 @@ export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Pr
   const audits: PackageAudit[] = []
   await Promise.all(Array.from({ length: MISSIONS_AT_ONCE }, async () => {
     for (let scope = scopes.shift(); scope !== undefined && !signal.aborted; scope = scopes.shift()) {
-      const timeoutMs = scope.packages.length < largest ? TIMEOUT_MS : Math.ceil(largest * (paceMs / 2 + TIGHT_MS_PER_PACKAGE))
+      const tightMs = Math.ceil(largest * (paceMs / 2 + TIGHT_MS_PER_PACKAGE))
+      const timeoutMs = scope.packages.length < largest ? TIMEOUT_MS : tightMs
       audits.push(...await auditUnlessAborted(app, scope, { root, paceMs, timeoutMs }, signal))
     }
   }))
@@ -56,8 +57,10 @@ export async function runRound ({ app, root, paceMs, signal }: RoundOptions): Pr
   }
 }
 
-/** What was audited when the mission has ended, however it ended. */
-async function auditUnlessAborted (app: FastifyInstance, scope: Scope, options: AuditOptions, signal: AbortSignal): Promise<readonly PackageAudit[]> {
+/** Audits one scope. Returns the audited packages, whatever the end of the mission. */
+async function auditUnlessAborted (
+  app: FastifyInstance, scope: Scope, options: AuditOptions, signal: AbortSignal
+): Promise<readonly PackageAudit[]> {
   const { mission, audits } = startAudit(app, scope, options)
   const cancel = () => { mission.cancel({ reason: 'the service is closing' }) }
   signal.addEventListener('abort', cancel, { once: true })

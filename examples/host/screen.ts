@@ -3,7 +3,7 @@ import type { WriteStream } from 'node:tty'
 
 export type Style = Parameters<typeof styleText>[0]
 
-/** Lines that stay and, on a terminal, one line below them that is written over. */
+/** Output with permanent lines and, on a terminal, a status line below them. */
 export class Screen {
   readonly #out: WriteStream
   #status = ''
@@ -12,10 +12,10 @@ export class Screen {
     this.#out = out
   }
 
-  /** Whether somebody looks at it, and not a file or a pipe. */
+  /** Whether the output is a terminal, not a file or a pipe. */
   get isTerminal (): boolean { return this.#out.isTTY === true }
 
-  /** Colours text where colours can be seen and are wanted (https://no-color.org). */
+  /** Colours text on a terminal, unless NO_COLOR is set (https://no-color.org). */
   paint (style: Style, text: string): string {
     return this.isTerminal && !process.env['NO_COLOR'] ? styleText(style, text) : text
   }
@@ -24,7 +24,7 @@ export class Screen {
     this.#out.write(this.isTerminal ? `\r\u001b[K${text}\n${this.#status}` : `${text}\n`)
   }
 
-  /** Replaces the last line; nothing happens where nobody looks. Must be plain text, as it is cut to the width. */
+  /** Replaces the status line on a terminal. `text` must be plain text, because it is cut to the width. */
   status (text: string): void {
     if (!this.isTerminal) return
     this.#status = this.paint('dim', text.slice(0, this.#out.columns - 1))

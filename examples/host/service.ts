@@ -8,14 +8,14 @@ import type { Round } from './round.js'
 
 export interface Service {
   app: FastifyInstance
-  /** Makes the result of a round known to the health check and to `GET /`. */
+  /** Publishes the result of a round to the health check and to `GET /`. */
   finishRound (round: Round): void
 }
 
 const SLOW_LOOP_MS = 200
-const MOST_FAILURES = 0.25
+const MAX_FAILURE_RATE = 0.25
 
-/** The host: a Fastify service with a route of its own, health checks, and missions that clients may start and cancel too. */
+/** The host: a Fastify service with its own route, health checks, and missions that clients can start and cancel. */
 export async function createService (root: string): Promise<Service> {
   let lastRound: Round | undefined
   const app = Fastify({ logger: { level: 'error', stream: process.stderr } })
@@ -37,7 +37,7 @@ function addHealthChecks (app: FastifyInstance, root: string, lastRound: () => R
     name: 'last-round',
     run () {
       const { missions, errors } = lastRound() ?? { missions: 0, errors: 0 }
-      return { status: errors > missions * MOST_FAILURES ? 'degraded' : 'healthy' }
+      return { status: errors > missions * MAX_FAILURE_RATE ? 'degraded' : 'healthy' }
     }
   })
 
@@ -54,7 +54,7 @@ function addHealthChecks (app: FastifyInstance, root: string, lastRound: () => R
   })
 }
 
-/** `{"type":"mission_start","command":"@fastify"}` audits that scope now; any running mission may be cancelled. */
+/** `{"type":"mission_start","command":"@fastify"}` audits that scope. Clients can cancel any running mission. */
 async function acceptCommands (app: FastifyInstance, root: string): Promise<void> {
   const scopes = new Map((await listScopes(root)).map((scope) => [scope.name, scope]))
   app.missions.handle({

@@ -1,6 +1,6 @@
 import type { Round } from './round.js'
 
-/** The URLs of the service, in lines to copy. */
+/** The URLs of the service, one per line. */
 export function renderUrls (port: number): string {
   const http = `http://127.0.0.1:${port}`
   const websocket = `ws://127.0.0.1:${port}/ws/mission-control`
@@ -14,7 +14,7 @@ export function renderUrls (port: number): string {
   ].join('\n')
 }
 
-/** A round as a table; `p95Ms` is that of one package. */
+/** A round as a table. `p95Ms` is the time of one package. */
 export function renderRound (round: Round, p95Ms: number): string {
   const rows: Array<[string, string]> = [
     ['missions', String(round.missions)],

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 
-/** An order as the shop tells of it. */
+/** An order in a response of the shop. */
 export interface Order {
   id: string
   title: string
@@ -12,19 +12,21 @@ export interface Order {
   failure: string | null
 }
 
-/** How an order will fare; a shop of the real world would not tell. */
-export interface Fate { title: string, pages: number, queuedMs?: number, failsAt?: number, jamsAt?: number }
+/** The scripted outcome of an order. */
+export interface Fate { title: string, pages: number, queuedMs?: number, failsAt?: number, hangsAt?: number }
+
+interface StoredOrder { id: string, fate: Fate, since: number, withdrawnAt: number | undefined }
 
 const WARM_UP_MS = 300
 const PAGE_MS = 60
 
 /**
- * The other system: a print shop that speaks HTTP and calls nobody back. `GET /orders/:id` tells how an order is, `DELETE /orders/:id`
- * withdraws it. What it tells depends on the time alone.
+ * The other system: a simulated print shop with an HTTP interface and without webhooks. `GET /orders/:id` returns an
+ * order, `DELETE /orders/:id` withdraws it. The state of an order depends on the time only.
  */
 export class PrintShop {
   readonly #server: Server
-  readonly #orders = new Map<string, { fate: Fate, since: number, withdrawnAt: number | undefined }>()
+  readonly #orders = new Map<string, StoredOrder>()
 
   private constructor () {
     this.#server = createServer((request, response) => this.#answer(request, response))
@@ -39,10 +41,10 @@ export class PrintShop {
 
   get url (): string { return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}` }
 
-  /** Takes an order and gives its id. */
+  /** Accepts an order and returns its id. */
   take (fate: Fate): string {
     const id = `order-${this.#orders.size + 1}`
-    this.#orders.set(id, { fate, since: performance.now(), withdrawnAt: undefined })
+    this.#orders.set(id, { id, fate, since: performance.now(), withdrawnAt: undefined })
     return id
   }
 
@@ -56,15 +58,17 @@ export class PrintShop {
     const order = this.#orders.get(url.replace('/orders/', ''))
     if (order !== undefined && method === 'DELETE') order.withdrawnAt ??= performance.now()
     response.writeHead(order === undefined ? 404 : 200, { 'content-type': 'application/json' })
-    response.end(JSON.stringify(order && look(url.replace('/orders/', ''), order.fate, (order.withdrawnAt ?? performance.now()) - order.since, order.withdrawnAt !== undefined)))
+    response.end(JSON.stringify(order && toOrder(order)))
   }
 }
 
-function look (id: string, { title, pages, queuedMs = 0, failsAt = Infinity, jamsAt = Infinity }: Fate, elapsedMs: number, isWithdrawn: boolean): Order {
+function toOrder ({ id, fate, since, withdrawnAt }: StoredOrder): Order {
+  const { title, pages, queuedMs = 0, failsAt = Infinity, hangsAt = Infinity } = fate
+  const elapsedMs = (withdrawnAt ?? performance.now()) - since
   const printingMs = elapsedMs - queuedMs - WARM_UP_MS
-  const printed = Math.max(0, Math.min(pages, failsAt, jamsAt, Math.floor(printingMs / PAGE_MS)))
+  const printed = Math.max(0, Math.min(pages, failsAt, hangsAt, Math.floor(printingMs / PAGE_MS)))
   const order = { id, title, printed, pages, failure: null }
-  if (isWithdrawn) return { ...order, state: 'withdrawn' }
+  if (withdrawnAt !== undefined) return { ...order, state: 'withdrawn' }
   if (elapsedMs < queuedMs) return { ...order, state: 'queued' }
   if (printingMs < 0) return { ...order, state: 'warming_up' }
   if (printed === failsAt) return { ...order, state: 'failed', failure: 'paper_out' }

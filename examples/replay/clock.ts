@@ -1,23 +1,23 @@
 import { createVirtualClock, type Clock } from 'fastify-mission-control'
 
 /**
- * The clock of a replay, a virtual one that starts with the trace. It tells when its next timer is due, so that whoever moves it can
- * stop there and let the work that waited for this timer go on; `advance` of a virtual clock alone would fire all the others first,
- * and a mission that was asked to end would be forced to before it had a chance.
+ * The virtual clock of a replay, which starts with the trace. It exposes the time of its next timer, so that the replay
+ * can stop there and let the work continue that waits for the timer. `advance` of a virtual clock would fire all other
+ * timers first, so a cancelled mission would be forced to end before its function can react.
  */
 export interface TraceClock extends Clock {
-  /** The time of the next timer on the monotonic clock, `Infinity` if there is none; a timer that was cancelled may still show. */
+  /** The monotonic time of the next timer, or `Infinity` without one. May be the time of a cancelled timer. */
   readonly nextDue: number
-  /** Moves the clock forward to `monotonicMs` and fires what is due until then. */
+  /** Moves the clock forward to `monotonicMs` and fires all timers until then. */
   moveTo (monotonicMs: number): void
 }
 
-/** Makes a clock that stands at `startMs` (ms since 1970) and whose monotonic time is 0 there. */
+/** Creates a clock at `startMs` (ms since 1970), where its monotonic time is 0. */
 export function createTraceClock (startMs: number): TraceClock {
   const clock = createVirtualClock(startMs)
   const dues: number[] = []
 
-  // Kept sorted. Nearly all timers are due within minutes, so that there are never many.
+  // Sorted. Nearly all timers are due within minutes, so the list stays short.
   function note (ms: number): void {
     const due = clock.monotonic() + ms
     let place = dues.length
@@ -48,9 +48,9 @@ export function createTraceClock (startMs: number): TraceClock {
 }
 
 /**
- * Resolves when the monotonic time of `clock` has reached `monotonicMs`, which may be `Infinity`.
+ * Resolves when the monotonic time of `clock` reaches `monotonicMs`, which may be `Infinity`.
  *
- * @throws the reason of `signal` as soon as it aborts
+ * @throws the reason of `signal` when it aborts
  */
 export async function sleepUntil (clock: Clock, monotonicMs: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()

@@ -1,24 +1,25 @@
 import { parseFlags, readNumber, readWholeNumber, readWord, UsageError } from '../flags.js'
 import type { StallOptions } from './service.js'
 
-/** What the command line may say. */
-export const USAGE = `Usage: npm run replay -- FILE [--speed N] [--on-stall WHAT] [--stall-ms N] [--json]
+/** The help text. */
+export const USAGE = `Usage: npm run replay -- FILE [--speed N] [--on-stall ACTION] [--stall-ms N] [--json]
 
-Replays a recorded trace through the plugin on a virtual clock, and compares what its surfaces show in the end.
+Replays a recorded trace on a virtual clock, and compares the final counts of all interfaces of the plugin.
 
-  FILE             requests of a generative-AI service (CSV), jobs of a CI service (JSON) or a run of a coding agent (JSON)
-  --speed N        N times real time; without it as fast as it goes
-  --on-stall WHAT  what becomes of missions that show no life: flag (the default), cancel or error
-  --stall-ms N     after how many ms of the trace; 600000 without it
-  --json           the result as one JSON object`
+  FILE               requests of a generative-AI service (CSV), jobs of a CI service (JSON),
+                     or a run of a coding agent (JSON)
+  --speed N          N times real time; default: as fast as possible
+  --on-stall ACTION  the action for stalled missions: flag (the default), cancel or error
+  --stall-ms N       the time without activity until a mission stalls, in ms of the trace; default: 600000
+  --json             print the result as one JSON object`
 
-/** Longer than the longest silence of recorded work that ended, shorter than for ever. */
+/** Longer than the longest period without activity of any recorded work that ended. */
 const STALL_MS = 600_000
 const LONGEST_STALL_MS = 2_147_483_647
 
 export interface Flags extends StallOptions {
   file: string
-  /** Times real time; `Infinity` for as fast as it goes. */
+  /** Multiple of real time; `Infinity` for as fast as possible. */
   speed: number
   isJson: boolean
 }

@@ -5,21 +5,21 @@ import { sleepUntil, type TraceClock } from './clock.js'
 
 export interface PlayOptions {
   app: FastifyInstance
-  /** The clock of the plugin; it stands at the start of the trace. */
+  /** The clock of the plugin, at the start of the trace. */
   clock: TraceClock
-  /** Times real time; `Infinity` for as fast as it goes. */
+  /** Multiple of real time; `Infinity` for as fast as possible. */
   speed: number
-  /** How long the clock moves on after the end of the trace if missions are still active then, in ms of the trace. */
+  /** Time to play after the end of the trace while missions are active, in ms of the trace. */
   stallMs: number
-  /** The same whether missions are active or not; long enough for everybody to be told the last totals. */
+  /** Time to play at the end in any case, in ms of the trace, so that the last `mission_stats` is sent. */
   missionStatsMs: number
   signal: AbortSignal
 }
 
-/** The time between two moves of the clock when the speed is limited, in ms of real time. */
+/** Time between two moves of the clock at a limited speed, in ms of real time. */
 const PAUSE_MS = 50
 
-/** Runs the missions of a trace in the service, each from its start on the clock, until the trace is over or `signal` aborts. */
+/** Runs the missions of a trace, each from its recorded start, until the trace ends or `signal` aborts. */
 export async function play (trace: Trace, options: PlayOptions): Promise<void> {
   const { app, speed, stallMs, missionStatsMs, signal } = options
   const lengthMs = trace.to - trace.from
@@ -30,12 +30,12 @@ export async function play (trace: Trace, options: PlayOptions): Promise<void> {
     await player.playUntil(speed === Infinity ? lengthMs : Math.min(lengthMs, elapsedMs * speed))
     if (speed !== Infinity) await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
   }
-  // The trace alone is played at its speed: nothing new happens any more.
+  // Only the trace is played at limited speed. Nothing new starts after it.
   if (app.missions.stats().active > 0) await player.playUntil(lengthMs + stallMs)
   await player.playUntil(player.atMs + missionStatsMs)
 }
 
-/** Times in here are ms since the start of the trace, which is the monotonic time of the clock. */
+/** All times are ms since the start of the trace, which is the monotonic time of the clock. */
 class Player {
   readonly #trace: Trace
   readonly #options: PlayOptions
@@ -55,7 +55,7 @@ class Player {
       if (stopMs > untilMs) break
       clock.moveTo(stopMs)
       this.#startMissions()
-      // Whatever waited for this moment goes on now, all of its promises, and the sockets have their turn, before the next timer fires.
+      // Lets promises and sockets that waited for this moment continue before the next timer fires.
       await turnLoop()
     }
     if (!signal.aborted) clock.moveTo(untilMs)

@@ -2,12 +2,12 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import missionControl, { type Clock } from 'fastify-mission-control'
 
-/** How much faster than real time a replay without a limit counts as: an hour between two `mission_stats`, not ten seconds. */
+/** The assumed speed of a replay without a limit: an hour between two `mission_stats`, instead of ten seconds. */
 const UNLIMITED = 360
 
 const LONGEST_INTERVAL_MS = 2_147_483_647
 
-/** Heartbeats are for live sockets; on a clock that runs ahead of them they come as seldom as they can. */
+/** A clock that runs ahead of the sockets needs no heartbeats, so they are as rare as possible. */
 const HEARTBEAT_MS = LONGEST_INTERVAL_MS
 
 export interface ReplayService {
@@ -18,10 +18,10 @@ export interface ReplayService {
   missionStatsMs: number
 }
 
-/** What becomes of missions that show no life for `stallMs`. */
+/** The action for missions without activity for `stallMs`. */
 export interface StallOptions { stallMs: number, onStall: 'flag' | 'cancel' | 'error' }
 
-/** A service whose plugin lives in the time of `clock`. Its channels speak as often in real time as those of a live one. */
+/** A service whose plugin uses `clock`. In real time, its channels send as often as those of a live service. */
 export async function startService (clock: Clock, speed: number, missions: StallOptions): Promise<ReplayService> {
   const scale = speed === Infinity ? UNLIMITED : speed
   const scaled = (ms: number) => Math.min(LONGEST_INTERVAL_MS, Math.ceil(ms * scale))
@@ -29,7 +29,7 @@ export async function startService (clock: Clock, speed: number, missions: Stall
   const app = Fastify()
   await app.register(missionControl, {
     server: { name: 'replay', version: '1.0.0' },
-    // The limit counts in the time of the trace, in which hundreds of pings fall on one moment.
+    // The limit uses the time of the trace, where hundreds of pings arrive at one moment.
     websocket: { heartbeatMs: HEARTBEAT_MS, maxMessagesPerSecond: 100_000 },
     channels: { missionStatsMs, metricsTickMinMs: scaled(2_500), anomalyAlertMs: scaled(15_000) },
     health: { intervalMs: scaled(10_000) },

@@ -3,14 +3,14 @@ import type { Tally } from './tally.js'
 
 const FIELDS = ['completed', 'errors', 'cancelled', 'active', 'stalled', 'total'] as const
 
-/** The counts of missions as one surface shows them; those that are stalled are active too. */
+/** The counts of missions on one interface. Stalled missions are also active. */
 export type Counts = Record<(typeof FIELDS)[number], number>
 
-/** The same counts on every surface of the plugin. */
+/** The counts on each interface of the plugin. */
 export interface Surfaces {
-  /** The last `mission_stats` that the viewer got. */
+  /** The last `mission_stats` message. */
   websocket: Counts
-  /** What the viewer counted itself from the `mission_update` messages. */
+  /** The counts of the client, from `mission_update` messages. */
   updates: Counts
   /** `GET /api/v1/metrics/prometheus` */
   prometheus: Counts
@@ -18,29 +18,34 @@ export interface Surfaces {
   registry: Counts
 }
 
-/** What `readSurfaces` found. */
+/** The result of `readSurfaces`. */
 export interface Reading {
   surfaces: Surfaces
-  /** Operations by how they ended, as Prometheus shows them. */
+  /** Operations by status, from Prometheus. */
   operations: { success: number, error: number }
-  /** Of all missions that have ended, `null` if none has. */
+  /** Mean duration of all ended missions, or `null` without any. */
   meanDurationMs: number | null
-  /** Missions by how they ended, as the viewer saw it: `completed`, `error: <code>`, `cancelled: <reason>`. */
+  /** Number of ended missions by `completed`, `error: <code>` and `cancelled: <reason>`, from `mission_update`. */
   endings: Record<string, number>
-  /** How many missions the viewer ever saw stalled, those that came back to life too. */
+  /** Number of missions that were stalled at any time. */
   everStalled: number
-  /** The ids of the missions that `missions.list({ stalled: true })` shows. */
+  /** The ids of the missions in `missions.list({ stalled: true })`. */
   stalledIds: string[]
 }
 
-/** Reads every surface. The viewer must have got the `mission_stats` of this moment. */
+/** Reads every interface. The client must have received the latest `mission_stats`. */
 export async function readSurfaces (app: FastifyInstance, tally: Tally, prometheusUrl: string): Promise<Reading> {
   const response = await fetch(prometheusUrl)
-  if (!response.ok) throw new Error(`${prometheusUrl} answered ${response.status}`)
+  if (!response.ok) throw new Error(`${prometheusUrl} responded with ${response.status}`)
   const page = await response.text()
   const stats = app.missions.stats()
   return {
-    surfaces: { websocket: pick(tally.stats), updates: tally.counts, prometheus: readGauges(page), registry: pick(stats) },
+    surfaces: {
+      websocket: pick(tally.stats),
+      updates: tally.counts,
+      prometheus: readGauges(page),
+      registry: pick(stats)
+    },
     operations: { success: sumOperations(page, 'success'), error: sumOperations(page, 'error') },
     meanDurationMs: stats.avgDurationMs,
     endings: tally.endings,
@@ -53,7 +58,7 @@ export function areAlike (surfaces: Surfaces): boolean {
   return FIELDS.every((field) => new Set(Object.values(surfaces).map((counts: Counts) => counts[field])).size === 1)
 }
 
-/** The surfaces side by side, a line for each. */
+/** A table with one line per interface. */
 export function renderSurfaces ({ websocket, updates, prometheus, registry }: Surfaces): string {
   const rows: Array<[string, Counts]> = [
     ['mission_stats (WebSocket)', websocket],

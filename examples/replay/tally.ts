@@ -1,7 +1,7 @@
 import type { MissionStats, MissionUpdate, ServerMessage } from 'fastify-mission-control/schemas'
 import type { Counts } from './surfaces.js'
 
-/** Keeps what a viewer learns of the missions from the wire. */
+/** Collects the state of all missions from the messages of the service. */
 export class Tally {
   readonly #missions = new Map<string, MissionUpdate>()
   readonly #everStalled = new Set<string>()
@@ -12,13 +12,13 @@ export class Tally {
     else if (message.type === 'mission_update') this.#note(message.payload)
   }
 
-  /** @throws Error when no `mission_stats` has come */
+  /** @throws Error before the first `mission_stats` message */
   get stats (): MissionStats {
-    if (this.#stats === undefined) throw new Error('no mission_stats message has come')
+    if (this.#stats === undefined) throw new Error('no mission_stats message was received')
     return this.#stats
   }
 
-  /** The counts according to the last update of every mission. */
+  /** The counts by the last update of each mission. */
   get counts (): Counts {
     const counts = { completed: 0, errors: 0, cancelled: 0, active: 0, stalled: 0, total: this.#missions.size }
     for (const { status, stalled } of this.#missions.values()) {
@@ -29,7 +29,7 @@ export class Tally {
     return counts
   }
 
-  /** How many missions ended in which way, the most frequent first. */
+  /** Number of missions by kind of end, the most frequent first. */
   get endings (): Record<string, number> {
     const endings = new Map<string, number>()
     for (const update of this.#missions.values()) {

@@ -7,20 +7,21 @@ const CONCLUSIONS = ['success', 'failure', 'cancelled', 'skipped'] as const
 type Conclusion = (typeof CONCLUSIONS)[number]
 
 /**
- * Jobs of a CI service: a job = a mission from `created_at` (queued) over `started_at` (execution) to `completed_at`. Each of its steps
- * is a task that begins and ends at its own times; one that failed or was cancelled throws, and like there the next step follows all
- * the same. A step that was skipped never ran, so that only its progress is told. Each step that ran to an end is also an operation.
+ * Jobs of a CI service. Each job becomes a mission that starts at `created_at`, executes from `started_at` and ends at
+ * `completed_at`. Each step becomes a task with its recorded times. A failed or cancelled step throws, and the next
+ * step follows, as in the CI service. A skipped step only reports progress. Each step that ran to its end is also an
+ * operation.
  *
- * A job that was skipped was called off before it ran. It neither worked nor failed, so it is cancelled; the reason tells it apart. The
- * trace does not say when somebody asked for the end of a job: it is asked to end when it did.
+ * A skipped job did not succeed and did not fail, so its mission is cancelled with the reason `skipped`. The trace does
+ * not contain the times of cancel requests: a job is cancelled at its recorded end.
  */
 export const ciJobs: TraceFormat = {
   name: 'ci-jobs',
   mapping: {
-    success: 'its work returns: completed',
-    failure: 'its work throws step_failed: error',
-    cancelled: 'is asked to end with the reason "cancelled", and its work throws: cancelled',
-    skipped: 'runs nothing, is asked to end with the reason "skipped", and its work throws: cancelled'
+    success: 'returns: completed',
+    failure: 'throws step_failed: error',
+    cancelled: 'is cancelled with the reason "cancelled" and throws: cancelled',
+    skipped: 'runs nothing, is cancelled with the reason "skipped" and throws: cancelled'
   },
   recognises: (text) => /^\s*\[/.test(text),
   read (text) {
@@ -32,13 +33,23 @@ export const ciJobs: TraceFormat = {
 }
 
 interface Step { name: string, conclusion: Conclusion, startedAt: number, endedAt: number }
-interface Job { id: string, line: number, name: string, conclusion: Conclusion, createdAt: number, startedAt: number, endedAt: number, steps: Step[] }
+interface Job {
+  id: string
+  line: number
+  name: string
+  conclusion: Conclusion
+  createdAt: number
+  startedAt: number
+  endedAt: number
+  steps: Step[]
+}
 
-// The service's clocks disagree: some jobs start before they exist, some steps before their job.
+// The clocks of the service disagree: some jobs start before their creation, some steps before their job.
 function readJob (job: unknown, { lineOf }: JsonDocument): Job {
   const fields = new Fields(job, lineOf(job))
   const started = fields.date('started_at')
-  const steps = fields.list('steps').map((step) => readStep(new Fields(step, lineOf(step, job)))).sort((a, b) => a.startedAt - b.startedAt)
+  const steps = fields.list('steps').map((step) => readStep(new Fields(step, lineOf(step, job))))
+  steps.sort((a, b) => a.startedAt - b.startedAt)
   const startedAt = Math.min(started, steps[0]?.startedAt ?? started)
   const endedAt = Math.max(startedAt, fields.date('completed_at'))
   return {
@@ -49,8 +60,12 @@ function readJob (job: unknown, { lineOf }: JsonDocument): Job {
     createdAt: Math.min(startedAt, fields.date('created_at')),
     startedAt,
     endedAt,
-    // Nothing of a mission can happen after its end.
-    steps: steps.map((step) => ({ ...step, startedAt: Math.min(endedAt, step.startedAt), endedAt: Math.min(endedAt, step.endedAt) }))
+    // Steps must not exceed the end of the mission.
+    steps: steps.map((step) => ({
+      ...step,
+      startedAt: Math.min(endedAt, step.startedAt),
+      endedAt: Math.min(endedAt, step.endedAt)
+    }))
   }
 }
 
@@ -84,7 +99,7 @@ function describeJob (job: Job): TraceMission {
 async function runJob (job: Job, mission: Mission, stage: Stage): Promise<void> {
   const { conclusion, startedAt, endedAt, steps } = job
   await stage.until(startedAt)
-  // Viewers must not see a job start that never did.
+  // Subscribers must not see the start of a job that never started.
   if (conclusion !== 'skipped') await runSteps(steps, mission, stage)
   await stage.until(endedAt)
   if (conclusion === 'failure') throw new RecordedFailure('step_failed', `Failed step: ${nameFailed(steps)}`)
@@ -93,7 +108,8 @@ async function runJob (job: Job, mission: Mission, stage: Stage): Promise<void> 
   mission.signal.throwIfAborted()
 }
 
-const nameFailed = (steps: Step[]): string => steps.find(({ conclusion }) => conclusion === 'failure')?.name ?? 'unknown'
+const nameFailed = (steps: Step[]): string =>
+  steps.find(({ conclusion }) => conclusion === 'failure')?.name ?? 'unknown'
 
 async function runSteps (steps: Step[], mission: Mission, stage: Stage): Promise<void> {
   mission.tasksGenerated(steps.map(({ name }) => name))
@@ -101,9 +117,10 @@ async function runSteps (steps: Step[], mission: Mission, stage: Stage): Promise
   mission.executionStarted()
   for (const [position, step] of steps.entries()) {
     await stage.until(step.startedAt)
-    // A number, because two steps of a job may have one name.
+    // Numbered, because two steps of a job may have equal names.
     const taskId = `${position + 1} ${step.name}`.slice(0, 128)
-    if (step.conclusion === 'skipped') mission.progress({ taskId, index: position + 1, total: steps.length, status: 'skipped' })
+    const progress = { taskId, index: position + 1, total: steps.length }
+    if (step.conclusion === 'skipped') mission.progress({ ...progress, status: 'skipped' })
     else await mission.task(taskId, () => runStep(step, stage)).catch(passRecordedFailure)
   }
 }
@@ -117,7 +134,7 @@ async function runStep ({ name, conclusion, endedAt }: Step, { monitoring, until
   await (conclusion === 'cancelled' ? run() : monitoring.time('ci', 'step', run))
 }
 
-// A step that failed fails its job, but only at the end: the steps that clean up still follow.
+// A failed step fails its job at the end only, because clean-up steps still follow.
 function passRecordedFailure (err: unknown): void {
   if (!(err instanceof RecordedFailure)) throw err
 }

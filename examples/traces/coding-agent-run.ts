@@ -6,15 +6,15 @@ import { RecordedFailure, type Stage, type TraceFormat, type TraceMission } from
 const SUCCESS = 'submitted'
 
 /**
- * One run of a coding agent: the run = one mission, its steps = its tasks, one right after the other for `execution_time_seconds` each.
- * The file has no dates, so the run starts in 1970. What the agent thought goes along as the plan, untrusted and at any length:
- * the plugin cuts what is too long for a message.
+ * One run of a coding agent becomes one mission. Its steps become consecutive tasks of `execution_time_seconds` each.
+ * The file has no dates, so the run starts in 1970. The thoughts of the agent become the plan. They are untrusted and
+ * may have any length: the plugin truncates them to fit into a message.
  */
 export const codingAgentRun: TraceFormat = {
   name: 'coding-agent-run',
   mapping: {
-    submitted: 'its work returns after its last step: completed',
-    'any other exit_status': 'its work throws not_submitted after its last step: error'
+    submitted: 'returns after its last step: completed',
+    'any other exit_status': 'throws not_submitted after its last step: error'
   },
   recognises: (text) => /^\s*\{/.test(text),
   read (text) {

@@ -2,9 +2,9 @@ import { Fields } from './fields.js'
 import { TraceError } from './trace.js'
 
 /**
- * The rows of a CSV text below its header, each with its line. Quoted fields are refused instead of being split in the wrong place.
+ * The rows of a CSV text without its header, with line numbers. Quoted fields are not supported.
  *
- * @throws TraceError for a header other than `columns`, a quote, or a row with too few or too many columns
+ * @throws TraceError for a header other than `columns`, a quoted field, or a wrong number of columns
  */
 export function * readRows (text: string, columns: readonly string[]): Generator<Fields> {
   const [header, ...lines] = text.split(/\r?\n/)
@@ -16,6 +16,8 @@ export function * readRows (text: string, columns: readonly string[]): Generator
 function readRow (line: string, number: number, columns: readonly string[]): Fields {
   if (line.includes('"')) throw new TraceError(number, 'quoted fields are not supported')
   const values = line.split(',')
-  if (values.length !== columns.length) throw new TraceError(number, `${values.length} columns instead of ${columns.length}`)
+  if (values.length !== columns.length) {
+    throw new TraceError(number, `${values.length} columns instead of ${columns.length}`)
+  }
   return new Fields(Object.fromEntries(columns.map((column, at) => [column, values[at]])), number)
 }

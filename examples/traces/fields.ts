@@ -2,13 +2,15 @@ import { TraceError } from './trace.js'
 
 const LONGEST_SHOWN = 40
 
-/** The fields of one record of a trace. A field that is missing or wrong is refused with the line of its record. */
+/** The fields of one record of a trace. All methods throw `TraceError` with the line for a missing or invalid field. */
 export class Fields {
   readonly #record: Record<string, unknown>
   readonly line: number
 
   constructor (record: unknown, line: number) {
-    if (typeof record !== 'object' || record === null || Array.isArray(record)) throw new TraceError(line, 'expected an object')
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) {
+      throw new TraceError(line, 'expected an object')
+    }
     this.#record = record as Record<string, unknown>
     this.line = line
   }
@@ -18,17 +20,18 @@ export class Fields {
     return typeof value === 'string' && value !== '' ? value : this.#refuse(name, 'text')
   }
 
-  /** One of the given words. */
+  /** One of `words`. */
   word<Word extends string> (name: string, words: readonly Word[]): Word {
     const value = this.#record[name]
     return words.find((word) => word === value) ?? this.#refuse(name, `one of ${words.join(', ')}`)
   }
 
-  /** A number that is not negative; a CSV file has it as text. */
+  /** A number from 0. Accepts text, because CSV fields are text. */
   amount (name: string): number {
     const value = this.#record[name]
     const number = typeof value === 'string' && value !== '' ? Number(value) : value
-    return typeof number === 'number' && number >= 0 && number < Infinity ? number : this.#refuse(name, 'a number from 0')
+    const isAmount = typeof number === 'number' && number >= 0 && number < Infinity
+    return isAmount ? number : this.#refuse(name, 'a number from 0')
   }
 
   /** A date in ms since 1970. */

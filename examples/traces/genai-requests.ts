@@ -4,22 +4,22 @@ import { Fields } from './fields.js'
 import { RecordedFailure, type Stage, type TraceFormat, type TraceMission } from './trace.js'
 
 const COLUMNS = [
-  'gmt_create', 'predict_type', 'predict_status', 'exec_time_seconds', 'groupId', 'prompt_length', 'negative_prompt_length',
-  'num_images_per_prompt', 'num_inference_steps', 'checkpoint_model_version_id', 'num_lora'
+  'gmt_create', 'predict_type', 'predict_status', 'exec_time_seconds', 'groupId', 'prompt_length',
+  'negative_prompt_length', 'num_images_per_prompt', 'num_inference_steps', 'checkpoint_model_version_id', 'num_lora'
 ]
 
 /**
- * Requests of a generative-AI service, one a row: a request = a mission named after its kind, its tenant the group it came from. It
- * starts at `gmt_create` (UTC) and generates for `exec_time_seconds`: one task, as the trace does not time the inference steps, which
- * are told as its tasks' summary. A generation is also an operation.
+ * Requests of a generative-AI service, one per row. Each request becomes a mission whose name is the kind of the
+ * request and whose tenant is its group. It starts at `gmt_create` (UTC) and has one task of `exec_time_seconds`. The trace has
+ * no times of inference steps, so their number becomes the task summary. Each generation is also an operation.
  */
 export const genaiRequests: TraceFormat = {
   name: 'genai-requests',
   mapping: {
-    SUCCEED: 'its work returns after its duration: completed',
-    FAILED: 'its work throws generation_failed after its duration: error',
-    PENDING: 'is planned and never begins; shows no life, so that it stalls',
-    PROCESSING: 'begins and never ends; shows no life, so that it stalls'
+    SUCCEED: 'returns after its duration: completed',
+    FAILED: 'throws generation_failed after its duration: error',
+    PENDING: 'is planned and never starts: stalls without activity',
+    PROCESSING: 'starts and never ends: stalls without activity'
   },
   recognises: (text) => text.startsWith('gmt_create,'),
   read: (text) => [...readRows(text, COLUMNS)].map(readRequest)
@@ -29,7 +29,7 @@ interface Request {
   kind: string
   status: 'SUCCEED' | 'FAILED' | 'PENDING' | 'PROCESSING'
   steps: number
-  /** When the generation ends, `Infinity` for one that never does. */
+  /** End of the generation, or `Infinity` if it never ends. */
   endsAt: number
 }
 
@@ -41,7 +41,7 @@ function readRequest (row: Fields): TraceMission {
   const request: Request = {
     kind: row.text('predict_type'),
     status,
-    // A request that failed before it was planned has no step count: the whole of it is one step then.
+    // A request that failed before it was planned has no step count and counts as one step.
     steps: row.isEmpty('num_inference_steps') ? 1 : row.amount('num_inference_steps'),
     endsAt: isEnded ? endsAt : Infinity
   }
@@ -54,7 +54,7 @@ function readRequest (row: Fields): TraceMission {
   }
 }
 
-// `2024-11-15 16:57:50` would be taken as local time as it stands.
+// Date.parse reads `2024-11-15 16:57:50` as local time.
 function readTime (row: Fields): number {
   const text = row.text('gmt_create')
   return new Fields({ gmt_create: `${text.replace(' ', 'T')}Z` }, row.line).date('gmt_create')

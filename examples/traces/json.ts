@@ -1,13 +1,13 @@
 import { TraceError } from './trace.js'
 
-/** A JSON document that knows on which line each of its objects begins. */
+/** A JSON document with the first line of each of its objects. */
 export interface JsonDocument {
   value: unknown
-  /** The line of `value` if it is an object, else that of the object around it. */
+  /** The line of `value` if it is an object, otherwise the line of the object `around`. */
   lineOf (value: unknown, around?: unknown): number
 }
 
-/** @throws TraceError with the line where the text stops being JSON */
+/** Parses JSON. @throws TraceError with the first invalid line */
 export function parseJson (text: string): JsonDocument {
   let value: unknown
   try {
@@ -20,8 +20,8 @@ export function parseJson (text: string): JsonDocument {
 }
 
 /**
- * The first line with which the text before it can't be the start of a JSON document any more. A token of JSON never spans lines, so
- * every start that is whole lines is either broken or merely unfinished; that allows to halve instead of to search.
+ * The first line that makes the text invalid JSON. A JSON token never spans lines, so every prefix of whole lines is
+ * either broken or unfinished, which allows a binary search.
  */
 function findBrokenLine (text: string): number {
   const lines = text.split('\n')
@@ -45,7 +45,7 @@ function isUnfinished (text: string): boolean {
   }
 }
 
-// Objects begin in the text in the order in which a walk through the value meets them.
+// A depth-first walk visits the objects in the order of the text.
 function linesOfObjects (text: string, value: unknown): Map<unknown, number> {
   const lines = startLines(text)
   const found = new Map<unknown, number>()

@@ -1,17 +1,17 @@
 import type { Mission, MissionInit, Monitoring } from 'fastify-mission-control'
 
-/** What the work of a recorded mission needs of the replay. */
+/** The interface of the replay for the function of a recorded mission. */
 export interface Stage {
   monitoring: Monitoring
   /**
-   * Resolves at a time of the trace, in ms since 1970; at once if it is over, never for `Infinity`.
+   * Resolves at a time of the trace in ms since 1970: at once for a past time, never for `Infinity`.
    *
-   * @throws the reason of the mission's signal as soon as that aborts
+   * @throws the reason of the mission's signal when it aborts
    */
   until (at: number): Promise<void>
 }
 
-/** One recorded mission: when it began and when the last that is known of it happened, in ms since 1970, and work that does it again. */
+/** One recorded mission: its start, its last recorded time (both in ms since 1970), and the function to replay it. */
 export interface TraceMission {
   init: MissionInit
   startsAt: number
@@ -19,17 +19,17 @@ export interface TraceMission {
   run (mission: Mission, stage: Stage): Promise<void>
 }
 
-/** A kind of recorded trace: `recognises` looks at the start of the text, `read` gives the missions in any order. */
+/** A trace format. `recognises` checks the start of the text. `read` returns the missions in any order. */
 export interface TraceFormat {
   name: string
-  /** What becomes of each outcome that the trace knows, a line for each. */
+  /** The behaviour of a mission by recorded outcome. */
   mapping: Record<string, string>
   recognises (text: string): boolean
-  /** @throws TraceError with the line that is wrong */
+  /** @throws TraceError with the invalid line */
   read (text: string): TraceMission[]
 }
 
-/** What the work of a mission throws where the trace says that something failed; viewers see the code. */
+/** A recorded failure. Subscribers receive its code. */
 export class RecordedFailure extends Error {
   readonly code: string
 
@@ -40,7 +40,7 @@ export class RecordedFailure extends Error {
   }
 }
 
-/** A trace that cannot be replayed; `line` counts from 1. */
+/** The trace is invalid. `line` counts from 1. */
 export class TraceError extends Error {
   readonly line: number
 
