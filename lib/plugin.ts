@@ -140,7 +140,6 @@ function build (options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger):
   const exposition = new Exposition({
     clock,
     prefix: options.prometheus.prefix,
-    defaultMetrics: options.prometheus.defaultMetrics,
     ...(options.prometheus.registry !== undefined && { registry: options.prometheus.registry }),
     // Counted by the exposition itself; here it is only kept from being logged at every scrape.
     onCollectorError: new CallbackErrors(log).report,

@@ -96,9 +96,8 @@ export const Options = Type.Object({
     trackRequests: Type.Boolean({ default: false, description: 'Makes every request to a route of the host an operation metric.' })
   }),
   prometheus: group({
-    registry: Type.Optional(host<object>('object', 'a prom-client Registry', 'A prom-client registry of the host; the metrics are put in a private one if absent.')),
-    prefix: Type.String({ pattern: '^[a-zA-Z_:][a-zA-Z0-9_:]*$', maxLength: 64, default: 'mission_control_', description: 'Start of the names of all metrics but the seven `oneagent_mission_*` gauges.' }),
-    defaultMetrics: Type.Boolean({ default: false, description: "Adds prom-client's process and runtime metrics." })
+    registry: Type.Optional(host<object>('object', 'a prom-client Registry', 'A prom-client registry of the host. The plugin registers its metrics in it, and its Prometheus route shows all metrics of the registry; without it, the route shows only the metrics of the plugin.')),
+    prefix: Type.String({ pattern: '^[a-zA-Z_:][a-zA-Z0-9_:]*$', maxLength: 64, default: 'mission_control_', description: 'Prefix of the names of all metrics except the seven `oneagent_mission_*` gauges.' })
   }),
   missions: group({
     maxActive: count({ default: 10_000, minimum: 1, maximum: 10_000_000, description: 'Missions that may be active at once; `start` refuses one more.' }),

@@ -65,7 +65,7 @@ t.test('the package', async (t) => {
   t.test('depends on what its sources import and on nothing else', async (t) => {
     const sources = ['lib', 'schemas'].flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts')).map((name) => read(join(folder, name)))).join('\n')
-    const imported = [...sources.matchAll(/^(?! \*).*\bfrom '([^.'][^']*)'/gm)].map(([, name]) => name!).filter((name) => !name.startsWith('node:'))
+    const imported = [...sources.matchAll(/^(?! \*).*(?:\bfrom |\bimport\()'([^.'][^']*)'/gm)].map(([, name]) => name!).filter((name) => !name.startsWith('node:'))
     t.strictSame([...new Set(imported)].sort(), [...Object.keys(manifest.dependencies), 'fastify'].sort())
   })
 

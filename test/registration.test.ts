@@ -80,7 +80,7 @@ t.test('options are filled in, frozen, and the host keeps its own object as it w
     channels: { metricsTickMinMs: 2_500, missionStatsMs: 10_000, anomalyAlertMs: 15_000 },
     routes: { wsMetrics: '/mission-control/ws-metrics', health: '/health', prometheus: '/api/v1/metrics/prometheus' },
     monitoring: { trackRequests: false },
-    prometheus: { prefix: 'mission_control_', defaultMetrics: false }
+    prometheus: { prefix: 'mission_control_' }
   })
   t.throws(() => { options.websocket.heartbeatMs = 6 }, TypeError)
   const registry = new Registry()

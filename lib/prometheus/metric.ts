@@ -1,57 +1,48 @@
-import type { Aggregator, MetricDefinition, MetricType, Sample } from './metric-definition.js'
+export type Labels = Readonly<Record<string, string>>
 
-/** What a registry gets when it asks a metric. */
-export interface Reading {
+/** The name suffixes of the lines of a histogram. */
+export type SampleSuffix = '_bucket' | '_sum' | '_count'
+
+/** One line of a metric: its value, its labels, and in a histogram the suffix of its name. */
+export interface Sample { labels: Labels, value: number, suffix?: SampleSuffix }
+
+export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary'
+
+/** How a cluster of processes aggregates a metric, in prom-client's words. */
+export type Aggregator = 'omit' | 'sum' | 'first' | 'min' | 'max' | 'average'
+
+/** One metric of the plugin. `read` takes fresh samples from the domain on every scrape. */
+export interface MetricDefinition {
+  /** The name of a counter ends in `_total`. */
   name: string
   help: string
   type: MetricType
   aggregator: Aggregator
-  values: readonly Sample[]
+  read (): readonly Sample[]
 }
 
-/**
- * A definition in the shape that a prom-client registry holds.
- *
- * It keeps no figures: every `get` reads the domain again. It never fails, since the host's own scrape, where a failing
- * metric takes all others with it, reads it too: what `read` throws goes to `onError`, and the metric has no samples.
- */
-export class OwnMetric {
-  readonly help: string
-  readonly type: MetricType
-  readonly aggregator: Aggregator
-  readonly #definition: MetricDefinition
-  readonly #onError: (metric: string, err: unknown) => void
-  #nextName: string | undefined
+/** A metric in a table of metrics that share a source. A number stands for one sample without labels. */
+export interface MetricRow<Source> {
+  name: string
+  help: string
+  type: MetricType
+  /** `sum` if absent. */
+  aggregator?: Aggregator
+  read (source: Source): number | readonly Sample[]
+}
 
-  constructor (definition: MetricDefinition, onError: (metric: string, err: unknown) => void) {
-    this.help = definition.help
-    this.type = definition.type
-    this.aggregator = definition.aggregator
-    this.#definition = definition
-    this.#onError = onError
-  }
-
-  get name (): string { return this.#definition.name }
-
-  // A registry that renders OpenMetrics takes `_total` off a counter's name right before it asks the counter, and leaves
-  // it off. Here the new name holds for that one question, so the other format still finds the old one.
-  set name (name: string) { this.#nextName = name }
-
-  async get (): Promise<Reading> {
-    const name = this.#nextName ?? this.name
-    this.#nextName = undefined
-    return { name, help: this.help, type: this.type, aggregator: this.aggregator, values: await this.#read() }
-  }
-
-  /** For `registry.resetMetrics()`; does nothing, since the figures belong to the domain. */
-  reset (): void {}
-
-  async #read (): Promise<readonly Sample[]> {
-    try {
-      return await this.#definition.read()
-    } catch (err) {
-      this.#onError(this.name, err)
-      return []
+/** The definitions of a table of metrics, each named with `prefix` and read from `source`. */
+export function defineMetrics<Source> (
+  prefix: string, source: () => Source, rows: ReadonlyArray<MetricRow<Source>>
+): MetricDefinition[] {
+  return rows.map(({ name, help, type, aggregator = 'sum', read }) => ({
+    name: prefix + name,
+    help,
+    type,
+    aggregator,
+    read: () => {
+      const value = read(source())
+      return typeof value === 'number' ? [{ labels: {}, value }] : value
     }
-  }
+  }))
 }

@@ -1,14 +1,20 @@
-/** The two formats a page is written in: Prometheus text 0.0.4 and OpenMetrics 1.0.0. */
+/** The formats of a response body: Prometheus text 0.0.4 and OpenMetrics 1.0.0. */
 export type Format = 'text' | 'openmetrics'
 
-/** The format for an `Accept` header: OpenMetrics where it is named and not liked less than text, otherwise text. */
+/** The `Content-Type` of each format, as prom-client spells it. */
+export const CONTENT_TYPES = {
+  text: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+} as const satisfies Record<Format, string>
+
+/** Chooses the format for an `Accept` header: OpenMetrics if it is listed and its quality is not below that of text. */
 export function chooseFormat (accept = ''): Format {
   const ranges = parsePreferences(accept)
   const openMetrics = highest(ranges.filter(isOpenMetrics))
   return openMetrics !== undefined && openMetrics > 0 && openMetrics >= textQuality(ranges) ? 'openmetrics' : 'text'
 }
 
-/** Whether an `Accept-Encoding` header asks for gzip and does not like an unpacked answer more. */
+/** Whether an `Accept-Encoding` header lists gzip with a quality that is not below that of an uncompressed response. */
 export function wantsGzip (acceptEncoding = ''): boolean {
   const codings = parsePreferences(acceptEncoding)
   const quality = (...names: string[]) => highest(codings.filter(({ name }) => names.includes(name)))
@@ -18,24 +24,25 @@ export function wantsGzip (acceptEncoding = ''): boolean {
 
 interface Preference { name: string, version: string | undefined, quality: number }
 
-// RFC 9110 §12.4.2: a quality runs from 0 to 1 with at most three decimals, and is 1 where there is none.
+// RFC 9110 §12.4.2: a quality is a number from 0 to 1 with at most three decimals, 1 by default.
 const QUALITY = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/
 
 function parsePreferences (header: string): Preference[] {
   return header.split(',').map((item) => {
     const [name, ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
-    const find = (key: string) => parameters.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1).replaceAll('"', '')
+    const find = (key: string) => parameters.find((parameter) => parameter.startsWith(`${key}=`))
+      ?.slice(key.length + 1).replaceAll('"', '')
     const quality = find('q') ?? '1'
     return { name: name!, version: find('version'), quality: QUALITY.test(quality) ? Number(quality) : 0 }
   })
 }
 
-// 0.0.1 is the draft that became 1.0.0; Prometheus servers before 2.41 name it alone.
+// 0.0.1 is the draft of 1.0.0; Prometheus servers before 2.41 list only that version.
 function isOpenMetrics ({ name, version = '1.0.0' }: Preference): boolean {
   return name === 'application/openmetrics-text' && (version === '1.0.0' || version === '0.0.1')
 }
 
-// RFC 9110 §12.5.1: the most specific range counts.
+// RFC 9110 §12.5.1: the most specific range takes precedence.
 function textQuality (ranges: Preference[]): number {
   const exact = ranges.filter(({ name, version = '0.0.4' }) => name === 'text/plain' && version === '0.0.4')
   const named = (range: string) => ranges.filter(({ name }) => name === range)

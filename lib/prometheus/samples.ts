@@ -1,36 +1,51 @@
-import type { Labels, Sample } from './metric-definition.js'
+import type { Labels, Sample } from './metric.js'
 
-const LONGEST_LABEL_VALUE = 64
+const MAX_LABEL_LENGTH = 64
+const SAFE_LABEL = /^[A-Za-z0-9_.:/-]{1,64}$/
+const UNSAFE_CHARACTER = /[^A-Za-z0-9_.:/-]/gu
 
 /**
- * A text as the value of a label: at most 64 characters, each one that is not of `A-Z a-z 0-9 _ . : / -` becomes `_`.
- * Nothing that can end a label, a line or a page gets through, whatever the library that renders it escapes.
+ * Makes a text safe as the value of a label: at most 64 characters, with every character other than
+ * `A-Z a-z 0-9 _ . : / -` replaced by `_`. The result cannot end a label or a line even if it is not escaped.
  */
 export function toLabelValue (text: string): string {
-  return text.slice(0, LONGEST_LABEL_VALUE).replaceAll(/[^A-Za-z0-9_.:/-]/gu, '_') || '_'
-}
-
-/** All of `labels` as label values. */
-export function toLabels (labels: Labels): Labels {
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, toLabelValue(value)]))
+  if (SAFE_LABEL.test(text)) return text
+  return text.slice(0, MAX_LABEL_LENGTH).replaceAll(UNSAFE_CHARACTER, '_') || '_'
 }
 
 /**
- * Samples with label values made safe. Two that became alike on the way are one series, made by `combine`: a page that
- * names a series twice is refused as a whole.
+ * One sample per entry, whose key becomes the value of `label`. Keys with the same label value share a sample, made by
+ * `combine`: Prometheus rejects a response body that contains a series twice.
  */
-export function toSeries (samples: Iterable<Sample>, combine: (a: number, b: number) => number): Sample[] {
-  const series = new Map<string, Sample>()
-  for (const sample of samples) {
-    const labels = toLabels(sample.labels)
-    const key = JSON.stringify(labels)
-    const known = series.get(key)
-    series.set(key, { labels, value: known === undefined ? sample.value : combine(known.value, sample.value) })
+export function samplesByLabel (
+  label: string, entries: Iterable<readonly [string, number]>, combine: (a: number, b: number) => number = add
+): Sample[] {
+  const values = new Map<string, number>()
+  for (const [key, value] of entries) {
+    const labelValue = toLabelValue(key)
+    const known = values.get(labelValue)
+    values.set(labelValue, known === undefined ? value : combine(known, value))
   }
-  return [...series.values()]
+  const samples: Sample[] = []
+  for (const [labelValue, value] of values) samples.push({ labels: { [label]: labelValue }, value })
+  return samples
 }
 
-/** One series for each key of `counts`, under the label `name`. */
-export function countsByLabel (name: string, counts: Iterable<readonly [string, number]>): Sample[] {
-  return toSeries(Array.from(counts, ([key, value]) => ({ labels: { [name]: key }, value })), (a, b) => a + b)
+/** A distribution of durations. `buckets` has one entry per bound, not cumulative, and one for longer durations. */
+export interface Durations { boundsMs: readonly number[], buckets: readonly number[], sumMs: number }
+
+/** The lines of one histogram in seconds. Its buckets are cumulative, as Prometheus requires. */
+export function toBuckets ({ boundsMs, buckets, sumMs }: Durations, labels: Labels = {}): Sample[] {
+  const samples: Sample[] = []
+  let count = 0
+  for (let i = 0; i <= boundsMs.length; i++) {
+    count += buckets[i]!
+    const boundMs = boundsMs[i]
+    const le = boundMs === undefined ? '+Inf' : String(boundMs / 1_000)
+    samples.push({ suffix: '_bucket', labels: { ...labels, le }, value: count })
+  }
+  samples.push({ suffix: '_sum', labels, value: sumMs / 1_000 }, { suffix: '_count', labels, value: count })
+  return samples
 }
+
+const add = (a: number, b: number): number => a + b

@@ -2,28 +2,10 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import type { MissionTotals } from '../../schemas/mission.js'
+import type { OperationTotals } from '../monitoring/index.js'
+import type { Durations } from './samples.js'
 
-/** Lifetime figures of one `component` and `operation`; `buckets[i]` counts durations up to `boundsMs[i]`, the last one all others too. */
-export interface OperationSamples {
-  component: string
-  operation: string
-  success: number
-  error: number
-  durationCount: number
-  durationSumMs: number
-  /** Not cumulative: one count a bucket, one more bucket than bounds. */
-  buckets: readonly number[]
-}
-
-export interface OperationTotals {
-  boundsMs: readonly number[]
-  series: readonly OperationSamples[]
-}
-
-/** Durations by buckets, counted as those of `OperationSeries`. */
-export interface DurationTotals { boundsMs: readonly number[], buckets: readonly number[], sumMs: number }
-
-/** Counters of the hub beyond those of ws-metrics, by the reason or code they carry. */
+/** Totals of the hub, including those of ws-metrics. The keys of the records are reasons, causes or codes. */
 export interface HubTotals {
   metrics: WsMetrics
   messagesReceivedTotal: number
@@ -36,8 +18,8 @@ export interface HubTotals {
   laggingMs: number
   drainMs: number
   eventLoopDelayMs: number
-  pingRoundTrip: DurationTotals
-  fanOut: DurationTotals
+  pingRoundTrip: Durations
+  fanOut: Durations
   logged: { bytes: number, messages: number }
   outcomes: Readonly<Record<string, number>>
   gaps: Readonly<Record<string, number>>
@@ -47,12 +29,12 @@ export interface HubTotals {
   subscribers: ReadonlyMap<ChannelName, number>
 }
 
-/** What a scrape reads: the same domain objects that every other surface reads, each once a scrape. */
+/** The domain objects that a scrape reads. They are the same objects that all other routes read. */
 export interface ExpositionSources {
   missionTotals (): MissionTotals
   operations (): OperationTotals
   health (): HealthSnapshot
   hub (): HubTotals
-  /** Failures of host callbacks that the plugin caught, by where they happened. */
+  /** Errors of host callbacks that the plugin caught, counted by callback. */
   callbackErrors (): Readonly<Record<string, number>>
 }

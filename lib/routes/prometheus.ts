@@ -1,35 +1,39 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { FastifyInstance } from 'fastify'
+import type { ExpositionResponse } from '../prometheus/exposition.js'
 import { wantsGzip } from '../prometheus/negotiation.js'
-import type { Page } from '../prometheus/page.js'
 import { describe } from './describe.js'
 
 const compress = promisify(gzip)
 
-const PAGES = { 'text/plain': { schema: { type: 'string' } }, 'application/openmetrics-text': { schema: { type: 'string' } } }
+const TEXT = { schema: { type: 'string' } }
+const CONTENT = { 'text/plain': TEXT, 'application/openmetrics-text': TEXT }
 
 export interface PrometheusRouteDeps {
   url: string
-  /** The page for an `Accept` header. */
-  render: (accept?: string) => Promise<Page>
+  /** Renders the metrics in the format for an `Accept` header. */
+  render: (accept?: string) => Promise<ExpositionResponse>
 }
 
-/** `GET url`: the exposition for Prometheus, packed with gzip for a client that asks for it. */
+/** `GET url`: the metrics for Prometheus, compressed with gzip if `Accept-Encoding` asks for it. */
 export function mountPrometheus (app: FastifyInstance, { url, render }: PrometheusRouteDeps): void {
   app.get(url, {
-    schema: describe({ summary: 'Metrics for Prometheus, as text or OpenMetrics', response: { 200: { description: 'The exposition', content: PAGES } } }),
-    // The page is text already.
+    schema: describe({
+      summary: 'Metrics for Prometheus, as text or OpenMetrics',
+      response: { 200: { description: 'The metrics', content: CONTENT } }
+    }),
+    // The body is already text.
     serializerCompiler: () => String
   }, async (request, reply) => {
-    const page = await render(request.headers.accept)
-    reply.headers({ 'content-type': page.contentType, 'cache-control': 'no-store', vary: 'accept, accept-encoding' })
-    if (!wantsGzip(header(request.headers['accept-encoding']))) return page.body
-    // A reply with this header is left alone by @fastify/compress.
+    const { contentType, body } = await render(request.headers.accept)
+    reply.headers({ 'content-type': contentType, 'cache-control': 'no-store', vary: 'accept, accept-encoding' })
+    if (!wantsGzip(header(request.headers['accept-encoding']))) return body
+    // @fastify/compress does not touch a reply that has this header.
     reply.header('content-encoding', 'gzip')
-    return await compress(page.body)
+    return await compress(body)
   })
 }
 
-// Fastify's types allow a list for this header; Node joins repeated ones into one string.
+// Fastify's types allow an array for this header; Node.js joins repeated headers into one string.
 const header = (value: string | string[] | undefined): string => String(value ?? '')

@@ -1,30 +1,29 @@
 import type { HealthSnapshot, HealthState } from '../../../schemas/health.js'
-import { toSeries } from '../samples.js'
-import type { MetricDefinition } from '../metric-definition.js'
+import { defineMetrics, type MetricDefinition } from '../metric.js'
+import { samplesByLabel } from '../samples.js'
 
 const STATES: readonly HealthState[] = ['healthy', 'degraded', 'critical', 'unknown']
 
-/** The last known health; a scrape never runs a check. */
+/** The last known health; a scrape never runs a health check. */
 export function describeHealthMetrics (prefix: string, health: () => HealthSnapshot): MetricDefinition[] {
-  return [
+  return defineMetrics(`${prefix}health_`, health, [
     {
-      name: `${prefix}health_status`,
-      help: '1 for the present health status, 0 for the three others.',
+      name: 'status',
+      help: '1 for the current health status, 0 for the three others.',
       type: 'gauge',
       aggregator: 'max',
-      read: () => {
-        const present = health().status
-        return STATES.map((status) => ({ labels: { status }, value: status === present ? 1 : 0 }))
-      }
+      read: ({ status }) => STATES.map((state) => ({ labels: { status: state }, value: state === status ? 1 : 0 }))
     },
     {
-      name: `${prefix}health_component_up`,
-      help: '1 while a component works, be it degraded, 0 while it is unhealthy.',
+      name: 'component_up',
+      help: '0 while the component is unhealthy, otherwise 1.',
       type: 'gauge',
       aggregator: 'min',
-      // Of components whose names became alike, one that is down must show.
-      read: () => toSeries(Object.entries(health().components).map(([component, { status }]) =>
-        ({ labels: { component }, value: status === 'unhealthy' ? 0 : 1 })), Math.min)
+      // If two components share a label value, an unhealthy one must show.
+      read: ({ components }) => samplesByLabel('component', readComponents(components), Math.min)
     }
-  ]
+  ])
 }
+
+const readComponents = (components: HealthSnapshot['components']): Array<[string, number]> =>
+  Object.entries(components).map(([name, { status }]) => [name, status === 'unhealthy' ? 0 : 1])

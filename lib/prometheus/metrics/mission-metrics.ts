@@ -1,43 +1,49 @@
 import type { MissionTotals } from '../../../schemas/mission.js'
-import type { Aggregator, MetricDefinition } from '../metric-definition.js'
+import { defineMetrics, type Aggregator, type MetricDefinition, type MetricRow } from '../metric.js'
+
+type Read = (totals: MissionTotals) => number
 
 /** The seven mission gauges. Their names are part of the protocol, so the plugin's prefix does not apply. */
-export function describeMissionMetrics (totals: () => MissionTotals): MetricDefinition[] {
-  const gauge = (name: string, aggregator: Aggregator, help: string, value: (totals: MissionTotals) => number): MetricDefinition => ({
-    name: `oneagent_mission_${name}`,
-    help,
-    type: 'gauge',
-    aggregator,
-    read: () => [{ labels: {}, value: value(totals()) }]
-  })
-  return [
-    gauge('active', 'sum', 'Missions that have started and not ended.', (totals) => totals.active),
-    gauge('completed', 'sum', 'Missions that ended with success.', (totals) => totals.completed),
-    gauge('cancelled', 'sum', 'Missions that ended because someone cancelled them or their time ran out.', (totals) => totals.cancelled),
-    gauge('errors', 'sum', 'Missions that ended because they failed.', (totals) => totals.errors),
-    gauge('total', 'sum', 'Every mission seen since the start of the process, ended or not.', (totals) => totals.total),
-    gauge('avg_duration_ms', 'average', 'Mean time from start to end of all ended missions in milliseconds; 0 before the first end.', (totals) => totals.avgDurationMs ?? 0),
-    gauge('error_rate', 'average', 'Part of the ended missions that failed, from 0 to 1; 0 before the first end.', errorRate)
-  ]
+export function describeMissionGauges (totals: () => MissionTotals): MetricDefinition[] {
+  const row = (name: string, aggregator: Aggregator, help: string, read: Read): MetricRow<MissionTotals> =>
+    ({ name, help, type: 'gauge', aggregator, read })
+  return defineMetrics('oneagent_mission_', totals, [
+    row('active', 'sum', 'Missions that have started and not yet ended.', ({ active }) => active),
+    row('completed', 'sum', 'Missions that completed successfully.', ({ completed }) => completed),
+    row('cancelled', 'sum', 'Missions that ended by a cancel request or a timeout.', ({ cancelled }) => cancelled),
+    row('errors', 'sum', 'Missions that failed.', ({ errors }) => errors),
+    row('total', 'sum', 'Missions since the process started, both active and ended.', ({ total }) => total),
+    row('avg_duration_ms', 'average', 'Mean duration of ended missions in milliseconds; 0 until one has ended.',
+      ({ avgDurationMs }) => avgDurationMs ?? 0),
+    row('error_rate', 'average', 'Share of ended missions that failed, from 0 to 1; 0 until one has ended.', errorRate)
+  ])
 }
 
-/** What else the registry counts, under the plugin's prefix. */
-export function describeMissionLifeMetrics (prefix: string, totals: () => MissionTotals): MetricDefinition[] {
-  const metric = (name: string, type: 'gauge' | 'counter', help: string, value: (totals: MissionTotals) => number): MetricDefinition => ({
-    name: `${prefix}missions_${name}`,
-    help,
-    type,
-    aggregator: 'sum',
-    read: () => [{ labels: {}, value: value(totals()) }]
-  })
-  return [
-    metric('stalled', 'gauge', 'Active missions that have shown no activity for too long.', (totals) => totals.stalled),
-    metric('late_outcomes_total', 'counter', 'Endings that were reported after the mission had ended.', (totals) => totals.lateOutcomes),
-    metric('refused_total', 'counter', 'Missions that were not started because too many were active.', (totals) => totals.refused)
-  ]
+/** The other totals of the missions, under the plugin's prefix. */
+export function describeMissionMetrics (prefix: string, totals: () => MissionTotals): MetricDefinition[] {
+  return defineMetrics(`${prefix}missions_`, totals, [
+    {
+      name: 'stalled',
+      type: 'gauge',
+      help: 'Active missions without recent activity.',
+      read: ({ stalled }) => stalled
+    },
+    {
+      name: 'late_outcomes_total',
+      type: 'counter',
+      help: 'Outcomes that were reported after the mission had already ended.',
+      read: ({ lateOutcomes }) => lateOutcomes
+    },
+    {
+      name: 'refused_total',
+      type: 'counter',
+      help: 'Missions that were refused because too many were active.',
+      read: ({ refused }) => refused
+    }
+  ])
 }
 
-function errorRate (totals: MissionTotals): number {
-  const ended = totals.completed + totals.cancelled + totals.errors
-  return ended === 0 ? 0 : totals.errors / ended
+function errorRate ({ completed, cancelled, errors }: MissionTotals): number {
+  const ended = completed + cancelled + errors
+  return ended === 0 ? 0 : errors / ended
 }

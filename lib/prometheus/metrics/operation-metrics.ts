@@ -1,53 +1,54 @@
-import { toBuckets, type BucketSeries } from '../buckets.js'
-import { toLabels, toSeries } from '../samples.js'
-import type { MetricDefinition, Sample } from '../metric-definition.js'
-import type { OperationSamples, OperationTotals } from '../sources.js'
+import type { OperationSeries, OperationTotals } from '../../monitoring/index.js'
+import { defineMetrics, type MetricDefinition, type Sample } from '../metric.js'
+import { toBuckets, toLabelValue } from '../samples.js'
 
-const add = (a: number, b: number) => a + b
-
-/** Count and duration of what the host reports as operations. */
-export function describeOperationMetrics (prefix: string, operations: () => OperationTotals): MetricDefinition[] {
-  const duration = `${prefix}operation_duration_seconds`
-  return [
+/** Count and duration of the operations that the host reports; `totals` returns merged series, see `mergeSeries`. */
+export function describeOperationMetrics (prefix: string, totals: () => OperationTotals): MetricDefinition[] {
+  return defineMetrics(prefix, totals, [
     {
-      name: `${prefix}operations_total`,
-      help: 'Operations that ended, by outcome.',
+      name: 'operations_total',
+      help: 'Ended operations, by outcome.',
       type: 'counter',
-      aggregator: 'sum',
-      read: () => toSeries(operations().series.flatMap(countByStatus), add)
+      read: ({ series }) => series.flatMap(countByStatus)
     },
     {
-      name: duration,
-      help: 'Duration of the operations that were measured.',
+      name: 'operation_duration_seconds',
+      help: 'Duration of the operations that reported one.',
       type: 'histogram',
-      aggregator: 'sum',
-      read: () => {
-        const { boundsMs, series } = operations()
-        return mergeAlike(series).flatMap((one) => toBuckets(duration, boundsMs, one))
-      }
+      read: ({ boundsMs, series }) => series.flatMap(({ component, operation, durationSumMs: sumMs, buckets }) =>
+        toBuckets({ boundsMs, buckets, sumMs }, { component, operation }))
     }
-  ]
+  ])
 }
 
-function countByStatus ({ component, operation, success, error }: OperationSamples): Sample[] {
+/** Makes component and operation safe as label values, and merges series that have the same labels as a result. */
+export function mergeSeries ({ boundsMs, series }: OperationTotals): OperationTotals {
+  const merged = new Map<string, OperationSeries>()
+  for (const original of series) {
+    const component = toLabelValue(original.component)
+    const operation = toLabelValue(original.operation)
+    // A label value contains no space.
+    const key = `${component} ${operation}`
+    const known = merged.get(key)
+    merged.set(key, { ...(known === undefined ? original : addSeries(known, original)), component, operation })
+  }
+  return { boundsMs, series: [...merged.values()] }
+}
+
+function addSeries (a: OperationSeries, b: OperationSeries): OperationSeries {
+  return {
+    ...a,
+    success: a.success + b.success,
+    error: a.error + b.error,
+    durationCount: a.durationCount + b.durationCount,
+    durationSumMs: a.durationSumMs + b.durationSumMs,
+    buckets: a.buckets.map((count, i) => count + b.buckets[i]!)
+  }
+}
+
+function countByStatus ({ component, operation, success, error }: OperationSeries): Sample[] {
   return [
     { labels: { component, operation, status: 'success' }, value: success },
     { labels: { component, operation, status: 'error' }, value: error }
   ]
-}
-
-// Names that differ only in characters no label may hold would give the same series twice.
-function mergeAlike (series: readonly OperationSamples[]): BucketSeries[] {
-  const merged = new Map<string, BucketSeries>()
-  for (const { component, operation, durationSumMs, buckets } of series) {
-    const labels = toLabels({ component, operation })
-    const key = JSON.stringify(labels)
-    const known = merged.get(key)
-    merged.set(key, {
-      labels,
-      sumMs: durationSumMs + (known?.sumMs ?? 0),
-      buckets: buckets.map((count, i) => count + (known?.buckets[i] ?? 0))
-    })
-  }
-  return [...merged.values()]
 }

@@ -1,38 +1,53 @@
-import { describeHealthMetrics } from './health-metrics.js'
-import { countsByLabel } from '../samples.js'
-import type { MetricDefinition } from '../metric-definition.js'
-import { describeMissionLifeMetrics, describeMissionMetrics } from './mission-metrics.js'
-import { readOnceAScrape } from '../once-a-scrape.js'
-import { describeOperationMetrics } from './operation-metrics.js'
+import { defineMetrics, type MetricDefinition } from '../metric.js'
+import { samplesByLabel } from '../samples.js'
 import type { ExpositionSources } from '../sources.js'
+import { describeHealthMetrics } from './health-metrics.js'
+import { describeMissionGauges, describeMissionMetrics } from './mission-metrics.js'
+import { describeOperationMetrics, mergeSeries } from './operation-metrics.js'
 import { describeWebSocketMetrics } from './websocket-metrics.js'
 
-/** Every metric of the plugin that is read from `liveSources`. */
-export function describePluginMetrics (prefix: string, liveSources: ExpositionSources): MetricDefinition[] {
-  const sources = readOnceAScrape(liveSources)
+/** Every metric that is read from `sources`; each source is read at most once per scrape. */
+export function describePluginMetrics (prefix: string, sources: ExpositionSources): MetricDefinition[] {
+  const missionTotals = perScrape(() => sources.missionTotals())
   return [
-    ...describeMissionMetrics(sources.missionTotals),
-    ...describeMissionLifeMetrics(prefix, sources.missionTotals),
-    ...describeOperationMetrics(prefix, sources.operations),
-    ...describeWebSocketMetrics(prefix, sources.hub),
-    ...describeHealthMetrics(prefix, sources.health),
-    {
-      name: `${prefix}callback_errors_total`,
-      help: 'Failures of callbacks of the host, by the place they were caught at.',
+    ...describeMissionGauges(missionTotals),
+    ...describeMissionMetrics(prefix, missionTotals),
+    ...describeOperationMetrics(prefix, perScrape(() => mergeSeries(sources.operations()))),
+    ...describeWebSocketMetrics(prefix, perScrape(() => sources.hub())),
+    ...describeHealthMetrics(prefix, perScrape(() => sources.health())),
+    ...defineMetrics(prefix, () => sources.callbackErrors(), [{
+      name: 'callback_errors_total',
+      help: 'Errors of host callbacks that the plugin caught, by callback.',
       type: 'counter',
-      aggregator: 'sum',
-      read: () => countsByLabel('callback', Object.entries(sources.callbackErrors()))
-    }
+      read: (errors) => samplesByLabel('callback', Object.entries(errors))
+    }])
   ]
 }
 
-/** How often a scrape had to leave a metric out. */
+/** How many metrics scrapes have left out. */
 export function describeErrorCount (prefix: string, errors: () => number): MetricDefinition {
-  return {
-    name: `${prefix}scrape_collector_errors_total`,
-    help: 'Metrics that a scrape had to leave out because they failed, hung or were invalid.',
+  const [definition] = defineMetrics(prefix, errors, [{
+    name: 'scrape_collector_errors_total',
+    help: 'Metrics that a scrape left out because they failed, timed out or were invalid.',
     type: 'counter',
-    aggregator: 'sum',
-    read: () => [{ labels: {}, value: errors() }]
+    read: (count) => count
+  }])
+  return definition!
+}
+
+/**
+ * The per-scrape memo: all metrics of a source see the same values.
+ *
+ * A scrape reads all its metrics in one synchronous run, even when the host scrapes its own registry. The value is
+ * dropped right after that run.
+ */
+function perScrape<T> (read: () => T): () => T {
+  let memo: { value: T } | undefined
+  return () => {
+    if (memo === undefined) {
+      memo = { value: read() }
+      queueMicrotask(() => { memo = undefined })
+    }
+    return memo.value
   }
 }

@@ -1,26 +1,27 @@
-import { InvalidOption, MetricNameTaken } from '../base/errors.js'
-import type { Labels } from './metric-definition.js'
+import { InvalidOption, MetricNameTaken } from '../../base/errors.js'
 
-/** A metric of anyone, as a registry holds it; what `get` gives is not to be trusted. */
+/** A metric of the host or of the plugin, as a registry holds it. What `get` returns is not trusted. */
 export interface RegisteredMetric {
   name: string
   get (): unknown
 }
 
-/** The part of a prom-client registry that is used, so that no declaration of this package needs prom-client's types. */
+/** The part of a prom-client registry that is used. Public declarations need no types of prom-client this way. */
 export interface MetricRegistry {
   registerMetric (metric: RegisteredMetric): void
   removeSingleMetric (name: string): void
   getSingleMetric (name: string): RegisteredMetric | undefined
   getMetricsAsArray (): RegisteredMetric[]
-  getMetricsAsJSON (): Promise<{ values: { labels: Labels }[] }[]>
+  getMetricsAsJSON (): Promise<{ values: { labels: Record<string, unknown> }[] }[]>
 }
 
-const METHODS = ['registerMetric', 'removeSingleMetric', 'getSingleMetric', 'getMetricsAsArray', 'getMetricsAsJSON'] as const
+const METHODS = [
+  'registerMetric', 'removeSingleMetric', 'getSingleMetric', 'getMetricsAsArray', 'getMetricsAsJSON'
+] as const satisfies ReadonlyArray<keyof MetricRegistry>
 
 /**
- * The registry that the host gave.
- * @throws FST_MC_INVALID_OPTION when it is something else
+ * Checks the registry that the host passed.
+ * @throws FST_MC_INVALID_OPTION when it lacks a method
  */
 export function asMetricRegistry (registry: object): MetricRegistry {
   const methods = registry as Record<string, unknown>
@@ -31,7 +32,7 @@ export function asMetricRegistry (registry: object): MetricRegistry {
 }
 
 /**
- * Adds all of `metrics` or none.
+ * Registers all of `metrics` or none.
  * @throws FST_MC_METRIC_NAME_TAKEN with the first name that is taken
  */
 export function addMetrics (registry: MetricRegistry, metrics: readonly RegisteredMetric[]): void {
@@ -40,23 +41,23 @@ export function addMetrics (registry: MetricRegistry, metrics: readonly Register
   for (const metric of metrics) registry.registerMetric(metric)
 }
 
-/** Takes off those of `metrics` that are still there; one of the host's that has such a name by now stays. */
-export function removeMetrics (registry: MetricRegistry, metrics: readonly RegisteredMetric[]): void {
+/** Removes those of `metrics` that are still registered; a metric of the host that now has one of the names stays. */
+export function removeMetrics (registry: MetricRegistry, metrics: Iterable<RegisteredMetric>): void {
   for (const metric of metrics) {
     if (registry.getSingleMetric(metric.name) === metric) registry.removeSingleMetric(metric.name)
   }
 }
 
-/** The name a metric was made with: a registry that rendered OpenMetrics once has taken `_total` off it for good. */
+/** The name that a metric was created with: a registry that renders OpenMetrics removes `_total` from it for good. */
 export function originalName (registry: MetricRegistry, metric: RegisteredMetric): string {
   const withTotal = `${metric.name}_total`
   return registry.getSingleMetric(withTotal) === metric ? withTotal : metric.name
 }
 
-/** Labels that the registry adds to every line. It shows them only on metrics, so one is asked that it does not hold. */
-export async function readDefaultLabels (registry: MetricRegistry): Promise<Labels> {
+/** The labels that the registry adds to every line. It exposes them only on metrics, so a probe metric is read. */
+export async function readDefaultLabels (registry: MetricRegistry): Promise<Record<string, unknown>> {
   const probe = { name: 'probe', get: () => ({ values: [{ labels: {}, value: 0 }] }) }
   const view: MetricRegistry = Object.create(registry, { getMetricsAsArray: { value: () => [probe] } })
-  const [answer] = await view.getMetricsAsJSON()
-  return answer!.values[0]!.labels
+  const [metric] = await view.getMetricsAsJSON()
+  return metric!.values[0]!.labels
 }

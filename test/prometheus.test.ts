@@ -1,16 +1,30 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { PerformanceObserver } from 'node:perf_hooks'
 import { gunzipSync } from 'node:zlib'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { Counter, Gauge, Histogram, openMetricsContentType, prometheusContentType, Registry, Summary, type OpenMetricsContentType, type RegistryContentType } from 'prom-client'
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  openMetricsContentType,
+  prometheusContentType,
+  Registry,
+  Summary,
+  type OpenMetricsContentType,
+  type RegistryContentType
+} from 'prom-client'
 import { test, type Test } from 'tap'
 import type { TSchema } from '@sinclair/typebox'
+import missionControl from '../lib/index.js'
 import { createVirtualClock, type VirtualClock } from '../lib/base/virtual-clock.js'
-import { COLLECTOR_TIMEOUT_MS } from '../lib/prometheus/collector.js'
+import type { OperationTotals } from '../lib/monitoring/index.js'
 import { Exposition, type ExpositionDeps } from '../lib/prometheus/exposition.js'
-import type { ExpositionSources, HubTotals, OperationTotals } from '../lib/prometheus/sources.js'
+import { COLLECTOR_TIMEOUT_MS } from '../lib/prometheus/host-registry/collector.js'
+import { defineMetrics } from '../lib/prometheus/metric.js'
+import { PluginMetric } from '../lib/prometheus/plugin-metric.js'
+import type { ExpositionSources, HubTotals } from '../lib/prometheus/sources.js'
 import { mountHealth } from '../lib/routes/health.js'
 import { mountPrometheus } from '../lib/routes/prometheus.js'
 import { mountWsMetrics } from '../lib/routes/ws-metrics.js'
@@ -83,7 +97,6 @@ function build (t: Test, options: Partial<ExpositionDeps> = {}): Stand {
   const exposition = new Exposition({
     sources,
     prefix: 'mission_control_',
-    defaultMetrics: false,
     clock,
     onCollectorError: (metric, err) => errors.push([metric, err]),
     ...options
@@ -100,7 +113,7 @@ const addGauge = (registry: Registry, name: string) => new Gauge({ name, help: '
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 test('the mission gauges', async (t) => {
-  t.test('show the seven figures of the missions in both formats', async (t) => {
+  t.test('show the seven totals of the missions in both formats', async (t) => {
     const stand = build(t)
     for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
       const gauges = [...page.values()].filter(({ name }) => name.startsWith('oneagent_'))
@@ -116,7 +129,7 @@ test('the mission gauges', async (t) => {
     }
   })
 
-  t.test('are 0 before a mission has ended', async (t) => {
+  t.test('are 0 until the first mission ends', async (t) => {
     const stand = build(t)
     stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0 }
     const page = await readText(stand)
@@ -124,7 +137,7 @@ test('the mission gauges', async (t) => {
     t.equal(valueOf(page, 'oneagent_mission_error_rate'), 0)
   })
 
-  t.test('are of one moment, whoever scrapes, and fresh in the next scrape', async (t) => {
+  t.test('are read once per scrape, by the plugin or by the host, so that all values are of one moment', async (t) => {
     const registry = new Registry()
     let reads = 0
     const missionTotals = () => {
@@ -134,7 +147,7 @@ test('the mission gauges', async (t) => {
     const sources = { ...build(t).sources, missionTotals }
     const stand = build(t, { registry, sources })
     const pages = [await readText(stand), parseExposition(await registry.metrics(), 'text'), await readOpenMetrics(stand)]
-    t.equal(reads, 3, 'each scrape read the totals once')
+    t.equal(reads, 3, 'each scrape reads the totals once')
     pages.forEach((page, i) => {
       t.equal(valueOf(page, 'oneagent_mission_active'), i + 1)
       t.equal(valueOf(page, 'oneagent_mission_total'), 4 * (i + 1))
@@ -199,7 +212,7 @@ test('the metrics of the plugin', async (t) => {
     for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
       for (const [name, labels, value] of [...expected, ...histograms]) t.equal(valueOf(page, name, labels), value, `${name} ${JSON.stringify(labels)}`)
       const all = [...page.values()].filter(({ name, type }) => name.startsWith('mc_') && type !== 'histogram').flatMap(({ samples }) => samples)
-      t.equal(all.length, expected.length, 'there is no other series')
+      t.equal(all.length, expected.length, 'there are no other series')
     }
   })
 
@@ -217,7 +230,7 @@ test('the metrics of the plugin', async (t) => {
     t.equal(valueOf(await readOpenMetrics(stand), `${name}_bucket`, { ...labels, le: '1.0' }), 2, 'OpenMetrics writes 1.0')
   })
 
-  t.test('let no name of the host forge or break a line', async (t) => {
+  t.test('never let a name of the host forge or break a line', async (t) => {
     const stand = build(t)
     const safe = 'a_b_c_d_e_f_g__h___1___EOF_forged_1'
     const [series] = stand.state.operations.series
@@ -235,7 +248,7 @@ test('the metrics of the plugin', async (t) => {
     }
   })
 
-  t.test('are one series where two names of the host become alike', async (t) => {
+  t.test('merge series whose names become equal as label values', async (t) => {
     const stand = build(t)
     const [series] = stand.state.operations.series
     stand.state.operations = { boundsMs: [5, 1_000], series: ['a b', 'a_b', 'a"b'].map((component) => ({ ...series!, component })) }
@@ -245,10 +258,10 @@ test('the metrics of the plugin', async (t) => {
     t.equal(valueOf(page, 'mission_control_operations_total', { ...labels, status: 'success' }), 12)
     t.equal(valueOf(page, 'mission_control_operation_duration_seconds_bucket', { ...labels, le: '1' }), 6)
     t.equal(valueOf(page, 'mission_control_operation_duration_seconds_sum', labels), 9.03)
-    t.equal(valueOf(page, 'mission_control_health_component_up', { component: 'a_b' }), 0, 'one that is down shows')
+    t.equal(valueOf(page, 'mission_control_health_component_up', { component: 'a_b' }), 0, 'an unhealthy component shows')
   })
 
-  t.test('are lost alone when their source fails, also in a scrape of the host', async (t) => {
+  t.test('have no samples when their source fails, and all other metrics are shown, even when the host scrapes', async (t) => {
     const registry = new Registry()
     const failure = new Error('no hub')
     const sources = { ...build(t).sources, hub: () => { throw failure } }
@@ -265,7 +278,7 @@ test('the metrics of the plugin', async (t) => {
 })
 
 test('formats', async (t) => {
-  t.test('a text page after an OpenMetrics page is the text page from before, byte for byte', async (t) => {
+  t.test('do not influence each other: text after OpenMetrics equals the text before it, byte for byte', async (t) => {
     const registry = new Registry()
     new Counter({ name: 'host_jobs_total', help: 'jobs', registers: [registry] }).inc(3)
     const { exposition } = build(t, { registry })
@@ -278,7 +291,7 @@ test('formats', async (t) => {
     t.equal(between.contentType, openMetricsContentType)
   })
 
-  t.test('follow the Accept header', async (t) => {
+  t.test('are chosen by the Accept header', async (t) => {
     const { exposition } = build(t)
     const isOpenMetrics = async (accept?: string) => (await exposition.render(accept)).contentType === openMetricsContentType
     for (const accept of [
@@ -310,7 +323,7 @@ test('formats', async (t) => {
 })
 
 test('a registry of the host', async (t) => {
-  t.test('is shown by the plugin and shows the plugin, whichever format either of them uses', async (t) => {
+  t.test('is shown by the plugin, and shows the metrics of the plugin, in any combination of formats', async (t) => {
     const registry = new Registry<RegistryContentType>()
     const counter = new Counter({ name: 'host_jobs_total', help: 'A "job"\nis \\ work', labelNames: ['kind'], registers: [registry] })
     counter.inc({ kind: HOSTILE }, 3)
@@ -334,7 +347,7 @@ test('a registry of the host', async (t) => {
     t.match(body, /^# TYPE mission_control_ws_subscriptions counter$/m)
     t.match(body, /^mission_control_ws_subscriptions_total 57$/m)
     t.match(body, /^oneagent_mission_total 13$/m)
-    t.equal(valueOf(await readText(stand), 'host_jobs_total', labels), 3, 'the name that the host\'s own scrape took away is back')
+    t.equal(valueOf(await readText(stand), 'host_jobs_total', labels), 3, 'a scrape of the host that removed `_total` does not matter')
     t.equal(valueOf(await readText(stand), 'mission_control_ws_subscriptions_total'), 57)
     t.equal(registry.contentType, openMetricsContentType)
     t.equal(await registry.metrics(), body)
@@ -342,18 +355,27 @@ test('a registry of the host', async (t) => {
     t.match(await registry.metrics(), /^mission_control_ws_subscriptions_total 57$/m)
   })
 
-  t.test('keeps its default labels on every line, and a metric\'s own label goes before them', async (t) => {
+  t.test('keeps its default labels on every line; a label of the metric itself wins', async (t) => {
     const registry = new Registry()
     registry.setDefaultLabels({ app: HOSTILE, kind: 'default' })
     new Gauge({ name: 'host_load', help: 'load', labelNames: ['kind'], registers: [registry] }).set({ kind: 'own' }, 1)
-    const stand = build(t, { registry, defaultMetrics: true })
-    const other = build(t, { defaultMetrics: true })
+    const stand = build(t, { registry })
     await registry.getMetricsAsJSON()
     const page = await readText(stand)
     t.equal(valueOf(page, 'host_load', { app: HOSTILE, kind: 'own' }), 1)
     t.equal(valueOf(page, 'oneagent_mission_active', { app: HOSTILE, kind: 'default' }), 3)
-    t.equal(valueOf(page, 'process_start_time_seconds', { app: HOSTILE, kind: 'default' }) > 0, true)
-    t.equal(valueOf(await readText(other), 'process_start_time_seconds') > 0, true, 'another app does not get them')
+  })
+
+  t.test('loses a default label that would break every line', async (t) => {
+    const registry = new Registry()
+    registry.setDefaultLabels({ app: 'a', 'b="c"} 1\nforged{d': 'e', f: Object.create(null) })
+    addGauge(registry, 'host_load')
+    const stand = build(t, { registry })
+    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
+      t.equal(valueOf(page, 'host_load', { app: 'a' }), 0)
+      t.equal(valueOf(page, 'oneagent_mission_active', { app: 'a' }), 3)
+    }
+    t.match(stand.errors, [['default label b="c"} 1\nforged{d', { code: 'FST_MC_INVALID_METRIC' }], ['default label f', TypeError]])
   })
 
   t.test('keeps its exemplars in OpenMetrics', async (t) => {
@@ -366,7 +388,7 @@ test('a registry of the host', async (t) => {
     t.match((await exposition.render()).body, /^host_jobs_total 2$/m)
   })
 
-  t.test('may reset and clear itself; closing takes off the metrics of the plugin alone', async (t) => {
+  t.test('may be reset, and keeps the metrics of the host when the plugin closes', async (t) => {
     const registry = new Registry()
     const load = addGauge(registry, 'host_load')
     const { exposition } = build(t, { registry })
@@ -380,33 +402,64 @@ test('a registry of the host', async (t) => {
     t.doesNotThrow(() => build(t, { registry: new Registry() }))
   })
 
-  t.test('stays as it was when it has a metric of the same name', async (t) => {
+  t.test('stays unchanged when it already has a metric with one of the names', async (t) => {
     const registry = new Registry()
     addGauge(registry, 'mission_control_ws_connections')
     t.throws(() => build(t, { registry }), { code: 'FST_MC_METRIC_NAME_TAKEN', message: /"mission_control_ws_connections"/ })
     t.equal(registry.getMetricsAsArray().length, 1)
-    const other = new Registry()
-    addGauge(other, 'nodejs_heap_size_total_bytes')
-    t.throws(() => build(t, { registry: other, defaultMetrics: true }), { code: 'FST_MC_METRIC_NAME_TAKEN', message: /"nodejs_heap_size_total_bytes"/ })
-    t.equal(other.getMetricsAsArray().length, 1)
   })
 
-  t.test('must be one of prom-client', async (t) => {
+  t.test('must be a prom-client registry', async (t) => {
     t.throws(() => build(t, { registry: {} }), { code: 'FST_MC_INVALID_OPTION', message: /prometheus\.registry .* prom-client Registry/ })
   })
 })
 
-test('two apps in one process have metrics of their own, and one set of those of the process', async (t) => {
-  const one = build(t, { defaultMetrics: true })
-  const observers = t.capture(PerformanceObserver.prototype, 'observe')
-  const two = build(t, { defaultMetrics: true })
+test('two apps in one process have metrics of their own', async (t) => {
+  const one = build(t)
+  const two = build(t)
   two.state.missions = { ...two.state.missions, active: 9 }
   one.exposition.close()
   t.equal(valueOf(await readText(two), 'oneagent_mission_active'), 9)
-  const page = await readOpenMetrics(two)
-  t.equal(page.get('process_cpu_seconds')?.type, 'counter')
-  t.ok(valueOf(page, 'process_resident_memory_bytes') > 0)
-  t.equal(observers().length, 0, 'the second app started no observer, which nothing could stop')
+  t.equal(valueOf(await readText(one), 'oneagent_mission_active'), 3)
+})
+
+test('the host adds the metrics of the process with one line, in its own registry', async (t) => {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(missionControl, { prometheus: { registry } })
+  for (const [format, accept] of [['text', 'text/plain'], ['openmetrics', OPEN_METRICS]] as const) {
+    const { body } = await app.inject({ url: '/api/v1/metrics/prometheus', headers: { accept } })
+    const page = parseExposition(body, format)
+    t.ok(valueOf(page, 'process_resident_memory_bytes') > 0)
+    t.ok(valueOf(page, 'process_start_time_seconds') > 0)
+    t.equal(page.get(format === 'text' ? 'process_cpu_seconds_total' : 'process_cpu_seconds')?.type, 'counter')
+    t.equal(valueOf(page, 'oneagent_mission_active'), 0)
+    t.equal(valueOf(page, 'mission_control_scrape_collector_errors_total'), 0)
+  }
+  t.equal(valueOf(parseExposition(await registry.metrics(), 'text'), 'oneagent_mission_active'), 0)
+})
+
+test('the text of a metric of the plugin is that of prom-client, byte for byte', async (t) => {
+  const values = [0, -0, 1, 0.1 + 0.2, 1e21, 1e-7, 123_456_789_012, Infinity, -Infinity]
+  const [definition] = defineMetrics('', () => values, [{
+    name: 'odd_total',
+    help: 'a \\ and\na line',
+    type: 'counter',
+    read: (list) => list.map((value, i) => ({ labels: { i: `${i}`, text: HOSTILE }, value }))
+  }])
+  const metric = new PluginMetric(definition!, (_, err) => { throw err })
+  for (const [format, contentType] of [['text', prometheusContentType], ['openmetrics', openMetricsContentType]] as const) {
+    const registry = new Registry<RegistryContentType>()
+    registry.setContentType(contentType)
+    ;(registry as unknown as { registerMetric (metric: object): void }).registerMetric(metric)
+    const body = await registry.metrics()
+    t.equal(`${metric.render(format)}\n`, body.replace('# EOF\n', ''))
+  }
+  const render = (value: number) => new PluginMetric({ ...definition!, help: 'a "word"', read: () => [{ labels: {}, value }] }, () => {})
+  t.equal(render(NaN).render('text'), '# HELP odd_total a "word"\n# TYPE odd_total counter\nodd_total NaN')
+  t.equal(render(1).render('openmetrics'), '# HELP odd a \\"word\\"\n# TYPE odd counter\nodd_total 1')
 })
 
 test('a metric of the host', async (t) => {
@@ -417,23 +470,23 @@ test('a metric of the host', async (t) => {
   const failures: [string, unknown][] = [
     ['throws', () => { throw new Error('no') }],
     ['rejects', () => Promise.reject(new Error('no'))],
-    ['answers nothing', undefined],
+    ['returns nothing', undefined],
     ['has no help', { name: 'host_metric', type: 'gauge', values: [] }],
     ['has no type', { name: 'host_metric', help: 'help', values: [] }],
-    ['has a type that does not exist', { ...line([]), type: 'constructor' }],
-    ['has values that are no list', line('values')],
-    ['has a value that is no object', line([1])],
-    ['has a value that is no number', line([{ value: '1\nforged 1', labels: {} }])],
-    ['has labels that are no object', line([{ value: 1, labels: 'a' }])],
+    ['has an unknown type', { ...line([]), type: 'constructor' }],
+    ['has values that are not an array', line('values')],
+    ['has a value that is not an object', line([1])],
+    ['has a value that is not a number', line([{ value: '1\nforged 1', labels: {} }])],
+    ['has labels that are not an object', line([{ value: 1, labels: 'a' }])],
     ['has a label name that breaks the line', line([{ value: 1, labels: { 'a="b"} 1\nforged{c': 'd' } }])],
-    ['has a label that cannot be text', line([{ value: 1, labels: { a: Object.create(null) } }])],
+    ['has a label that cannot become a string', line([{ value: 1, labels: { a: Object.create(null) } }])],
     ['has a line of another metric', line([{ value: 1, labels: {}, metricName: 'oneagent_mission_active' }])],
-    ['has an exemplar that is no object', line([{ value: 1, labels: {}, exemplar: 1 }])],
+    ['has an exemplar that is not an object', line([{ value: 1, labels: {}, exemplar: 1 }])],
     ['has an exemplar without numbers', line([{ value: 1, labels: {}, exemplar: { labelSet: {}, value: 1 } }])],
     ['has an exemplar without labels', line([{ value: 1, labels: {}, exemplar: { value: 1, timestamp: 1 } }])]
   ]
   for (const [title, answer] of failures) {
-    t.test(`that ${title} loses only itself`, async (t) => {
+    t.test(`that ${title} is left out, and all others are shown`, async (t) => {
       const registry = new Registry()
       register(registry, hostMetric(answer))
       const stand = build(t, { registry })
@@ -445,7 +498,7 @@ test('a metric of the host', async (t) => {
     })
   }
 
-  t.test('that has a name which breaks the line loses only itself', async (t) => {
+  t.test('that has a name which would break a line is left out', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
@@ -453,7 +506,7 @@ test('a metric of the host', async (t) => {
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 
-  t.test('that answers with the least there is is shown', async (t) => {
+  t.test('is shown even if it returns no more than it must', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric({ name: 'host_metric', help: 'help', type: 'gauge', values: [{ value: 1 }] }))
     register(registry, hostMetric({ name: 'host_other', help: 'help', type: 'gauge' }, 'host_other'))
@@ -462,7 +515,7 @@ test('a metric of the host', async (t) => {
     t.strictSame(page.get('host_other')?.samples, [])
   })
 
-  t.test('that hangs is waited for once, and shown again when it has come back', async (t) => {
+  t.test('that hangs delays one scrape by 2 s, and is shown again once it has returned', async (t) => {
     const registry = new Registry()
     let asked = 0
     let finish: (answer: unknown) => void = () => {}
@@ -478,17 +531,17 @@ test('a metric of the host', async (t) => {
     stand.clock.advance(1)
     t.equal(valueOf(await first, 'oneagent_mission_active'), 3)
     await second
-    t.equal(asked, 1, 'two scrapes share one question')
+    t.equal(asked, 1, 'two scrapes share one call')
     t.equal((await readText(stand)).has('host_metric'), false, 'a later scrape does not wait')
     t.match(stand.errors, Array(3).fill(['host_metric', { code: 'FST_MC_COLLECTOR_TIMEOUT' }]))
     finish(line([]))
     await nextTurn()
     t.equal(valueOf(await readText(stand), 'host_metric'), 2)
     stand.clock.advance(COLLECTOR_TIMEOUT_MS)
-    t.equal(valueOf(await readText(stand), 'host_metric'), 3, 'nothing of a scrape outlives it')
+    t.equal(valueOf(await readText(stand), 'host_metric'), 3, 'no timer outlives its scrape')
   })
 
-  t.test('is left out where its lines would meet those of another', async (t) => {
+  t.test('is left out where its names would clash with those of another metric', async (t) => {
     const registry = new Registry()
     const registers = [registry]
     new Counter({ name: 'host_jobs_total', help: 'jobs', registers }).inc()
@@ -505,12 +558,13 @@ test('a metric of the host', async (t) => {
     t.equal(open.has('host_wait_count'), false)
     t.strictSame([text.has('host_done'), text.has('host_done_total'), open.has('host_done'), open.has('host_done_total')], [true, true, false, true])
     t.match(stand.errors[0], ['host_wait_count', { code: 'FST_MC_METRIC_NAME_CLASH' }])
+    t.equal(valueOf(text, 'mission_control_scrape_collector_errors_total'), 1, 'the response body counts its own clashes')
   })
 })
 
 const promtool = (args: string[], input = '') => spawnSync('promtool', args, { input, encoding: 'utf8' })
 
-test('promtool finds nothing wrong but what the protocol fixes', { skip: promtool(['--version']).error !== undefined && 'promtool is not on PATH' }, async (t) => {
+test('promtool complains only about names that the protocol prescribes', { skip: promtool(['--version']).error !== undefined && 'promtool is not on PATH' }, async (t) => {
   const { exposition } = build(t)
   const { stdout, stderr } = promtool(['check', 'metrics'], (await exposition.render()).body)
   const complaints = (stdout + stderr).split('\n').filter((line) => line !== '')
@@ -549,7 +603,7 @@ function conforms (t: Test, schema: TSchema, body: unknown): void {
 }
 
 test('GET of the Prometheus route', async (t) => {
-  t.test('answers in the format of the Accept header and forbids caches to keep it', async (t) => {
+  t.test('responds in the format of the Accept header and forbids caching', async (t) => {
     const { app, stand } = await boot(t)
     const text = await app.inject('/metrics')
     t.equal(text.statusCode, 200)
@@ -565,7 +619,7 @@ test('GET of the Prometheus route', async (t) => {
     t.equal(head.body, '')
   })
 
-  t.test('packs the page for those who ask', async (t) => {
+  t.test('compresses the response body if Accept-Encoding asks for it', async (t) => {
     const { app } = await boot(t)
     const { body } = await app.inject('/metrics')
     for (const encoding of ['gzip', 'deflate, GZIP;q=0.8', 'x-gzip', '*', 'gzip, identity;q=0.5']) {
@@ -598,7 +652,7 @@ test('GET of the WebSocket metrics', async (t) => {
 test('GET of the health route', async (t) => {
   const summary = { status: 'degraded', timestamp: '1970-01-01T00:00:01.500Z', server: 'svc', version: '1.2.3', uptimeMs: 1_500 }
 
-  t.test('gives a summary', async (t) => {
+  t.test('responds with a summary', async (t) => {
     const { app, stand } = await boot(t)
     stand.clock.advance(1_500)
     for (const url of ['/health', '/health?details=false', '/health?details=yes', '/health?details=', '/health?other=1&__proto__=2']) {
@@ -611,7 +665,7 @@ test('GET of the health route', async (t) => {
     t.equal((await app.inject({ method: 'HEAD', url: '/health' })).statusCode, 200)
   })
 
-  t.test('gives all it knows on ?details=true in any case', async (t) => {
+  t.test('responds with all details on ?details=true, in upper or lower case', async (t) => {
     const { app, stand } = await boot(t)
     stand.clock.advance(1_500)
     stand.state.health.components = {
@@ -629,7 +683,7 @@ test('GET of the health route', async (t) => {
     conforms(t, HealthResponse, response.json())
   })
 
-  t.test('is 503 when health is critical and only then', async (t) => {
+  t.test('responds with 503 only while health is critical', async (t) => {
     const { app, stand } = await boot(t)
     for (const [status, statusCode] of [['healthy', 200], ['degraded', 200], ['unknown', 200], ['critical', 503]] as const) {
       stand.state.health = { ...stand.state.health, status }
@@ -642,7 +696,7 @@ test('GET of the health route', async (t) => {
     }
   })
 
-  t.test('answers probes: alive while it answers, ready once health is known and while it is not critical', async (t) => {
+  t.test('answers probes: always live, and ready while health is known and not critical', async (t) => {
     const { app, stand } = await boot(t)
     for (const [status, statusCode] of [['healthy', 200], ['degraded', 200], ['unknown', 503], ['critical', 503]] as const) {
       stand.state.health = { ...stand.state.health, status }
@@ -657,7 +711,7 @@ test('GET of the health route', async (t) => {
     }
   })
 
-  t.test('refuses a query it cannot understand without repeating it', async (t) => {
+  t.test('rejects an invalid query and does not repeat it in the response', async (t) => {
     const { app } = await boot(t)
     for (const query of ['probe=canary', 'probe=', 'probe=live&probe=canary', 'details=true&details=canary', `details=${'canary'.repeat(9)}`]) {
       const response = await app.inject(`/health?${query}`)
@@ -667,7 +721,7 @@ test('GET of the health route', async (t) => {
     }
   })
 
-  t.test('is not ready while the service closes', async (t) => {
+  t.test('reports not ready during shutdown', async (t) => {
     for (const return503OnClosing of [true, false]) {
       const { app, closing } = await boot(t, { return503OnClosing })
       let goOn = () => {}
@@ -702,24 +756,24 @@ async function get (port: number, url: string): Promise<string> {
   return answer
 }
 
-test('the routes work in an app that validates and serializes in its own way', async (t) => {
+test('the routes work in an app with a validator and a serializer of its own', async (t) => {
   const { app } = await boot(t, {}, (app) => {
-    app.setValidatorCompiler(() => { throw new Error('this is no schema of mine') })
-    app.setSerializerCompiler(() => { throw new Error('this is no schema of mine') })
+    app.setValidatorCompiler(() => { throw new Error('not a schema of the host') })
+    app.setSerializerCompiler(() => { throw new Error('not a schema of the host') })
   })
   t.equal((await app.inject('/health?details=true')).json().health.status, 'degraded')
   t.equal((await app.inject('/health?probe=canary')).statusCode, 400)
   t.equal((await app.inject('/ws-metrics')).json().metrics.connectionsTotal, 12)
 })
 
-test('the strict parser refuses', async (t) => {
+test('the strict parser of these tests rejects', async (t) => {
   const head = '# HELP a help\n# TYPE a'
   const bucket = (le: string, value: number) => `a_bucket{le="${le}"} ${value}\n`
   const tail = 'a_sum 1\na_count 2\n'
   const bad: [string, 'text' | 'openmetrics', string][] = [
     ['a series twice', 'text', `${head} gauge\na{b="1",c="2"} 1\na{c="2",b="1"} 1\n`],
     ['a quote that is not escaped', 'text', `${head} gauge\na{b="1"2"} 1\n`],
-    ['a backslash that escapes nothing', 'text', `${head} gauge\na{b="\\x"} 1\n`],
+    ['an unknown escape sequence', 'text', `${head} gauge\na{b="\\x"} 1\n`],
     ['a label twice', 'text', `${head} gauge\na{b="1",b="2"} 1\n`],
     ['a comma at the end of labels', 'text', `${head} gauge\na{b="1",} 1\n`],
     ['a TYPE after samples', 'text', '# HELP a help\na 1\n# TYPE a gauge\n'],
@@ -727,29 +781,29 @@ test('the strict parser refuses', async (t) => {
     ['a second HELP', 'text', `${head} gauge\n# HELP a help\n`],
     ['a family without a TYPE', 'text', '# HELP a help\n'],
     ['a TYPE without its HELP', 'text', '# TYPE a gauge\n'],
-    ['a type that does not exist', 'text', `${head} thing\n`],
+    ['an unknown type', 'text', `${head} thing\n`],
     ['a broken HELP', 'text', '# HELP 1 help\n'],
     ['a comment', 'text', '# forged\n'],
     ['a sample of another family', 'text', `${head} gauge\nb 1\n`],
-    ['a line that is no sample', 'text', `${head} gauge\na one\n`],
-    ['a falling counter', 'text', `${head} counter\na -1\n`],
-    ['a page whose last line does not end', 'text', `${head} gauge`],
+    ['a line that is not a sample', 'text', `${head} gauge\na one\n`],
+    ['a negative counter', 'text', `${head} counter\na -1\n`],
+    ['a last line without a line break', 'text', `${head} gauge`],
     ['a carriage return', 'text', `${head} gauge\r\n`],
-    ['a name of two families', 'text', `${head} histogram\n${bucket('+Inf', 2)}${tail}# HELP a_sum help\n# TYPE a_sum gauge\n`],
+    ['a name that two families use', 'text', `${head} histogram\n${bucket('+Inf', 2)}${tail}# HELP a_sum help\n# TYPE a_sum gauge\n`],
     ['buckets that are not cumulative', 'text', `${head} histogram\n${bucket('1', 3)}${bucket('+Inf', 2)}${tail}`],
     ['buckets out of order', 'text', `${head} histogram\n${bucket('2', 1)}${bucket('1', 1)}${bucket('+Inf', 2)}${tail}`],
     ['a histogram without +Inf', 'text', `${head} histogram\n${bucket('1', 2)}${tail}`],
     ['a histogram without a sum', 'text', `${head} histogram\n${bucket('+Inf', 2)}a_count 2\n`],
-    ['a count that is not that of +Inf', 'text', `${head} histogram\n${bucket('+Inf', 3)}${tail}`],
-    ['a limit without a point', 'openmetrics', `${head} histogram\n${bucket('1', 2)}${bucket('+Inf', 2)}${tail}# EOF\n`],
-    ['no EOF', 'openmetrics', `${head} gauge\na 1\n`],
-    ['something behind EOF', 'openmetrics', `${head} gauge\n# EOF\na 1\n`],
+    ['a count that differs from the +Inf bucket', 'text', `${head} histogram\n${bucket('+Inf', 3)}${tail}`],
+    ['a bound without a decimal point', 'openmetrics', `${head} histogram\n${bucket('1', 2)}${bucket('+Inf', 2)}${tail}# EOF\n`],
+    ['a missing EOF', 'openmetrics', `${head} gauge\na 1\n`],
+    ['a line after EOF', 'openmetrics', `${head} gauge\n# EOF\na 1\n`],
     ['an empty line', 'openmetrics', `${head} gauge\n\n# EOF\n`],
     ['a counter without _total', 'openmetrics', `${head} counter\na 1\n# EOF\n`],
     ['a counter family with _total', 'openmetrics', '# HELP a_total help\n# TYPE a_total counter\n# EOF\n'],
     ['a quote in HELP', 'openmetrics', '# HELP a "help"\n# TYPE a gauge\n# EOF\n']
   ]
   for (const [title, format, body] of bad) t.throws(() => parseExposition(body, format), title)
-  t.throws(() => valueOf(new Map(), 'a'), 'a series that is not there')
+  t.throws(() => valueOf(new Map(), 'a'), 'a missing series')
   t.equal(valueOf(parseExposition(`${head} gauge\na{b="\\"\\\\\\n"} 1e+3\n`, 'text'), 'a', { b: '"\\\n' }), 1_000)
 })
