@@ -56,8 +56,8 @@ function createWorker (app: FastifyInstance, connection: Redis): Worker<Report, 
 }
 
 /**
- * Reports the end of a mission to the queue. A failed job is retried, a cancelled job is not. On shutdown the job returns
- * to the queue.
+ * Reports the end of a mission to the queue. A failed job is retried, a cancelled job is not. On shutdown the job
+ * returns to the queue.
  */
 async function returnToQueue (
   job: Job, token: string | undefined, err: unknown, cancelledBy: string | undefined
