@@ -14,10 +14,10 @@ import { frame, OPCODE, RawClient } from './support/raw-client.js'
 
 type App = Awaited<ReturnType<typeof boot>>
 
-interface Wish { since?: Cursor | undefined, filter?: SubscriptionFilter, snapshot?: boolean }
+interface SubscribeOptions { since?: Cursor | undefined, filter?: SubscriptionFilter, snapshot?: boolean }
 
-/** Subscribes to mission_update; gives the ack and as many messages as it announces. */
-async function subscribe (client: Client, { since, ...rest }: Wish = {}) {
+/** Subscribes to mission_update; returns the ack and the messages that it announces. */
+async function subscribe (client: Client, { since, ...rest }: SubscribeOptions = {}) {
   client.send({ type: 'subscribe', channels: ['mission_update'], ...(since && { since: { mission_update: since } }), ...rest })
   const { payload: ack } = await client.next('subscription_ack')
   const messages = []
@@ -27,7 +27,7 @@ async function subscribe (client: Client, { since, ...rest }: Wish = {}) {
 
 const cursorOf = ({ epoch, offset, id }: Cursor): Cursor => ({ epoch, offset, id })
 
-/** Connects, subscribes, reads all and goes away; gives the cursor. */
+/** Connects, subscribes, reads everything and disconnects; returns the cursor. */
 async function visit (app: App): Promise<Cursor> {
   const client = await connect(app)
   const { cursor } = await subscribe(client)
@@ -36,13 +36,13 @@ async function visit (app: App): Promise<Cursor> {
   return cursor
 }
 
-async function setup (t: Test, options: MissionControlOptions = {}) {
+async function bootWithClock (t: Test, options: MissionControlOptions = {}) {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   return { clock, app: await boot(t, { clock, ...options }) }
 }
 
-t.test('a new subscriber is told where every active mission is, how the last ones ended, and as of when', async (t) => {
-  const { app } = await setup(t)
+t.test('a new subscriber receives the state of every active mission, the recent endings, and the position they belong to', async (t) => {
+  const { app } = await bootWithClock(t)
   app.missions.start({ id: 'a', name: 'job', tags: ['night'] }).executionStarted()
   app.missions.start({ id: 'b', name: 'job' }).complete()
   const client = await connect(app)
@@ -58,15 +58,15 @@ t.test('a new subscriber is told where every active mission is, how the last one
   t.equal((await subscribe(await connect(app))).ack.asOf!.id, live.id)
 })
 
-t.test('only the hundred newest endings are told to somebody who was never here', async (t) => {
-  const { app } = await setup(t)
+t.test('a new subscriber receives only the hundred newest endings', async (t) => {
+  const { app } = await bootWithClock(t)
   for (let at = 0; at < 130; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
   const { payloads } = await subscribe(await connect(app))
   t.same(payloads.map(({ missionId }) => missionId), Array.from({ length: 100 }, (_, at) => `m${at + 30}`))
 })
 
-t.test('who comes back with a cursor gets what it missed, in order, and nothing twice', async (t) => {
-  const { app } = await setup(t)
+t.test('a client that reconnects with a cursor receives what it missed, once and in order', async (t) => {
+  const { app } = await bootWithClock(t)
   const a = app.missions.start({ id: 'a', name: 'job' })
   const cursor = await visit(app)
   a.executionStarted()
@@ -86,12 +86,12 @@ t.test('who comes back with a cursor gets what it missed, in order, and nothing 
   const rest = (await client.settle()).map((message) => message.type === 'mission_update' ? [message.payload.status, message.position?.offset] : [])
   t.same(rest.at(-1), ['completed', ack.asOf!.offset + 1])
   for (let times = 0; times < 3; times++) {
-    t.equal((await subscribe(await connect(app), { since: cursor })).messages.length, 5, 'as often as it likes')
+    t.equal((await subscribe(await connect(app), { since: cursor })).messages.length, 5, 'as often as it asks')
   }
 })
 
-t.test('the newest progress of each active mission is told beside what was kept', async (t) => {
-  const { app, clock } = await setup(t)
+t.test('a client that resumes also receives the newest progress of each active mission', async (t) => {
+  const { app, clock } = await bootWithClock(t)
   const a = app.missions.start({ id: 'a', name: 'job' })
   const b = app.missions.start({ id: 'b', name: 'job' })
   const cursor = await visit(app)
@@ -112,8 +112,8 @@ t.test('the newest progress of each active mission is told beside what was kept'
   t.same(await filtered.settle(), [])
 })
 
-t.test('a client that kept its cursor alone gets the present state too', async (t) => {
-  const { app } = await setup(t)
+t.test('a client that kept only its cursor can ask for a snapshot too', async (t) => {
+  const { app } = await bootWithClock(t)
   app.missions.start({ id: 'a', name: 'job' })
   app.missions.start({ id: 'b', name: 'job' })
   const cursor = await visit(app)
@@ -123,8 +123,8 @@ t.test('a client that kept its cursor alone gets the present state too', async (
   t.same(messages.map(({ payload }) => [payload.missionId, payload.status, payload.snapshot]), [['a', 'planning_started', true], ['b', 'completed', undefined]])
 })
 
-t.test('a cursor that cannot be right gets no replay but the present state and the reason', async (t) => {
-  const { app } = await setup(t, { websocket: { logMaxMessages: 5 } })
+t.test('a cursor that is not valid gets a snapshot and the cause of the gap instead of a replay', async (t) => {
+  const { app } = await bootWithClock(t, { websocket: { logMaxMessages: 5 } })
   const listener = await connect(app)
   const { cursor: start } = await subscribe(listener)
   app.missions.start({ id: 'a', name: 'job' })
@@ -140,11 +140,11 @@ t.test('a cursor that cannot be right gets no replay but the present state and t
     t.match(ack, { outcome: 'gap', gap: { cause, range: undefined }, asOf: { offset: 1 }, messages: 1 })
     t.match(payloads, [{ missionId: 'a', snapshot: true }])
   }
-  t.equal((await subscribe(await connect(app), { since: start })).ack.outcome, 'resumed', 'from before the first message')
+  t.equal((await subscribe(await connect(app), { since: start })).ack.outcome, 'resumed', 'a cursor from before the first message')
 })
 
-t.test('what the log no longer holds is told as a gap; every ending is told all the same', async (t) => {
-  const { app } = await setup(t, { websocket: { logMaxMessages: 5 } })
+t.test('messages that were trimmed from the log are reported as a gap; every ending is sent nevertheless', async (t) => {
+  const { app } = await bootWithClock(t, { websocket: { logMaxMessages: 5 } })
   const open = app.missions.start({ id: 'open', name: 'job' })
   const cursor = await visit(app)
   for (let at = 0; at < 120; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
@@ -155,11 +155,11 @@ t.test('what the log no longer holds is told as a gap; every ending is told all 
   t.same(payloads.map(({ missionId, status }) => `${missionId} ${status}`),
     ['open execution_started', ...Array.from({ length: 120 }, (_, at) => `m${at} completed`)])
   const after = await subscribe(await connect(app), { since: { epoch: cursor.epoch, offset: last - 5, id: 'x' } })
-  t.match(after.ack.gap, { cause: 'mismatch' }, 'the id of the last message that was dropped is still known')
+  t.match(after.ack.gap, { cause: 'mismatch' }, 'the id of the last trimmed message is still known')
 })
 
-t.test('a channel is kept up for those who come back', async (t) => {
-  const { app, clock } = await setup(t, { websocket: { logMaxAgeMs: 60_000 } })
+t.test('a channel stays open for clients that reconnect', async (t) => {
+  const { app, clock } = await bootWithClock(t, { websocket: { logMaxAgeMs: 60_000 } })
   const cursor = await visit(app)
   clock.advance(59_000)
   app.missions.start({ id: 'early', name: 'job' })
@@ -168,20 +168,20 @@ t.test('a channel is kept up for those who come back', async (t) => {
   t.equal(ack.messages, 1)
 })
 
-t.test('while nobody has listened for long only endings are kept, and who comes back then is told of the gap and of them', async (t) => {
-  const { app, clock } = await setup(t, { websocket: { logMaxAgeMs: 60_000, maxEndings: 3 } })
+t.test('after a long time without subscribers, a client that reconnects receives a gap and the recorded endings', async (t) => {
+  const { app, clock } = await bootWithClock(t, { websocket: { logMaxAgeMs: 60_000, maxEndings: 3 } })
   const cursor = await visit(app)
   clock.advance(60_000)
   for (let at = 0; at < 5; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
   app.missions.start({ id: 'open', name: 'job' })
   const { ack, payloads, cursor: next } = await subscribe(await connect(app), { since: cursor })
   t.match(ack, { outcome: 'gap', gap: { cause: 'trimmed', range: { from: cursor.offset + 1, to: cursor.offset + 1 } } })
-  t.same(payloads.map(({ missionId }) => missionId), ['open', 'm2', 'm3', 'm4'], 'as many as are kept')
+  t.same(payloads.map(({ missionId }) => missionId), ['open', 'm2', 'm3', 'm4'], 'as many as are recorded')
   t.equal((await subscribe(await connect(app), { since: next })).ack.outcome, 'resumed')
 })
 
-t.test('a filter narrows what is told, and who has the same filter shares it', async (t) => {
-  const { app } = await setup(t)
+t.test('a filter selects snapshots and updates', async (t) => {
+  const { app } = await bootWithClock(t)
   app.missions.start({ id: 'a', name: 'build', tags: ['x', 'y'] })
   app.missions.start({ id: 'b', name: 'import' })
   const cases: Array<[SubscriptionFilter, string[]]> = [
@@ -202,13 +202,13 @@ t.test('a filter narrows what is told, and who has the same filter shares it', a
   app.missions.start({ id: 'c', name: 'build', tags: ['z'] })
   for (const id of ['a', 'b', 'c']) app.missions.report(id, 'completed')
   for (const { client, ids } of clients) {
-    const told = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.status}`] : [])
-    t.same(told, [...ids.includes('c') ? ['c planning_started'] : [], ...ids.map((id) => `${id} completed`)])
+    const updates = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.status}`] : [])
+    t.same(updates, [...ids.includes('c') ? ['c planning_started'] : [], ...ids.map((id) => `${id} completed`)])
   }
 })
 
-t.test('a mission that leaves the wanted statuses is told of once more', async (t) => {
-  const { app } = await setup(t)
+t.test('a mission that leaves the statuses of a filter is reported once more', async (t) => {
+  const { app } = await bootWithClock(t)
   const client = await connect(app)
   await subscribe(client, { filter: { statuses: ['execution_started'] } })
   const a = app.missions.start({ id: 'a', name: 'job' })
@@ -216,12 +216,12 @@ t.test('a mission that leaves the wanted statuses is told of once more', async (
   a.progress({ taskId: 'x', index: 1, total: 2, status: 'started' })
   a.progress({ taskId: 'x', index: 2, total: 2, status: 'started' })
   a.complete()
-  const told = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [message.payload.status] : [])
-  t.same(told, ['execution_started', 'execution_progress'])
+  const statuses = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [message.payload.status] : [])
+  t.same(statuses, ['execution_started', 'execution_progress'])
 })
 
-t.test('another filter takes the place of the first; the same one changes nothing', async (t) => {
-  const { app } = await setup(t)
+t.test('a new filter replaces the previous one; the same filter changes nothing', async (t) => {
+  const { app } = await bootWithClock(t)
   app.missions.start({ id: 'a', name: 'build' })
   app.missions.start({ id: 'b', name: 'import' })
   const client = await connect(app)
@@ -236,8 +236,8 @@ t.test('another filter takes the place of the first; the same one changes nothin
   t.equal(subscriptionsTotal, 1)
 })
 
-t.test('a resume with a filter counts and gives only what fits', async (t) => {
-  const { app } = await setup(t)
+t.test('a resume with a filter counts and sends only matching messages', async (t) => {
+  const { app } = await bootWithClock(t)
   const cursor = await visit(app)
   for (const name of ['build', 'import', 'build']) app.missions.start({ id: `${name}${Math.random()}`, name })
   const { ack, payloads } = await subscribe(await connect(app), { since: cursor, filter: { names: ['build'] } })
@@ -247,8 +247,8 @@ t.test('a resume with a filter counts and gives only what fits', async (t) => {
   t.equal(ack.asOf!.checksum, missionChecksum(payloads))
 })
 
-t.test('parts of a subscribe that are not about its channels make it invalid', async (t) => {
-  const { app } = await setup(t)
+t.test('a subscribe whose filter or cursors do not belong to its channels is invalid', async (t) => {
+  const { app } = await bootWithClock(t)
   const client = await connect(app)
   const cursor = { epoch: 'x', offset: 0, id: '' }
   for (const rest of [
@@ -266,8 +266,8 @@ t.test('parts of a subscribe that are not about its channels make it invalid', a
   t.same(await client.settle(), [])
 })
 
-t.test('every channel that keeps messages can be resumed, each from its own cursor', async (t) => {
-  const { app } = await setup(t)
+t.test('every channel with a log can be resumed, each from its own cursor', async (t) => {
+  const { app } = await bootWithClock(t)
   const client = await connect(app)
   client.send({ type: 'subscribe', channels: ['health_delta', 'anomaly_alert', 'mission_stats', 'metrics_tick'] })
   const cursors: Record<string, Cursor> = {}
@@ -289,8 +289,8 @@ t.test('every channel that keeps messages can be resumed, each from its own curs
   t.equal((await back.next('health_delta')).payload.status, 'healthy')
 })
 
-t.test('a heartbeat tells the last position of each channel that the client has', async (t) => {
-  const { app, clock } = await setup(t)
+t.test('a heartbeat contains the last position of each logged channel of the client', async (t) => {
+  const { app, clock } = await bootWithClock(t)
   const [idle, one, two] = [await connect(app), await connect(app), await connect(app)]
   await subscribe(one)
   await subscribe(two)
@@ -303,12 +303,12 @@ t.test('a heartbeat tells the last position of each channel that the client has'
   t.equal(beats[1]!.heads!.health_delta, undefined)
 })
 
-t.test('one mission can be asked for, whether it is active, ended or forgotten', async (t) => {
-  const { app } = await setup(t, { missions: { maxEnded: 0 } })
+t.test('`mission_get` returns one mission, whether it is active, ended or evicted', async (t) => {
+  const { app } = await bootWithClock(t, { missions: { maxEnded: 0 } })
   app.missions.start({ id: 'active', name: 'job' })
-  app.missions.start({ id: 'forgotten', name: 'job' }).complete()
+  app.missions.start({ id: 'evicted', name: 'job' }).complete()
   app.missions.start({ id: 'failed', name: 'job' }).fail('broken')
-  t.equal(app.missions.get('forgotten'), undefined)
+  t.equal(app.missions.get('evicted'), undefined)
   const client = await connect(app)
   const ask = async (missionId: string) => {
     client.send({ type: 'mission_get', missionId, id: missionId })
@@ -317,17 +317,17 @@ t.test('one mission can be asked for, whether it is active, ended or forgotten',
     return answer
   }
   t.match(await ask('active'), { payload: { status: 'planning_started', snapshot: true } })
-  t.match(await ask('forgotten'), { payload: { status: 'completed', snapshot: true } })
+  t.match(await ask('evicted'), { payload: { status: 'completed', snapshot: true } })
   t.match(await ask('failed'), { payload: { status: 'error', error: { message: 'broken' } } })
   t.match(await ask('other'), { error: { code: 'unknown_mission' } })
   app.missions.handle({ view: { authorize: ({ id }) => id !== 'active' } })
   t.match(await ask('active'), { error: { code: 'unknown_mission' } })
   t.match(await ask('failed'), { payload: { status: 'error' } })
-  t.match(await ask('forgotten'), { error: { code: 'unknown_mission' } }, 'nobody can say any more who may see it')
+  t.match(await ask('evicted'), { error: { code: 'unknown_mission' } }, 'the host can no longer decide who may see it')
 })
 
-t.test('a mission whose start is not acknowledged yet is in no state', async (t) => {
-  const { app } = await setup(t)
+t.test('a mission whose start is not acknowledged yet is in no snapshot', async (t) => {
+  const { app } = await bootWithClock(t)
   let release = () => {}
   app.missions.handle({ start: { start: () => new Promise((resolve) => { const mission = app.missions.start({ id: 'asked', name: 'job' }); release = () => resolve(mission) }) } })
   const client = await connect(app)
@@ -342,9 +342,9 @@ t.test('a mission whose start is not acknowledged yet is in no state', async (t)
   t.equal((await subscribe(await connect(app))).messages.length, 1)
 })
 
-t.test('the host says who may subscribe, and who may have what was before', async (t) => {
+t.test('`authorize` decides who may subscribe and who may receive earlier messages', async (t) => {
   const asked: unknown[] = []
-  const { app } = await setup(t, {
+  const { app } = await bootWithClock(t, {
     websocket: {
       authorize (request: FastifyRequest, { action, channel }) {
         asked.push([action, channel])
@@ -376,14 +376,14 @@ t.test('the host says who may subscribe, and who may have what was before', asyn
   t.same(asked.slice(0, 4), [['subscribe', 'mission_update'], ['replay', 'mission_update'], ['subscribe', 'mission_update'], ['replay', 'mission_update']])
   app.missions.report('a', 'completed')
   const late = await as('live')
-  t.same((await subscribe(late)).payloads, [], 'nor how missions ended before')
+  t.same((await subscribe(late)).payloads, [], 'nor endings from before the subscription')
   late.send({ type: 'mission_get', missionId: 'a' })
   t.equal((await late.next('protocol_error')).error.code, 'unknown_mission')
   t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 4)
 })
 
-t.test('how subscriptions began, and how much is kept, is in the metrics', async (t) => {
-  const { app } = await setup(t)
+t.test('the metrics show the outcomes of subscriptions and the size of the log', async (t) => {
+  const { app } = await bootWithClock(t)
   const cursor = await visit(app)
   app.missions.start({ id: 'a', name: 'job' })
   await subscribe(await connect(app), { since: cursor })
@@ -395,8 +395,8 @@ t.test('how subscriptions began, and how much is kept, is in the metrics', async
   t.match(body, 'mission_control_ws_log_messages 1')
 })
 
-t.test('a large state serves all who come within five seconds, and each gets what has happened since', async (t) => {
-  const { app, clock } = await setup(t, { websocket: { logMaxMessages: 20 } })
+t.test('a large snapshot is shared by all clients that subscribe within five seconds, and each receives the later messages', async (t) => {
+  const { app, clock } = await bootWithClock(t, { websocket: { logMaxMessages: 20 } })
   const missions = Array.from({ length: 150 }, (_, at) => app.missions.start({ id: `m${at}`, name: at < 10 ? 'few' : 'many' }))
   const first = await subscribe(await connect(app))
   missions[0]!.progress({ taskId: 'x', index: 1, total: 9, status: 'started' })
@@ -405,10 +405,10 @@ t.test('a large state serves all who come within five seconds, and each gets wha
   missions[1]!.complete()
   const client = await connect(app)
   const second = await subscribe(client)
-  t.same(second.messages.map(({ id }) => id), first.messages.map(({ id }) => id), 'the very same messages')
+  t.same(second.messages.map(({ id }) => id), first.messages.map(({ id }) => id), 'identical messages')
   t.same(second.ack.asOf, first.ack.asOf)
   const since = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.progress?.index ?? message.payload.status}`] : [])
-  t.same(since, ['m0 1', 'm1 completed', 'm0 2'], 'what must arrive, and then the newest of the rest')
+  t.same(since, ['m0 1', 'm1 completed', 'm0 2'], 'the reliable messages, then the newest replaceable one')
 
   const filtered = await subscribe(await connect(app), { filter: { names: ['few'] } })
   t.equal(filtered.ack.messages, 10)
@@ -416,14 +416,14 @@ t.test('a large state serves all who come within five seconds, and each gets wha
 
   for (const mission of missions.slice(2, 30)) mission.planned()
   const third = await subscribe(await connect(app))
-  t.equal(third.ack.asOf!.offset, first.ack.asOf!.offset + 30, 'one that the log no longer reaches back to is made anew')
+  t.equal(third.ack.asOf!.offset, first.ack.asOf!.offset + 30, 'a snapshot older than the log is created anew')
   t.equal(third.ack.messages, 150, 'with the ending')
   clock.advance(5_001)
   t.not((await subscribe(await connect(app))).messages[0]!.id, third.messages[0]!.id)
 })
 
-t.test('a hand-over of thousands of messages does not wait in memory, and is whole', async (t) => {
-  const { app } = await setup(t)
+t.test('a catch-up of more than a thousand messages is complete and not queued in memory', async (t) => {
+  const { app } = await bootWithClock(t)
   const cursor = await visit(app)
   const plan = { text: 'x'.repeat(2_000) }
   for (let at = 0; at < 700; at++) app.missions.start({ id: `m${at}`, name: 'job' }).planned(plan)
@@ -447,8 +447,8 @@ t.test('a hand-over of thousands of messages does not wait in memory, and is who
   t.match(await app.missionControl.metrics.render(), { body: /mission_control_ws_lagged_total 0\n/ })
 })
 
-t.test('a filter that changes in the middle of a hand-over ends the first one', async (t) => {
-  const { app } = await setup(t)
+t.test('a new filter ends the catch-up of the previous subscription', async (t) => {
+  const { app } = await bootWithClock(t)
   const plan = { text: 'x'.repeat(2_000) }
   for (let at = 0; at < 700; at++) app.missions.start({ id: `m${at}`, name: at < 5 ? 'few' : 'many', metadata: plan })
   const client = await connect(app)
@@ -462,7 +462,7 @@ t.test('a filter that changes in the middle of a hand-over ends the first one', 
   t.equal((await client.next('mission_update')).payload.missionId, 'm0')
 })
 
-t.test('channels stop when the service has closed, whoever listened to them', async (t) => {
+t.test('all channels are stopped when the service has closed', async (t) => {
   const clock = createVirtualClock()
   let timers = 0
   const counting = {
@@ -474,14 +474,14 @@ t.test('channels stop when the service has closed, whoever listened to them', as
   await client.subscribe('anomaly_alert', 'mission_stats', 'mission_update')
   await client.close()
   while (app.missionControl.wsMetrics().connectionsOpen > 0) await new Promise((resolve) => setImmediate(resolve))
-  t.ok(timers > 0, 'alerts are looked for, for those who come back')
+  t.ok(timers > 0, 'the channel is still open for clients that reconnect')
   await app.close()
   t.equal(timers, 0)
 })
 
-t.test('who may no longer have a channel does not keep it', async (t) => {
+t.test('a client that lost its permission for a channel loses the subscription', async (t) => {
   let isAllowed = true
-  const { app } = await setup(t, { websocket: { authorize: () => isAllowed } })
+  const { app } = await bootWithClock(t, { websocket: { authorize: () => isAllowed } })
   const client = await connect(app)
   await subscribe(client)
   isAllowed = false
@@ -492,8 +492,8 @@ t.test('who may no longer have a channel does not keep it', async (t) => {
   t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_update')!.count, 0)
 })
 
-t.test('the ending of a mission whose id is used again is told as long as the new one has not begun', async (t) => {
-  const { app } = await setup(t, { missions: { maxEnded: 0 } })
+t.test('the ending of a mission is sent until its id is used again', async (t) => {
+  const { app } = await bootWithClock(t, { missions: { maxEnded: 0 } })
   for (let times = 0; times < 2; times++) app.missions.start({ id: 'sync', name: 'job' }).complete()
   t.match((await subscribe(await connect(app))).payloads, [{ missionId: 'sync', status: 'completed' }], 'once, the newest')
   app.missions.start({ id: 'sync', name: 'job' })
@@ -503,15 +503,15 @@ t.test('the ending of a mission whose id is used again is told as long as the ne
   t.equal(ack.asOf!.checksum, missionChecksum([{ missionId: 'sync', status: 'planning_started' }]))
 })
 
-t.test('a client that asks for much in one turn and does not read is held to the bounds of the slow', async (t) => {
-  const { app } = await setup(t)
+t.test('many subscribes in one tick by a client that does not read stay within the limits of its outbox', async (t) => {
+  const { app } = await bootWithClock(t)
   const sockets: Socket[] = []
   app.server.on('connection', (socket: Socket) => sockets.push(socket))
   for (let at = 0; at < 50; at++) app.missions.start({ id: `m${at}`, name: 'job', metadata: { text: 'x'.repeat(2_000) } })
   const client = await RawClient.connect(app, { isMute: true })
   client.freeze()
-  const ask = (name: string) => frame(OPCODE.text, JSON.stringify({ type: 'subscribe', channels: ['mission_update'], filter: { names: ['job', name] } }))
-  client.write(...Array.from({ length: 90 }, (_, at) => ask(`other ${at}`)))
+  const subscribeFrame = (name: string) => frame(OPCODE.text, JSON.stringify({ type: 'subscribe', channels: ['mission_update'], filter: { names: ['job', name] } }))
+  client.write(...Array.from({ length: 90 }, (_, at) => subscribeFrame(`other ${at}`)))
   const read = async (name: string) => Number(new RegExp(`^mission_control_ws_${name} (\\d+)$`, 'm').exec((await app.missionControl.metrics.render()).body)![1])
   while (await read('messages_received_total') < 90) await new Promise((resolve) => setImmediate(resolve))
   await new Promise((resolve) => setImmediate(resolve))
@@ -520,13 +520,13 @@ t.test('a client that asks for much in one turn and does not read is held to the
   client.socket.destroy()
 })
 
-t.test('a gap of a channel that keeps nothing names no place to come back to', async (t) => {
+t.test('a gap of a channel without a log has no position', async (t) => {
   const clock = createVirtualClock()
   const envelope = new Envelope(clock, { name: 'x', version: '1' })
   const log = new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
   const channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] } as never
-  const recovery = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })
-  const snapshot = recovery.snapshot('mission_stats', { filter: undefined, after: 0, notBefore: Infinity })
-  const { payload } = JSON.parse(String(recovery.gap('mission_stats', { cause: 'overflow', snapshot }).text))
+  const snapshots = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })
+  const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, after: 0, notBefore: Infinity })
+  const { payload } = JSON.parse(String(snapshots.gap('mission_stats', { cause: 'overflow', snapshot }).text))
   t.same(payload, { channel: 'mission_stats', cause: 'overflow', messages: 0 })
 })

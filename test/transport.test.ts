@@ -23,10 +23,10 @@ import { openFrameServer } from './support/frame-server.js'
 import { exchange, OPCODE, RawClient, upgradeRequest } from './support/raw-client.js'
 import { findChromium, onlyWith, pathOf } from './support/skip.js'
 
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+const nextTick = () => new Promise((resolve) => setImmediate(resolve))
 const run = promisify(execFile)
 
-/** Texts around every size at which a frame changes its shape, of characters of one to four bytes that lie across it. */
+/** Texts around every size at which the frame header changes, with characters of one to four bytes across that border. */
 const TEXTS = [0, 125, 126, 127, 1_000, 1_021, 1_024, 65_535, 65_536, 65_537, 1_048_576].flatMap((bytes) => {
   const texts = ['a'.repeat(bytes)]
   for (const character of ['ü', '€', '😀']) {
@@ -35,14 +35,14 @@ const TEXTS = [0, 125, 126, 127, 1_000, 1_021, 1_024, 65_535, 65_536, 65_537, 1_
   return bytes > 100_000 ? texts.slice(0, 4) : texts
 })
 
-/** What a client tells of each text it got: a length and a number made of all characters. Runs in whatever has a WebSocket. */
+/** Receives texts and reports a digest of each: its length and a hash of all characters. Runs in every client. */
 const LISTEN = `(url) => new Promise((resolve) => {
-  const got = []
+  const digests = []
   const digest = (text) => { let sum = 7; for (let i = 0; i < text.length; i++) sum = (sum * 31 + text.charCodeAt(i)) | 0; return text.length + ':' + sum }
   const socket = new WebSocket(url)
   socket.onopen = () => socket.send('go')
-  socket.onmessage = ({ data }) => { data === 'end' ? resolve({ got, extensions: socket.extensions }) : got.push(digest(data)) }
-  socket.onerror = socket.onclose = (event) => resolve({ got, failed: String(event.message ?? event.reason ?? event.type) })
+  socket.onmessage = ({ data }) => { data === 'end' ? resolve({ digests, extensions: socket.extensions }) : digests.push(digest(data)) }
+  socket.onerror = socket.onclose = (event) => resolve({ digests, failed: String(event.message ?? event.reason ?? event.type) })
 })`
 
 const digest = (text: string): string => {
@@ -53,12 +53,12 @@ const digest = (text: string): string => {
 
 const chromiumProgram = process.env['CHROMIUM_PATH'] === undefined ? findChromium() : { path: process.env['CHROMIUM_PATH'] }
 
-/** Each way of listening gives what it heard. */
+/** Clients of three kinds; each returns what `LISTEN` reports. */
 const LISTENERS: Record<string, { needs?: ReturnType<typeof findChromium>, listen: (url: string, origin: string) => Promise<any> }> = {
   ws: { listen: async (url) => await (new Function('WebSocket', `return ${LISTEN}`)(WebSocket))(url) }, // eslint-disable-line no-new-func -- the same source runs in all clients
   'the client of Node.js': {
     async listen (url) {
-      const code = `(${LISTEN})(${JSON.stringify(url)}).then((heard) => { console.log(JSON.stringify(heard)); process.exit() })`
+      const code = `(${LISTEN})(${JSON.stringify(url)}).then((report) => { console.log(JSON.stringify(report)); process.exit() })`
       return JSON.parse((await run(process.execPath, ['--experimental-websocket', '--no-warnings', '-e', code], { maxBuffer: 1_000_000, env: {} })).stdout)
     }
   },
@@ -78,7 +78,7 @@ const LISTENERS: Record<string, { needs?: ReturnType<typeof findChromium>, liste
 }
 
 for (const [name, { needs, listen }] of Object.entries(LISTENERS)) {
-  t.test(`frames of every size and of characters of every length reach ${name} unchanged, plain and compressed`, needs === undefined ? {} : onlyWith(needs), async (t) => {
+  t.test(`frames of every size, with characters of every length, reach ${name} unchanged, plain and compressed`, needs === undefined ? {} : onlyWith(needs), async (t) => {
     for (const compression of [false, true]) {
       const encodings: unknown[] = []
       const { url, origin } = await openFrameServer(t, { perMessageDeflate: compression && { serverNoContextTakeover: true, clientNoContextTakeover: true } }, ({ websocket, stream, encoding }) => {
@@ -87,35 +87,35 @@ for (const [name, { needs, listen }] of Object.entries(LISTENERS)) {
           for (const text of [...TEXTS, 'end']) stream.write(new Message(text).encoded(encoding))
         })
       })
-      const heard = await listen(url, origin)
-      t.same(heard.got, TEXTS.map(digest), heard.failed)
-      // A client that offers no compression gets none.
+      const report = await listen(url, origin)
+      t.same(report.digests, TEXTS.map(digest), report.failed)
+      // The client of Node.js 20 offers no compression.
       if (!compression) t.same(encodings, ['plain'])
       else if (name !== 'the client of Node.js') t.same(encodings, [15])
     }
   })
 }
 
-t.test('every window that can be negotiated is kept to, and where none can be used the frames are plain', async (t) => {
+t.test('frames respect every negotiated window size, and are plain where none can be used', async (t) => {
   for (const bits of [9, 10, 11, 12, 13, 14, 15]) {
     const { url } = await openFrameServer(t, { perMessageDeflate: { serverNoContextTakeover: true, serverMaxWindowBits: bits } }, ({ stream, encoding }) => {
       t.equal(encoding, bits)
       for (const text of [...TEXTS.slice(0, 40), 'end']) stream.write(new Message(text).encoded(encoding))
     })
     const socket = new WebSocket(url)
-    const got: string[] = []
-    await new Promise<void>((resolve) => socket.on('message', (data) => { String(data) === 'end' ? resolve() : got.push(digest(String(data))) }))
-    t.same(got, TEXTS.slice(0, 40).map(digest))
+    const digests: string[] = []
+    await new Promise<void>((resolve) => socket.on('message', (data) => { String(data) === 'end' ? resolve() : digests.push(digest(String(data))) }))
+    t.same(digests, TEXTS.slice(0, 40).map(digest))
     socket.terminate()
   }
-  t.equal(encodingOf('permessage-deflate'), 'plain', 'another message may have been compressed before')
-  t.equal(encodingOf('permessage-deflate; server_no_context_takeover; server_max_window_bits=8'), 'plain', 'zlib cannot')
+  t.equal(encodingOf('permessage-deflate'), 'plain', 'the window may contain an earlier message')
+  t.equal(encodingOf('permessage-deflate; server_no_context_takeover; server_max_window_bits=8'), 'plain', 'zlib does not support 8 bits')
   t.equal(encodingOf('permessage-deflate; server_no_context_takeover; server_max_window_bits=nine'), 'plain')
   t.equal(encodingOf('x-webkit-deflate-frame; server_no_context_takeover'), 'plain')
   t.equal(encodingOf('permessage-deflate; client_max_window_bits; server_no_context_takeover'), 15)
 })
 
-t.test('a message is compressed once for all who want it alike, and only where that saves something', async (t) => {
+t.test('a message is compressed once per window size, and only if it is large enough', async (t) => {
   const message = new Message('x'.repeat(2_000))
   t.equal(message.encoded(15), message.encoded(15))
   t.not(message.encoded(15), message.encoded(10))
@@ -124,29 +124,29 @@ t.test('a message is compressed once for all who want it alike, and only where t
   t.equal(small.encoded(15), small.frame)
 })
 
-t.test('our frames and what others send through the same WebSocket never mix: 100,000 frames between pings, large sends and parts', { timeout: 60_000 }, async (t) => {
+t.test('frames of the plugin never mix with messages the host sends through the same WebSocket: 100,000 frames between pings, large sends and fragments', { timeout: 60_000 }, async (t) => {
   for (const perMessageDeflate of [false, { threshold: 100, serverNoContextTakeover: true }]) {
     const FRAMES = 50_000
     const { url } = await openFrameServer(t, { perMessageDeflate }, async ({ websocket, stream, encoding }) => {
       let drained = () => {}
-      const sink = new WebSocketFrameWriter(websocket, stream, encoding, () => drained())
+      const writer = new WebSocketFrameWriter(websocket, stream, encoding, () => drained())
       const large = 'host '.repeat(10_000)
       for (let at = 0; at < FRAMES;) {
         let batch = new Batch()
         for (let i = 0; i < 50; i++, at++) batch = batch.add(new Message(`ours ${at} ${'x'.repeat(at % 7 === 0 ? 1_500 : 10)}`))
         const writes = new WriteQueue()
-        // The goodbye of a turn: what the sink refuses is tried again once the socket has taken what it has.
-        while (sink.write(batch, writes) < 0) await new Promise<void>((resolve) => { drained = resolve; setTimeout(resolve, 5) })
+        // What the writer refuses is tried again once the socket is drained.
+        while (writer.write(batch, writes) < 0) await new Promise<void>((resolve) => { drained = resolve; setTimeout(resolve, 5) })
         writes.flush()
-        if (at % 1_000 === 0) sink.ping()
+        if (at % 1_000 === 0) writer.ping()
         if (at % 500 === 0) websocket.send(large)
         if (at % 700 === 0) {
           websocket.send('part one ', { fin: false })
-          if (sink.bufferedBytes !== Infinity) throw new Error('takes more between two parts')
-          if (sink.write(batch, new WriteQueue()) !== -1) throw new Error('written between two parts')
+          if (writer.bufferedBytes !== Infinity) throw new Error('accepts messages between two fragments')
+          if (writer.write(batch, new WriteQueue()) !== -1) throw new Error('written between two fragments')
           websocket.send('part two', { fin: true })
         }
-        if (at % 5_000 === 0) await nextTurn()
+        if (at % 5_000 === 0) await nextTick()
       }
       websocket.send('end')
     })
@@ -174,7 +174,7 @@ t.test('our frames and what others send through the same WebSocket never mix: 10
   }
 })
 
-t.test('what is published in one turn of the event loop is one write a connection, of the very same bytes for all who get the same', async (t) => {
+t.test('the messages of a tick cost one write per connection, and connections that receive the same messages share one buffer', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   const sockets: Socket[] = []
@@ -199,18 +199,18 @@ t.test('what is published in one turn of the event loop is one write a connectio
   })
   app.monitoring.reportHealth('degraded')
   for (let at = 0; at < 20; at++) app.missions.start(`job ${at}`)
-  await nextTurn()
-  await nextTurn()
+  await nextTick()
+  await nextTick()
   t.same(written.map((buffers) => buffers.length), [1, 1, 1, 1, 1, 1])
   t.equal(written[0]![0], written[1]![0], 'the same buffer')
-  t.equal(written[2]![0], written[3]![0], 'the same buffer of those who get less')
+  t.equal(written[2]![0], written[3]![0], 'the same buffer for fewer subscriptions')
   t.ok(written[2]![0]!.length < written[0]![0]!.length)
-  t.equal(written[4]![0], written[5]![0], 'the same buffer of those who have the same filter')
+  t.equal(written[4]![0], written[5]![0], 'the same buffer for equal filters')
   t.equal((await e!.settle()).length, 2)
   t.equal((await a!.settle()).filter(({ type }) => type === 'mission_update').length, 20)
 })
 
-t.test('a reply keeps its place among the events around it', async (t) => {
+t.test('a reply keeps its order among the messages around it', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   await client.subscribe('mission_update')
@@ -226,11 +226,11 @@ t.test('connections cost no timers', async (t) => {
   const first = await connect(app)
   const before = timers()
   const clients = await Promise.all(Array.from({ length: 200 }, async () => await (await connect(app)).subscribe('mission_update', 'mission_stats')))
-  t.ok(timers() - before <= 3, `${timers() - before} timers more`)
+  t.ok(timers() - before <= 3, `${timers() - before} more timers`)
   for (const client of [first, ...clients]) client.socket.terminate()
 })
 
-t.test('clients that are killed, reset, half open or mute leave nothing behind', async (t) => {
+t.test('clients that are killed, reset, half-open or frozen leave nothing behind', async (t) => {
   const app = await boot(t)
   const healthy = await connect(app)
   await healthy.subscribe('mission_update')
@@ -240,7 +240,7 @@ t.test('clients that are killed, reset, half open or mute leave nothing behind',
     killed: (client) => client.socket.destroy(),
     reset: (client) => client.socket.resetAndDestroy(),
     'half open': (client) => client.socket.end(),
-    mute: (client) => client.freeze().socket.destroy()
+    frozen: (client) => client.freeze().socket.destroy()
   }
   for (const end of Object.values(ends)) {
     const clients = await Promise.all(Array.from({ length: 20 }, async () => await RawClient.connect(app)))
@@ -248,17 +248,17 @@ t.test('clients that are killed, reset, half open or mute leave nothing behind',
     for (const client of clients) await client.next('subscription_ack')
     for (let at = 0; at < 50; at++) app.missions.start('job')
     clients.forEach(end)
-    while (app.missionControl.wsMetrics().connectionsOpen > 1) await nextTurn()
+    while (app.missionControl.wsMetrics().connectionsOpen > 1) await nextTick()
     for (const client of clients) client.socket.destroy()
   }
-  while (sockets() > before) await nextTurn()
-  t.equal(queryObjects(Connection, { format: 'count' }), 1, 'not even in memory')
+  while (sockets() > before) await nextTick()
+  t.equal(queryObjects(Connection, { format: 'count' }), 1, 'no connection stays in memory')
   t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_update')!.count, 1)
   t.equal(app.missionControl.wsMetrics().channels.find(({ channel }) => channel === 'mission_stats')!.count, 0)
   t.equal((await healthy.settle()).filter(({ type }) => type === 'mission_update').length, 200)
 })
 
-t.test('a compressed broadcast reaches those who want it so and those who do not, from the plugin itself', async (t) => {
+t.test('a broadcast reaches clients with and without compression', async (t) => {
   const app = await boot(t, { websocket: { compression: true } })
   const [deflating, plain] = [await connect(app), await connect(app, { perMessageDeflate: false })]
   t.match(deflating!.socket.extensions, 'permessage-deflate')
@@ -267,38 +267,38 @@ t.test('a compressed broadcast reaches those who want it so and those who do not
   const plan = { steps: Array.from({ length: 200 }, (_, at) => `step ${at} of the plan: größer €uro 😀`) }
   app.missions.report('job', 'planned', { planningSession: plan })
   for (const client of [deflating!, plain!]) t.same((await client.next('mission_update', ({ payload }) => payload.status === 'planned')).payload.planningSession, plan)
-  // What the client compresses is read too.
+  // Compressed messages of the client are read too.
   deflating!.send({ type: 'ping', id: 'x'.repeat(128) })
   t.equal((await deflating!.next('pong')).replyTo, 'x'.repeat(128))
 })
 
 t.test('drain', async (t) => {
-  t.test('refuses newcomers, tells everybody another time to come back, and closes all in waves', async (t) => {
+  t.test('refuses new connections, sends each client its own time to reconnect, and closes all in waves', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock })
     const clients = await Promise.all(Array.from({ length: 250 }, async () => await connect(app)))
     await clients[0]!.subscribe('mission_update')
     const open = () => app.missionControl.wsMetrics().connectionsOpen
-    while (open() < 250) await nextTurn()
-    app.missions.start('last words')
+    while (open() < 250) await nextTick()
+    app.missions.start('last')
     const drained = app.missionControl.drain({ withinMs: 6_000 })
     t.equal(await tryUpgrade(app), 503)
     t.match(await exchange(app, upgradeRequest()), /retry-after: 1\r\n/i)
-    const told = await Promise.all(clients.map(async (client) => (await client.next('server_draining')).payload.retryAfterMs))
-    t.equal(new Set(told).size, 250)
-    t.ok(Math.min(...told) >= 6_000 && Math.max(...told) <= 12_000)
+    const times = await Promise.all(clients.map(async (client) => (await client.next('server_draining')).payload.retryAfterMs))
+    t.equal(new Set(times).size, 250)
+    t.ok(Math.min(...times) >= 6_000 && Math.max(...times) <= 12_000)
     t.same(clients[0]!.received.map(({ type }) => type), ['subscription_ack', 'mission_update', 'server_draining'])
-    while (open() > 166) await nextTurn()
+    while (open() > 166) await nextTick()
     t.equal(open(), 166, 'the first wave of three')
     clock.advance(2_000)
-    while (open() > 82) await nextTurn()
+    while (open() > 82) await nextTick()
     clock.advance(2_000)
     await drained
     t.equal(open(), 0)
     for (const client of clients) t.same(await client.closed, { code: 1012, reason: 'server_restart' })
   })
 
-  t.test('cuts off who does not answer, and a close of the app ends it at once', async (t) => {
+  t.test('terminates clients that do not answer, and ends at once when the app closes', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock })
     const clients = await Promise.all(Array.from({ length: 150 }, async () => await connect(app)))
@@ -312,7 +312,7 @@ t.test('drain', async (t) => {
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 0)
   })
 
-  t.test('takes ten seconds unless told otherwise, and no time that is none', async (t) => {
+  t.test('takes ten seconds by default, and rejects an invalid time', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock })
     for (const withinMs of [-1, 0.5, NaN, '5', 3_600_001]) await t.rejects(app.missionControl.drain({ withinMs: withinMs as never }), { code: 'FST_MC_INVALID_OPTION' })
@@ -324,7 +324,7 @@ t.test('drain', async (t) => {
   })
 })
 
-t.test('upgrades beyond the allowed rate are refused with a time to come back, and allowed again later', async (t) => {
+t.test('upgrades beyond the allowed rate are refused with a Retry-After header, and admitted again later', async (t) => {
   const clock = createVirtualClock()
   const app = await boot(t, { clock, websocket: { maxConnectionsPerSecond: 2 } })
   const statuses: number[] = []
@@ -335,7 +335,7 @@ t.test('upgrades beyond the allowed rate are refused with a time to come back, a
   t.match((await app.missionControl.metrics.render()).body, /ws_refused_total\{reason="rate"\} 2/)
 })
 
-t.test('while the event loop is late nobody is admitted', async (t) => {
+t.test('no connection is admitted while the event loop is overloaded', async (t) => {
   const app = await boot(t, { websocket: { maxLoopLagMs: 50 } })
   await connect(app)
   while (true) {
@@ -346,13 +346,13 @@ t.test('while the event loop is late nobody is admitted', async (t) => {
   }
   t.match((await app.missionControl.metrics.render()).body, /ws_refused_total\{reason="overload"\} [1-9]/)
   while (await tryUpgrade(app) !== 101) await new Promise((resolve) => setTimeout(resolve, 100))
-  const lag = new EventLoopDelay()
-  t.equal(lag.ms, 0)
-  lag.close()
+  const delay = new EventLoopDelay()
+  t.equal(delay.ms, 0)
+  delay.close()
 })
 
 t.test('pings', async (t) => {
-  t.test('come at their interval; a peer without an answer in time is cut off, one that says anything is not', async (t) => {
+  t.test('come at their interval; a peer that does not answer in time is terminated, one that sends anything is not', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, websocket: { pingMs: 25_000, pongTimeoutMs: 10_000 } })
     const mute = await RawClient.connect(app, { isMute: true })
@@ -376,7 +376,7 @@ t.test('pings', async (t) => {
     talking.socket.destroy()
   })
 
-  t.test('that nobody could answer, because the service itself stood still, cost nobody the connection', async (t) => {
+  t.test('that could not be answered because the service itself was stalled close no connection', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock })
     const live = await connect(app)
@@ -385,54 +385,54 @@ t.test('pings', async (t) => {
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
   })
 
-  t.test('count the way there and back of the last one alone', async (t) => {
-    const pulse = new Liveness({ pingMs: 10, pongTimeoutMs: 100 }, 0)
-    t.equal(pulse.takePong(1), undefined, 'nobody asked')
-    t.equal(pulse.check(9, 1), undefined)
-    t.equal(pulse.check(10, 1), 'ping')
-    t.equal(pulse.check(50, 2), undefined)
-    pulse.markAlive()
-    t.equal(pulse.check(60, 3), 'ping')
-    t.same(pulse.takePong(61), NaN, 'the answer to the one before')
-    t.same(pulse.takePong(62), NaN, 'a later answer to a question that was answered')
-    t.equal(pulse.check(100, 4), 'ping')
-    t.equal(pulse.takePong(107), 7)
-    t.equal(pulse.check(120, 5), 'ping')
-    t.equal(pulse.check(219, 7), undefined)
-    t.equal(pulse.check(220, 6), undefined, 'too few turns')
-    t.equal(pulse.check(220, 7), 'dead')
-    pulse.pause(300)
-    t.equal(pulse.check(305, 9), undefined)
+  t.test('measure the round trip of the last one only', async (t) => {
+    const liveness = new Liveness({ pingMs: 10, pongTimeoutMs: 100 }, 0)
+    t.equal(liveness.takePong(1), undefined, 'no ping was sent')
+    t.equal(liveness.check(9, 1), undefined)
+    t.equal(liveness.check(10, 1), 'ping')
+    t.equal(liveness.check(50, 2), undefined)
+    liveness.markAlive()
+    t.equal(liveness.check(60, 3), 'ping')
+    t.same(liveness.takePong(61), NaN, 'the answer to the ping before')
+    t.same(liveness.takePong(62), NaN, 'a second answer after the peer was already alive')
+    t.equal(liveness.check(100, 4), 'ping')
+    t.equal(liveness.takePong(107), 7)
+    t.equal(liveness.check(120, 5), 'ping')
+    t.equal(liveness.check(219, 7), undefined)
+    t.equal(liveness.check(220, 6), undefined, 'too few ticks')
+    t.equal(liveness.check(220, 7), 'dead')
+    liveness.pause(300)
+    t.equal(liveness.check(305, 9), undefined)
   })
 })
 
-t.test('durations above every bound are counted too', async (t) => {
+t.test('a histogram counts durations above its last bound too', async (t) => {
   const histogram = new Histogram([1, 10])
   for (const ms of [0, 1, 5, 10, 10.5]) histogram.record(ms)
   t.same(histogram.read(), { boundsMs: [1, 10], buckets: [2, 2, 1], sumMs: 26.5 })
 })
 
-t.test('a client that half a message of somebody else is on its way to, or whose socket is not at hand, is sent to by the library', async (t) => {
+t.test('without access to the socket, messages are sent through the WebSocket library', async (t) => {
   const sent: string[] = []
   const websocket = { readyState: 1, OPEN: 1, bufferedAmount: 0, send: (text: Buffer, _options: object, done: () => void) => { sent.push(String(text)); done() }, ping () {}, close () {}, terminate () {} }
   let drains = 0
-  const sink = new WebSocketFrameWriter(websocket as never, undefined, 'plain', () => { drains++ })
+  const writer = new WebSocketFrameWriter(websocket as never, undefined, 'plain', () => { drains++ })
   const batch = new Batch().add(new Message('a')).add(new Message('b'))
-  t.equal(sink.write(batch, new WriteQueue()), batch.bytes)
+  t.equal(writer.write(batch, new WriteQueue()), batch.bytes)
   t.same([sent, drains], [['a', 'b'], 2])
   websocket.bufferedAmount = 65_536
-  t.equal(sink.write(batch, new WriteQueue()), -1)
-  t.equal(sink.bufferedBytes, 65_536)
+  t.equal(writer.write(batch, new WriteQueue()), -1)
+  t.equal(writer.bufferedBytes, 65_536)
   t.equal(sent.length, 2)
 })
 
-t.test('once the goodbye of the library is on its way nothing is written beside it', async (t) => {
+t.test('after the library has sent its close frame, nothing is written beside it', async (t) => {
   const sent: string[] = []
   const stream = { writableLength: 0, on () {}, cork () {}, uncork () {}, write: () => t.fail('written beside the library') }
   const websocket = { readyState: 2, OPEN: 1, bufferedAmount: 0, send: (text: Buffer) => { sent.push(String(text)) }, ping () {}, close () {}, terminate () {} }
-  const sink = new WebSocketFrameWriter(websocket as never, stream as never, 'plain', () => {})
+  const writer = new WebSocketFrameWriter(websocket as never, stream as never, 'plain', () => {})
   const messages = [new Message('a'), new Message('b')]
-  t.equal(sink.writeAll(messages), 6)
-  t.equal(sink.write(new Batch().add(messages[0]!), new WriteQueue()), 3)
+  t.equal(writer.writeAll(messages), 6)
+  t.equal(writer.write(new Batch().add(messages[0]!), new WriteQueue()), 3)
   t.same(sent, ['a', 'b', 'a'])
 })

@@ -1,0 +1,55 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
+import { createVirtualClock } from '../../lib/base/virtual-clock.js'
+import type { Channel } from '../../lib/hub/channel.js'
+import { FlushScheduler } from '../../lib/hub/delivery/flush-scheduler.js'
+import type { SubscriptionState } from '../../lib/hub/delivery/log-reader.js'
+import { Outbox, type FrameWriter, type SharedOutboxDeps } from '../../lib/hub/delivery/outbox.js'
+import { MessageLog } from '../../lib/hub/history/message-log.js'
+import { SnapshotCache } from '../../lib/hub/history/snapshot-cache.js'
+import { HubMetrics } from '../../lib/hub/metrics.js'
+import { Envelope } from '../../lib/hub/wire/envelope.js'
+
+export interface OpenOptions {
+  writer: FrameWriter
+  subscriptions?: Map<ChannelName, SubscriptionState>
+  maxBytes?: number
+  onOverflow?: () => void
+}
+
+/**
+ * Real outboxes over one scheduler, message log and snapshot cache, without a hub and without sockets. The only place in
+ * the tests that wires these classes by hand; a test passes the writers and sends the messages.
+ */
+export class OutboxStand {
+  readonly clock = createVirtualClock()
+  readonly metrics = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
+  readonly scheduler = new FlushScheduler((ms) => this.metrics.fanOut.record(ms))
+  /** The state of the only channel, `mission_update`: the last step of each mission. */
+  readonly states = new Map<string, number>()
+  readonly log: MessageLog
+  readonly snapshots: SnapshotCache
+  readonly #shared: SharedOutboxDeps
+
+  constructor ({ maxMessages = 10_000 } = {}) {
+    const { clock, metrics, scheduler } = this
+    this.log = new MessageLog(clock, { maxMessages, maxBytes: 16_777_216, maxAgeMs: 900_000 })
+    const channel = {
+      name: 'mission_update',
+      delivery: () => ({}),
+      snapshot: () => [...this.states].map(([missionId, seq]) => ({ missionId, seq, snapshot: true }))
+    } as unknown as Channel
+    this.snapshots = new SnapshotCache({
+      clock,
+      envelope: new Envelope(clock, { name: 'x', version: '1' }),
+      log: this.log,
+      channel: () => channel,
+      onGap: (cause) => metrics.gaps.add(cause)
+    })
+    const { log, snapshots } = this
+    this.#shared = { clock, metrics, scheduler, log, snapshots, fits: () => true, onBackpressure: () => {} }
+  }
+
+  open ({ writer, subscriptions = new Map(), maxBytes = 1_000_000, onOverflow = () => {} }: OpenOptions): Outbox {
+    return new Outbox({ writer, subscriptions, maxBytes, onOverflow, shared: this.#shared })
+  }
+}
