@@ -1,5 +1,6 @@
-// What one Prometheus scrape costs: `npm run build && node bench/scrape.mjs [dist]`. Function calls come from the precise coverage of V8, CPU time
-// from unprofiled scrapes. `dist` is the folder of another build to compare with, for example `../before/dist`.
+// The cost of one Prometheus scrape: `npm run build && node bench/scrape.mjs [dist]`. Function calls come from the precise
+// coverage of V8, CPU time from scrapes without coverage. `dist` is the folder of another build for a comparison, for
+// example `../before/dist`.
 import { Session } from 'node:inspector'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -31,7 +32,7 @@ async function boot (options) {
   return app
 }
 
-/** Calls that `scrape` makes into each place, counted over one scrape. */
+/** Function calls of one scrape by place. */
 async function countCalls (scrape) {
   const session = new Session()
   session.connect()

@@ -1,5 +1,5 @@
-// A bad network between clients and a service: it cuts, resets, stalls or half closes connections, or discards their data,
-// each after a random time.
+// A bad network between clients and a service: it cuts, resets, stalls or half closes connections, or discards their
+// data, each after a random time.
 import { createServer, connect } from 'node:net'
 import { once } from 'node:events'
 
