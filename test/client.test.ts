@@ -718,7 +718,7 @@ t.test('the connection', async (t) => {
       stand.clock.advance(60_000)
       stand.say('heartbeat', { intervalMs: 1_000, protocolVersion: 2 })
       stand.cut()
-      stand.clock.advance(30_000)
+      stand.clock.advance(120_000)
       await settle()
       t.equal(stand.client.state, 'closed', at)
       t.notOk(stand.told.slice(stand.told.indexOf('closed: closed')).includes('version 2'), 'it is silent then')
@@ -766,6 +766,16 @@ t.test('the token', async (t) => {
     stand.clock.advance(500)
     await settle()
     t.strictSame(stand.socket.protocols, ['bearer', 'good'])
+  })
+
+  t.test('of a client that the error closes is not requested again', async (t) => {
+    const stand = await start(t, { getToken: async () => { throw new Error('no session') } })
+    stand.client.on('error', () => stand.client.close())
+    stand.clock.advance(60_000)
+    await settle()
+    stand.clock.advance(60_000)
+    await settle()
+    t.strictSame([stand.client.state, stand.client.cause, stand.errors.length], ['closed', 'closed', 2])
   })
 
   t.test('that never comes is given up after a minute, and asked for again', async (t) => {

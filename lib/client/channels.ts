@@ -1,11 +1,14 @@
 import type { ChannelName, LoggedChannel } from '../../schemas/channels/index.js'
 
-// Loading the lists of the protocol would bring all schemas along; the compiler sees to it that these are as complete.
-const logged = ['health_delta', 'mission_update', 'anomaly_alert'] as const satisfies readonly LoggedChannel[]
-const channels = [...logged, 'metrics_tick', 'mission_stats'] as const satisfies readonly ChannelName[]
-type Complete<Names extends readonly unknown[], All> = [All] extends [Names[number]] ? Names : never
+// Importing these lists from the schemas would bundle all schemas into the page.
 
-/** The channels whose messages can be had later. */
-export const LOGGED: Complete<typeof logged, LoggedChannel> = logged
-/** All channels. */
-export const CHANNELS: Complete<typeof channels, ChannelName> = channels
+/** Channels with a message log, so that missed messages can be replayed. */
+export const LOGGED = ['health_delta', 'mission_update', 'anomaly_alert'] as const satisfies readonly LoggedChannel[]
+export const CHANNELS = [...LOGGED, 'metrics_tick', 'mission_stats'] as const satisfies readonly ChannelName[]
+
+type Includes<List extends readonly unknown[], All> = [All] extends [List[number]] ? true : false
+type Assert<Condition extends true> = Condition
+/** Fails to compile when a list lacks a channel of the schemas. */
+export type ListsAreComplete = [
+  Assert<Includes<typeof LOGGED, LoggedChannel>>, Assert<Includes<typeof CHANNELS, ChannelName>>
+]

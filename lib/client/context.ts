@@ -1,25 +1,49 @@
 import type { ClientMessage } from '../../schemas/messages/client-messages.js'
 import type { ClientError } from './errors.js'
-import type { ClientEvents, ClientState, StateCause } from './types.js'
-import type { MissionMap } from './missions/mission-map.js'
+import { createListeners, type Listeners } from './listeners.js'
+import { createMissionMap, type MissionMap } from './missions/mission-map.js'
 import type { ResolvedClientOptions } from './options.js'
+import type { ClientState, StateCause } from './types.js'
 
-/**
- * What the parts of a client share. They are functions over one such object, and not classes: what a page has to load is counted in bytes,
- * and names behind `this.` cannot be made short.
- */
-export interface ClientContext extends ResolvedClientOptions {
+/** State shared by the parts of a client. */
+export interface ClientContext extends ResolvedClientOptions, Listeners {
   readonly missions: MissionMap
-  /** What is said to whoever comes when the client is closed. */
+  /** Set when the client is closed. Pending calls and later ones reject with it. */
   closed?: ClientError
   state: ClientState
   cause: StateCause
-  /** Whether there is a connection over which can be sent. */
+  /** Whether the connection is open, so that messages can be sent. */
   isUp: boolean
-  /** When the service has said that it can be connected to again, in ms of the clock. */
+  /** When the last connection was opened, in ms of the clock; Infinity if the last attempt failed. */
+  openedAt: number
+  rttMs?: number
+  /** Earliest time to reconnect as announced by the service, in ms of the clock. */
   reconnectAt?: number
+  /** Returns a new message id. */
   makeId (): string
-  /** To be called only while the connection is up. */
+  /** Sends over the current connection, which sets it. Messages for a connection that was lost are dropped. */
   send (message: ClientMessage): void
-  emit<Name extends keyof ClientEvents> (name: Name, event: ClientEvents[Name]): void
+}
+
+export function createContext (options: ResolvedClientOptions): ClientContext {
+  const prefix = options.random().toString(36).slice(2)
+  let ids = 0
+  return {
+    ...options,
+    ...createListeners(),
+    missions: createMissionMap(options.filter),
+    state: 'connecting',
+    cause: 'start',
+    isUp: false,
+    openedAt: Infinity,
+    makeId: () => `${prefix}-${++ids}`,
+    send () {}
+  }
+}
+
+/** Changes the state and emits it. Always the last step of an operation: a listener may close the client. */
+export function setState (context: ClientContext, state: ClientState, cause: StateCause): void {
+  context.state = state
+  context.cause = cause
+  context.emit('state', { state, cause })
 }

@@ -1,15 +1,19 @@
-/** Codes of the errors of the client, without `MC_CLIENT_` in front; docs/client.md says when each comes and what to do. */
+/** Error codes of the client without the prefix `MC_CLIENT_`. docs/client.md describes each of them. */
 export type ClientErrorName =
-  | 'INVALID_OPTION' | 'INVALID_TOKEN' | 'TOKEN_FAILED' | 'CONNECT_FAILED' | 'BAD_MESSAGE' | 'LISTENER_FAILED' | 'STORAGE_FAILED'
+  | 'INVALID_OPTION' | 'INVALID_TOKEN' | 'TOKEN_FAILED' | 'CONNECT_FAILED'
+  | 'BAD_MESSAGE' | 'LISTENER_FAILED' | 'STORAGE_FAILED'
   | 'REFUSED' | 'OUTCOME_UNKNOWN' | 'NOT_FOUND' | 'LOST' | 'TIMEOUT' | 'ABORTED' | 'CLOSED'
 
 export type ClientErrorCode = `MC_CLIENT_${ClientErrorName}`
 
-/** What went wrong, for programs: `code`, and for a refusal of the service `reason`, which is its error code. `cause` is what it comes from. */
-// The message is what it is about alone: longer texts are in the documents, so that no page has to load them.
+/**
+ * Every error of the client. `code` identifies it, `cause` is the error behind it, and `reason` is the error code of
+ * the service if the service refused something. The message only names the option, id or message type concerned: longer
+ * texts would be bytes for every page to load.
+ */
 export class ClientError extends Error {
-  readonly code: ClientErrorCode
-  readonly reason: string | undefined
+  declare readonly code: ClientErrorCode
+  declare readonly reason: string | undefined
 
   constructor (name: ClientErrorName, detail: string, cause?: unknown, reason?: string) {
     super(detail, { cause })

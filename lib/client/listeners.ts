@@ -1,14 +1,21 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
 import { ClientError } from './errors.js'
+import type { ClientEvents } from './types.js'
 
 type Listener = (...args: never[]) => void
+type EventName = keyof ClientEvents
 
 export interface Listeners {
-  /** Adds a listener and gives the function that removes it. */
-  on (name: string, listener: Listener): () => void
-  emit (name: string, ...args: unknown[]): void
+  /** Adds a listener and returns the function that removes it. */
+  on (name: EventName | ChannelName, listener: Listener): () => void
+  emit<Name extends EventName> (name: Name, event: ClientEvents[Name]): void
+  emit (channel: ChannelName, payload: unknown, message: unknown): void
 }
 
-/** Who listens to what. A listener that throws hurts nobody else: it becomes an `error` event, or is thrown later if nobody listens to those. */
+/**
+ * Listeners by event name. An error thrown by one listener does not reach the others: it becomes an `error` event, or
+ * an uncaught error if there is no listener for `error`.
+ */
 export function createListeners (): Listeners {
   const lists = new Map<string, Set<[Listener]>>()
 
@@ -31,6 +38,7 @@ export function createListeners (): Listeners {
     on (name, listener) {
       const list = lists.get(name) ?? new Set()
       lists.set(name, list)
+      // Wrapped, so that the same function can be added twice.
       const entry: [Listener] = [listener]
       list.add(entry)
       return () => { list.delete(entry) }

@@ -2,37 +2,40 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { CHANNELS } from './channels.js'
 import { ClientError } from './errors.js'
-import { platform, clientSystemClock, type ClientClock, type PageEvents, type PageVisibility, type SocketConstructor, type StorageLike } from './connection/platform.js'
+import { clientSystemClock, platform } from './connection/platform.js'
+import type { ClientClock, PageEvents, PageVisibility, SocketConstructor, StorageLike } from './connection/platform.js'
 
-/** Options of `connect`; all have a default. */
+/** Options of `connect`. Every option has a default. */
 export interface ClientOptions {
-  /** What to listen to; `['mission_update']` by default. */
+  /** Channels to subscribe to; `['mission_update']` by default. */
   channels?: readonly ChannelName[]
-  /** Which missions to hear of; all by default. */
+  /** Missions to receive updates of; all by default. */
   filter?: SubscriptionFilter
-  /** Gives the token of a connection, anew for each. It goes along as a subprotocol, because browsers can send no header. */
+  /** Returns a token, called for every connection. It is sent as a subprotocol, because browsers cannot set headers. */
   getToken?: () => string | Promise<string>
-  /** The class of the socket: that of `ws` or any that is like a browser's; `globalThis.WebSocket` by default. */
+  /** WebSocket class, for example that of `ws`; `globalThis.WebSocket` by default. */
   WebSocket?: SocketConstructor
-  /** Keeps cursors over a reload, as `sessionStorage` does; nowhere by default. */
+  /** Stores cursors across page reloads, for example `sessionStorage`; none by default. */
   storage?: StorageLike
-  /** The key in the storage; made from the URL by default. */
+  /** Key in the storage; derived from the URL by default. */
   storageKey?: string
-  /** Time between two heartbeats in ms until the service says it; 30,000 by default. */
+  /** Heartbeat interval in ms until the service has announced its own; 30,000 by default. */
   heartbeatMs?: number
-  /** Time and timers; the machine's by default. */
+  /** Time and timers; those of the machine by default. */
   clock?: ClientClock
-  /** Gives a number from 0 to below 1; `Math.random` by default. */
+  /** Returns a random number from 0 to less than 1; `Math.random` by default. */
   random?: () => number
-  /** Says whether the page is seen; the page's own by default. */
+  /** Tells whether the page is visible; `globalThis.document` by default. */
   document?: PageVisibility
-  /** Says when the network or the page is back; the page's own by default. */
+  /** Emits `online`, `pageshow` and `pagehide`; `globalThis` by default. */
   window?: PageEvents
 }
 
-export type ResolvedClientOptions = Required<Omit<ClientOptions, 'filter' | 'getToken' | 'storage' | 'document' | 'window'>> & ClientOptions & { url: string }
+type OptionalNames = 'filter' | 'getToken' | 'storage' | 'document' | 'window'
 
-/** The names of the options by what `typeof` says of them. */
+export type ResolvedClientOptions = Required<Omit<ClientOptions, OptionalNames>> & ClientOptions & { url: string }
+
+/** Names of the options by the type of their values. */
 const NAMES: { readonly [type: string]: ReadonlyArray<keyof ClientOptions> } = {
   object: ['channels', 'filter', 'storage', 'clock', 'document', 'window'],
   function: ['getToken', 'WebSocket', 'random'],
@@ -40,34 +43,37 @@ const NAMES: { readonly [type: string]: ReadonlyArray<keyof ClientOptions> } = {
   number: ['heartbeatMs']
 }
 
-/** The options with defaults. @throws MC_CLIENT_INVALID_OPTION */
+/** Checks the options and adds the defaults. @throws MC_CLIENT_INVALID_OPTION */
 export function resolveClientOptions (url: string, options: ClientOptions): ResolvedClientOptions {
   const { WebSocket, document, addEventListener, location } = platform
-  const resolved = {
+  const resolved: Record<string, unknown> = {
     WebSocket,
     document,
-    window: addEventListener && platform as PageEvents,
-    ...options,
-    channels: options.channels ?? ['mission_update'],
-    storageKey: options.storageKey ?? `mission-control ${url}`,
-    heartbeatMs: options.heartbeatMs ?? 30_000,
-    clock: options.clock ?? clientSystemClock,
-    random: options.random ?? Math.random
+    window: addEventListener && platform,
+    channels: ['mission_update'],
+    storageKey: `mission-control ${url}`,
+    heartbeatMs: 30_000,
+    clock: clientSystemClock,
+    random: Math.random
   }
-  const { channels, filter, heartbeatMs } = resolved
-  for (const [name, value] of Object.entries(resolved)) check(name, value === undefined || NAMES[typeof value]?.includes(name as keyof ClientOptions))
-  check('WebSocket', resolved.WebSocket)
+  for (const [name, value] of Object.entries(options)) {
+    check(name, value === undefined || NAMES[typeof value]?.includes(name as keyof ClientOptions))
+    resolved[name] = value ?? resolved[name]
+  }
+  const { channels, filter, heartbeatMs } = resolved as unknown as ResolvedClientOptions
+  check('WebSocket', resolved['WebSocket'])
   check('heartbeatMs', heartbeatMs > 0)
   check('channels', channels[0] && channels.every((name) => CHANNELS.includes(name)))
   check('filter', !filter || channels.includes('mission_update'))
-  return { ...resolved, url: absolute(url, location?.href) } as ResolvedClientOptions
+  resolved['url'] = absolute(url, location?.href)
+  return resolved as unknown as ResolvedClientOptions
 }
 
-function check (name: string, isRight: unknown): void {
-  if (!isRight) throw new ClientError('INVALID_OPTION', name)
+function check (name: string, isValid: unknown): void {
+  if (!isValid) throw new ClientError('INVALID_OPTION', name)
 }
 
-// Older browsers take no relative URL and no http: in a WebSocket's.
+// Older browsers accept neither relative URLs nor `http:` for a WebSocket.
 function absolute (url: string, base: string | undefined): string {
   try {
     url = new URL(url, base).href

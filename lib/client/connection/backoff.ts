@@ -1,27 +1,43 @@
 import type { CLOSE_CODES, CloseReason } from '../../../schemas/messages/close-codes.js'
+import type { ClientContext } from '../context.js'
 import type { StateCause } from '../types.js'
 
-const LONGEST_MS = 30_000
-const FIRST_MS = 1_000
-
-/** When to come back: at once, as after any cut, after a while, or not at all. */
+/** When to connect again: at once, after the usual backoff, after the longest backoff, or not at all. */
 export type ReconnectPolicy = 'now' | 'soon' | 'later' | 'never'
 
-type Table = { readonly [Reason in CloseReason as (typeof CLOSE_CODES)[Reason]['code']]: (typeof CLOSE_CODES)[Reason]['reconnect'] }
-
-// The compiler holds it against the table of the protocol; loading that one would bring all schemas along.
-const RETURNS: Table = { 1002: 'never', 1007: 'never', 1008: 'later', 1009: 'never', 1012: 'later', 1013: 'now' }
-
-/**
- * The wait before an attempt to connect, in ms: anything up to 1 s before the first (`attempt` 0), then up to 0.5 s · 2^n, at most 30 s.
- * All of the span is drawn from, so that clients cut off together do not come back together. `random` gives 0 to 1.
- */
-export function backoffMs (attempt: number, random: () => number): number {
-  return random() * Math.min(LONGEST_MS, Math.max(FIRST_MS, 500 * 2 ** attempt))
+type PolicyTable = {
+  readonly [Reason in CloseReason as (typeof CLOSE_CODES)[Reason]['code']]: (typeof CLOSE_CODES)[Reason]['reconnect']
 }
 
-/** Why the connection was closed and when to come back; a code that is not the service's own is a cut. */
-export function readClose (code: number, reason: string): [cause: StateCause, comeBack: ReconnectPolicy] {
-  const comeBack = reason === 'too_many_fragments' ? 'never' : RETURNS[code as keyof Table] ?? 'soon'
-  return [reason as CloseReason || `close_${code}`, comeBack]
+// Importing CLOSE_CODES would bundle all schemas into the page. The type keeps this copy equal to it.
+const POLICIES: PolicyTable = { 1002: 'never', 1007: 'never', 1008: 'later', 1009: 'never', 1012: 'later', 1013: 'now' }
+
+/** Why the connection was closed and when to connect again. An unknown code counts as a network failure. */
+export function readClose (code: number, reason: string): [cause: StateCause, policy: ReconnectPolicy] {
+  const policy = reason === 'too_many_fragments' ? 'never' : POLICIES[code as keyof PolicyTable] ?? 'soon'
+  return [reason as CloseReason || `close_${code}`, policy]
+}
+
+const FIRST_MS = 1_000
+const LONGEST_MS = 30_000
+/** Opening alone is not enough: a service that accepts and drops connections would be retried without pause. */
+const STABLE_MS = 60_000
+
+/**
+ * Creates a function that returns the delay in ms before the next attempt. The delay is random, between 0 and 1 s for
+ * the first attempt, then between 0 and 0.5 s · 2^n, at most 30 s. The whole range is used so that clients that lose
+ * their connections together do not reconnect together. A stable connection resets n. A time that the service has
+ * asked for takes precedence.
+ */
+export function createBackoff (context: ClientContext): (policy: ReconnectPolicy) => number {
+  const { clock, random } = context
+  let attempts = 0
+  return (policy) => {
+    if (clock.monotonic() - context.openedAt >= STABLE_MS) attempts = 0
+    const exponent = policy === 'later' ? Infinity : attempts
+    const longestMs = policy === 'now' && !attempts ? 0 : Math.min(LONGEST_MS, Math.max(FIRST_MS, 500 * 2 ** exponent))
+    const delayMs = random() * longestMs
+    attempts++
+    return context.reconnectAt === undefined ? delayMs : Math.max(0, context.reconnectAt - clock.monotonic())
+  }
 }

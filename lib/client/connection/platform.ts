@@ -1,6 +1,7 @@
-// What the client needs of the place it runs in, by shape: users need neither the DOM's types nor those of Node.js.
+// The parts of a browser or of Node.js that the client uses, as structural types: users need neither the types of the
+// DOM nor those of Node.js.
 
-/** An event of a WebSocket, of whatever kind. */
+/** An event of a WebSocket. */
 export interface SocketEvent {
   readonly type: string
   readonly data?: unknown
@@ -8,29 +9,29 @@ export interface SocketEvent {
   readonly reason?: string
 }
 
-/** A WebSocket: a browser's, that of Node.js, or one of `ws`. */
+/** A WebSocket of a browser, of Node.js or of `ws`. */
 export interface SocketLike {
   send (text: string): void
   close (code?: number): void
   addEventListener (type: 'open' | 'message' | 'close' | 'error', listener: (event: SocketEvent) => void): void
 }
 
-/** The class of such sockets. */
+/** A WebSocket class. */
 export interface SocketConstructor { new (url: string, protocols: string[]): SocketLike }
 
-/** Where cursors are kept over a reload; `sessionStorage` is one. */
+/** Stores cursors across page reloads, as `sessionStorage` does. */
 export interface StorageLike {
   getItem (key: string): string | null
   setItem (key: string, value: string): void
 }
 
-/** What `window` tells: `online`, `pageshow` and `pagehide`. */
+/** `window`, as far as the client uses it: emits `online`, `pageshow` and `pagehide`. */
 export interface PageEvents {
   addEventListener (type: string, listener: (event: { readonly type: string }) => void): void
   removeEventListener (type: string, listener: (event: { readonly type: string }) => void): void
 }
 
-/** What `document` tells: whether the page is seen, and `visibilitychange`. */
+/** `document`, as far as the client uses it: whether the page is visible, and `visibilitychange`. */
 export interface PageVisibility extends PageEvents { readonly visibilityState: string }
 
 /** An `AbortSignal`. */
@@ -41,13 +42,13 @@ export interface AbortSignalLike extends PageEvents {
 
 export interface ClientTimer { cancel (): void }
 
-/** Time in ms that never goes back, and timers. */
+/** Monotonic time in ms, and timers. */
 export interface ClientClock {
   monotonic (): number
   after (ms: number, run: () => void): ClientTimer
 }
 
-/** What there may be of a page, or of the place that is none. */
+/** Global objects that exist on some platforms only. */
 export interface Platform {
   WebSocket?: SocketConstructor
   document?: PageVisibility
@@ -60,8 +61,19 @@ export const platform = globalThis as unknown as Platform
 export const clientSystemClock: ClientClock = {
   monotonic: () => performance.now(),
   after (ms, run) {
-    // A longer one would run at once.
+    // A timer that is longer than 32 bits would run at once.
     const handle = setTimeout(run, Math.min(ms, 0x7fffffff))
     return { cancel: () => clearTimeout(handle) }
+  }
+}
+
+/** Restarts a timer; without arguments it only cancels it. */
+export type Timeout = (ms?: number, run?: () => void) => void
+
+export function createTimeout (clock: ClientClock): Timeout {
+  let timer: ClientTimer | undefined
+  return (ms, run) => {
+    timer?.cancel()
+    timer = run && clock.after(ms!, run)
   }
 }

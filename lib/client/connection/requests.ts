@@ -4,7 +4,7 @@ import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
 import type { ClientTimer } from './platform.js'
 
-/** What is asked, and the message that answers it. */
+/** The type of a request and the message that answers it. */
 interface Answers {
   ping: ServerMessages['pong']
   mission_start: ServerMessages['mission_ack']
@@ -24,25 +24,30 @@ interface Request {
 }
 
 export interface Requests {
-  /** Asks and gives the answer and how long it took in ms. With `retry` it is asked again, under the same id, if the connection is lost before. */
-  ask<Type extends keyof Answers> (question: Omit<ClientMessages[Type], 'id'>, options?: AskOptions): Promise<[answer: Answers[Type], tookMs: number]>
-  /** Whether the message is the answer to something that was asked here. */
+  /**
+   * Sends a request and returns its answer and the round-trip time in ms. With `retry` it is sent again, under the same
+   * id, if the connection is lost before the answer.
+   */
+  ask<Type extends keyof Answers> (
+    request: Omit<ClientMessages[Type], 'id'>, options?: AskOptions
+  ): Promise<[answer: Answers[Type], tookMs: number]>
+  /** Returns whether the message answers one of these requests. */
   answer (message: ServerMessage): boolean
-  up (): void
-  down (): void
+  onUp (): void
+  onDown (): void
   close (error: ClientError): void
 }
 
 const TIMEOUT_MS = 30_000
 
-/** Messages that are answered: each waits for the connection, and for the reply that names its id. */
-export function createRequests (core: ClientContext): Requests {
-  const { clock, makeId, send } = core
+/** Requests that wait for the connection, and then for the reply to their id. */
+export function createRequests (context: ClientContext): Requests {
+  const { clock, makeId } = context
   const requests = new Map<string | undefined, Request>()
 
   function put (request: Request): void {
     request.sentAt = clock.monotonic()
-    send(request.message)
+    context.send(request.message)
   }
 
   function take (id: string | undefined): Request | undefined {
@@ -54,13 +59,13 @@ export function createRequests (core: ClientContext): Requests {
 
   return {
     ask: (question, { id = makeId(), timeoutMs = TIMEOUT_MS, retry = false } = {}) => new Promise((resolve, reject) => {
-      if (core.closed) throw core.closed
+      if (context.closed) throw context.closed
       if (requests.has(id)) throw new ClientError('INVALID_OPTION', id)
       const message = { ...question, id } as Request['message']
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
-      if (core.isUp) put(request)
+      if (context.isUp) put(request)
     }),
     answer (message) {
       const request = take(message.replyTo)
@@ -68,8 +73,8 @@ export function createRequests (core: ClientContext): Requests {
       else request?.resolve([message, clock.monotonic() - request.sentAt!] as never)
       return request !== undefined
     },
-    up () { requests.forEach(put) },
-    down () {
+    onUp () { requests.forEach(put) },
+    onDown () {
       for (const [id, { message, sentAt, retry }] of requests) {
         if (sentAt !== undefined && !retry) take(id)!.reject(new ClientError('OUTCOME_UNKNOWN', message.type))
       }
@@ -80,5 +85,6 @@ export function createRequests (core: ClientContext): Requests {
   }
 }
 
-/** An error of the service as one of the client. */
-export const refusal = ({ code, message }: { code: string, message: string }): ClientError => new ClientError('REFUSED', message, undefined, code)
+/** Converts an error of the service. */
+export const refusal = ({ code, message }: { code: string, message: string }): ClientError =>
+  new ClientError('REFUSED', message, undefined, code)

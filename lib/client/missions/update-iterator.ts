@@ -1,35 +1,38 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import { isEnding, merge } from './mission-map.js'
+import { isTerminalStatus, merge } from './mission-map.js'
 
 export interface UpdateIterator {
   push (update: MissionUpdate, isReplaceable?: boolean): void
-  /** Nothing more is pushed; what waits can still be read, and `error` after it. */
+  /** Ends the iteration after the queued updates, with `error` if there is one. */
   end (error?: unknown): void
 }
 
 /**
- * Updates for one reader: of all missions, or of one until its ending. Those that may be replaced wait at most once a mission; all others wait
- * until they are read. `start` is called with the first read and gives what is called once at the end.
+ * Iterates over the updates of all missions, or of one mission until its end. The queue holds at most one replaceable
+ * update per mission and every other update. `start` is called with the first read; it returns a function that is
+ * called once at the end.
  */
-export async function * follow (id: string | undefined, start: (feed: UpdateIterator) => () => void): AsyncGenerator<MissionUpdate, undefined> {
+export async function * iterateUpdates (
+  id: string | undefined, start: (iterator: UpdateIterator) => () => void
+): AsyncGenerator<MissionUpdate, undefined> {
   const queue: MissionUpdate[] = []
-  // The update of each mission that the next one may replace.
+  // By mission, the queued update that the next one may replace.
   const replaceable = new Map<string, MissionUpdate>()
   let wake = (): void => {}
   let isEnded = false
   let failure: unknown
 
-  const feed: UpdateIterator = {
+  const iterator: UpdateIterator = {
     push (update, isReplaceable) {
       const { missionId, status } = update
       if (isEnded || (id ?? missionId) !== missionId) return
-      const waiting = isReplaceable && replaceable.get(missionId)
-      if (waiting) queue[queue.indexOf(waiting)] = update = merge(waiting, update)
+      const replaced = isReplaceable && replaceable.get(missionId)
+      if (replaced) queue[queue.indexOf(replaced)] = update = merge(replaced, update)
       else queue.push(update)
       replaceable.delete(missionId)
       if (isReplaceable) replaceable.set(missionId, update)
       wake()
-      if (id && isEnding(status)) feed.end()
+      if (id && isTerminalStatus(status)) iterator.end()
     },
     end (error) {
       if (!isEnded) failure = error
@@ -38,7 +41,7 @@ export async function * follow (id: string | undefined, start: (feed: UpdateIter
     }
   }
 
-  const stop = start(feed)
+  const stop = start(iterator)
   try {
     for (;;) {
       const update = queue.shift()

@@ -1,0 +1,114 @@
+import { setState, type ClientContext } from '../context.js'
+import { ClientError } from '../errors.js'
+import type { StateCause } from '../types.js'
+import { readClose, type ReconnectPolicy } from './backoff.js'
+import { createTimeout, type SocketEvent, type SocketLike } from './platform.js'
+import { createWatchdog, type Watchdog } from './watchdog.js'
+
+export interface ConnectionEvents {
+  /** Called when the connection is open; returns the function that receives the text of its messages. */
+  onUp: () => (text: unknown) => void
+  onDown: () => void
+  /** Sends a message that the service always answers. */
+  ping: () => void
+}
+
+/** Called when the connection cannot be used any longer. */
+export type OnLost = (cause: StateCause, policy?: ReconnectPolicy) => void
+
+export interface Connection {
+  /** Loses the connection unless a message arrives within this time. */
+  verify (withinMs: number): void
+  /** Closes the socket. Nothing that it emits afterwards has an effect. */
+  release (): void
+}
+
+/** `getToken` may need a request of its own. */
+const TOKEN_MS = 60_000
+const CONNECT_MS = 15_000
+/** Characters allowed in a subprotocol (RFC 6455 §4.1, RFC 9110 §5.6.2). */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
+
+/** One attempt to connect and the connection that results from it, from the token until it is lost or released. */
+export function openConnection (context: ClientContext, events: ConnectionEvents, onLost: OnLost): Connection {
+  const { url, WebSocket, getToken, emit } = context
+  const restart = createTimeout(context.clock)
+  const watchdog = createWatchdog(context, restart, events.ping, lose)
+  let socket: SocketLike | undefined
+  let isReleased = false
+
+  function lose (cause: StateCause, policy?: ReconnectPolicy): void {
+    if (!isReleased) onLost(cause, policy)
+  }
+
+  function fail (error: ClientError, cause: StateCause, policy?: ReconnectPolicy): void {
+    if (isReleased) return
+    emit('error', error)
+    lose(cause, policy)
+  }
+
+  async function open (): Promise<void> {
+    let token: string | undefined
+    restart(TOKEN_MS, () => lose('token_failed'))
+    try {
+      // Deferred, so that listeners added right after `connect` receive every error.
+      await undefined
+      token = await getToken?.()
+    } catch (err) {
+      return fail(new ClientError('TOKEN_FAILED', 'getToken', err), 'token_failed')
+    }
+    if (isReleased) return
+    if (getToken && (typeof token !== 'string' || !TOKEN.test(token))) {
+      return fail(new ClientError('INVALID_TOKEN', 'getToken'), 'invalid_token', 'never')
+    }
+    restart(CONNECT_MS, () => lose('unreachable'))
+    try {
+      socket = new WebSocket(url, getToken ? ['bearer', token!] : [])
+    } catch (err) {
+      return fail(new ClientError('CONNECT_FAILED', url, err), 'unreachable')
+    }
+    context.send = (message) => socket!.send(JSON.stringify(message))
+    for (const [type, listener] of Object.entries(createSocketListeners(context, watchdog, events, lose))) {
+      socket.addEventListener(type as 'open', (event) => { if (!isReleased) listener(event) })
+    }
+  }
+
+  context.openedAt = Infinity
+  open()
+  return {
+    verify: watchdog.verify,
+    release () {
+      const wasUp = context.isUp
+      isReleased = true
+      context.isUp = false
+      watchdog.stop()
+      socket?.close(1000)
+      if (wasUp) events.onDown()
+    }
+  }
+}
+
+function createSocketListeners (context: ClientContext, watchdog: Watchdog, events: ConnectionEvents, lose: OnLost) {
+  let receive: ReturnType<ConnectionEvents['onUp']>
+  return {
+    open () {
+      context.isUp = true
+      context.openedAt = context.clock.monotonic()
+      watchdog.expectMessage()
+      receive = events.onUp()
+      setState(context, 'open', 'connected')
+    },
+    message ({ data }: SocketEvent) {
+      watchdog.stop()
+      if (context.state === 'stale') setState(context, 'open', 'answered')
+      if (context.isUp) receive(data)
+      if (context.isUp) watchdog.expectMessage()
+    },
+    close ({ code, reason }: SocketEvent) {
+      const [cause, policy] = readClose(code!, reason!)
+      lose(context.isUp || policy === 'never' ? cause : 'unreachable', policy)
+    },
+    // Some WebSocket implementations emit no `close` event for a socket that never opened.
+    error () { if (!context.isUp) lose('unreachable') }
+  }
+}
