@@ -5,7 +5,7 @@ import t from 'tap'
 import type { ChannelName } from '../schemas/channels/index.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import type { Writable } from '../lib/hub/delivery/batch.js'
-import { Message, type LoggedMessage, type MessageTraits } from '../lib/hub/wire/message.js'
+import { Message, type LoggedMessage, type MessageOptions } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES, type Outbox } from '../lib/hub/delivery/outbox.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { boot, closingSoon } from './support/app.js'
@@ -147,7 +147,7 @@ for (const [title, isPending] of [['in the tick in which the client becomes slow
   t.test(`an unsubscribe ${title} drops all messages of its channel and none of the others`, async (t) => {
     const { sent, log, outbox, subscriptions, plug, step, progress, take } = createStand()
     for (const channel of ['health_delta', 'metrics_tick', 'anomaly_alert'] as const) subscriptions.set(channel, { sequence: 1, offset: 1 })
-    const message = (name: string, traits: MessageTraits) => new Message(JSON.stringify({ reply: name }), traits)
+    const message = (name: string, options: MessageOptions) => new Message(JSON.stringify({ reply: name }), options)
     plug()
     step('a')
     if (isPending) progress('b')

@@ -89,13 +89,11 @@ export class Broadcaster {
     const isLogged = key === undefined && only === undefined && LOGGED.has(name)
     const position = isLogged ? this.log.nextPosition(name) : undefined
     const message = this.#envelope.message(name, { payload } as never, {
-      traits: {
-        channel: name,
-        position,
-        key: key && `${name} ${key}`,
-        supersedes: supersedes && `${name} ${supersedes}`,
-        facts
-      },
+      channel: name,
+      position,
+      key: key && `${name} ${key}`,
+      supersedes: supersedes && `${name} ${supersedes}`,
+      facts,
       epoch: this.log.epoch
     })
     this.#record(message)

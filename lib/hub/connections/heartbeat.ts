@@ -38,6 +38,6 @@ export class Heartbeat {
     const { envelope, log, intervalMs } = this.#deps
     const heads = Object.fromEntries(channels.map((name) => [name, log.cursor(name)]))
     const body = { intervalMs, ...(channels.length > 0 && { heads }) }
-    return envelope.message('heartbeat', body, { traits: { key: 'heartbeat' } })
+    return envelope.message('heartbeat', body, { key: 'heartbeat' })
   }
 }

@@ -76,7 +76,7 @@ export class SnapshotCache {
     // A channel without a log has no position.
     const asOf = LOGGED.has(channel) && { asOf: snapshot.asOf }
     const payload = { channel, cause, ...range, ...asOf, messages: snapshot.messages.length }
-    return envelope.message('subscription_gap', { payload }, { traits: { channel } })
+    return envelope.message('subscription_gap', { payload }, { channel })
   }
 
   /** The state of a channel with the requested endings; the log continues it without a hole. */
@@ -169,7 +169,7 @@ export class SnapshotCache {
 
   #encode (channel: ChannelName, payload: ChannelPayloads[ChannelName]): Message {
     const { facts } = this.#deps.channel(channel).delivery(payload)
-    return this.#deps.envelope.message(channel, { payload } as never, { traits: { channel, facts } })
+    return this.#deps.envelope.message(channel, { payload } as never, { channel, facts })
   }
 
   #fitting (
@@ -183,6 +183,7 @@ export class SnapshotCache {
   #checksum (name: ChannelName, messages: readonly Message[]): Checksum {
     const channel = this.#deps.channel(name)
     if (channel.checksumEntry === undefined) return {}
-    return { checksum: missionChecksum(messages.flatMap(({ facts }) => channel.checksumEntry!(facts!) ?? [])) }
+    const entries = messages.flatMap(({ facts }) => channel.checksumEntry!(facts!) ?? [])
+    return { checksum: missionChecksum(entries) }
   }
 }

@@ -60,7 +60,7 @@ export class SubscribeFlow {
     const { subscriptions, envelope } = this.#deps
     connection.subscriptions.set(channel, { sequence: 0, offset: 0 })
     const messages = subscriptions.channel(channel).snapshot()
-      .map((payload) => envelope.message(channel, { payload } as never, { traits: { channel } }))
+      .map((payload) => envelope.message(channel, { payload } as never, { channel }))
     this.#acknowledge(connection, { channel, outcome: 'fresh', messages: messages.length }, replyTo)
     for (const message of messages) connection.outbox.send(message)
   }

@@ -1,16 +1,16 @@
 import { PROTOCOL_VERSION, type ServerIdentity } from '../../../schemas/messages/envelope.js'
 import type { ServerMessages, ServerMessageType } from '../../../schemas/messages/server-messages.js'
 import { createUnifiedId, createUnifiedTimestamp, type Clock } from '../../base/clock.js'
-import { Message, type MessageTraits } from './message.js'
+import { Message, type MessageOptions } from './message.js'
 
 type EnvelopeKey =
   'protocolVersion' | 'type' | 'id' | 'timestamp' | 'unix' | 'server' | 'replyTo' | 'position' | 'conflated'
 
 type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], EnvelopeKey>
 
-export interface MessageOptions {
+export interface EnvelopeOptions extends Omit<MessageOptions, 'id'> {
+  /** The id of the message of the client that this one answers. */
   replyTo?: string | undefined
-  traits?: MessageTraits
   /** The epoch of the log; required for a message with a position. */
   epoch?: string
 }
@@ -25,10 +25,9 @@ export class Envelope {
     this.#server = { name: server.name, version: server.version }
   }
 
-  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: MessageOptions = {}): Message {
-    const { replyTo, traits, epoch } = options
+  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: EnvelopeOptions = {}): Message {
+    const { replyTo, position, epoch } = options
     const { iso, unix } = createUnifiedTimestamp(this.#clock)
-    const position = traits?.position
     const id = createUnifiedId('message')
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,
@@ -40,6 +39,6 @@ export class Envelope {
       replyTo,
       position: position && { epoch, offset: position.offset },
       ...body
-    }), { ...traits, id })
+    }), { ...options, id })
   }
 }

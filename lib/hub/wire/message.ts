@@ -13,7 +13,8 @@ const COMPRESS_FROM_BYTES = 1_024
  */
 export interface LogPosition { offset: number, sequence: number }
 
-export interface MessageTraits {
+/** How a message is delivered. */
+export interface MessageOptions {
   /** The id on the wire. */
   id?: string | undefined
   /** Absent for replies and other messages that belong to no channel. */
@@ -24,7 +25,7 @@ export interface MessageTraits {
   key?: string | undefined
   /** The key of the replaceable message that this one makes obsolete. */
   supersedes?: string | undefined
-  /** The facts that the filters of its channel look at. */
+  /** What the filters of its channel look at. */
   facts?: object | undefined
 }
 
@@ -46,7 +47,7 @@ export class Message {
   readonly facts: object | undefined
   #deflated: Map<number, Buffer> | undefined
 
-  constructor (text: string, { id = '', channel, position, key, supersedes, facts }: MessageTraits = {}) {
+  constructor (text: string, { id = '', channel, position, key, supersedes, facts }: MessageOptions = {}) {
     this.frame = encodeTextFrame(text)
     this.id = id
     this.channel = channel
