@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { runExample, startExample } from './support/run-example.js'
+import { runExample, startExample, startRunner } from './support/run-example.js'
 import { onlyWith, pathOf } from './support/skip.js'
 import { traceFile } from './support/trace-data.js'
 
-// Two replays of 24 days and twenty programs are half a minute of work, and several minutes on a machine that is busy otherwise.
+// The replays take half a minute on an idle machine, and several minutes on a busy one.
 t.setTimeout(600_000)
+
+const REPLAY = '.examples/replay.js'
+const run = startRunner(t)
 
 interface Counts { completed: number, errors: number, cancelled: number, active: number, stalled: number, total: number }
 interface Replay {
@@ -22,22 +25,22 @@ interface Replay {
 }
 
 async function replay (t: Test, path: string, ...flags: string[]): Promise<Replay> {
-  const { code, stdout, stderr } = await runExample(t, '.examples/replay.js', [path, '--json', ...flags])
+  const { code, stdout, stderr } = await run(REPLAY, [path, '--json', ...flags])
   t.equal(stderr, '')
   return { code, ...JSON.parse(stdout) as Omit<Replay, 'code'> }
 }
 
-/** Every surface must show these counts: the message, what the viewer counted, the scrape and the registry. */
+/** The same counts on every surface: the message, the viewer's own count, the scrape and the registry. */
 function everywhere (shown: Omit<Counts, 'stalled'> & { stalled?: number }): Record<string, Counts> {
   const counts = { stalled: 0, ...shown }
   return { websocket: counts, updates: counts, prometheus: counts, registry: counts }
 }
 
-/** Runs code beside the built examples: it may `import` from them by their path in `examples/`. Gives the JSON that it printed. */
+/** Runs code that may `import` modules of the built examples by their path in `examples/`. Returns the JSON that it prints. */
 async function runBeside (t: Test, code: string, ...args: string[]): Promise<unknown> {
   const here = new URL('../.examples/', import.meta.url).href
   const script = join(t.testdir({ 'beside.mjs': code.replaceAll("import('", `import('${here}`) }), 'beside.mjs')
-  const { stdout, stderr } = await runExample(t, script, args)
+  const { stdout, stderr } = await run(script, args)
   t.equal(stderr, '')
   return JSON.parse(stdout)
 }
@@ -52,7 +55,7 @@ const HEADER = 'gmt_create,predict_type,predict_status,exec_time_seconds,groupId
 
 const requests = traceFile('genai-requests.csv')
 const jobs = traceFile('ci-jobs.json')
-const run = traceFile('coding-agent-run.json')
+const agent = traceFile('coding-agent-run.json')
 
 interface Row { id: string, status: string, durationMs: number }
 
@@ -65,10 +68,10 @@ const isEnded = ({ status }: Row) => status === 'SUCCEED' || status === 'FAILED'
 const sum = (values: number[]) => values.reduce((total, value) => total + value, 0)
 const isNear = (value: number | null, expected: number) => value !== null && Math.abs(value - expected) < 1e-6 * expected
 
-/** The stall time of a replay that is told no other. */
+/** The default stall time of a replay. */
 const STALL_MS = 600_000
 
-t.test('24 days of requests end with the same totals on every surface, and those that never ended are stalled', onlyWith(requests), async (t) => {
+t.test('24 days of requests end with the same totals on every surface, and requests that never ended are stalled', onlyWith(requests), async (t) => {
   const result = await replay(t, pathOf(requests))
   t.equal(result.code, 0)
   t.strictSame(result.surfaces, everywhere({ completed: 26_392, errors: 398, cancelled: 0, active: 33, stalled: 33, total: 26_823 }))
@@ -76,15 +79,15 @@ t.test('24 days of requests end with the same totals on every surface, and those
   t.strictSame(result.operations, { success: 26_392, error: 398 })
 
   const rows = readRows(pathOf(requests))
-  t.strictSame(result.stalledIds.toReversed(), rows.filter((row) => !isEnded(row)).map(({ id }) => id), 'the list shows exactly them')
-  t.equal(result.everStalled, 33, 'no other request ever counted as stalled')
+  t.strictSame(result.stalledIds.toReversed(), rows.filter((row) => !isEnded(row)).map(({ id }) => id), 'the list shows exactly those')
+  t.equal(result.everStalled, 33, 'no other request was ever counted as stalled')
   const ended = rows.filter(isEnded).map(({ durationMs }) => durationMs)
   t.ok(Math.max(...ended) < STALL_MS)
   const mean = sum(ended) / ended.length
   t.ok(isNear(result.meanDurationMs, mean), `a mean of ${result.meanDurationMs} ms instead of ${mean}`)
 })
 
-t.test('requests that never ended are cancelled when they stall, if that was asked for', onlyWith(requests), async (t) => {
+t.test('requests that never ended are cancelled when they stall, if the flag says so', onlyWith(requests), async (t) => {
   const result = await replay(t, pathOf(requests), '--on-stall', 'cancel')
   t.equal(result.code, 0)
   t.strictSame(result.surfaces, everywhere({ completed: 26_392, errors: 398, cancelled: 33, active: 0, total: 26_823 }))
@@ -93,13 +96,13 @@ t.test('requests that never ended are cancelled when they stall, if that was ask
 
   const rows = readRows(pathOf(requests))
   const mean = sum(rows.map((row) => isEnded(row) ? row.durationMs : STALL_MS)) / rows.length
-  t.ok(isNear(result.meanDurationMs, mean), `each at once when it stalled: a mean of ${result.meanDurationMs} ms instead of ${mean}`)
+  t.ok(isNear(result.meanDurationMs, mean), `each ends as soon as it stalls: a mean of ${result.meanDurationMs} ms instead of ${mean}`)
 })
 
 interface RecordedStep { name: string, conclusion: string, started_at: string, completed_at: string }
 interface RecordedJob { id: number, conclusion: string, started_at: string, steps: RecordedStep[] }
 
-t.test('the jobs of a CI service end as they were concluded', onlyWith(jobs), async (t) => {
+t.test('the jobs of a CI service end with their recorded conclusion', onlyWith(jobs), async (t) => {
   const result = await replay(t, pathOf(jobs))
   t.equal(result.code, 0)
   t.equal(result.format, 'ci-jobs')
@@ -111,7 +114,7 @@ t.test('the jobs of a CI service end as they were concluded', onlyWith(jobs), as
   t.strictSame(result.operations, { success: count('success'), error: count('failure') })
 })
 
-// Prints the statuses of every mission of a replay, and its calls of `mission.task`: when their functions began and ended on the virtual clock.
+// Prints the statuses of every mission of a replay, and when each function passed to `mission.task` began and ended on the virtual clock.
 const WATCH = `
   import { readFileSync } from 'node:fs'
   const { createTraceClock } = await import('replay/clock.js')
@@ -144,7 +147,7 @@ const WATCH = `
 interface SeenTask { id: string, taskId: string, from: number, to: number }
 interface Seen { statuses: Record<string, string[]>, tasks: SeenTask[] }
 
-t.test('every step of a CI service that ran is a task with its recorded times', onlyWith(jobs), async (t) => {
+t.test('every step of a CI job that ran is a task with its recorded times', onlyWith(jobs), async (t) => {
   const recorded = (JSON.parse(readFileSync(pathOf(jobs), 'utf8')) as RecordedJob[]).flatMap(({ id, steps }) => steps
     .map((step) => ({ ...step, id: `job-${id}`, from: Date.parse(step.started_at), to: Date.parse(step.completed_at) }))
     .sort((a, b) => a.from - b.from)
@@ -158,9 +161,9 @@ t.test('every step of a CI service that ran is a task with its recorded times', 
   t.strictSame(sort(seen), sort(expected))
 })
 
-t.test('a run of a coding agent is one mission with all of its steps', onlyWith(run), async (t) => {
-  const { trajectory } = JSON.parse(readFileSync(pathOf(run), 'utf8')) as { trajectory: Array<{ execution_time_seconds: number }> }
-  const result = await replay(t, pathOf(run))
+t.test('a run of a coding agent is one mission with all of its steps', onlyWith(agent), async (t) => {
+  const { trajectory } = JSON.parse(readFileSync(pathOf(agent), 'utf8')) as { trajectory: Array<{ execution_time_seconds: number }> }
+  const result = await replay(t, pathOf(agent))
   t.equal(result.code, 0)
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 0, cancelled: 0, active: 0, total: 1 }))
   t.strictSame(result.operations, { success: trajectory.length, error: 0 })
@@ -176,7 +179,7 @@ const REQUESTS = [
   ''
 ].join('\n')
 
-t.test('a request ends when its duration is over, and one that never ended stays active and is stalled', async (t) => {
+t.test('a request ends after its recorded duration, and a request that never ended stays active and stalled', async (t) => {
   const result = await replay(t, writeTrace(t, REQUESTS))
   t.equal(result.code, 0)
   t.equal(result.format, 'genai-requests')
@@ -186,11 +189,11 @@ t.test('a request ends when its duration is over, and one that never ended stays
   t.equal(result.meanDurationMs, 20_000)
 })
 
-t.test('a stalled request ends at once as --on-stall says, by itself and not by force', async (t) => {
+t.test('a stalled request ends at once as --on-stall says, before the grace period forces it', async (t) => {
   const cancelled = await replay(t, writeTrace(t, REQUESTS), '--on-stall', 'cancel', '--stall-ms', '60000')
   t.strictSame(cancelled.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 2, active: 0, total: 4 }))
   t.strictSame(cancelled.endings, { 'cancelled: The mission showed no activity': 2, completed: 1, 'error: generation_failed': 1 })
-  // One was generating. The other had not begun, and is no operation.
+  // One request was running; the other had not begun and therefore is no operation.
   t.strictSame(cancelled.operations, { success: 1, error: 2 })
   t.equal(cancelled.meanDurationMs, (30_000 + 10_000 + 60_000 + 60_000) / 4)
 
@@ -199,13 +202,13 @@ t.test('a stalled request ends at once as --on-stall says, by itself and not by 
   t.strictSame(failed.endings, { 'error: stalled': 2, completed: 1, 'error: generation_failed': 1 })
 })
 
-t.test('a request that shows no life for longer than --stall-ms is stalled until it ends', async (t) => {
+t.test('a request without activity for longer than --stall-ms is stalled until it ends', async (t) => {
   const result = await replay(t, writeTrace(t, REQUESTS), '--stall-ms', '20000')
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 0, active: 2, stalled: 2, total: 4 }))
   t.equal(result.everStalled, 3)
 
   const patient = await replay(t, writeTrace(t, REQUESTS), '--stall-ms', '7200000')
-  t.equal(patient.everStalled, 2, 'the replay goes on until the last one is')
+  t.equal(patient.everStalled, 2, 'the replay continues until the last one is stalled')
 })
 
 const at = (second: number) => new Date(Date.UTC(2024, 0, 1, 12, 0, second)).toISOString()
@@ -213,7 +216,7 @@ const step = (conclusion: string, from: number, to: number) => ({ name: `step ${
 const job = (id: number, conclusion: string, [created, started, completed]: [number, number, number], steps: object[] = []) =>
   ({ id, name: 'build', conclusion, created_at: at(created), started_at: at(started), completed_at: at(completed), steps })
 
-t.test('a job lasts from its creation to its end, whatever the clocks of its steps say', async (t) => {
+t.test('a job lasts from its creation to its end, even if the times of its steps lie outside', async (t) => {
   const path = writeTrace(t, [
     job(1, 'success', [0, 5, 20], [step('success', 4, 9), step('skipped', 12, 12), step('success', 10, 11)]),
     job(2, 'failure', [6, 4, 14], [step('failure', 3, 25)]),
@@ -225,12 +228,12 @@ t.test('a job lasts from its creation to its end, whatever the clocks of its ste
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 1, cancelled: 2, active: 0, total: 4 }))
   t.strictSame(result.endings, { completed: 1, 'error: step_failed': 1, 'cancelled: cancelled': 1, 'cancelled: skipped': 1 })
   t.strictSame(result.operations, { success: 3, error: 1 })
-  // Job 2 started 2 s before it was created, and its step another second before that: 20 + 11 + 10 + 0 seconds in all.
+  // Job 2 started 2 s before it was created, and its step 1 s earlier: 20 + 11 + 10 + 0 seconds in total.
   t.equal(result.meanDurationMs, 10_250)
 
-  await t.test('its steps begin and end at their own times as long as it lasts, and a skipped one never starts', async (t) => {
+  await t.test('its steps begin and end at their recorded times within the job, and a skipped step never starts', async (t) => {
     const { tasks, statuses } = await runBeside(t, WATCH, path) as Seen
-    // The second is the request to end.
+    // The second update carries the cancel request.
     t.strictSame(statuses['job-4'], ['planning_started', 'planning_started', 'cancelled'])
     t.strictSame(tasks.map(({ id, taskId, from, to }) => [id, taskId, new Date(from).getUTCSeconds(), new Date(to).getUTCSeconds()]), [
       ['job-3', '1 step 1', 1, 5],
@@ -242,7 +245,7 @@ t.test('a job lasts from its creation to its end, whatever the clocks of its ste
   })
 })
 
-t.test('clients stay connected over a year in which nothing happens', async (t) => {
+t.test('clients stay connected through a year without activity', async (t) => {
   const result = await replay(t, writeTrace(t, [
     job(1, 'success', [0, 0, 10]),
     job(2, 'success', [366 * 86_400, 366 * 86_400, 366 * 86_400 + 10])
@@ -259,7 +262,7 @@ const agentRun = (exitStatus: string) => ({
   ]
 })
 
-t.test('an agent that did not submit has failed', async (t) => {
+t.test('an agent run that was not submitted has failed', async (t) => {
   const submitted = await replay(t, writeTrace(t, agentRun('submitted')))
   t.strictSame(submitted.surfaces, everywhere({ completed: 1, errors: 0, cancelled: 0, active: 0, total: 1 }))
   t.equal(submitted.meanDurationMs, 2_000)
@@ -267,16 +270,16 @@ t.test('an agent that did not submit has failed', async (t) => {
   t.strictSame(stopped.surfaces, everywhere({ completed: 0, errors: 1, cancelled: 0, active: 0, total: 1 }))
 })
 
-t.test('--speed plays a trace in that multiple of real time', async (t) => {
+t.test('--speed plays a trace at a multiple of real time', async (t) => {
   const result = await replay(t, writeTrace(t, agentRun('submitted')), '--speed', '10')
   t.equal(result.code, 0)
-  t.ok(result.tookMs >= 200, `2 s at ten times their speed took ${result.tookMs} ms`)
+  t.ok(result.tookMs >= 200, `2 s at ten times the speed took ${result.tookMs} ms`)
   t.strictSame(result.surfaces, everywhere({ completed: 1, errors: 0, cancelled: 0, active: 0, total: 1 }))
 })
 
-t.test('the result is a table for people, with what the trace calls an outcome and how its missions ended', async (t) => {
+t.test('without --json the result is a table, with the outcomes in the trace and how the missions ended', async (t) => {
   const path = writeTrace(t, [job(1, 'success', [0, 0, 10]), job(2, 'failure', [0, 0, 10]), job(3, 'skipped', [0, 0, 0])])
-  const { code, stdout } = await runExample(t, '.examples/replay.js', [path])
+  const { code, stdout } = await runExample(t, REPLAY, [path])
   t.equal(code, 0)
   t.match(stdout, /^ci-jobs: 3 missions in 10 seconds/)
   t.match(stdout, /ws:\/\/127\.0\.0\.1:\d+\/ws\/mission-control/)
@@ -287,8 +290,8 @@ t.test('the result is a table for people, with what the trace calls an outcome a
   t.match(stdout, /The counts are equal/)
 })
 
-t.test('Ctrl-C ends a replay, whatever its missions wait for', async (t) => {
-  const program = startExample(t, '.examples/replay.js', [writeTrace(t, REQUESTS), '--speed', '1'])
+t.test('Ctrl-C ends a replay while its missions are still active', async (t) => {
+  const program = startExample(t, REPLAY, [writeTrace(t, REQUESTS), '--speed', '1'])
   await program.says(/Follow it at/)
   program.signal('SIGINT')
   const { code, stdout, stderr } = await program.ended
@@ -297,7 +300,7 @@ t.test('Ctrl-C ends a replay, whatever its missions wait for', async (t) => {
   t.notMatch(stdout, /The counts/)
 })
 
-t.test('surfaces that show different counts are not alike', async (t) => {
+t.test('surfaces with different counts are reported as different', async (t) => {
   const same = everywhere({ completed: 1, errors: 2, cancelled: 3, active: 4, stalled: 1, total: 10 })
   const others = [{ completed: 2, errors: 1 }, { stalled: 2 }].map((change) => ({ ...same, prometheus: { ...same['prometheus'], ...change } }))
   t.strictSame(await runBeside(t, `
@@ -331,7 +334,7 @@ const MALFORMED: Record<string, [content: string | object, reason: RegExp]> = {
   'a run without an end': ['{\n"trajectory": [],\n"info": {}\n}', /line 3: exit_status is missing, but must be text/]
 }
 
-t.test('a malformed trace is refused with the line that is wrong', async (t) => {
+t.test('a malformed trace is refused with the number of the wrong line', async (t) => {
   const contents = Object.values(MALFORMED).map(([content]) => typeof content === 'string' ? content : JSON.stringify(content, null, 1))
   const refusals = await runBeside(t, `
     const { readTrace, TraceError } = await import('traces/index.js')
@@ -343,22 +346,22 @@ t.test('a malformed trace is refused with the line that is wrong', async (t) => 
   for (const [position, [what, [, reason]]] of Object.entries(MALFORMED).entries()) t.match(refusals[position], reason, what)
 })
 
-t.test('nothing of a malformed trace is replayed', async (t) => {
+t.test('a malformed trace is not replayed at all', async (t) => {
   const path = writeTrace(t, `${HEADER}\n${ROW}\n2024-11-15 16:57:50,TXT_2_IMG\n`)
-  const { code, stdout, stderr } = await runExample(t, '.examples/replay.js', [path])
+  const { code, stdout, stderr } = await runExample(t, REPLAY, [path])
   t.equal(code, 2)
   t.equal(stdout, '')
   t.equal(stderr, `${path}: line 3: 2 columns instead of 11\n`)
 })
 
-t.test('the line of a wrong step is the line where the step begins', async (t) => {
+t.test('an error in a step names the line on which the step begins', async (t) => {
   const path = writeTrace(t, wrongStep)
   const before = readFileSync(path, 'utf8').split('"noon"')[0]!
   const line = before.slice(0, before.lastIndexOf('{')).split('\n').length
-  t.match((await runExample(t, '.examples/replay.js', [path])).stderr, `line ${line}: started_at`)
+  t.match((await run(REPLAY, [path])).stderr, `line ${line}: started_at`)
 })
 
-t.test('a wrong command line tells what to write instead', async (t) => {
+t.test('the error for a wrong command line says what to write instead', async (t) => {
   const wrong: Array<[string[], RegExp]> = [
     [[], /give the path of one trace file/],
     [['one', 'two'], /give the path of one trace file/],
@@ -379,11 +382,11 @@ t.test('a wrong command line tells what to write instead', async (t) => {
   for (const [at, [args, reason]] of wrong.entries()) t.match(refusals[at], reason, args.join(' '))
 })
 
-t.test('a wrong command line or a file that is missing ends with 2', async (t) => {
-  const wrong = await runExample(t, '.examples/replay.js', ['--slowly'])
+t.test('a wrong command line or a missing file ends with exit code 2', async (t) => {
+  const wrong = await runExample(t, REPLAY, ['--slowly'])
   t.equal(wrong.code, 2)
   t.match(wrong.stderr, /--slowly[^]*Usage: npm run replay/)
-  const missing = await runExample(t, '.examples/replay.js', ['no-such-trace'])
+  const missing = await runExample(t, REPLAY, ['no-such-trace'])
   t.equal(missing.code, 2)
   t.match(missing.stderr, /no such file/)
 })

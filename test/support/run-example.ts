@@ -1,4 +1,5 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { fork, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,39 +7,39 @@ import type { Test } from 'tap'
 
 const root = resolve(fileURLToPath(import.meta.url), '../../..')
 
-/** How a program ended and all that it said. */
+/** How a program ended, and everything it printed. */
 export interface Ended { code: number | null, stdout: string, stderr: string }
 
-/** A program that runs; it is killed when the test ends before it does. */
+/** A running program. */
 export class Program {
   readonly ended: Promise<Ended>
   readonly #child: ChildProcess
-  readonly #said = { stdout: '', stderr: '' }
+  readonly #printed = { stdout: '', stderr: '' }
   #waiting: Array<() => void> = []
 
   constructor (child: ChildProcess) {
     this.#child = child
     for (const stream of ['stdout', 'stderr'] as const) {
       child[stream]!.setEncoding('utf8').on('data', (text: string) => {
-        this.#said[stream] += text
+        this.#printed[stream] += text
         this.#wake()
       })
     }
     this.ended = new Promise((resolve, reject) => {
       child.once('error', reject)
       child.once('close', (code) => {
-        resolve({ code, ...this.#said })
+        resolve({ code, ...this.#printed })
         this.#wake()
       })
     })
   }
 
-  /** Waits until the program has said something on stdout that matches; fails if it ends first. */
+  /** Waits until stdout matches; fails if the program ends first. */
   async says (pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const match = pattern.exec(this.#said.stdout)
+      const match = pattern.exec(this.#printed.stdout)
       if (match !== null) return match
-      if (this.#child.exitCode !== null) throw new Error(`ended without ${pattern}: ${this.#said.stdout}${this.#said.stderr}`)
+      if (this.#child.exitCode !== null) throw new Error(`ended without ${pattern}: ${this.#printed.stdout}${this.#printed.stderr}`)
       await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
     }
   }
@@ -53,22 +54,55 @@ export class Program {
 }
 
 /**
- * Starts an example by its path in the project, `.examples/` for what `npm run build:examples` made. Without tap's loader and coverage:
- * it is to run as it does for a user.
+ * Starts an example by its path in the project; `.examples/` contains the output of `npm run build:examples`.
+ * The process has neither tap's loader nor coverage, as when a user starts it. It is killed when the test ends.
  */
 export function startExample (t: Test, path: string, args: string[] = [], environment: NodeJS.ProcessEnv = {}): Program {
-  if (!existsSync(resolve(root, path))) throw new Error(`there is no ${path}; npm run build:examples makes it`)
-  const { NODE_OPTIONS: _, PORT: __, ...inherited } = process.env
-  const child = spawn(process.execPath, [resolve(root, path), ...args], {
+  const child = spawn(process.execPath, [builtPath(path), ...args], {
     cwd: root,
-    env: { ...inherited, NODE_V8_COVERAGE: '', ...environment },
+    env: { ...plainEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   t.teardown(() => { child.kill('SIGKILL') })
   return new Program(child)
 }
 
-/** Runs an example to its end. */
+/** Runs an example to its end, in a process of its own. */
 export async function runExample (t: Test, path: string, args: string[] = [], environment: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return await startExample(t, path, args, environment).ended
+}
+
+/** Runs an example to its end; the runs of one runner share a process and follow each other. */
+export type Runner = (path: string, args?: string[], environment?: NodeJS.ProcessEnv) => Promise<Ended>
+
+/**
+ * Starts a process for many short runs. Only for programs that end when their work is done: a signal or a call of
+ * `process.exit` would end the process for all.
+ */
+export function startRunner (t: Test): Runner {
+  const child = fork(resolve(root, 'test/support/example-runner.mjs'), { cwd: root, env: plainEnvironment(), execArgv: [] })
+  t.teardown(() => { child.kill('SIGKILL') })
+  const exited = once(child, 'exit').then(([code]) => { throw new Error(`the process of the examples has exited with ${code}`) })
+  exited.catch(() => undefined)
+  let last: Promise<unknown> = Promise.resolve()
+  return async (path, args = [], environment = {}) => {
+    const run = last.then(async () => {
+      child.send({ path: builtPath(path), args, environment })
+      const [ended] = await Promise.race([once(child, 'message'), exited])
+      return ended as Ended
+    })
+    last = run.catch(() => undefined)
+    return await run
+  }
+}
+
+function builtPath (path: string): string {
+  const built = resolve(root, path)
+  if (!existsSync(built)) throw new Error(`there is no ${path}; npm run build:examples creates it`)
+  return built
+}
+
+function plainEnvironment (): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, PORT: __, ...inherited } = process.env
+  return { ...inherited, NODE_V8_COVERAGE: '' }
 }
