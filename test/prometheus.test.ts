@@ -115,8 +115,8 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 test('the mission gauges', async (t) => {
   t.test('show the seven totals of the missions in both formats', async (t) => {
     const stand = build(t)
-    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
-      const gauges = [...page.values()].filter(({ name }) => name.startsWith('oneagent_'))
+    for (const parsed of [await readText(stand), await readOpenMetrics(stand)]) {
+      const gauges = [...parsed.values()].filter(({ name }) => name.startsWith('oneagent_'))
       t.strictSame(gauges.map(({ name, type, samples }) => [name, type, samples.map(({ name, value }) => [name, value])]), [
         ['oneagent_mission_active', 'gauge', [['oneagent_mission_active', 3]]],
         ['oneagent_mission_completed', 'gauge', [['oneagent_mission_completed', 6]]],
@@ -132,9 +132,9 @@ test('the mission gauges', async (t) => {
   t.test('are 0 until the first mission ends', async (t) => {
     const stand = build(t)
     stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0 }
-    const page = await readText(stand)
-    t.equal(valueOf(page, 'oneagent_mission_avg_duration_ms'), 0)
-    t.equal(valueOf(page, 'oneagent_mission_error_rate'), 0)
+    const parsed = await readText(stand)
+    t.equal(valueOf(parsed, 'oneagent_mission_avg_duration_ms'), 0)
+    t.equal(valueOf(parsed, 'oneagent_mission_error_rate'), 0)
   })
 
   t.test('are read once per scrape, by the plugin or by the host, so that all values are of one moment', async (t) => {
@@ -146,11 +146,11 @@ test('the mission gauges', async (t) => {
     }
     const sources = { ...build(t).sources, missionTotals }
     const stand = build(t, { registry, sources })
-    const pages = [await readText(stand), parseExposition(await registry.metrics(), 'text'), await readOpenMetrics(stand)]
+    const scrapes = [await readText(stand), parseExposition(await registry.metrics(), 'text'), await readOpenMetrics(stand)]
     t.equal(reads, 3, 'each scrape reads the totals once')
-    pages.forEach((page, i) => {
-      t.equal(valueOf(page, 'oneagent_mission_active'), i + 1)
-      t.equal(valueOf(page, 'oneagent_mission_total'), 4 * (i + 1))
+    scrapes.forEach((parsed, i) => {
+      t.equal(valueOf(parsed, 'oneagent_mission_active'), i + 1)
+      t.equal(valueOf(parsed, 'oneagent_mission_total'), 4 * (i + 1))
     })
   })
 })
@@ -209,9 +209,9 @@ test('the metrics of the plugin', async (t) => {
       ['mc_ws_fan_out_seconds_sum', {}, 0.00025],
       ['mc_ws_fan_out_seconds_count', {}, 1]
     ]
-    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
-      for (const [name, labels, value] of [...expected, ...histograms]) t.equal(valueOf(page, name, labels), value, `${name} ${JSON.stringify(labels)}`)
-      const all = [...page.values()].filter(({ name, type }) => name.startsWith('mc_') && type !== 'histogram').flatMap(({ samples }) => samples)
+    for (const parsed of [await readText(stand), await readOpenMetrics(stand)]) {
+      for (const [name, labels, value] of [...expected, ...histograms]) t.equal(valueOf(parsed, name, labels), value, `${name} ${JSON.stringify(labels)}`)
+      const all = [...parsed.values()].filter(({ name, type }) => name.startsWith('mc_') && type !== 'histogram').flatMap(({ samples }) => samples)
       t.equal(all.length, expected.length, 'there are no other series')
     }
   })
@@ -238,11 +238,11 @@ test('the metrics of the plugin', async (t) => {
     stand.state.health.components = { [HOSTILE]: component('healthy'), '': component('healthy') }
     stand.state.hub = { ...stand.state.hub, refused: { [HOSTILE]: 1 }, closed: { [HOSTILE]: 1 }, protocolErrors: { [HOSTILE]: 1 } }
     stand.state.callbackErrors = { [HOSTILE]: 1 }
-    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
-      t.equal(valueOf(page, 'mission_control_health_component_up', { component: safe }), 1)
-      t.equal(valueOf(page, 'mission_control_health_component_up', { component: '_' }), 1)
-      t.equal(valueOf(page, 'mission_control_ws_refused_total', { reason: safe }), 1)
-      for (const { name, samples } of page.values()) {
+    for (const parsed of [await readText(stand), await readOpenMetrics(stand)]) {
+      t.equal(valueOf(parsed, 'mission_control_health_component_up', { component: safe }), 1)
+      t.equal(valueOf(parsed, 'mission_control_health_component_up', { component: '_' }), 1)
+      t.equal(valueOf(parsed, 'mission_control_ws_refused_total', { reason: safe }), 1)
+      for (const { name, samples } of parsed.values()) {
         for (const { labels } of samples) t.ok(Object.values(labels).every((value) => /^[A-Za-z0-9_.:/+-]{1,64}$/.test(value)), name)
       }
     }
@@ -253,12 +253,14 @@ test('the metrics of the plugin', async (t) => {
     const [series] = stand.state.operations.series
     stand.state.operations = { boundsMs: [5, 1_000], series: ['a b', 'a_b', 'a"b'].map((component) => ({ ...series!, component })) }
     stand.state.health.components = { 'a b': component('healthy'), a_b: component('unhealthy'), 'a"b': component('healthy') }
-    const page = await readText(stand)
+    stand.state.callbackErrors = { 'a b': 1, a_b: 2, other: 4 }
+    const parsed = await readText(stand)
     const labels = { component: 'a_b', operation: 'GET:/users' }
-    t.equal(valueOf(page, 'mission_control_operations_total', { ...labels, status: 'success' }), 12)
-    t.equal(valueOf(page, 'mission_control_operation_duration_seconds_bucket', { ...labels, le: '1' }), 6)
-    t.equal(valueOf(page, 'mission_control_operation_duration_seconds_sum', labels), 9.03)
-    t.equal(valueOf(page, 'mission_control_health_component_up', { component: 'a_b' }), 0, 'an unhealthy component shows')
+    t.equal(valueOf(parsed, 'mission_control_operations_total', { ...labels, status: 'success' }), 12)
+    t.equal(valueOf(parsed, 'mission_control_operation_duration_seconds_bucket', { ...labels, le: '1' }), 6)
+    t.equal(valueOf(parsed, 'mission_control_operation_duration_seconds_sum', labels), 9.03)
+    t.equal(valueOf(parsed, 'mission_control_health_component_up', { component: 'a_b' }), 0, 'an unhealthy component shows')
+    t.equal(valueOf(parsed, 'mission_control_callback_errors_total', { callback: 'a_b' }), 3)
   })
 
   t.test('have no samples when their source fails, and all other metrics are shown, even when the host scrapes', async (t) => {
@@ -268,9 +270,9 @@ test('the metrics of the plugin', async (t) => {
     const stand = build(t, { registry, sources })
     const ours = await readText(stand)
     const hosts = parseExposition(await registry.metrics(), 'text')
-    for (const page of [ours, hosts]) {
-      t.equal(valueOf(page, 'oneagent_mission_active'), 3)
-      t.strictSame(page.get('mission_control_ws_connections')?.samples, [])
+    for (const parsed of [ours, hosts]) {
+      t.equal(valueOf(parsed, 'oneagent_mission_active'), 3)
+      t.strictSame(parsed.get('mission_control_ws_connections')?.samples, [])
     }
     t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 24)
     t.strictSame(stand.errors[0], ['mission_control_ws_connections', failure])
@@ -361,9 +363,9 @@ test('a registry of the host', async (t) => {
     new Gauge({ name: 'host_load', help: 'load', labelNames: ['kind'], registers: [registry] }).set({ kind: 'own' }, 1)
     const stand = build(t, { registry })
     await registry.getMetricsAsJSON()
-    const page = await readText(stand)
-    t.equal(valueOf(page, 'host_load', { app: HOSTILE, kind: 'own' }), 1)
-    t.equal(valueOf(page, 'oneagent_mission_active', { app: HOSTILE, kind: 'default' }), 3)
+    const parsed = await readText(stand)
+    t.equal(valueOf(parsed, 'host_load', { app: HOSTILE, kind: 'own' }), 1)
+    t.equal(valueOf(parsed, 'oneagent_mission_active', { app: HOSTILE, kind: 'default' }), 3)
   })
 
   t.test('loses a default label that would break every line', async (t) => {
@@ -371,9 +373,9 @@ test('a registry of the host', async (t) => {
     registry.setDefaultLabels({ app: 'a', 'b="c"} 1\nforged{d': 'e', f: Object.create(null) })
     addGauge(registry, 'host_load')
     const stand = build(t, { registry })
-    for (const page of [await readText(stand), await readOpenMetrics(stand)]) {
-      t.equal(valueOf(page, 'host_load', { app: 'a' }), 0)
-      t.equal(valueOf(page, 'oneagent_mission_active', { app: 'a' }), 3)
+    for (const parsed of [await readText(stand), await readOpenMetrics(stand)]) {
+      t.equal(valueOf(parsed, 'host_load', { app: 'a' }), 0)
+      t.equal(valueOf(parsed, 'oneagent_mission_active', { app: 'a' }), 3)
     }
     t.match(stand.errors, [['default label b="c"} 1\nforged{d', { code: 'FST_MC_INVALID_METRIC' }], ['default label f', TypeError]])
   })
@@ -431,14 +433,25 @@ test('the host adds the metrics of the process with one line, in its own registr
   await app.register(missionControl, { prometheus: { registry } })
   for (const [format, accept] of [['text', 'text/plain'], ['openmetrics', OPEN_METRICS]] as const) {
     const { body } = await app.inject({ url: '/api/v1/metrics/prometheus', headers: { accept } })
-    const page = parseExposition(body, format)
-    t.ok(valueOf(page, 'process_resident_memory_bytes') > 0)
-    t.ok(valueOf(page, 'process_start_time_seconds') > 0)
-    t.equal(page.get(format === 'text' ? 'process_cpu_seconds_total' : 'process_cpu_seconds')?.type, 'counter')
-    t.equal(valueOf(page, 'oneagent_mission_active'), 0)
-    t.equal(valueOf(page, 'mission_control_scrape_collector_errors_total'), 0)
+    const parsed = parseExposition(body, format)
+    t.ok(valueOf(parsed, 'process_resident_memory_bytes') > 0)
+    t.ok(valueOf(parsed, 'process_start_time_seconds') > 0)
+    t.equal(parsed.get(format === 'text' ? 'process_cpu_seconds_total' : 'process_cpu_seconds')?.type, 'counter')
+    t.equal(valueOf(parsed, 'oneagent_mission_active'), 0)
+    t.equal(valueOf(parsed, 'mission_control_scrape_collector_errors_total'), 0)
   }
   t.equal(valueOf(parseExposition(await registry.metrics(), 'text'), 'oneagent_mission_active'), 0)
+})
+
+test('a scrape starts timers only for metrics of the host', async (t) => {
+  const registry = new Registry()
+  const stand = build(t, { registry })
+  const timers = t.capture(stand.clock, 'after', stand.clock.after)
+  await stand.exposition.render()
+  t.equal(timers().length, 0)
+  addGauge(registry, 'host_load')
+  await stand.exposition.render()
+  t.equal(timers().length, 1)
 })
 
 test('the text of a metric of the plugin is that of prom-client, byte for byte', async (t) => {
@@ -490,10 +503,10 @@ test('a metric of the host', async (t) => {
       const registry = new Registry()
       register(registry, hostMetric(answer))
       const stand = build(t, { registry })
-      const page = await readOpenMetrics(stand)
-      t.equal(page.has('host_metric'), false)
-      t.equal(valueOf(page, 'oneagent_mission_active'), 3)
-      t.equal(valueOf(page, 'mission_control_scrape_collector_errors_total'), 1)
+      const parsed = await readOpenMetrics(stand)
+      t.equal(parsed.has('host_metric'), false)
+      t.equal(valueOf(parsed, 'oneagent_mission_active'), 3)
+      t.equal(valueOf(parsed, 'mission_control_scrape_collector_errors_total'), 1)
       t.strictSame(stand.errors.map(([metric]) => metric), ['host_metric'])
     })
   }
@@ -506,13 +519,13 @@ test('a metric of the host', async (t) => {
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 
-  t.test('is shown even if it returns no more than it must', async (t) => {
+  t.test('is shown even if it returns no optional property', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric({ name: 'host_metric', help: 'help', type: 'gauge', values: [{ value: 1 }] }))
     register(registry, hostMetric({ name: 'host_other', help: 'help', type: 'gauge' }, 'host_other'))
-    const page = await readText(build(t, { registry }))
-    t.equal(valueOf(page, 'host_metric'), 1)
-    t.strictSame(page.get('host_other')?.samples, [])
+    const parsed = await readText(build(t, { registry }))
+    t.equal(valueOf(parsed, 'host_metric'), 1)
+    t.strictSame(parsed.get('host_other')?.samples, [])
   })
 
   t.test('that hangs delays one scrape by 2 s, and is shown again once it has returned', async (t) => {
@@ -771,11 +784,11 @@ test('the strict parser of these tests rejects', async (t) => {
   const bucket = (le: string, value: number) => `a_bucket{le="${le}"} ${value}\n`
   const tail = 'a_sum 1\na_count 2\n'
   const bad: [string, 'text' | 'openmetrics', string][] = [
-    ['a series twice', 'text', `${head} gauge\na{b="1",c="2"} 1\na{c="2",b="1"} 1\n`],
+    ['a repeated series', 'text', `${head} gauge\na{b="1",c="2"} 1\na{c="2",b="1"} 1\n`],
     ['a quote that is not escaped', 'text', `${head} gauge\na{b="1"2"} 1\n`],
     ['an unknown escape sequence', 'text', `${head} gauge\na{b="\\x"} 1\n`],
-    ['a label twice', 'text', `${head} gauge\na{b="1",b="2"} 1\n`],
-    ['a comma at the end of labels', 'text', `${head} gauge\na{b="1",} 1\n`],
+    ['a repeated label', 'text', `${head} gauge\na{b="1",b="2"} 1\n`],
+    ['a trailing comma in labels', 'text', `${head} gauge\na{b="1",} 1\n`],
     ['a TYPE after samples', 'text', '# HELP a help\na 1\n# TYPE a gauge\n'],
     ['a second TYPE', 'text', `${head} gauge\n# TYPE a gauge\n`],
     ['a second HELP', 'text', `${head} gauge\n# HELP a help\n`],

@@ -30,7 +30,7 @@ export function renderSamples (samples: readonly Sample[], { name, format, defau
   return text
 }
 
-/** Joins metrics to a response body. Text separates them by an empty line; OpenMetrics forbids that and ends in `# EOF`. */
+/** The response body: text puts an empty line between metrics, OpenMetrics forbids that and ends in `# EOF`. */
 export function joinMetrics (metrics: readonly string[], format: Format): string {
   return format === 'openmetrics' ? `${metrics.join('\n')}\n# EOF\n` : `${metrics.join('\n\n')}\n`
 }

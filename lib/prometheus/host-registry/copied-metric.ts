@@ -52,7 +52,7 @@ export function copyLabel (name: string, value: unknown): string {
 interface LineContext { family: string, givenName: unknown, type: MetricType, format: Format, defaultLabels: Labels }
 
 function copyLine (line: Record<string, unknown>, context: LineContext): Line {
-  const { value, metricName, labels = {}, exemplar } = line
+  const { value, metricName, labels, exemplar } = line
   if (typeof value !== 'number') throw new InvalidMetric('a value that is not a number')
   const suffix = suffixOf(metricName, context)
   const ownLabels = asRecord(labels ?? {}, 'labels that are not an object')

@@ -44,7 +44,8 @@ const DELIVERY: readonly Row[] = [
 
 const TIMES: readonly Row[] = [
   gauge('drain_seconds', 'How long it took to drain all connections; 0 before that.', (hub) => hub.drainMs / 1_000),
-  gauge('event_loop_lag_seconds', 'Longest event loop delay within the last second.', (hub) => hub.eventLoopDelayMs / 1_000),
+  gauge('event_loop_lag_seconds', 'Longest event loop delay within the last second.',
+    (hub) => hub.eventLoopDelayMs / 1_000),
   histogram('ping_round_trip_seconds', 'Time from a ping to its pong.', (hub) => toBuckets(hub.pingRoundTrip)),
   histogram('fan_out_seconds', 'Time that the socket writes of one tick took.', (hub) => toBuckets(hub.fanOut))
 ]
