@@ -1,7 +1,8 @@
 import fp from 'fastify-plugin'
 import type { Missions } from './missions/index.js'
 import type { Monitoring } from './monitoring/index.js'
-import { missionControl as plugin, type MissionControl } from './plugin.js'
+import type { MissionControl } from './mission-control.js'
+import { missionControl as plugin } from './plugin.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -36,11 +37,16 @@ export default missionControl
 // What `require()` gives, so that both module systems get the plugin itself.
 export { missionControl, missionControl as 'module.exports' }
 
-export type { MissionControl, MissionControlOptions } from './plugin.js'
+export type { MissionControl, MissionControlOptions } from './mission-control.js'
 export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
-export { CancelledError } from './missions/index.js'
-export type * from './missions/index.js'
-export type { CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, ReportedHealth } from './monitoring/index.js'
+export {
+  CancelledError, type CancelRequest, type CancelResult, type CommandContext, type Mission, type MissionDetails, type MissionEvents,
+  type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome, type Missions, type MissionWork, type Refusal,
+  type ReportResult, type SubscribeFilter, type WaitForOptions
+} from './missions/index.js'
+export type {
+  CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, OperationSeries, OperationTotals, ReportedHealth
+} from './monitoring/index.js'
 export type * from '../schemas/index.js'

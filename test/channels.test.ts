@@ -1,5 +1,5 @@
 import t from 'tap'
-import { EndedMissions } from '../lib/missions/lifetime/ended-missions.js'
+import { EndedMissions, toUpdate } from '../lib/missions/index.js'
 import { createMetricsTickChannel } from '../lib/channels/metrics-tick.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
@@ -168,8 +168,8 @@ t.test('mission_update', async (t) => {
 })
 
 t.test('only progress that brings nothing else may be replaced by newer progress', async (t) => {
-  const { missions, clock } = build()
-  const { delivery } = createUpdates(missions, clock).channel
+  const { clock, registry } = build()
+  const { delivery } = createUpdates({ registry, clock }).channel
   const progress = { missionId: 'm', name: 'job', seq: 3, status: 'execution_progress' } as const
   t.match(delivery(progress), { key: 'm' })
   t.match(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })
@@ -269,8 +269,8 @@ function port (app: { server: { address (): unknown } }): number {
 }
 
 t.test('the state of mission_update tells all that is known of each mission that has not ended', async (t) => {
-  const { missions, clock } = build({ stallMs: 1_000 })
-  const { channel, endings } = createUpdates(missions, clock)
+  const { missions, clock, registry } = build({ stallMs: 1_000 })
+  const { channel, endings } = createUpdates({ registry, clock })
   const silent = missions.start({ id: 'silent', name: 'job', objective: 'all', metadata: { rows: 1 }, tags: ['night'] })
   clock.advance(1_000)
   silent.child({ name: 'part' }).waiting('for rain')
@@ -284,21 +284,21 @@ t.test('the state of mission_update tells all that is known of each mission that
 })
 
 /** The channel of missions over a registry. */
-function createUpdates (missions: ReturnType<typeof build>['missions'], clock: ReturnType<typeof build>['clock']) {
-  const endings = new EndedMissions(clock, { maxEndings: 10, maxAgeMs: 1_000 })
+function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'registry' | 'clock'>) {
+  const endings = new EndedMissions({ clock, maxMessages: 10, maxAgeMs: 1_000 })
   const channel = createMissionUpdateChannel({
-    told: () => missions.visible(),
-    isActive: (id) => missions.get(id)?.isTerminal === false,
-    endings,
-    onUpdate: (listener) => missions.on('mission_update', listener),
-    onEnded: (listener) => missions.on('mission_ended', listener)
+    updates: registry.updates,
+    visible: () => registry.visible(),
+    isActive: (id) => registry.find(id)?.isTerminal === false,
+    toSnapshot: (mission) => toUpdate(mission),
+    ended: endings
   })
   return { channel, endings }
 }
 
 t.test('endings are kept up to their number and their age, the newest of each mission by its id', async (t) => {
-  const { missions, clock } = build({ maxEnded: 0 })
-  const { endings } = createUpdates(missions, clock)
+  const { missions, clock, registry } = build({ maxEnded: 0 })
+  const { endings } = createUpdates({ registry, clock })
   const end = (id: string) => missions.start({ id, name: 'job' }).complete()
   for (let at = 0; at < 40; at++) end(`m${at}`)
   t.equal(endings.count, 10)

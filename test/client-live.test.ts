@@ -51,7 +51,7 @@ async function reach (client: Client, state: string): Promise<void> {
 async function agree (client: Client, app: FastifyInstance): Promise<void> {
   for (;;) {
     const have = [...client.missionsState.values()].map(({ missionId, status }) => `${missionId} ${status}`).sort()
-    const want = app.missions.list({ limit: 200 }).map(({ id, status }) => `${id} ${status}`).sort()
+    const want = app.missions.list({ limit: 200 }).missions.map(({ id, status }) => `${id} ${status}`).sort()
     if (JSON.stringify(have) === JSON.stringify(want)) return
     await client.ping().catch(() => {})
   }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { Monitoring, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
+import { MonitoringService, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
 import { HealthHysteresis, type HealthTransition } from '../lib/monitoring/health/hysteresis.js'
 import { compile } from '../lib/base/validation.js'
 import { HealthSnapshot, type HealthReport, type HealthStatus } from '../schemas/index.js'
@@ -20,7 +20,7 @@ const setup = (options: { provider?: HealthProvider, log?: { warn (fields: objec
   const warnings: Array<Record<string, unknown>> = []
   const failures: Array<[string, unknown]> = []
   const log = options.log ?? { warn: (fields, message) => { warnings.push({ ...fields, message }) } }
-  const monitoring = new Monitoring({
+  const monitoring = new MonitoringService({
     clock,
     health: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, ...options.provider && { provider: options.provider } },
     log,
@@ -535,7 +535,7 @@ t.test('closing', async (t) => {
       timers.add(handle)
       return handle
     }
-    const create = () => new Monitoring({
+    const create = () => new MonitoringService({
       clock: { ...clock, after: counting('after'), every: counting('every') },
       health: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, provider: async () => await new Promise<HealthReport>(() => {}) },
       log: { warn () {} },

@@ -36,7 +36,7 @@ t.test('cancel', async (t) => {
     t.equal(missions.cancel('a', { reason: 'enough', by: 'ann' }), 'requested')
     t.equal(missions.cancel('a'), 'already_requested')
     t.equal(mission.cancel({ reason: 'other' }), 'already_requested')
-    t.match(mission.cancelState, { requested: true, kind: 'request', reason: 'enough', by: 'ann' }, 'the first request stands')
+    t.match(mission.view().cancel, { requested: true, kind: 'request', reason: 'enough', by: 'ann' }, 'the first request stands')
     mission.report('cancelled')
     t.equal(missions.cancel('a'), 'terminal')
     t.equal(mission.cancel(), 'terminal')
@@ -58,17 +58,17 @@ t.test('cancel', async (t) => {
   }
 
   t.test('gives the work its grace, and forces what has not ended by then', async (t) => {
-    const { missions, updates, clock } = build()
+    const { missions, updates, clock, registry } = build()
     const mission = missions.spawn({ id: 'a', name: 'job' }, stubborn)
     mission.cancel({ reason: 'enough', by: 'ann' })
     clock.advance(9_999)
     t.equal(mission.isTerminal, false)
-    t.equal(mission.isForced, false)
+    t.equal(registry.find(mission.id)!.isForced, false)
     clock.advance(1)
     const cancel = { requested: true, kind: 'request', reason: 'enough', by: 'ann', forced: true }
     t.strictSame(updates.at(-1), { missionId: 'a', status: 'cancelled', previousStatus: 'planning_started', name: 'job', seq: 3, cancel, endedAt: mission.startedAt + 10_000, durationMs: 10_000 })
     t.match(await mission.done, { status: 'cancelled', cancel, error: null })
-    t.equal(mission.isForced, true)
+    t.equal(registry.find(mission.id)!.isForced, true)
     t.match(missions.stats(), { active: 0, cancelled: 1, total: 1 })
   })
 
@@ -109,13 +109,13 @@ t.test('cancel', async (t) => {
   })
 
   t.test('cannot be forced without a request', async (t) => {
-    const { missions } = build()
+    const { missions, registry } = build()
     const mission = missions.start('job')
-    mission.force()
+    registry.find(mission.id)!.force()
     t.equal(mission.isTerminal, false)
     mission.cancel()
-    mission.force()
-    mission.force()
+    registry.find(mission.id)!.force()
+    registry.find(mission.id)!.force()
     t.match(missions.stats(), { cancelled: 1, total: 1 })
   })
 
@@ -150,7 +150,7 @@ t.test('a time-out', async (t) => {
       reach(mission)
       const { status } = mission
       clock.advance(999)
-      t.equal(mission.cancelState, null)
+      t.equal(mission.view().cancel, null)
       clock.advance(1)
       t.match(updates.at(-1), { status, cancel: { requested: true, kind: 'timeout', by: null } })
       t.match(signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'timeout' } })
@@ -169,24 +169,24 @@ t.test('a time-out', async (t) => {
       mission.annotate({ i })
       mission.waiting('x')
     }
-    t.equal(mission.cancelState, null)
+    t.equal(mission.view().cancel, null)
     clock.advance(100)
-    t.match(mission.cancelState, { kind: 'timeout' })
+    t.match(mission.view().cancel, { kind: 'timeout' })
   })
 
   t.test('is off unless it is set, and the one of the mission outranks the one of the options', async (t) => {
     const { missions, clock } = build({ stallMs: 2_147_483_647 })
     const free = missions.start('free')
     clock.advance(1_000_000_000)
-    t.equal(free.cancelState, null)
+    t.equal(free.view().cancel, null)
     const { missions: others, clock: time } = build({ timeoutMs: 1_000 })
     const own = others.start({ name: 'own', timeoutMs: 5_000 })
     others.report('by-id', 'execution_started')
     time.advance(1_000)
-    t.equal(own.cancelState, null)
-    t.match(others.get('by-id')!.cancelState, { kind: 'timeout' })
+    t.equal(own.view().cancel, null)
+    t.match(others.get('by-id')!.view().cancel, { kind: 'timeout' })
     time.advance(4_000)
-    t.match(own.cancelState, { kind: 'timeout' })
+    t.match(own.view().cancel, { kind: 'timeout' })
   })
 
   t.test('does nothing to a mission that was asked to end or has ended before', async (t) => {
@@ -197,8 +197,8 @@ t.test('a time-out', async (t) => {
     asked.cancel()
     ended.complete()
     clock.advance(1_000)
-    t.match(asked.cancelState, { kind: 'request' })
-    t.equal(ended.cancelState, null)
+    t.match(asked.view().cancel, { kind: 'request' })
+    t.equal(ended.view().cancel, null)
     t.equal(updates.length, 4)
   })
 })
@@ -217,8 +217,8 @@ t.test('a stall', async (t) => {
     missions.start({ id: 'lively', name: 'lively' })
     t.match(updates.at(2), { missionId: 'a', status: 'execution_started', stalled: true })
     t.equal(mission.view().stalled, true)
-    t.strictSame(missions.list({ stalled: true }).map(({ id }) => id), ['a'])
-    t.strictSame(missions.list({ stalled: false }).map(({ name }) => name), ['lively'])
+    t.strictSame(missions.list({ stalled: true }).missions.map(({ id }) => id), ['a'])
+    t.strictSame(missions.list({ stalled: false }).missions.map(({ name }) => name), ['lively'])
     t.equal(missions.stats().stalled, 1)
     for (let i = 0; i < 10; i++) {
       clock.advance(500)
@@ -262,7 +262,7 @@ t.test('a stall', async (t) => {
 
   t.test('asks for the end where the host wants that', async (t) => {
     const { mission, updates, clock } = stalled({ onStall: 'cancel' })
-    t.match(mission.cancelState, { kind: 'stall' })
+    t.match(mission.view().cancel, { kind: 'stall' })
     t.match(updates.at(-1), { status: 'execution_started', stalled: true, cancel: { kind: 'stall' } })
     clock.advance(10_000)
     t.match(mission.view(), { status: 'cancelled', stalled: false, cancel: { kind: 'stall', forced: true } })
@@ -395,7 +395,7 @@ t.test('a listener', async (t) => {
     const endings: Array<(stand: Stand, mission: Mission) => void> = [
       (_stand, mission) => mission.complete(),
       (_stand, mission) => mission.fail(new Error('x')),
-      (_stand, mission) => { mission.cancel(); mission.force() },
+      ({ registry }, mission) => { mission.cancel(); registry.find(mission.id)!.force() },
       ({ clock }) => clock.advance(20_000),
       ({ missions }, mission) => missions.report(mission.id, 'cancelled')
     ]
@@ -414,15 +414,15 @@ t.test('a listener', async (t) => {
   })
 
   t.test('that ends a mission while its last progress is told saves it from being forced', async (t) => {
-    const { missions, updates } = build()
+    const { missions, updates, registry } = build()
     const mission = missions.start('job')
     mission.cancel()
     mission.progress(progressOf(1))
     mission.progress(progressOf(2))
     missions.on('mission_update', ({ progress }) => { if (progress?.index === 2) mission.complete() })
-    mission.force()
+    registry.find(mission.id)!.force()
     t.match(mission.view(), { status: 'completed', lateOutcome: null })
-    t.equal(mission.cancelState!.forced, undefined)
+    t.equal(mission.view().cancel!.forced, undefined)
     t.strictSame(findStreamFaults(updates), [])
   })
 
@@ -467,14 +467,14 @@ t.test('a listener', async (t) => {
 
 t.test('shutdown', async (t) => {
   t.test('asks every active mission to end, each in the name of the shutdown', async (t) => {
-    const { missions, clock } = build()
+    const { missions, clock, registry } = build()
     const parent = missions.spawn('parent', obedient)
     const child = parent.child('child')
     const asked = missions.spawn('asked', obedient)
     asked.cancel({ reason: 'before' })
     const ended = missions.start('ended')
     ended.complete()
-    const closing = missions.shutdown()
+    const closing = registry.shutdown()
     await settle()
     t.match(child.view(), { status: 'planning_started', cancel: { kind: 'shutdown' } })
     clock.advance(5_000)
@@ -487,13 +487,13 @@ t.test('shutdown', async (t) => {
 
   t.test('waits for the last mission, and not longer than its grace', async (t) => {
     for (const closeGraceMs of [5_000, 60_000]) {
-      const { missions, clock } = build({ closeGraceMs })
+      const { missions, clock, registry } = build({ closeGraceMs })
       const slow = defer()
       const obeys = missions.spawn('obedient', obedient)
       const late = missions.spawn('late', () => slow.promise)
       const ignores = missions.spawn('stubborn', stubborn)
       let isOver = false
-      const closing = missions.shutdown().then(() => { isOver = true })
+      const closing = registry.shutdown().then(() => { isOver = true })
       await settle()
       t.equal(obeys.status, 'cancelled')
       clock.advance(closeGraceMs - 1)
@@ -509,10 +509,10 @@ t.test('shutdown', async (t) => {
   })
 
   t.test('gives its grace also to a mission whose end is elsewhere', async (t) => {
-    const { missions, clock } = build()
+    const { missions, clock, registry } = build()
     const heard = missions.start('heard')
     const unheard = missions.start('unheard')
-    const closing = missions.shutdown()
+    const closing = registry.shutdown()
     clock.advance(4_999)
     await settle()
     heard.complete()
@@ -524,24 +524,24 @@ t.test('shutdown', async (t) => {
   })
 
   t.test('is done at once where nothing is active, and only once', async (t) => {
-    const { missions, clock } = build()
-    await missions.shutdown()
-    const { missions: others } = build()
+    const { clock, registry } = build()
+    await registry.shutdown()
+    const { missions: others, registry: otherRegistry } = build()
     const mission = others.spawn('job', obedient)
-    await Promise.all([others.shutdown(), others.shutdown()])
+    await Promise.all([otherRegistry.shutdown(), otherRegistry.shutdown()])
     t.match(mission.view(), { status: 'cancelled' })
     t.equal(clock.running, 0)
   })
 
   t.test('asks what starts meanwhile as well, and refuses to start anything afterwards', async (t) => {
-    const { missions, clock } = build()
+    const { missions, clock, registry } = build()
     missions.spawn('stubborn', stubborn)
-    const closing = missions.shutdown()
+    const closing = registry.shutdown()
     const late = missions.spawn('late', obedient)
     const started = missions.start('started')
     missions.report('by-id', 'execution_started')
     missions.report('at-once', 'completed')
-    t.match(started.cancelState, { kind: 'shutdown' })
+    t.match(started.view().cancel, { kind: 'shutdown' })
     t.match(missions.get('by-id')!.view(), { status: 'execution_started', cancel: { kind: 'shutdown' } })
     t.match(missions.get('at-once')!.view(), { status: 'completed', cancel: null })
     t.match(await late.done, { status: 'cancelled', cancel: { kind: 'shutdown' } })
@@ -557,10 +557,10 @@ t.test('shutdown', async (t) => {
   })
 
   t.test('comes to an end although the host replaces every mission that ends', async (t) => {
-    const { missions, clock, failures } = build()
+    const { missions, clock, failures, registry } = build()
     missions.on('mission_update', ({ status }) => { if (status === 'cancelled') missions.spawn('again', stubborn) })
     missions.spawn('first', stubborn)
-    const closing = missions.shutdown()
+    const closing = registry.shutdown()
     clock.advance(5_000)
     await closing
     t.match(missions.stats(), { active: 0, cancelled: missions.stats().total })
@@ -570,13 +570,13 @@ t.test('shutdown', async (t) => {
 
 t.test('close', async (t) => {
   t.test('leaves no timer and no listener behind, and starts none afterwards', async (t) => {
-    const { missions, clock, updates } = build()
+    const { missions, clock, updates, registry } = build()
     const mission = missions.start({ name: 'job', timeoutMs: 10_000 })
     mission.progress(progressOf(1))
     mission.progress(progressOf(2))
     missions.start('ended').complete()
     const told = updates.length
-    missions.close()
+    registry.close()
     t.equal(clock.running, 0)
     missions.on('mission_update', () => {})
     mission.extendTimeout(5)
@@ -594,16 +594,16 @@ t.test('close', async (t) => {
   })
 
   t.test('does not keep a shutdown waiting that began before or begins after', async (t) => {
-    const { missions } = build()
+    const { missions, registry } = build()
     const first = missions.spawn('first', stubborn)
-    const closing = missions.shutdown()
-    missions.close()
+    const closing = registry.shutdown()
+    registry.close()
     await closing
     t.match(first.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
-    const { missions: others } = build()
+    const { missions: others, registry: otherRegistry } = build()
     const second = others.spawn('second', stubborn)
-    others.close()
-    await others.shutdown()
+    otherRegistry.close()
+    await otherRegistry.shutdown()
     t.match(second.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
   })
 })

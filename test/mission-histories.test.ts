@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import { isTerminal } from '../lib/missions/lifecycle.js'
+import { isTerminal } from '../lib/missions/state/lifecycle.js'
 import type { Mission, MissionWork } from '../lib/missions/index.js'
 import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionUpdate, type OptionsInput } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
@@ -53,15 +53,15 @@ class History {
   }
 
   async end (): Promise<void> {
-    const { missions, clock } = this.stand
+    const { missions, clock, registry } = this.stand
     this.#meddling.length = 0
-    const closing = missions.shutdown()
+    const closing = registry.shutdown()
     for (let i = 0; i < 3; i++) await settle()
     clock.advance(100_000)
     await closing
     this.#check('shutdown')
     for (const gate of this.#gates) gate.resolve(undefined)
-    missions.close()
+    registry.close()
     await Promise.allSettled(this.#promises)
     for (const reader of this.#readers) {
       for (let next = await reader.next(); next.done !== true; next = await reader.next());
@@ -84,10 +84,10 @@ class History {
     const { lateOutcomes, refused } = this.stand.missions.stats()
     if (lateOutcomes > 0) this.reached.add('late')
     if (refused > 0) this.reached.add('refused')
-    for (const { status, cancelState } of this.#known) {
+    for (const { status, cancel } of [...this.#known].map((mission) => mission.view())) {
       this.reached.add(status)
-      if (cancelState !== null) this.reached.add(cancelState.kind)
-      if (cancelState?.forced === true) this.reached.add('forced')
+      if (cancel !== null) this.reached.add(cancel.kind)
+      if (cancel?.forced === true) this.reached.add('forced')
     }
   }
 
@@ -108,7 +108,7 @@ class History {
   // The counts of the registry against a count of everything that was ever seen.
   #check (after: string): void {
     const { missions, clock } = this.stand
-    for (const { id } of missions.list({ limit: 200 })) this.#known.add(missions.get(id)!)
+    for (const { id } of missions.list({ limit: 200 }).missions) this.#known.add(missions.get(id)!)
     const all = [...this.#known]
     const count = (fits: (mission: Mission) => boolean) => all.filter(fits).length
     const durations = all.flatMap(({ outcome }) => outcome?.durationMs ?? [])

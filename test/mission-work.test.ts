@@ -41,7 +41,7 @@ t.test('run', async (t) => {
       let seen: Mission | undefined
       const outcome = await missions.run('job', (mission) => { seen = mission; return work(mission) }).then(() => 'resolved', () => 'rejected')
       t.equal(outcome, fails ? 'rejected' : 'resolved')
-      const [view] = missions.list()
+      const [view] = missions.list().missions
       t.match(view, { status, error })
       t.strictSame(findStreamFaults(updates), [])
       t.equal(brief(updates).filter((one) => one === status).length, 1, 'told once')
@@ -122,14 +122,14 @@ t.test('spawn', async (t) => {
   })
 
   t.test('never leaves a rejection unhandled', async (t) => {
-    const { missions } = build()
+    const { missions, registry } = build()
     const caught = await uncaught(async () => {
       missions.spawn('thrown', () => { throw new Error('thrown') })
       missions.spawn('rejected', async () => { throw new Error('rejected') })
       missions.spawn('nothing', async () => await Promise.reject(undefined)) // eslint-disable-line prefer-promise-reject-errors -- as above
       const late = defer()
       missions.spawn({ id: 'late', name: 'late' }, () => late.promise).cancel()
-      missions.get('late')!.force()
+      registry.find('late')!.force()
       late.reject(new Error('late'))
       await settle()
     })
@@ -296,9 +296,9 @@ t.test('a child', async (t) => {
     const ended = parent.child('ended')
     ended.complete()
     t.equal(parent.cancel({ reason: 'enough' }), 'requested')
-    t.match(child.cancelState, { kind: 'parent', requested: true })
-    t.match(grandchild.cancelState, { kind: 'parent' })
-    t.equal(ended.cancelState, null)
+    t.match(child.view().cancel, { kind: 'parent', requested: true })
+    t.match(grandchild.view().cancel, { kind: 'parent' })
+    t.equal(ended.view().cancel, null)
     t.strictSame(findStreamFaults(updates), [])
   })
 
@@ -306,9 +306,9 @@ t.test('a child', async (t) => {
     const { missions } = build()
     const parent = missions.start('parent')
     parent.cancel()
-    t.match(parent.child('late').cancelState, { kind: 'parent' })
+    t.match(parent.child('late').view().cancel, { kind: 'parent' })
     parent.report('cancelled')
-    t.match(parent.child('later').cancelState, { kind: 'parent' })
+    t.match(parent.child('later').view().cancel, { kind: 'parent' })
   })
 
   t.test('lives on when its parent ends by itself, also as a child of an ended one', async (t) => {
@@ -316,8 +316,8 @@ t.test('a child', async (t) => {
     const parent = missions.start('parent')
     const child = parent.child('child')
     parent.complete()
-    t.equal(child.cancelState, null)
-    t.equal(parent.child('late').cancelState, null)
+    t.equal(child.view().cancel, null)
+    t.equal(parent.child('late').view().cancel, null)
   })
 
   t.test('is asked also when its parent ends the moment it is asked', async (t) => {
@@ -329,7 +329,7 @@ t.test('a child', async (t) => {
       else missions.on('mission_update', ({ missionId, cancel }) => { if (missionId === parent.id && cancel !== undefined) parent.report('cancelled') })
       t.equal(parent.cancel(), 'requested')
       t.equal(parent.status, 'cancelled')
-      t.match(child.cancelState, { kind: 'parent' }, endsOn)
+      t.match(child.view().cancel, { kind: 'parent' }, endsOn)
       t.strictSame(findStreamFaults(updates), [])
     }
   })
@@ -356,7 +356,7 @@ t.test('annotate', async (t) => {
     mission.executionStarted()
     t.equal('metadata' in updates.at(-1)!, false, 'and only once')
     missions.start('bare').annotate({ first: true })
-    t.strictSame(missions.list()[0]!.metadata, { first: true })
+    t.strictSame(missions.list().missions[0]!.metadata, { first: true })
   })
 
   t.test('keeps what is known when something added cannot be read', async (t) => {
@@ -428,7 +428,7 @@ t.test('waiting', async (t) => {
     const mission = missions.start('job')
     mission.waiting('x')
     mission.executionStarted()
-    t.equal(mission.waitingReason, null)
+    t.equal(mission.view().waiting, null)
     t.equal('waiting' in updates.at(-1)!, false)
     clock.advance(100)
     mission.waiting('y')
@@ -452,10 +452,10 @@ t.test('waiting', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     mission.waiting('x'.repeat(300))
-    t.equal(mission.waitingReason, 'x'.repeat(256))
+    t.equal(mission.view().waiting, 'x'.repeat(256))
     mission.complete()
     mission.waiting('late')
-    t.equal(mission.waitingReason, null)
+    t.equal(mission.view().waiting, null)
   })
 })
 
@@ -466,9 +466,9 @@ t.test('extendTimeout', async (t) => {
     clock.advance(900)
     mission.extendTimeout(500)
     clock.advance(499)
-    t.equal(mission.cancelState, null)
+    t.equal(mission.view().cancel, null)
     clock.advance(1)
-    t.match(mission.cancelState, { kind: 'timeout' })
+    t.match(mission.view().cancel, { kind: 'timeout' })
   })
 
   t.test('gives a time-out to a mission without one, and may shorten it', async (t) => {
@@ -477,7 +477,7 @@ t.test('extendTimeout', async (t) => {
     mission.extendTimeout(5_000)
     mission.extendTimeout(10)
     clock.advance(10)
-    t.match(mission.cancelState, { kind: 'timeout' })
+    t.match(mission.view().cancel, { kind: 'timeout' })
   })
 
   t.test('refuses what is no time, and changes nothing after the end', async (t) => {
@@ -487,7 +487,7 @@ t.test('extendTimeout', async (t) => {
     mission.complete()
     mission.extendTimeout(1)
     clock.advance(10)
-    t.equal(mission.cancelState, null)
+    t.equal(mission.view().cancel, null)
   })
 })
 

@@ -2,18 +2,24 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { resolveOptions } from '../lib/base/options.js'
-import { judge } from '../lib/missions/lifecycle.js'
-import { CancelledError, Missions } from '../lib/missions/index.js'
+import { judge } from '../lib/missions/state/lifecycle.js'
+import { CancelledError, createMissions, MissionRegistry } from '../lib/missions/index.js'
 import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate } from '../schemas/index.js'
 import { compile } from '../lib/base/validation.js'
 
 const setup = () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const failures: Array<[string, unknown]> = []
-  const missions = new Missions({ clock, options: resolveOptions({}, {}).missions, onCallbackError: (where, err) => failures.push([where, err]), makeLog: () => console })
+  const registry = new MissionRegistry({
+    clock,
+    options: resolveOptions({}, {}).missions,
+    onCallbackError: (where, err) => failures.push([where, err]),
+    makeLog: () => console
+  })
+  const missions = createMissions(registry)
   const updates: MissionUpdate[] = []
   missions.on('mission_update', (update) => { updates.push(update) })
-  return { clock, missions, updates, failures }
+  return { clock, registry, missions, updates, failures }
 }
 
 t.test('the lifecycle table', async (t) => {
@@ -201,7 +207,7 @@ t.test('a mission', async (t) => {
     t.equal(missions.cancel(mission.id), 'terminal')
     t.equal(missions.cancel('nobody'), 'not_found')
     t.equal(missions.start('other').cancel(), 'requested')
-    t.same(missions.list()[0]!.cancel, { requested: true, kind: 'request', reason: null, by: null })
+    t.same(missions.list().missions[0]!.cancel, { requested: true, kind: 'request', reason: null, by: null })
   })
 })
 
@@ -279,11 +285,11 @@ t.test('the registry', async (t) => {
     const { missions } = setup()
     for (let i = 0; i < 60; i++) missions.start({ id: `m${i}`, name: 'job' })
     missions.get('m3')!.complete()
-    t.equal(missions.list().length, 50)
-    t.same(missions.list({ limit: 2 }).map(({ id }) => id), ['m59', 'm58'])
-    t.same(missions.list({ status: 'completed' }).map(({ id }) => id), ['m3'])
-    t.same(missions.list({ status: 'planning_started', limit: 200 }).length, 59)
-    missions.list()[0]!.status = 'error'
+    t.equal(missions.list().missions.length, 50)
+    t.same(missions.list({ limit: 2 }).missions.map(({ id }) => id), ['m59', 'm58'])
+    t.same(missions.list({ status: 'completed' }).missions.map(({ id }) => id), ['m3'])
+    t.same(missions.list({ status: 'planning_started', limit: 200 }).missions.length, 59)
+    missions.list().missions[0]!.status = 'error'
     t.equal(missions.get('m59')!.status, 'planning_started')
   })
 
@@ -314,7 +320,7 @@ t.test('the registry', async (t) => {
       for (const { mission, status, waitMs } of steps) {
         clock.advance(waitMs)
         missions.report(`m${mission}`, status)
-        const views = missions.list({ limit: 200 })
+        const views = missions.list({ limit: 200 }).missions
         const count = (wanted: string) => views.filter((view) => view.status === wanted).length
         const ended = views.filter(({ durationMs }) => durationMs !== null)
         const totals = missions.stats()
@@ -334,7 +340,7 @@ t.test('the registry', async (t) => {
   })
 
   t.test('outlives listeners that throw, reject or report themselves', async (t) => {
-    const { missions, updates, failures } = setup()
+    const { missions, updates, failures, registry } = setup()
     missions.on('mission_update', () => { throw new Error('thrown') })
     missions.on('mission_update', async () => { throw new Error('rejected') })
     const off = missions.on('mission_update', ({ missionId, status }) => {
@@ -350,7 +356,7 @@ t.test('the registry', async (t) => {
     off()
     missions.start({ id: 'b', name: 'job' })
     t.equal(missions.get('b')!.status, 'planning_started')
-    missions.close()
+    registry.close()
     missions.get('b')!.complete()
     t.equal(updates.at(-1)!.status, 'planning_started', 'after close nobody is told')
   })

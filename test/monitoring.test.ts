@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { Alerts, evaluateRules, Monitoring, type AlertCondition, type MonitoringEvents } from '../lib/monitoring/index.js'
+import { Alerts, evaluateRules, MonitoringService, type AlertCondition, type MonitoringEvents } from '../lib/monitoring/index.js'
 import { LatencyWindow } from '../lib/monitoring/operations/latency-window.js'
 import { compile } from '../lib/base/validation.js'
 import { Anomaly, LatencySnapshot, Operation, type HealthComponent, type HealthSnapshot, type MissionTotals } from '../schemas/index.js'
@@ -15,7 +15,7 @@ const isAnomaly = compile(Anomaly)
 const setup = () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const failures: Array<[string, unknown]> = []
-  const monitoring = new Monitoring({
+  const monitoring = new MonitoringService({
     clock,
     health: { intervalMs: 10_000, timeoutMs: 5_000 },
     log: { warn () {} },

@@ -2,3 +2,13 @@
 export function isPromiseLike (value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
 }
+
+/** Calls a function of the host. What it throws, or rejects with later, goes to `onError` and nowhere else. */
+export function callGuarded (call: () => unknown, onError: (err: unknown) => void): void {
+  try {
+    const result = call()
+    if (isPromiseLike(result)) result.then(undefined, onError)
+  } catch (err) {
+    onError(err)
+  }
+}

@@ -1,27 +1,31 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
+import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
 import type { Channel } from '../hub/channel.js'
-import type { Missions } from '../missions/index.js'
+import type { EndedMissions, MissionRegistry, MissionState } from '../missions/index.js'
 import type { Monitoring } from '../monitoring/index.js'
 import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
 import { createMissionStatsChannel } from './mission-stats.js'
-import type { EndedMissions } from '../missions/lifetime/ended-missions.js'
 import { createMissionUpdateChannel } from './mission-update.js'
 
 const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
 
-/** Every channel, fed by the two domain services. A new channel is one more entry. */
-export function createChannels ({ clock, options, missions, endings, monitoring, alerts }: {
+export interface ChannelsDeps {
   clock: Clock
   options: ResolvedOptions['channels']
-  missions: Missions
-  endings: EndedMissions
+  missions: MissionRegistry
+  toSnapshot: (mission: MissionState) => MissionUpdate
+  ended: EndedMissions
   monitoring: Monitoring
   alerts: { evaluate (): Anomaly[], firing (): Anomaly[] }
-}): Channel[] {
+}
+
+/** Every channel, fed by the two domain services. A new channel is one more entry. */
+export function createChannels (deps: ChannelsDeps): Channel[] {
+  const { clock, options, missions, toSnapshot, ended, monitoring, alerts } = deps
   const channels = [
     createMetricsTickChannel({
       clock,
@@ -36,13 +40,13 @@ export function createChannels ({ clock, options, missions, endings, monitoring,
         return () => { for (const unsubscribe of unsubscribers) unsubscribe() }
       }
     }),
-    createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.stats() }),
+    createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.totals.read() }),
     createMissionUpdateChannel({
-      told: () => missions.visible(),
-      isActive: (id) => missions.get(id)?.isTerminal === false,
-      endings,
-      onUpdate: (listener) => missions.on('mission_update', listener),
-      onEnded: (listener) => missions.on('mission_ended', listener)
+      updates: missions.updates,
+      visible: () => missions.visible(),
+      isActive: (id) => missions.find(id)?.isTerminal === false,
+      toSnapshot,
+      ended
     }),
     createAnomalyAlertChannel({
       clock,

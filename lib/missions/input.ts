@@ -1,9 +1,9 @@
 import { MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, Progress, type MissionStatus } from '../../schemas/mission.js'
 import { InvalidMission, UnknownStatus } from '../base/errors.js'
 import { compile, describeFailure, type Validate } from '../base/validation.js'
-import { isMissionStatus } from './lifecycle.js'
+import { isMissionStatus } from './state/lifecycle.js'
 import type { CancelRequest, MissionDetails } from './types.js'
-import { readList, readSafely } from './updates/json-copy.js'
+import { readList, readSafely } from './payload/json-copy.js'
 
 const validateInit = compile(MissionInit)
 const validateId = compile(MissionId)
@@ -25,7 +25,7 @@ export function checkId (id: unknown): void {
 }
 
 /** Texts of a request to cancel. @throws FST_MC_INVALID_MISSION */
-export function checkRequest (request: CancelRequest): CancelRequest {
+export function checkCancelRequest (request: CancelRequest): CancelRequest {
   if (typeof request !== 'object' || request === null) throw new InvalidMission('a request to cancel must be an object')
   const { reason, by } = request
   if (reason !== undefined) checkText(reason, 'the reason')
@@ -34,8 +34,8 @@ export function checkRequest (request: CancelRequest): CancelRequest {
 }
 
 /** @throws FST_MC_INVALID_MISSION */
-export function checkText (text: unknown, what: string): asserts text is string {
-  if (typeof text !== 'string') throw new InvalidMission(`${what} must be text`)
+export function checkReason (reason: unknown): asserts reason is string {
+  checkText(reason, 'the reason')
 }
 
 /** @throws FST_MC_INVALID_MISSION */
@@ -66,23 +66,36 @@ export function checkQuery (query: MissionQuery): void {
 }
 
 /**
- * A checked copy of what a report carries, without what is absent. The host's own object is read once and never again, so that its getters
- * cannot throw or answer differently in the middle of a change.
+ * A checked copy of the details of a report, without what is absent. Each property of the host's object is read once, so that its getters
+ * can neither throw nor change their answer in the middle of a change; one that throws counts as unserializable.
  *
- * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for progress of the wrong shape
+ * @throws FST_MC_UNKNOWN_STATUS
+ * @throws FST_MC_INVALID_MISSION for progress of the wrong shape
  */
 export function readDetails (status: unknown, details: MissionDetails): MissionDetails {
   checkStatus(status)
-  const tasksSummary = readSafely(() => details?.tasksSummary)
-  const planningSession = readSafely(() => details?.planningSession)
-  const progress = readSafely(() => details?.progress)
-  const error = readSafely(() => details?.error)
-  const known: MissionDetails = {}
-  if (tasksSummary !== undefined) known.tasksSummary = readList(tasksSummary)
-  if (planningSession !== undefined) known.planningSession = planningSession
-  if (progress !== undefined) known.progress = readProgress(progress as Progress | null)
-  if (error !== undefined) known.error = error
-  return known
+  const tasksSummary = readSafely(details, 'tasksSummary')
+  const planningSession = readSafely(details, 'planningSession')
+  const progress = readSafely(details, 'progress')
+  const error = readSafely(details, 'error')
+  const checked: MissionDetails = {}
+  if (tasksSummary !== undefined) checked.tasksSummary = readList(tasksSummary)
+  if (planningSession !== undefined) checked.planningSession = planningSession
+  if (progress !== undefined) checked.progress = readProgress(progress)
+  if (error !== undefined) checked.error = error
+  return checked
+}
+
+/**
+ * A checked copy of a progress.
+ *
+ * @throws FST_MC_INVALID_MISSION with the property that is wrong
+ */
+export function readProgress (progress: unknown): Progress {
+  const checked = copyProgress(progress)
+  check(validateProgress, checked, 'progress ')
+  if (checked.index > checked.total) throw new InvalidMission('progress index must not be above total')
+  return checked
 }
 
 /** @throws FST_MC_INVALID_MISSION */
@@ -99,16 +112,17 @@ function readOnce (init: unknown): unknown {
   }
 }
 
-function readProgress (progress: Progress | null): Progress {
-  const known = {
-    taskId: readSafely(() => progress?.taskId),
-    index: readSafely(() => progress?.index),
-    total: readSafely(() => progress?.total),
-    status: readSafely(() => progress?.status)
-  } as Progress
-  check(validateProgress, known, 'progress ')
-  if (known.index > known.total) throw new InvalidMission('progress index must not be above total')
-  return known
+function copyProgress (progress: unknown): Progress {
+  try {
+    const { taskId, index, total, status } = progress as Progress
+    return { taskId, index, total, status }
+  } catch {
+    throw new InvalidMission('progress must be an object whose properties can be read')
+  }
+}
+
+function checkText (text: unknown, what: string): asserts text is string {
+  if (typeof text !== 'string') throw new InvalidMission(`${what} must be text`)
 }
 
 function checkStatus (status: unknown): asserts status is MissionStatus {

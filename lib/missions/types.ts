@@ -35,12 +35,18 @@ export interface MissionLog {
   error (...args: unknown[]): void
 }
 
-/** One change as it is told: what was reported, or which of the small things changed. */
+/** The details of a report after input validation. */
+export interface CheckedDetails extends MissionDetails {
+  /** Why the host ended the mission as `cancelled`. */
+  cancelReason?: string
+}
+
+/** One change as it is emitted: the reported details, and which other parts of the mission the update includes. */
 export interface MissionStep extends MissionDetails {
-  /** There when the status changed. */
+  /** Present when the status changed. */
   previousStatus?: MissionStatus
-  tellsCancel?: true
-  tellsMetadata?: true
+  includesCancel?: true
+  includesMetadata?: true
 }
 
 /** The reason of a mission's aborted `signal`. */

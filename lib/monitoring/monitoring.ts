@@ -9,7 +9,7 @@ import { LatencyWindow } from './operations/latency-window.js'
 import { readOperation, timeOperation } from './operations/operation.js'
 import { Operations, type OperationTotals } from './operations/operations.js'
 
-/** What `monitoring.on` listens to: an operation as it was counted, or the health after a change of its overall status. */
+/** Events of `app.monitoring`: an operation as it was counted, or the health after a change of its overall status. */
 export type MonitoringEvents = {
   operation_metric: [operation: Operation]
   health_degraded: [health: HealthSnapshot]
@@ -20,19 +20,70 @@ export type MonitoringEvents = {
 export interface MonitoringDeps {
   clock: Clock
   health: ResolvedOptions['health']
-  /** Gets failures of health checks at `warn`, once per change. */
+  /** Receives failures of health checks at `warn`, once per change. */
   log: { warn (fields: object, message: string): void }
-  /** Gets what a listener of the host threw or rejected with; `where` is `monitoring.` and the event, or `log`. */
+  /** Receives errors of the host's listeners; `where` is `monitoring.` and the event, or `log`. */
   onCallbackError: (where: string, err: unknown) => void
 }
 
+/** Operations, latency and health as the host holds them, `app.monitoring`. After the service has closed, calls are ignored. */
+export interface Monitoring {
+  /**
+   * Counts one operation that has ended. A `durationMs` that is negative or not finite is left out.
+   *
+   * @throws FST_MC_INVALID_OPERATION if it has the wrong shape
+   */
+  trackOperation (operation: Operation): void
+  /**
+   * Calls `fn`, counts its outcome and duration, and returns or throws what `fn` did. If `fn` returns a promise, the operation ends when
+   * the promise settles.
+   *
+   * @throws FST_MC_INVALID_OPERATION before `fn` is called, if a name is not a non-empty string
+   */
+  time<T> (component: string, operation: string, fn: () => T): T
+  /**
+   * Adds a health check.
+   *
+   * @returns a function that removes it
+   * @throws FST_MC_INVALID_HEALTH_CHECK if it has the wrong shape, or its name is taken
+   */
+  addHealthCheck (check: HealthCheck): () => void
+  /**
+   * Reports the host's own view of its health. It holds at once and until the next report; the overall status is the worst of it and the
+   * checks. `health` may name components.
+   *
+   * @throws FST_MC_INVALID_HEALTH_REPORT if it has the wrong shape
+   */
+  reportHealth (status: HealthStatus, health?: ReportedHealth): void
+  /** The health after the last round of checks or report: frozen, and free to read. */
+  health (): HealthSnapshot
+  /** The latency of the last minute. */
+  latency (): LatencySnapshot
+  /** Lifetime totals by component and operation. */
+  operations (): OperationTotals
+  /** Calls `listener` at every event of this name until the returned function is called. Errors of a listener are counted and logged. */
+  on<Name extends keyof MonitoringEvents> (event: Name, listener: (...args: MonitoringEvents[Name]) => unknown): Unsubscribe
+}
+
+/** The facade over the service: its methods need no `this`, and the host cannot start or close the service through it. */
+export function createMonitoring (service: MonitoringService): Monitoring {
+  return {
+    trackOperation: (operation) => service.trackOperation(operation),
+    time: (component, operation, fn) => service.time(component, operation, fn),
+    addHealthCheck: (check) => service.addHealthCheck(check),
+    reportHealth: (status, health) => service.reportHealth(status, health),
+    health: () => service.health(),
+    latency: () => service.latency(),
+    operations: () => service.operations(),
+    on: (event, listener) => service.on(event, listener)
+  }
+}
+
 /**
- * What the host tells of its operations and its health, as `app.monitoring`.
- *
- * Functions of the host (checks, provider, listeners) may throw, reject, hang or give garbage; only they suffer. After
- * `close` every method may still be called: what is told then is ignored, what is asked is answered from the last state.
+ * Records operations and health. Functions of the host (checks, provider, listeners) may throw, reject, hang or return garbage without
+ * affecting anything else. After `close`, reports are ignored and questions are answered from the last state.
  */
-export class Monitoring {
+export class MonitoringService implements Monitoring {
   readonly #clock: Clock
   readonly #events: Events<MonitoringEvents>
   readonly #health: Health
@@ -55,21 +106,10 @@ export class Monitoring {
     })
   }
 
-  /**
-   * Counts one operation that has ended. A `durationMs` that is negative or not finite is left out.
-   *
-   * @throws FST_MC_INVALID_OPERATION if it has the wrong shape
-   */
   trackOperation (operation: Operation): void {
     if (!this.#isClosed) this.#record(readOperation(operation))
   }
 
-  /**
-   * Calls `fn`, counts how it ended and how long it took, and gives or throws what `fn` did. If `fn` gives a promise,
-   * the answer is a promise of the same outcome, and the operation ends with it.
-   *
-   * @throws FST_MC_INVALID_OPERATION before `fn` is called if a name is not a text of at least one character
-   */
   time<T> (component: string, operation: string, fn: () => T): T {
     if (this.#isClosed) return fn()
     readOperation({ component, operation, status: 'success' })
@@ -79,51 +119,36 @@ export class Monitoring {
     })
   }
 
-  /**
-   * Adds a health check and answers a function that removes it.
-   *
-   * @throws FST_MC_INVALID_HEALTH_CHECK if it has the wrong shape, or its name is taken
-   */
   addHealthCheck (check: HealthCheck): () => void {
     return this.#health.add(check)
   }
 
-  /**
-   * Tells the host's own view of its health, which holds at once and until it is told again; the overall status is the
-   * worst of it and the checks. `health` may name components.
-   *
-   * @throws FST_MC_INVALID_HEALTH_REPORT if it has the wrong shape
-   */
   reportHealth (status: HealthStatus, health?: ReportedHealth): void {
     if (!this.#isClosed) this.#health.report(status, health)
   }
 
-  /** The health after the last round of checks or report: frozen, and read at no cost. */
   health (): HealthSnapshot {
     return this.#health.snapshot
   }
 
-  /** The latency of the last minute. */
   latency (): LatencySnapshot {
     return this.#latency.snapshot(this.#clock.monotonic())
   }
 
-  /** Lifetime totals by component and operation. */
   operations (): OperationTotals {
     return this.#operations.totals()
   }
 
-  /** Calls `listener` at every `event`, at once, until the returned function is called. */
   on<Name extends keyof MonitoringEvents> (event: Name, listener: (...args: MonitoringEvents[Name]) => unknown): Unsubscribe {
     return this.#isClosed ? () => {} : this.#events.on(event, listener)
   }
 
-  /** Begins the rounds of health checks. */
+  /** Starts the rounds of health checks. */
   start (): void {
     this.#health.start()
   }
 
-  /** Aborts the checks that run, stops all timers and takes all listeners off. */
+  /** Aborts running checks, stops all timers and removes all listeners. */
   close (): void {
     this.#isClosed = true
     this.#health.close()

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { CancelResponse, ErrorResponse, MissionListResponse, MissionParams } from '../../schemas/http.js'
 import { MissionQuery, MissionView } from '../../schemas/mission.js'
 import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../base/errors.js'
-import type { CommandContext, CommandResult, Mission, MissionList } from '../missions/index.js'
+import type { CommandContext, CommandResult, MissionList, MissionState } from '../missions/index.js'
 import { compileQuery, describeFailure, type ErrorObject } from '../base/validation.js'
 import { describe } from './describe.js'
 
@@ -10,9 +10,9 @@ import { describe } from './describe.js'
 export interface MissionRoutesDeps {
   url: string
   isOriginAllowed: (request: FastifyRequest) => boolean
-  list: (query: MissionQuery, isVisible: (mission: Mission) => boolean) => MissionList
-  find: (id: string) => Mission | undefined
-  isVisible: (mission: Mission, context: CommandContext) => boolean
+  list: (query: MissionQuery, isVisible: (mission: MissionState) => boolean) => MissionList
+  find: (id: string) => MissionState | undefined
+  isVisible: (mission: MissionState, context: CommandContext) => boolean
   cancel: (id: string, context: CommandContext) => Promise<CommandResult>
 }
 
@@ -48,10 +48,7 @@ function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRou
     url,
     ...compilers,
     schema: describe({ summary: 'Lists missions, newest first', querystring: MissionQuery, response: { 200: MissionListResponse, 400: ErrorResponse } }),
-    handler: async (request) => {
-      const page = list(request.query, (mission) => isVisible(mission, contextOf(request)))
-      return { missions: [...page], nextCursor: page.nextCursor }
-    }
+    handler: async (request) => list(request.query, (mission) => isVisible(mission, contextOf(request)))
   })
 }
 

@@ -1,7 +1,7 @@
 import type { Timer } from '../../lib/base/clock.js'
 import { createVirtualClock, type VirtualClock } from '../../lib/base/virtual-clock.js'
-import { isTerminal } from '../../lib/missions/lifecycle.js'
-import { Missions, type MissionLog } from '../../lib/missions/index.js'
+import { isTerminal } from '../../lib/missions/state/lifecycle.js'
+import { createMissions, MissionRegistry, type MissionLog, type Missions } from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
 import { compile } from '../../lib/base/validation.js'
 import { MissionUpdate, type OptionsInput } from '../../schemas/index.js'
@@ -13,9 +13,11 @@ export interface CountingClock extends VirtualClock {
   readonly mostRunning: number
 }
 
-/** A registry on a virtual clock, with all that it told and all that it caught. */
+/** A registry on a virtual clock, with every update it emitted and every error it caught. */
 export interface Stand {
   clock: CountingClock
+  registry: MissionRegistry
+  /** The facade that hosts get. */
   missions: Missions
   updates: MissionUpdate[]
   failures: Array<[where: string, err: unknown]>
@@ -59,7 +61,7 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
   const clock = createCountingClock(Date.UTC(2026, 0, 1))
   const failures: Stand['failures'] = []
   const logged: string[] = []
-  const missions = new Missions({
+  const registry = new MissionRegistry({
     clock,
     options: resolveOptions({ missions: options }, {}).missions,
     onCallbackError: (where, err) => { failures.push([where, err]) },
@@ -68,9 +70,10 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
       return NO_LOG
     }
   })
+  const missions = createMissions(registry)
   const updates: MissionUpdate[] = []
   if (!isQuiet) missions.on('mission_update', (update) => { updates.push(update) })
-  return { clock, missions, updates, failures, logged, updatesOf: (id) => updates.filter(({ missionId }) => missionId === id) }
+  return { clock, registry, missions, updates, failures, logged, updatesOf: (id) => updates.filter(({ missionId }) => missionId === id) }
 }
 
 /** What a stream of updates breaks of what every stream must hold; empty when all is well. */

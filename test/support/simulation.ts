@@ -1,5 +1,3 @@
-import { EndedMissions } from '../../lib/missions/lifetime/ended-missions.js'
-import { createMissionFinder } from '../../lib/missions/queries/lookup.js'
 import { createMissionUpdateChannel } from '../../lib/channels/mission-update.js'
 import { createMissionStatsChannel } from '../../lib/channels/mission-stats.js'
 import { connect, type SocketEvent, type SocketLike } from '../../lib/client/index.js'
@@ -9,7 +7,9 @@ import type { Writable } from '../../lib/hub/delivery/batch.js'
 import { Hub } from '../../lib/hub/hub.js'
 import { HIGH_WATER_BYTES } from '../../lib/hub/delivery/outbox.js'
 import type { Message } from '../../lib/hub/wire/message.js'
-import { Missions, type Mission } from '../../lib/missions/index.js'
+import {
+  createMissionLookup, createMissions, EndedMissions, MissionRegistry, toUpdate, type Mission, type Missions
+} from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
 import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput, type StreamPosition, type SubscriptionFilter } from '../../schemas/index.js'
 
@@ -46,6 +46,7 @@ interface Ended { id: string, name: string, tags: readonly string[], statuses: A
 /** A service: a registry and a hub, which are gone when it is restarted. */
 class Service {
   readonly ended: Ended[] = []
+  readonly registry: MissionRegistry
   readonly missions: Missions
   readonly hub: Hub
   readonly clock: VirtualClock
@@ -54,17 +55,18 @@ class Service {
     const { websocket, missions, server } = resolveOptions(options, {})
     this.clock = clock
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
-    this.missions = new Missions({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
-    const endings = new EndedMissions(clock, { maxEndings: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
+    this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
+    this.missions = createMissions(this.registry)
+    const ended = new EndedMissions({ clock, maxMessages: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
     const updates = createMissionUpdateChannel({
-      told: () => this.missions.visible(),
-      isActive: (id) => this.missions.get(id)?.isTerminal === false,
-      endings,
-      onUpdate: (listener) => this.missions.on('mission_update', listener),
-      onEnded: (listener) => this.missions.on('mission_ended', listener)
+      updates: this.registry.updates,
+      visible: () => this.registry.visible(),
+      isActive: (id) => this.registry.find(id)?.isTerminal === false,
+      toSnapshot: (mission) => toUpdate(mission),
+      ended
     })
     let told: { id: string, offset: number | undefined } | undefined
-    this.missions.on('mission_ended', ({ id, name, status, tags, endedFrom }) => {
+    this.registry.updates.onEnded(({ id, name, status, tags, endedFrom }) => {
       const offset = told?.id === id ? told.offset : undefined
       this.ended.push({ id, name, tags, statuses: [status, endedFrom], offset })
     })
@@ -83,12 +85,12 @@ class Service {
       createMissionStatsChannel({ clock, intervalMs: 5_000, totals: () => this.missions.stats() }),
       ...['metrics_tick', 'health_delta', 'anomaly_alert'].map((name) => ({ name, delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] }))
     ] as unknown as Channel[]
-    const findMission = createMissionFinder({ missions: this.missions, endings })
-    this.hub = new Hub({ clock, server, options: websocket, channels, commands: this.missions.commands, findMission, onCallbackError })
+    const findMission = createMissionLookup({ registry: this.registry, ended })
+    this.hub = new Hub({ clock, server, options: websocket, channels, commands: this.registry.commands, findMission, onCallbackError })
   }
 
   close (): void {
-    this.missions.close()
+    this.registry.close()
     this.hub.stopAdmitting()
   }
 }
@@ -399,7 +401,7 @@ class World {
   }
 
   #someMission (act: (mission: Mission) => void): void {
-    const active = this.#service.missions.visible()
+    const active = this.#service.registry.visible().map(({ handle }) => handle)
     if (active.length > 0) act(this.#chance.pick(active))
   }
 
@@ -418,7 +420,7 @@ class World {
   }
 
   #judge (): string[] {
-    const active = this.#service.missions.visible().map((mission) => mission.view())
+    const active = this.#service.registry.visible().map((mission) => mission.view())
     return this.#witnesses.flatMap((witness, at) => {
       const { client, filter, problems, endings, claims } = witness
       const found = [...problems]

@@ -1,11 +1,12 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { InvalidHandler } from '../../base/errors.js'
+import { isPromiseLike } from '../../base/promises.js'
+import type { CancelResult } from '../types.js'
+import type { MissionState } from '../state/mission-state.js'
+import type { AckGate, PendingStart } from './ack-gate.js'
 import { checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers } from './handlers.js'
 import { Idempotency } from './idempotency.js'
-import type { CancelResult } from '../types.js'
-import type { Mission } from '../mission.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */
@@ -23,37 +24,36 @@ const COMMAND_TIMEOUT_MS = 10_000
 const STARTS_PER_MINUTE = 5
 const IDEMPOTENCY = { keepMs: 300_000, max: 10_000 }
 
-interface Setup {
+export interface CommandsDeps {
   clock: Clock
+  ackGate: AckGate
+  find: (id: string) => MissionState | undefined
   onCallbackError: (where: string, err: unknown) => void
-  find: (id: string) => Mission | undefined
 }
-
-/** Missions that a running start handler has made: what happens to them is told only after the client's ack. */
-interface PendingStart { isOpen: boolean, readonly held: Map<Mission, Array<() => void>> }
 
 type StartHandler = NonNullable<MissionHandlers['start']>
 
-// A command may be long, and what is kept of it is there for minutes.
+// Kept for minutes, and a command may be long.
 const fingerprintOf = (command: string): string => createHash('sha256').update(command).digest('base64')
 
 const refuse = (code: CommandRefusal): CommandResult => ({ accepted: false, code })
 
-// Nobody hears it; the client was answered when the time was up.
+// Nobody receives it: the client was answered when the time was up.
 const TOO_LATE = refuse('internal_error')
 
-/** Carries client commands to the host's handlers. Nothing a handler does (throw, hang, return garbage) reaches the caller but as a code. */
+/**
+ * Carries client commands to the host's handlers. A handler that throws, hangs or returns garbage is answered with a code, and its error
+ * goes to the host's log alone.
+ */
 export class Commands {
-  readonly #setup: Setup
-  readonly #pending = new AsyncLocalStorage<PendingStart>()
-  readonly #holders = new Map<Mission, PendingStart>()
+  readonly #deps: CommandsDeps
   readonly #idempotency: Idempotency<CommandResult>
   readonly #starts = new StartLimit(STARTS_PER_MINUTE, 60_000)
   #handlers: CheckedHandlers = {}
 
-  constructor (setup: Setup) {
-    this.#setup = setup
-    this.#idempotency = new Idempotency(setup.clock, IDEMPOTENCY)
+  constructor (deps: CommandsDeps) {
+    this.#deps = deps
+    this.#idempotency = new Idempotency(deps.clock, IDEMPOTENCY)
   }
 
   use (handlers: MissionHandlers): void {
@@ -67,67 +67,50 @@ export class Commands {
 
   /**
    * Runs a start command: validate, limit, authorize, handler. `acknowledge` is called once with the result, before any update of the
-   * new mission is told to anyone. A command sent again with the same id is acknowledged again and not carried out again.
+   * new mission is emitted. A command that is sent again with its id is acknowledged again and not carried out again.
    */
   async start (asked: StartCommand, acknowledge: (result: CommandResult) => void): Promise<void> {
     const { start, validateParams } = this.#handlers
     if (start === undefined) return acknowledge(refuse('unsupported'))
     const parsed = parseCommand(asked.command, validateParams)
     if (!parsed.isValid) return acknowledge(refuse('invalid_command'))
+    const { ackGate } = this.#deps
     const context = { request: asked.request, connectionId: asked.connectionId, params: parsed.params }
-    const pending: PendingStart = { isOpen: true, held: new Map() }
-    const call = () => this.#pending.run(pending, () => this.#limitedStart(asked, context, start, pending))
+    const pending: PendingStart = { isOpen: true, updates: new Map() }
+    const call = () => ackGate.run(pending, () => this.#limitedStart(asked, context, start, pending))
     try {
       const result = await this.#once(asked, context, call)
-      if (!result.accepted) for (const mission of pending.held.keys()) this.#withdraw(mission)
+      if (!result.accepted) for (const mission of pending.updates.keys()) withdraw(mission)
       acknowledge(result)
     } finally {
-      // Not in this turn: whoever sent the same command meanwhile is acknowledged in it too, and an ack comes before any update.
-      queueMicrotask(() => this.#release(pending))
+      // Not in this microtask: a client that sent the same command meanwhile is acknowledged in it too, and its ack comes first as well.
+      queueMicrotask(() => ackGate.release(pending))
     }
   }
 
-  /** Runs a cancel command. A mission that the client may not see answers as one that does not exist. */
+  /** Runs a cancel command. A mission that is not visible to the client is answered like one that does not exist. */
   async cancel (missionId: string, context: CommandContext): Promise<CommandResult> {
     return await this.#guard('cancel_handler', async (isAwaited) => {
       const { cancel } = this.#handlers
       if (cancel === undefined) return refuse('unsupported')
-      const mission = this.#setup.find(missionId)
+      const mission = this.#deps.find(missionId)
       if (mission === undefined || !this.isVisible(mission, context)) return refuse('unknown_mission')
-      if (cancel.authorize !== undefined && await cancel.authorize(mission, context) !== true) return refuse('unknown_mission')
+      const mayCancel = cancel.authorize === undefined || await cancel.authorize(mission.handle, context) === true
+      if (!mayCancel) return refuse('unknown_mission')
       if (!isAwaited()) return TOO_LATE
       return { accepted: true, missionId, cancel: mission.requestCancel('client') }
     })
   }
 
   /** Whether a client may see a mission; a handler that fails hides it. */
-  isVisible (mission: Mission, context: CommandContext): boolean {
-    const { view } = this.#handlers
-    return view?.authorize === undefined || this.#askNow('view_handler', () => view.authorize!(mission, context), (answer) => answer === true) === true
+  isVisible (mission: MissionState, context: CommandContext): boolean {
+    const authorize = this.#handlers.view?.authorize
+    if (authorize === undefined) return true
+    return this.#askNow('view_handler', () => authorize(mission.handle, context), (answer) => answer === true) === true
   }
 
-  /** Whether some clients may see less than others. */
+  /** Whether some missions may be hidden from some clients. */
   get hasVisibilityFilter (): boolean { return this.#handlers.view !== undefined }
-
-  /** Whether nothing of a mission may be told yet, because the command that made it was not acknowledged. */
-  isAwaitingAck (mission: Mission): boolean {
-    return this.#holders.get(mission)?.isOpen === true
-  }
-
-  /** To be called for every new mission, so that one made by a start handler is held back until its ack. */
-  started (mission: Mission): void {
-    const pending = this.#pending.getStore()
-    if (pending?.isOpen !== true) return
-    pending.held.set(mission, [])
-    this.#holders.set(mission, pending)
-  }
-
-  /** Tells now, or right after the ack of the command that made the mission. */
-  whenAcknowledged (mission: Mission, tell: () => void): void {
-    const held = this.#holders.get(mission)?.held.get(mission)
-    if (held === undefined) tell()
-    else held.push(tell)
-  }
 
   async #once (asked: StartCommand, context: CommandContext, call: () => Promise<CommandResult>): Promise<CommandResult> {
     if (asked.id === undefined) return await call()
@@ -148,67 +131,63 @@ export class Commands {
     })
   }
 
-  async #limitedStart (asked: StartCommand, context: CommandContext, start: StartHandler, { held }: PendingStart): Promise<CommandResult> {
-    if (!this.#starts.take(asked.connectionId, this.#setup.clock.monotonic())) return refuse('too_many_starts')
+  async #limitedStart (
+    asked: StartCommand, context: CommandContext, start: StartHandler, { updates }: PendingStart
+  ): Promise<CommandResult> {
+    const { clock, find } = this.#deps
+    if (!this.#starts.take(asked.connectionId, clock.monotonic())) return refuse('too_many_starts')
     return await this.#guard('start_handler', async (isAwaited) => {
       if (start.authorize !== undefined && await start.authorize(asked.command, context) !== true) return refuse('forbidden')
       if (!isAwaited()) return TOO_LATE
-      const mission = await start.start(asked.command, context)
-      const id: unknown = mission?.id
-      if (!isAwaited()) return this.#withdraw(this.#setup.find(id as string))
-      // One that ended at once may be forgotten already.
-      if (!held.has(mission) && this.#setup.find(id as string) === undefined) throw new InvalidHandler('start must return the mission that it started')
+      const returned = await start.start(asked.command, context)
+      const id: unknown = returned?.id
+      const mission = find(id as string)
+      if (!isAwaited()) {
+        if (mission !== undefined) withdraw(mission)
+        return TOO_LATE
+      }
+      // A mission that ended at once may be forgotten already.
+      const isStarted = mission !== undefined || [...updates.keys()].some((one) => one.id === id)
+      if (!isStarted) throw new InvalidHandler('start must return the mission that it started')
       return { accepted: true, missionId: id as string }
     })
   }
 
-  // The client was told that its start failed and may send it again: what the handler has started all the same must not go on beside it.
-  #withdraw (mission: Mission | undefined): CommandResult {
-    mission?.requestCancel('client', { reason: 'The start failed' })
-    return TOO_LATE
-  }
-
-  // For a handler that must answer at once: a promise is no answer, and its rejection would end the process.
+  // For a handler that must answer synchronously. The rejection of a promise would otherwise end the process.
   #askNow<T> (where: string, ask: () => unknown, read: (answer: unknown) => T): T | undefined {
-    const { onCallbackError } = this.#setup
+    const { onCallbackError } = this.#deps
     try {
       const answer = ask()
-      if (!(answer instanceof Promise)) return read(answer)
-      answer.catch((err: unknown) => onCallbackError(where, err))
-      throw new InvalidHandler('a promise came where the answer is needed at once')
+      if (!isPromiseLike(answer)) return read(answer)
+      answer.then(undefined, (err: unknown) => onCallbackError(where, err))
+      throw new InvalidHandler('expected a synchronous return value, got a promise')
     } catch (err) {
       onCallbackError(where, err)
       return undefined
     }
   }
 
-  // The timer also ends the wait for a handler that never settles. What comes after it must not be carried out any more: the client was
-  // told that it failed, and may have asked again.
+  // The timer ends the wait for a handler that never settles. A later result must not be carried out: the client was told that its command
+  // failed, and may have sent it again.
   async #guard (where: string, run: (isAwaited: () => boolean) => Promise<CommandResult>): Promise<CommandResult> {
     return await new Promise<CommandResult>((resolve) => {
       let isAwaited = true
       const fail = (err: unknown) => {
         isAwaited = false
         timer.cancel()
-        this.#setup.onCallbackError(where, err)
+        this.#deps.onCallbackError(where, err)
         resolve(refuse('internal_error'))
       }
-      const timer = this.#setup.clock.after(COMMAND_TIMEOUT_MS, () => fail(new InvalidHandler(`no answer within ${COMMAND_TIMEOUT_MS} ms`)))
+      const timer = this.#deps.clock.after(COMMAND_TIMEOUT_MS, () => fail(new InvalidHandler(`no answer within ${COMMAND_TIMEOUT_MS} ms`)))
       run(() => isAwaited).then((result) => {
         timer.cancel()
         resolve(result)
       }, fail)
     })
   }
+}
 
-  #release (pending: PendingStart): void {
-    pending.isOpen = false
-    for (const [mission, tells] of pending.held) {
-      // A listener may report again meanwhile: that is appended, so the order stands.
-      for (const tell of tells) tell()
-      this.#holders.delete(mission)
-    }
-    // Whatever the handler left running keeps this object for as long as it runs.
-    pending.held.clear()
-  }
+// The client was told that its start failed and may send it again: what the handler has started must not run beside that.
+function withdraw (mission: MissionState): void {
+  mission.requestCancel('client', { reason: 'The start failed' })
 }

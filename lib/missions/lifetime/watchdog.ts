@@ -2,7 +2,7 @@ import type { CancelKind } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from './deadline-queue.js'
-import type { Mission } from '../mission.js'
+import type { MissionState } from '../state/mission-state.js'
 
 interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline }
 
@@ -14,7 +14,7 @@ export class Watchdog {
   readonly #options: ResolvedOptions['missions']
   readonly #clock: Clock
   readonly #deadlines: DeadlineQueue
-  readonly #watches = new Map<Mission, Watch>()
+  readonly #watches = new Map<MissionState, Watch>()
 
   constructor (options: ResolvedOptions['missions'], clock: Clock, deadlines: DeadlineQueue) {
     this.#options = options
@@ -22,7 +22,7 @@ export class Watchdog {
     this.#deadlines = deadlines
   }
 
-  watch (mission: Mission, timeoutMs: number | undefined): void {
+  watch (mission: MissionState, timeoutMs: number | undefined): void {
     const watch: Watch = {}
     this.#watches.set(mission, watch)
     this.#watchStall(mission, watch, this.#options.stallMs)
@@ -30,7 +30,7 @@ export class Watchdog {
   }
 
   /** Sets or moves the time-out to `ms` from now; no progress ever does. */
-  setTimeout (mission: Mission, ms: number): void {
+  setTimeout (mission: MissionState, ms: number): void {
     const watch = this.#watches.get(mission)
     if (watch === undefined) return
     watch.timeout?.cancel()
@@ -38,14 +38,14 @@ export class Watchdog {
   }
 
   /** Gives a mission that was asked to end its time to do so. */
-  startGrace (mission: Mission, kind: CancelKind): void {
+  startGrace (mission: MissionState, kind: CancelKind): void {
     const { cancelGraceMs, closeGraceMs } = this.#options
     const watch = this.#watches.get(mission)!
     watch.timeout?.cancel()
     watch.grace = this.#deadlines.after(kind === 'shutdown' ? closeGraceMs : cancelGraceMs, () => mission.force())
   }
 
-  forget (mission: Mission): void {
+  forget (mission: MissionState): void {
     const { stall, timeout, grace } = this.#watches.get(mission)!
     this.#watches.delete(mission)
     stall?.cancel()
@@ -53,21 +53,21 @@ export class Watchdog {
     grace?.cancel()
   }
 
-  #watchStall (mission: Mission, watch: Watch, ms: number): void {
+  #watchStall (mission: MissionState, watch: Watch, ms: number): void {
     const { stallMs } = this.#options
     watch.stall = this.#deadlines.after(ms, () => {
       // From the due time, not from the idle time: the latter, rounded, can stay a hair too short for ever.
       const leftMs = mission.activeMonotonic + stallMs - this.#clock.monotonic()
-      if (leftMs <= 0 && mission.waitingReason === null && !mission.isStalled) this.#stalled(mission)
+      if (leftMs <= 0 && mission.waiting === null && !mission.isStalled) this.#stalled(mission)
       // An ended mission is no longer watched. One that is stalled or waits is looked at again, in case it comes back to life.
       if (this.#watches.has(mission)) this.#watchStall(mission, watch, leftMs > 0 ? leftMs : stallMs)
     })
   }
 
-  #stalled (mission: Mission): void {
+  #stalled (mission: MissionState): void {
     mission.flagStalled()
     // A listener that was told of it may have woken or ended the mission; one that was asked to end has its grace.
-    if (!mission.isStalled || mission.cancelState !== null) return
+    if (!mission.isStalled || mission.cancel !== null) return
     if (this.#options.onStall === 'cancel') mission.requestCancel('stall', { reason: 'The mission showed no activity' })
     if (this.#options.onStall === 'error') mission.endStalled({ code: 'stalled', message: 'The mission showed no activity' })
   }

@@ -1,17 +1,18 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { CommandContext, Missions } from '../index.js'
+import type { CommandContext } from '../commands/handlers.js'
 import type { EndedMissions } from '../lifetime/ended-missions.js'
-import { toState } from '../../channels/mission-update.js'
+import type { MissionRegistry } from '../registry.js'
+import { toUpdate } from '../payload/payload.js'
 
 /**
- * Looks one mission up for a client: where it is, or how it ended, also after the registry has forgotten it. `undefined` for a mission that
- * is not known, that the client may not see, or of which nothing may be told yet.
+ * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns `undefined` for a mission
+ * that is unknown, that is not visible to the client, or whose start is not acknowledged yet.
  */
-export function createMissionFinder ({ missions, endings }: { missions: Missions, endings: EndedMissions }) {
+export function createMissionLookup ({ registry, ended }: { registry: MissionRegistry, ended: EndedMissions }) {
   return (id: string, context: CommandContext): MissionUpdate | undefined => {
-    const mission = missions.get(id)
-    if (mission === undefined) return missions.commands.hasVisibilityFilter ? undefined : endings.find(id)
-    const { commands } = missions
-    return commands.isAwaitingAck(mission) || !commands.isVisible(mission, context) ? undefined : toState(mission.view())
+    const { commands } = registry
+    const mission = registry.find(id)
+    if (mission === undefined) return commands.hasVisibilityFilter ? undefined : ended.find(id)
+    return registry.isHeld(mission) || !commands.isVisible(mission, context) ? undefined : toUpdate(mission)
   }
 }

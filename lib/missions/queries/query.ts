@@ -1,11 +1,12 @@
 import type { MissionFilter, MissionQuery, MissionView } from '../../../schemas/mission.js'
-import type { Mission } from '../mission.js'
+import type { MissionRecord } from '../state/mission-record.js'
 
-/** One page of missions, newest first; `nextCursor` asks for the page after it and is `null` on the last one. */
-export interface MissionPage { missions: MissionView[], nextCursor: string | null }
+/** One page of missions, newest first. `nextCursor` asks for the next page; it is `null` on the last one. */
+export interface MissionList { missions: MissionView[], nextCursor: string | null }
 
-/** Whether a mission fits every condition of a filter. */
-export function matchesFilter (mission: Mission, { status, name, tag, tenant, stalled, since, until, q }: MissionFilter): boolean {
+/** Whether a mission matches every condition of a filter. */
+export function matchesFilter (mission: MissionRecord, filter: MissionFilter): boolean {
+  const { status, name, tag, tenant, stalled, since, until, q } = filter
   return (status === undefined || mission.status === status) &&
     (name === undefined || mission.name === name) &&
     (tag === undefined || mission.tags.includes(tag)) &&
@@ -17,22 +18,26 @@ export function matchesFilter (mission: Mission, { status, name, tag, tenant, st
 }
 
 /**
- * Missions that fit, newest first. The cursor is the number of the last mission shown, so that pages neither repeat nor skip one,
- * whatever starts or ends in between. Looks at no more missions than the page needs; `isVisible`, which is the host's, is asked last.
+ * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that pages neither repeat
+ * nor skip a mission, whatever starts or ends in between. `isVisible`, which may call the host, is asked last and only as often as needed.
  */
-export function findPage (missions: Iterable<Mission>, { limit = 50, cursor, ...filter }: MissionQuery, isVisible: (mission: Mission) => boolean): MissionPage {
+export function findPage<Mission extends MissionRecord> (
+  missions: Iterable<Mission>, { limit = 50, cursor, ...filter }: MissionQuery, isVisible: (mission: Mission) => boolean
+): MissionList {
   const before = cursor === undefined ? Infinity : Number(cursor)
   const oldestFirst = [...missions]
   const page: Mission[] = []
   for (let at = oldestFirst.length - 1; at >= 0; at--) {
     const mission = oldestFirst[at]!
     if (mission.number >= before || !matchesFilter(mission, filter) || !isVisible(mission)) continue
-    if (page.length === limit) return { missions: page.map((one) => one.view()), nextCursor: String(page.at(-1)!.number) }
+    if (page.length === limit) return { missions: viewsOf(page), nextCursor: String(page.at(-1)!.number) }
     page.push(mission)
   }
-  return { missions: page.map((one) => one.view()), nextCursor: null }
+  return { missions: viewsOf(page), nextCursor: null }
 }
 
-function mentions (mission: Mission, text: string): boolean {
+const viewsOf = (page: readonly MissionRecord[]): MissionView[] => page.map((mission) => mission.view())
+
+function mentions (mission: MissionRecord, text: string): boolean {
   return [mission.id, mission.name, mission.objective ?? ''].some((field) => field.toLowerCase().includes(text))
 }

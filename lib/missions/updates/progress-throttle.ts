@@ -1,95 +1,66 @@
-import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../lifetime/deadline-queue.js'
+import type { MissionState } from '../state/mission-state.js'
 import type { MissionStep } from '../types.js'
-import type { Mission } from '../mission.js'
 
-interface Waiting { step: MissionStep, deadline: Deadline }
+interface Delayed { step: MissionStep, deadline: Deadline }
 
 export interface ProgressThrottleDeps {
   clock: Clock
   deadlines: DeadlineQueue
-  /** Least time between two soft messages of one mission, in ms. */
+  /** Minimum time between two replaceable updates of one mission, in ms. */
   minIntervalMs: number
-  /** Whether somebody hears of the mission, or may when it is told. */
-  hasListeners: (mission: Mission) => boolean
-  makeUpdate: (mission: Mission, step: MissionStep) => MissionUpdate
-  emit: (mission: Mission, update: MissionUpdate) => void
-  /** A mission has ended, and nobody listens. */
-  ended: (mission: Mission) => void
+  /** Called when the delay of a mission's step is over. */
+  onDue: (mission: MissionState) => void
 }
 
-/**
- * The pace at which missions are told about. Hard changes are told at once and in order. Soft ones (progress, notes) of one mission are
- * told at most at the given rate: the newest wins. What still waits goes out with the next hard change, and before an ending, so that the
- * last progress always comes before it. Nothing is built while nobody listens.
- */
+/** The progress limit: replaceable updates of one mission pass at the given rate; in between, the newest step is kept. */
 export class ProgressThrottle {
-  readonly #setup: ProgressThrottleDeps
-  readonly #waiting = new Map<Mission, Waiting>()
-  readonly #lastSoft = new Map<Mission, number>()
+  readonly #deps: ProgressThrottleDeps
+  readonly #delayed = new Map<MissionState, Delayed>()
+  readonly #passedAt = new Map<MissionState, number>()
 
-  constructor (setup: ProgressThrottleDeps) {
-    this.#setup = setup
+  constructor (deps: ProgressThrottleDeps) {
+    this.#deps = deps
   }
 
-  tell (mission: Mission, step: MissionStep, isSoft: boolean): void {
-    const { hasListeners, clock } = this.#setup
-    if (!hasListeners(mission)) {
-      this.#forget(mission)
-      if (mission.isTerminal) this.#setup.ended(mission)
-      return
+  /** Whether a replaceable step may be emitted now; otherwise it is merged into the delayed step of its mission. */
+  admit (mission: MissionState, step: MissionStep): boolean {
+    const delayed = this.#delayed.get(mission)
+    if (delayed !== undefined) {
+      delayed.step = { ...delayed.step, ...step }
+      return false
     }
-    if (isSoft) return this.#tellSoft(mission, step)
-    const waiting = this.#take(mission)
-    if (mission.isTerminal) this.#lastSoft.delete(mission)
-    else if (mission.status === 'execution_progress') this.#lastSoft.set(mission, clock.monotonic())
-    this.#emit(mission, { ...waiting, ...step })
+    const { clock, deadlines, minIntervalMs, onDue } = this.#deps
+    const now = clock.monotonic()
+    const dueMs = (this.#passedAt.get(mission) ?? -Infinity) + minIntervalMs - now
+    if (dueMs > 0) this.#delayed.set(mission, { step, deadline: deadlines.after(dueMs, () => onDue(mission)) })
+    else this.#passedAt.set(mission, now)
+    return dueMs <= 0
   }
 
-  /** Tells at once what waits of one mission; to be called before it ends, while it still is as it was. */
-  flush (mission: Mission): void {
-    const step = this.#take(mission)
-    if (step === undefined || !this.#setup.hasListeners(mission)) return
-    this.#lastSoft.set(mission, this.#setup.clock.monotonic())
-    this.#emit(mission, step)
+  /** Removes the delayed step of a mission and returns it. */
+  take (mission: MissionState): MissionStep | undefined {
+    const delayed = this.#delayed.get(mission)
+    if (delayed === undefined) return undefined
+    this.#delayed.delete(mission)
+    delayed.deadline.cancel()
+    return delayed.step
+  }
+
+  /** A step was emitted without being asked for here; the next one waits its interval. */
+  restart (mission: MissionState): void {
+    this.#passedAt.set(mission, this.#deps.clock.monotonic())
+  }
+
+  forget (mission: MissionState): void {
+    if (this.#delayed.size > 0) this.take(mission)
+    if (this.#passedAt.size > 0) this.#passedAt.delete(mission)
   }
 
   close (): void {
-    for (const { deadline } of this.#waiting.values()) deadline.cancel()
-    this.#waiting.clear()
-    this.#lastSoft.clear()
-  }
-
-  #tellSoft (mission: Mission, step: MissionStep): void {
-    const waiting = this.#waiting.get(mission)
-    if (waiting !== undefined) {
-      waiting.step = { ...waiting.step, ...step }
-      return
-    }
-    const { clock, deadlines, minIntervalMs } = this.#setup
-    const now = clock.monotonic()
-    const dueMs = (this.#lastSoft.get(mission) ?? -Infinity) + minIntervalMs - now
-    if (dueMs <= 0) {
-      this.#lastSoft.set(mission, now)
-      return this.#emit(mission, step)
-    }
-    this.#waiting.set(mission, { step, deadline: deadlines.after(dueMs, () => this.flush(mission)) })
-  }
-
-  #emit (mission: Mission, step: MissionStep): void {
-    this.#setup.emit(mission, this.#setup.makeUpdate(mission, step))
-  }
-
-  #take (mission: Mission): MissionStep | undefined {
-    const waiting = this.#waiting.get(mission)
-    this.#waiting.delete(mission)
-    waiting?.deadline.cancel()
-    return waiting?.step
-  }
-
-  #forget (mission: Mission): void {
-    this.#take(mission)
-    this.#lastSoft.delete(mission)
+    for (const { deadline } of this.#delayed.values()) deadline.cancel()
+    this.#delayed.clear()
+    this.#passedAt.clear()
   }
 }

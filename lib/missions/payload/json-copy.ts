@@ -35,10 +35,10 @@ function stringify (value: unknown): string | undefined {
   }
 }
 
-/** What `read` takes from a host's object, or a placeholder if it throws. */
-export function readSafely (read: () => unknown): unknown {
+/** A property of a host's object, or a placeholder if reading it throws; `undefined` for a property of nothing. */
+export function readSafely (object: unknown, property: string): unknown {
   try {
-    return read()
+    return (object as Record<string, unknown> | null | undefined)?.[property]
   } catch {
     return UNSERIALIZABLE
   }
@@ -79,7 +79,7 @@ function readCode (thrown: unknown): string {
 }
 
 function readText (thrown: unknown, property: 'code' | 'message'): string | undefined {
-  const value = readSafely(() => (thrown as Record<string, unknown> | null | undefined)?.[property])
+  const value = readSafely(thrown, property)
   return typeof value === 'string' ? value : undefined
 }
 

@@ -1,8 +1,7 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { MissionError } from '../../../schemas/mission.js'
+import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { MissionDetails, MissionStep } from '../types.js'
-import type { Mission } from '../mission.js'
 import { cutCharacters, PREVIEW_CHARACTERS, cutText, copyError, copyJson, UNSERIALIZABLE, type Truncated } from './json-copy.js'
 
 type MissionOptions = ResolvedOptions['missions']
@@ -51,31 +50,11 @@ export class Payloads {
     return shown
   }
 
-  /** The payload of the `mission_update` for a change that has just been made, of which `step` holds what viewers see. Calls nothing of the host. */
-  update (mission: Mission, step: MissionStep): MissionUpdate {
-    const { outcome, cancelState, lastProgress, waitingReason, error } = mission
-    const seq = mission.nextSeq()
-    return this.#fit({
-      missionId: mission.id,
-      status: mission.status,
-      name: mission.name,
-      seq,
-      ...(step.previousStatus !== undefined && { previousStatus: step.previousStatus }),
-      ...(mission.tags.length > 0 && { tags: [...mission.tags] }),
-      ...(seq === 1 && { startedAt: mission.startedAt }),
-      ...(seq === 1 && mission.parentId !== null && { parentId: mission.parentId }),
-      ...(seq === 1 && mission.objective !== null && { objective: mission.objective }),
-      ...(step.tasksSummary !== undefined && { tasksSummary: step.tasksSummary }),
-      ...(step.planningSession !== undefined && { planningSession: step.planningSession }),
-      ...(step.tellsMetadata === true && { metadata: mission.metadata }),
-      ...(lastProgress !== null && (mission.status === 'execution_progress' || step.progress !== undefined) && { progress: { ...lastProgress } }),
-      ...(error !== null && { error }),
-      ...(cancelState !== null && (step.tellsCancel === true || outcome !== undefined) && { cancel: cancelState }),
-      ...(mission.isStalled && { stalled: true }),
-      ...(waitingReason !== null && { waiting: waitingReason }),
-      ...(mission.endedAt !== null && { endedAt: mission.endedAt }),
-      ...(outcome !== undefined && { durationMs: outcome.durationMs })
-    })
+  /** The update for a change that is complete; `step` is what `details` made of it. Calls no code of the host. */
+  update (mission: UpdateSource, step: MissionStep): MissionUpdate {
+    const update = toUpdate(mission, step)
+    const isLarge = update.planningSession !== undefined || update.tasksSummary !== undefined || update.metadata !== undefined
+    return isLarge ? this.#fit(update) : update
   }
 
   #plan (plan: unknown): unknown {
@@ -113,6 +92,64 @@ export class Payloads {
     }
     return update
   }
+}
+
+/** What an update is made from: a mission, or what is kept of one that has ended. */
+export interface UpdateSource {
+  readonly id: string
+  readonly name: string
+  readonly status: MissionStatus
+  readonly seq: number
+  readonly tags: readonly string[]
+  readonly parentId: string | null
+  readonly objective: string | null
+  readonly startedAt: number
+  readonly endedAt: number | null
+  readonly durationMs: number | null
+  readonly metadata: unknown
+  readonly progress: Progress | null
+  readonly error: MissionError | null
+  readonly cancel: CancelState | null
+  readonly isStalled: boolean
+  readonly waiting: string | null
+  /** The status before the terminal one. */
+  readonly endedFrom: MissionStatus | undefined
+}
+
+/**
+ * The one place where a mission takes its shape on the wire. Without `step` it is a snapshot: everything a subscriber needs who has received
+ * no earlier update. With `step` it is one change; the first update of a mission also has what never changes.
+ */
+export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpdate {
+  const { id, status, name, seq, tags, error, waiting, endedAt, durationMs } = mission
+  const update: MissionUpdate = { missionId: id, status, name, seq }
+  const previousStatus = step === undefined ? mission.endedFrom : step.previousStatus
+  if (previousStatus !== undefined) update.previousStatus = previousStatus
+  if (tags.length > 0) update.tags = [...tags]
+  if (step === undefined || seq === 1) addIdentity(update, mission)
+  if (step?.tasksSummary !== undefined) update.tasksSummary = step.tasksSummary
+  if (step?.planningSession !== undefined) update.planningSession = step.planningSession
+  addChanges(update, mission, step)
+  if (error !== null) update.error = error
+  if (mission.isStalled) update.stalled = true
+  if (waiting !== null) update.waiting = waiting
+  if (endedAt !== null) update.endedAt = endedAt
+  if (durationMs !== null) update.durationMs = durationMs
+  if (step === undefined) update.snapshot = true
+  return update
+}
+
+function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {
+  update.startedAt = startedAt
+  if (parentId !== null) update.parentId = parentId
+  if (objective !== null) update.objective = objective
+}
+
+function addChanges (update: MissionUpdate, { metadata, progress, cancel, status, endedAt }: UpdateSource, step?: MissionStep): void {
+  const isSnapshot = step === undefined
+  if (metadata !== null && (isSnapshot || step.includesMetadata === true)) update.metadata = structuredClone(metadata)
+  if (progress !== null && (isSnapshot || status === 'execution_progress' || step.progress !== undefined)) update.progress = { ...progress }
+  if (cancel !== null && (isSnapshot || step.includesCancel === true || endedAt !== null)) update.cancel = cancel
 }
 
 const asRecord = (value: unknown): object => typeof value === 'object' && value !== null ? value : {}

@@ -1,6 +1,8 @@
-import type { MissionTask, Progress } from '../../schemas/mission.js'
+import type { MissionTask, Progress } from '../../../schemas/mission.js'
 
-/** Up to so many tasks are searched one by one. */
+/** Tasks kept of one mission; the rest is only counted. */
+const MAX_TASKS = 200
+/** Up to this many tasks a linear search is used. */
 const SEARCHED = 8
 
 /** What is known of one mission's tasks: the first `max` of them by name, the rest as a number. */
@@ -13,7 +15,7 @@ export class Tasks {
   #highest = 0
   #unkept = 0
 
-  constructor (max: number) {
+  constructor (max = MAX_TASKS) {
     this.#max = max
   }
 

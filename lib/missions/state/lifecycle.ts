@@ -1,4 +1,4 @@
-import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type TerminalStatus } from '../../schemas/mission.js'
+import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type TerminalStatus } from '../../../schemas/mission.js'
 
 /** Why a report was not applied: it says nothing new, it goes back, or the mission has ended. */
 export type Refusal = 'repeated' | 'backward' | 'terminal'

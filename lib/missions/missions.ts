@@ -1,0 +1,156 @@
+import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { MissionInit, MissionQuery, MissionStatus, MissionTotals, MissionView } from '../../schemas/mission.js'
+import { MissionEnded, MissionLive } from '../base/errors.js'
+import type { Unsubscribe } from '../base/events.js'
+import type { MissionHandlers } from './commands/handlers.js'
+import { checkFilter, checkMilliseconds, checkObject, checkWork } from './input.js'
+import type { Mission } from './mission.js'
+import type { MissionList } from './queries/query.js'
+import { subscribeMissions, type SubscribeFilter } from './queries/subscribe.js'
+import { waitForMission, type WaitForOptions } from './queries/wait-for.js'
+import type { MissionRegistry } from './registry.js'
+import { Runner, type MissionWork } from './runner.js'
+import type { ReportResult } from './state/lifecycle.js'
+import type { MissionState } from './state/mission-state.js'
+import type { CancelRequest, CancelResult, MissionDetails, MissionOutcome } from './types.js'
+
+/**
+ * Events of `app.missions`. `mission_update` carries what watchers receive; it is built only while somebody listens. `mission_ended` is
+ * emitted once per mission, after the update with its ending.
+ */
+export type MissionEvents = { mission_update: [update: MissionUpdate], mission_ended: [mission: Mission] }
+
+/** The mission registry as the host holds it, `app.missions`. */
+export interface Missions {
+  /**
+   * Runs a function as a mission and resolves or rejects as the function does. Returning completes the mission, throwing fails it, throwing
+   * after it was asked to end cancels it. A function that ended its mission itself has the last word. An id that is already running
+   * shares that run.
+   *
+   * @throws what `start` throws; FST_MC_MISSION_LIVE for an active id without a running function; FST_MC_MISSION_ENDED if a listener ended
+   * the mission at its start
+   */
+  run<T> (init: string | MissionInit, work: MissionWork<T>): Promise<T>
+  /**
+   * Runs a function as a mission in the background and returns the mission at once. `mission.done` resolves with the outcome; a function
+   * that throws causes no unhandled rejection.
+   *
+   * @throws what `run` rejects with before the function starts
+   */
+  spawn (init: string | MissionInit, work: MissionWork<unknown>): Mission
+  /**
+   * Registers a mission whose ending is reported from elsewhere (a webhook, a queue), and reports `planning_started` for it. An active id
+   * returns the active mission. With `await using`, a mission whose scope is left before it ended becomes an `error`.
+   *
+   * @throws FST_MC_INVALID_MISSION with the property that is wrong
+   * @throws FST_MC_MISSION_ENDED for the id of a mission that has ended
+   * @throws FST_MC_TOO_MANY_MISSIONS beyond `missions.maxActive`
+   * @throws FST_MC_CLOSING after the service has closed; a mission that starts while it closes is asked to end at once
+   */
+  start (init: string | MissionInit): Mission
+  /** The mission whose function is running here, through any `await`; `undefined` outside of `run` and `spawn`. */
+  current (): Mission | undefined
+  /**
+   * Reports a status for an id. An unknown id is registered, with the id as its name.
+   *
+   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION, FST_MC_TOO_MANY_MISSIONS, FST_MC_CLOSING
+   */
+  report (id: string, status: MissionStatus, details?: MissionDetails): ReportResult
+  /** The mission with this id, active or ended and still kept. */
+  get (id: string): Mission | undefined
+  /**
+   * Copies of the missions that match, newest first, at most `limit` (1 to 200, 50 by default). Pass `nextCursor` as `cursor` for the next
+   * page.
+   *
+   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a query of the wrong shape
+   */
+  list (query?: MissionQuery): MissionList
+  /** Copies of all missions that are active or still kept, oldest first. */
+  views (): MissionView[]
+  /** Totals over every mission ever tracked; costs O(1). */
+  stats (): MissionTotals
+  /** Requests the end of a mission: `requested`, `already_requested`, `terminal` or `not_found`. */
+  cancel (id: string, request?: CancelRequest): CancelResult
+  /**
+   * Follows missions: yields those that match now, then the view of each after every change. Ends when the signal aborts, with the mission
+   * if it follows one `id`, and when the service has closed.
+   *
+   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a filter of the wrong shape
+   */
+  subscribe (filter?: SubscribeFilter, options?: { signal?: AbortSignal }): AsyncGenerator<MissionView, void, undefined>
+  /**
+   * Waits for the ending of one mission; one that has ended is answered at once.
+   *
+   * @throws FST_MC_MISSION_NOT_FOUND, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, the reason of `signal`
+   */
+  waitFor (id: string, options?: WaitForOptions): Promise<MissionOutcome>
+  /**
+   * Lets clients start and cancel missions. Until it is called, their commands are answered with `unsupported`.
+   *
+   * @throws FST_MC_INVALID_HANDLER
+   */
+  handle (handlers: MissionHandlers): void
+  /** Calls `listener` at every event of this name until the returned function is called. Errors of a listener are counted and logged. */
+  on<Name extends keyof MissionEvents> (event: Name, listener: (...args: MissionEvents[Name]) => unknown): Unsubscribe
+}
+
+/** The facade over a registry: its methods need no `this`, and nothing else of the registry can be reached through it. */
+export function createMissions (registry: MissionRegistry): Missions {
+  const runner = new Runner()
+  const deps = {
+    deadlines: registry.deadlines,
+    missions: () => registry.all(),
+    find: (id: string) => registry.find(id),
+    isClosed: () => registry.isClosed,
+    onChanged: (listener: (mission: MissionState) => void) => registry.updates.onChanged(listener),
+    onClosed: (listener: () => void) => registry.onClosed(listener)
+  }
+  return {
+    run: async (init, work) => await launch(registry, runner, init, work).running,
+    spawn (init, work) {
+      const { mission, running } = launch(registry, runner, init, work)
+      // The outcome is in `mission.done`; an unhandled rejection would end the process.
+      running.catch(() => {})
+      return mission.handle
+    },
+    start: (init) => registry.start(init).handle,
+    current: () => runner.current?.handle,
+    report: (id, status, details = {}) => registry.report(id, status, details),
+    get: (id) => registry.find(id)?.handle,
+    list: (query = {}) => registry.list(query, () => true),
+    views: () => registry.all().map((mission) => mission.view()),
+    stats: () => registry.totals.read(),
+    cancel: (id, request) => registry.find(id)?.handle.cancel(request) ?? 'not_found',
+    subscribe (filter = {}, { signal } = {}) {
+      checkObject(filter, 'the filter')
+      const { id, ...conditions } = filter
+      checkFilter(conditions)
+      return subscribeMissions(deps, { id, ...conditions }, signal)
+    },
+    async waitFor (id, { signal, timeoutMs } = {}) {
+      if (timeoutMs !== undefined) checkMilliseconds(timeoutMs, 0)
+      return await waitForMission(deps, id, { signal, timeoutMs })
+    },
+    handle: (handlers) => registry.commands.use(handlers),
+    on: (event, listener) => listen(registry, event, listener as (value: unknown) => unknown)
+  }
+}
+
+function launch<T> (
+  registry: MissionRegistry, runner: Runner, init: string | MissionInit, work: MissionWork<T>
+): { mission: MissionState, running: Promise<T> } {
+  checkWork(work)
+  const startedBefore = registry.started
+  const mission = registry.start(init)
+  const running = runner.runningOf<T>(mission)
+  if (running !== undefined) return { mission, running }
+  if (registry.started === startedBefore) throw new MissionLive()
+  // A listener of its start may have ended it: there is nothing left to run.
+  if (mission.isTerminal) return { mission, running: Promise.reject(new MissionEnded()) }
+  return { mission, running: runner.run(mission, work) }
+}
+
+function listen ({ updates }: MissionRegistry, event: keyof MissionEvents, listener: (value: unknown) => unknown): Unsubscribe {
+  if (event === 'mission_update') return updates.onUpdate(listener)
+  return updates.onEnded((mission) => listener(mission.handle))
+}

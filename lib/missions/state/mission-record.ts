@@ -1,0 +1,122 @@
+import type {
+  CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus
+} from '../../../schemas/mission.js'
+import type { Clock } from '../../base/clock.js'
+import type { MissionOutcome } from '../types.js'
+import type { Payloads } from '../payload/payload.js'
+import { Tasks } from './tasks.js'
+
+/** What a mission is from its start on. `number` counts the missions of this process in the order of their start. */
+export interface MissionIdentity {
+  readonly id: string
+  readonly number: number
+  readonly parentId: string | null
+  readonly init: Omit<MissionInit, 'id'>
+}
+
+const NO_TAGS: readonly string[] = Object.freeze([])
+
+/** Everything known about one mission, for those who read it: queries, updates, views. Written by its subclass alone. */
+export class MissionRecord {
+  readonly id: string
+  readonly name: string
+  readonly objective: string | null
+  readonly tags: readonly string[]
+  readonly tenant: string | null
+  readonly parentId: string | null
+  readonly startedAt: number
+  /** Counts the missions of this process in the order of their start. */
+  readonly number: number
+
+  status: MissionStatus = 'planning_started'
+  /** How many updates there were; written by the update stream. */
+  seq = 0
+  // Numbers from the start, so that the engine overwrites a time instead of allocating a new object for it.
+  updatedAt = NaN
+  /** The last sign of activity, in ms of the monotonic clock. */
+  activeMonotonic = NaN
+  endedAt: number | null = null
+  /** A JSON copy. */
+  metadata: unknown
+  progress: Progress | null = null
+  error: MissionError | null = null
+  cancel: CancelState | null = null
+  isStalled = false
+  /** Whether it was ended while its function still runs, which will settle later. */
+  isForced = false
+  waiting: string | null = null
+  lateOutcome: TerminalStatus | null = null
+  /** The status before the terminal one. */
+  endedFrom: MissionStatus | undefined
+  outcome: MissionOutcome | undefined
+
+  protected readonly startedMonotonic: number
+  #tasks: Tasks | undefined
+
+  constructor ({ id, number, parentId, init }: MissionIdentity, clock: Clock, payloads: Payloads) {
+    this.id = id
+    this.number = number
+    this.parentId = parentId
+    this.name = init.name
+    this.objective = init.objective === undefined ? null : payloads.objective(init.objective)
+    this.tags = init.tags === undefined ? NO_TAGS : Object.freeze([...init.tags])
+    this.tenant = init.tenant ?? null
+    this.metadata = init.metadata === undefined ? null : payloads.metadata(null, init.metadata)
+    this.startedAt = this.updatedAt = clock.now()
+    this.startedMonotonic = this.activeMonotonic = clock.monotonic()
+  }
+
+  get isTerminal (): boolean { return this.outcome !== undefined }
+
+  get durationMs (): number | null { return this.outcome?.durationMs ?? null }
+
+  /** The index of a task, its own or the next free one, and a function that returns how many tasks are known. */
+  nextTask (taskId: string): { index: number, total: () => number } {
+    const index = this.knownTasks.place(taskId)
+    return { index, total: () => this.knownTasks.total(index) }
+  }
+
+  view (): MissionView {
+    return {
+      id: this.id,
+      name: this.name,
+      objective: this.objective,
+      tags: [...this.tags],
+      metadata: structuredClone(this.metadata),
+      tenant: this.tenant,
+      parentId: this.parentId,
+      status: this.status,
+      seq: this.seq,
+      startedAt: this.startedAt,
+      updatedAt: this.updatedAt,
+      endedAt: this.endedAt,
+      durationMs: this.durationMs,
+      progress: this.progress && { ...this.progress },
+      error: this.error && { ...this.error },
+      cancel: this.cancel && { ...this.cancel },
+      stalled: this.isStalled,
+      waiting: this.waiting,
+      tasks: this.#tasks?.list() ?? [],
+      tasksOmitted: this.#tasks?.omitted ?? 0,
+      lateOutcome: this.lateOutcome
+    }
+  }
+
+  protected get knownTasks (): Tasks { return (this.#tasks ??= new Tasks()) }
+
+  protected isNewProgress ({ taskId, index, total, status }: Progress): boolean {
+    const last = this.progress
+    return last === null || taskId !== last.taskId || index !== last.index || total !== last.total || status !== last.status
+  }
+
+  // Overwritten in place: with many missions, a new object for each report would survive the young generation.
+  protected keepProgress (progress: Progress): void {
+    const { taskId, index, total, status } = progress
+    const kept = (this.progress ??= { taskId, index, total, status })
+    kept.taskId = taskId
+    kept.index = index
+    kept.total = total
+    kept.status = status
+    this.knownTasks.note(progress)
+  }
+}

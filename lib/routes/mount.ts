@@ -1,0 +1,71 @@
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { ResolvedOptions } from '../../schemas/options.js'
+import type { Clock } from '../base/clock.js'
+import type { Hub } from '../hub/hub.js'
+import type { MissionRegistry } from '../missions/index.js'
+import type { Monitoring } from '../monitoring/index.js'
+import type { Exposition } from '../prometheus/exposition.js'
+import { mountAsyncApi } from './asyncapi.js'
+import { mountHealth } from './health.js'
+import { mountMissions } from './missions.js'
+import { markOwnRoutes } from './own-route.js'
+import { mountPrometheus } from './prometheus.js'
+import { isOriginAllowed } from './websocket/origin.js'
+import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
+import { mountWsMetrics } from './ws-metrics.js'
+
+export interface RoutesDeps {
+  options: ResolvedOptions
+  clock: Clock
+  missions: MissionRegistry
+  monitoring: Monitoring
+  hub: Hub
+  exposition: Exposition
+}
+
+/** Mounts every route that is not switched off; the host's `onRequest` hooks run in front of all of them. */
+export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
+  const { hub, options } = deps
+  const { isHostServer } = await provideWebSocket(scope, options.websocket)
+  markOwnRoutes(scope)
+  guardUpgrades(scope, hub, options.websocket)
+  for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
+  mountWebSocket(scope, { hub, isHostServer, options: options.websocket })
+  mountReadRoutes(scope, deps)
+  if (options.routes.missions !== false) await mountMissionRoutes(scope, options.routes.missions, deps)
+}
+
+function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposition, monitoring }: RoutesDeps): void {
+  const { routes, server, websocket } = options
+  const startedAt = clock.monotonic()
+  const wsMetrics = () => hub.wsMetrics()
+  if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
+  if (routes.asyncapi !== false) mountAsyncApi(scope, { url: routes.asyncapi, address: scope.prefix + websocket.path, server })
+  if (routes.prometheus !== false) {
+    mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
+  }
+  if (routes.health !== false) {
+    mountHealth(scope, {
+      url: routes.health,
+      health: () => monitoring.health(),
+      wsMetrics,
+      server,
+      uptimeMs: () => clock.monotonic() - startedAt,
+      isClosing: () => hub.isClosing,
+      clock
+    })
+  }
+}
+
+// In a scope of their own, whose hooks apply to these routes alone.
+async function mountMissionRoutes (scope: FastifyInstance, url: string, { options, missions }: RoutesDeps): Promise<void> {
+  const { allowedOrigins } = options.websocket
+  await scope.register(async (inner) => mountMissions(inner, {
+    url,
+    isOriginAllowed: ({ headers: { origin }, host, protocol }) => isOriginAllowed({ origin, host, protocol }, allowedOrigins),
+    list: (query, isVisible) => missions.list(query, isVisible),
+    find: (id) => missions.find(id),
+    isVisible: (mission, context) => missions.commands.isVisible(mission, context),
+    cancel: (id, context) => missions.commands.cancel(id, context)
+  }))
+}

@@ -1,0 +1,82 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { ResolvedOptions } from '../schemas/options.js'
+import { CallbackErrors } from './base/callback-errors.js'
+import type { Clock } from './base/clock.js'
+import { createChannels } from './channels/index.js'
+import { Hub } from './hub/hub.js'
+import { createMissionLookup, EndedMissions, MissionRegistry, toUpdate } from './missions/index.js'
+import { Alerts, evaluateRules, MonitoringService } from './monitoring/index.js'
+import { Exposition } from './prometheus/exposition.js'
+
+/** The engines behind the decorators. */
+export interface Services {
+  missions: MissionRegistry
+  monitoring: MonitoringService
+  hub: Hub
+  exposition: Exposition
+}
+
+export interface ServicesDeps { options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger }
+
+/** How long endings are kept at least: a client that was away over night still learns how its missions ended. */
+const ENDED_RETENTION_MS = 86_400_000
+
+/** Builds the domain, the hub with its channels, and the exposition, in this order: each knows only what stands before it. */
+export function createServices ({ options, clock, log }: ServicesDeps): Services {
+  const callbackErrors = new CallbackErrors(log)
+  const onCallbackError = callbackErrors.report
+  const missions = new MissionRegistry({
+    clock,
+    options: options.missions,
+    onCallbackError,
+    makeLog: (missionId) => log.child({ missionId })
+  })
+  const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
+  const hub = createHub({ options, clock, missions, monitoring, onCallbackError })
+  const exposition = new Exposition({
+    clock,
+    prefix: options.prometheus.prefix,
+    ...(options.prometheus.registry !== undefined && { registry: options.prometheus.registry }),
+    // The exposition counts these itself; this only keeps each scrape from logging them.
+    onCollectorError: new CallbackErrors(log).report,
+    sources: {
+      missionTotals: () => missions.totals.read(),
+      operations: () => monitoring.operations(),
+      health: () => monitoring.health(),
+      hub: () => hub.totals(),
+      callbackErrors: () => callbackErrors.read()
+    }
+  })
+  return { missions, monitoring, hub, exposition }
+}
+
+interface HubParts extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring'> {
+  onCallbackError: (where: string, err: unknown) => void
+}
+
+function createHub ({ options, clock, missions, monitoring, onCallbackError }: HubParts): Hub {
+  const { maxEndings: maxMessages, endingsMaxAgeMs: maxAgeMs } = options.websocket
+  const alerts = new Alerts()
+  const ended = new EndedMissions({ clock, maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) })
+  const channels = createChannels({
+    clock,
+    options: options.channels,
+    missions,
+    toSnapshot: (mission) => toUpdate(mission),
+    ended,
+    monitoring,
+    alerts: {
+      evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.totals.read(), health: monitoring.health() })),
+      firing: () => alerts.firing()
+    }
+  })
+  return new Hub({
+    clock,
+    server: options.server,
+    options: options.websocket,
+    channels,
+    commands: missions.commands,
+    findMission: createMissionLookup({ registry: missions, ended }),
+    onCallbackError
+  })
+}
