@@ -16,7 +16,12 @@ const only = has('--only') ? (process.argv[process.argv.indexOf('--only') + 1] ?
 const unknown = only.filter((name) => !PARTS.includes(name))
 if (unknown.length > 0) throw new Error(`unknown part ${unknown.join(', ')}; use ${PARTS.join(', ')}`)
 
-const report = has('--json') || has('--markdown') ? () => {} : (what) => typeof what === 'string' ? console.log(what) : console.table(what)
+const isQuiet = has('--json') || has('--markdown')
+const report = (what) => {
+  if (isQuiet) return
+  if (typeof what === 'string') console.log(what)
+  else console.table(what)
+}
 
 const result = { machine: { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }, isQuick }
 const bounds = []
@@ -25,7 +30,9 @@ for (const part of PARTS.filter((name) => only.includes(name))) {
   result[part] = await parts[part]({ isQuick })
   report(result[part])
   // A bound does not hold if its figure is NaN.
-  for (const [name, value, bound] of BOUNDS[part](result[part])) bounds.push({ name, value, bound, holds: value <= bound })
+  for (const [name, value, bound] of BOUNDS[part](result[part])) {
+    bounds.push({ name, value, bound, holds: value <= bound })
+  }
 }
 result.bounds = bounds
 report(bounds)

@@ -38,7 +38,8 @@ async function readOnce (scene) {
 async function readSamples () {
   const children = SCENES.map(openSubject)
   await Promise.all(children.map((child) => ask(child)))
-  const figures = Object.fromEntries(SCENES.map((scene) => [scene, Object.fromEntries(NAMES.map((name) => [name, []]))]))
+  const emptyFigures = () => Object.fromEntries(NAMES.map((name) => [name, []]))
+  const figures = Object.fromEntries(SCENES.map((scene) => [scene, emptyFigures()]))
   for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
     for (const name of NAMES) {
       for (const [i, child] of children.entries()) {
@@ -53,7 +54,8 @@ async function readSamples () {
 
 const summarize = (figures, reduce) => mapValues(figures, (byName) => mapValues(byName, reduce))
 
-const mapValues = (object, change) => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]))
+const mapValues = (object, change) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]))
 
 function median (values) {
   const sorted = values.toSorted((a, b) => a - b)
@@ -80,7 +82,8 @@ function printTable (medians, means, { retained, retainedRun, flat }) {
   const { thousand, ever, kept } = medians
   const inMs = (ns) => `${roundMs(ns)} ms`
   const inNs = (ns) => `${Math.round(ns)} ns`
-  const row = (what, name, show, bound) => [what, ...[thousand, ever, kept].map((scene) => show(scene[name])), ratio(name), bound]
+  const row = (what, name, show, bound) =>
+    [what, ...[thousand, ever, kept].map((scene) => show(scene[name])), ratio(name), bound]
   const ratio = (name) => (atMillion(medians, name) / thousand[name]).toFixed(2)
   const megabytes = (bytes) => `${(bytes / 1_048_576).toFixed(1)} MiB`
   const growth = flat.heaps.at(-1) - flat.heaps[0]
@@ -95,11 +98,17 @@ function printTable (medians, means, { retained, retainedRun, flat }) {
     row('run of an empty function', 'run', inNs, ''),
     row('scrape: render() and stats()', 'scrape', inMs, `ratio ${MOST_RATIO}`)
   ]
-  for (const [what, ...cells] of rows) console.log(what.padEnd(36) + cells.map((cell, i) => i < 4 ? cell.padStart(16) : `   ${cell}`).join(''))
+  for (const [what, ...cells] of rows) {
+    console.log(what.padEnd(36) + cells.map((cell, i) => i < 4 ? cell.padStart(16) : `   ${cell}`).join(''))
+  }
   const all = (name, show) => SCENES.map((scene) => show(means[scene][name])).join(', ')
-  console.log(`\nmeans, including every garbage collection: report ${all('report', inNs)}; scrape ${all('scrape', inMs)}`)
-  console.log(`heap per ended mission that is kept: ${Math.round(retained.bytes)} bytes (through run: ${Math.round(retainedRun.bytes)})`)
-  console.log(`heap after 20,000 and after 200,000 missions under the default retention: ${megabytes(flat.heaps[0])}, ${megabytes(flat.heaps.at(-1))} (${growth} bytes more)`)
+  const [bytes, bytesOfRun] = [Math.round(retained.bytes), Math.round(retainedRun.bytes)]
+  const [heapBefore, heapAfter] = [megabytes(flat.heaps[0]), megabytes(flat.heaps.at(-1))]
+  console.log('\nmeans, including every garbage collection: ' +
+    `report ${all('report', inNs)}; scrape ${all('scrape', inMs)}`)
+  console.log(`heap per ended mission that is kept: ${bytes} bytes (through run: ${bytesOfRun})`)
+  console.log('heap after 20,000 and after 200,000 missions under the default retention: ' +
+    `${heapBefore}, ${heapAfter} (${growth} bytes more)`)
 }
 
 /** Whether all bounds hold. */
@@ -115,6 +124,7 @@ const medians = summarize(samples, median)
 const retained = await readOnce('retained')
 if (isJson) console.log(JSON.stringify(toJson(medians, retained)))
 else {
-  printTable(medians, summarize(samples, mean), { retained, retainedRun: await readOnce('retainedRun'), flat: await readOnce('flat') })
+  const retainedRun = await readOnce('retainedRun')
+  printTable(medians, summarize(samples, mean), { retained, retainedRun, flat: await readOnce('flat') })
   process.exitCode = holds(medians) ? 0 : 1
 }

@@ -61,7 +61,8 @@ function ours (announce) {
     dispatch (type, event) { this.#listeners.get(type)?.({ type, ...event }) }
   }
   const random = createRandom(1)
-  const clients = Array.from({ length: CLIENTS }, () => connect('ws://service.example/', { WebSocket: Socket, clock, random }))
+  const options = { WebSocket: Socket, clock, random }
+  const clients = Array.from({ length: CLIENTS }, () => connect('ws://service.example/', options))
   return {
     async run () {
       const turnLoop = () => new Promise((resolve) => setImmediate(resolve))
@@ -72,7 +73,8 @@ function ours (announce) {
       const open = [...sockets]
       open.forEach((socket, at) => {
         if (announce !== undefined) {
-          socket.dispatch('message', { data: JSON.stringify({ protocolVersion: 1, type: 'server_draining', payload: { retryAfterMs: announce(at) } }) })
+          const message = { protocolVersion: 1, type: 'server_draining', payload: { retryAfterMs: announce(at) } }
+          socket.dispatch('message', { data: JSON.stringify(message) })
           socket.dispatch('close', { code: 1012, reason: 'server_restart' })
         } else socket.dispatch('close', { code: 1006, reason: '' })
       })

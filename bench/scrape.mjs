@@ -1,6 +1,6 @@
-// The cost of one Prometheus scrape: `npm run build && node bench/scrape.mjs [dist]`. Function calls come from the precise
-// coverage of V8, CPU time from scrapes without coverage. `dist` is the folder of another build for a comparison, for
-// example `../before/dist`.
+// The cost of one Prometheus scrape: `npm run build && node bench/scrape.mjs [dist]`. Function calls come from the
+// precise coverage of V8, CPU time from scrapes without coverage. `dist` is the folder of another build for a
+// comparison, for example `../before/dist`.
 import { Session } from 'node:inspector'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -13,7 +13,7 @@ const SCRAPES_PER_SAMPLE = 20
 const URL_PATH = '/api/v1/metrics/prometheus'
 const ACCEPT = { text: 'text/plain;version=0.0.4', OpenMetrics: 'application/openmetrics-text;version=1.0.0' }
 
-const dist = process.argv[2] === undefined ? fileURLToPath(new URL('../dist', import.meta.url)) : resolve(process.argv[2])
+const dist = resolve(process.argv[2] ?? fileURLToPath(new URL('../dist', import.meta.url)))
 const { default: missionControl } = await import(pathToFileURL(resolve(dist, 'lib/index.js')).href)
 const places = { plugin: pathToFileURL(resolve(dist, 'lib')).href, 'prom-client': '/node_modules/prom-client/' }
 
@@ -27,7 +27,8 @@ async function boot (options) {
     if (i % 4 === 0) mission.complete()
   }
   for (let i = 0; i < 300; i++) {
-    app.monitoring.trackOperation({ component: 'db', operation: `query${i % 3}`, status: i % 10 === 0 ? 'error' : 'success', durationMs: i })
+    const status = i % 10 === 0 ? 'error' : 'success'
+    app.monitoring.trackOperation({ component: 'db', operation: `query${i % 3}`, status, durationMs: i })
   }
   return app
 }

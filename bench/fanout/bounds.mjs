@@ -16,14 +16,19 @@ export const BOUNDS = {
     ['idle connection: plugin / Socket.IO', ratio(pluginBytes, socketIoBytes), 1],
     ['idle connection: compressed / plain', ratio(compressedBytes, pluginBytes), 1.1]
   ],
-  scaling: ({ us100, us1000, us5000 }) => [
-    ['cost of a delivery, 100 to 5,000 subscribers: largest / smallest', ratio(Math.max(us100, us1000, us5000), Math.min(us100, us1000, us5000)), 1.3]
-  ],
+  scaling ({ us100, us1000, us5000 }) {
+    const costs = [us100, us1000, us5000]
+    const name = 'cost of a delivery, 100 to 5,000 subscribers: largest / smallest'
+    return [[name, ratio(Math.max(...costs), Math.min(...costs)), 1.3]]
+  },
   unlistened: ({ ns }) => [['publication without subscribers, ns', ns, 1_000]],
   frozen: ({ grownMb, secondHalfGrownMb, aloneSecondHalfGrownMb, missing, healthyP99Ms, aloneP99Ms }) => [
     ['frozen clients: memory, MB', grownMb, 150],
     // A service grows in its first minute even without frozen clients; subtract that growth.
-    ['frozen clients: additional growth in the second half, MB', round(secondHalfGrownMb - Math.max(0, aloneSecondHalfGrownMb), 1), 10],
+    [
+      'frozen clients: additional growth in the second half, MB',
+      round(secondHalfGrownMb - Math.max(0, aloneSecondHalfGrownMb), 1), 10
+    ],
     ['healthy client beside frozen ones: missing', missing, 0],
     ['healthy client: p99 beside frozen / alone', ratio(healthyP99Ms, aloneP99Ms), 2]
   ],

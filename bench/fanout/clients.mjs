@@ -13,7 +13,12 @@ const HELLO = {
   ws: [],
   net: null
 }
-const PATHS = { plugin: '/ws/mission-control', silent: '/ws/mission-control', socketIo: '/socket.io/?EIO=4&transport=websocket', ws: '/' }
+const PATHS = {
+  plugin: '/ws/mission-control',
+  silent: '/ws/mission-control',
+  socketIo: '/socket.io/?EIO=4&transport=websocket',
+  ws: '/'
+}
 
 class Client {
   frames = 0
@@ -32,7 +37,8 @@ class Client {
       const short = data[at + 1] & 127
       const header = short < 126 ? 2 : short === 126 ? 4 : 10
       if (data.length - at < header) break
-      const length = short < 126 ? short : short === 126 ? data.readUInt16BE(at + 2) : Number(data.readBigUInt64BE(at + 2))
+      const readLong = () => header === 4 ? data.readUInt16BE(at + 2) : Number(data.readBigUInt64BE(at + 2))
+      const length = short < 126 ? short : readLong()
       if (data.length - at < header + length) break
       const opcode = data[at] & 15
       if (opcode === 9) this.socket.write(masked(10, ''))
@@ -57,7 +63,17 @@ function masked (opcode, text) {
   return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
 }
 
-const upgrade = (kind, deflate) => `GET ${PATHS[kind]} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${deflate ? 'Sec-WebSocket-Extensions: permessage-deflate\r\n' : ''}\r\n`
+const upgrade = (kind, deflate) => [
+  `GET ${PATHS[kind]} HTTP/1.1`,
+  'Host: localhost',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  ...(deflate ? ['Sec-WebSocket-Extensions: permessage-deflate'] : []),
+  '',
+  ''
+].join('\r\n')
 
 async function open (group, { kind, port, deflate, isFrozen }, number) {
   const client = new Client(group)
@@ -101,7 +117,8 @@ const orders = {
     groups.set(name, group)
     const before = group.clients.length
     for (let at = 0; at < count; at += 50) {
-      group.clients.push(...await Promise.all(Array.from({ length: Math.min(50, count - at) }, (_, i) => open(group, how, before + at + i))))
+      const numbers = Array.from({ length: Math.min(50, count - at) }, (_, i) => before + at + i)
+      group.clients.push(...await Promise.all(numbers.map((number) => open(group, how, number))))
     }
     group.frames = group.bytes = 0
     return {}
@@ -127,7 +144,9 @@ const orders = {
     const { arrivals } = groups.get(name)
     const ages = (from) => {
       const list = []
-      for (let at = 0; at < arrivals.length; at += 2) if (arrivals[at] >= from) list.push(arrivals[at + 1] - publishedAt[arrivals[at]])
+      for (let at = 0; at < arrivals.length; at += 2) {
+        if (arrivals[at] >= from) list.push(arrivals[at + 1] - publishedAt[arrivals[at]])
+      }
       return Float64Array.from(list).sort()
     }
     const p99 = (sorted) => sorted[Math.floor(sorted.length * 0.99)]

@@ -5,7 +5,17 @@ import { median, openClients, openServer } from './processes.mjs'
 const PAUSE_MS = 4
 
 /** The kind of client for each kind of server. */
-export const CLIENT_OF = { plugin: 'plugin', missions: 'plugin', socketIo: 'socketIo', wsOnce: 'ws', wsEach: 'ws', upgraded: 'ws', upgradedJoined: 'ws', net: 'net', netJoined: 'net' }
+export const CLIENT_OF = {
+  plugin: 'plugin',
+  missions: 'plugin',
+  socketIo: 'socketIo',
+  wsOnce: 'ws',
+  wsEach: 'ws',
+  upgraded: 'ws',
+  upgradedJoined: 'ws',
+  net: 'net',
+  netJoined: 'net'
+}
 
 /** Runs `use` with one process of clients and these servers, each with `count` clients. */
 export async function withServers (list, use) {
@@ -15,7 +25,8 @@ export async function withServers (list, use) {
     for (const { name, kind, settings, count, ...how } of list) {
       const server = await openServer(kind, settings)
       servers.set(name, server)
-      if (count > 0) await clients.ask('connect', { group: name, kind: CLIENT_OF[kind], port: server.port, count, ...how })
+      const group = { group: name, kind: CLIENT_OF[kind], port: server.port, count, ...how }
+      if (count > 0) await clients.ask('connect', group)
     }
     return await use(servers, clients)
   } finally {

@@ -9,28 +9,42 @@ const PLAN_BYTES = 1_692
 const of = (value) => () => value
 
 export async function rows ({ isQuick }) {
-  const list = ['plugin', 'missions', 'socketIo', 'wsOnce', 'wsEach', 'upgraded', 'upgradedJoined', 'net', 'netJoined'].map((kind) => ({ name: kind, kind, count: SUBSCRIBERS }))
+  const list = Object.keys(CLIENT_OF).map((kind) => ({ name: kind, kind, count: SUBSCRIBERS }))
   return await withServers(list, async (servers, clients) => {
     const rounds = isQuick ? 3 : 21
     const comparison = new Comparison(servers, clients)
     // The bursts come first, so that all servers are warm.
     const ten = await comparison.run({ rounds, ticks: of(20), burst: 10, subscribers: of(SUBSCRIBERS) })
     const one = await comparison.run({ rounds, ticks: of(40), burst: 1, subscribers: of(SUBSCRIBERS) })
-    return list.map(({ name }) => ({ name, bytes: comparison.bytes[name], burst1Us: round(one[name], 3), burst10Us: round(ten[name], 3) }))
+    return list.map(({ name }) => ({
+      name,
+      bytes: comparison.bytes[name],
+      burst1Us: round(one[name], 3),
+      burst10Us: round(ten[name], 3)
+    }))
   })
 }
 
 export async function compression ({ isQuick }) {
+  const compressed = { websocket: { compression: true }, planBytes: PLAN_BYTES }
   const list = [
     { name: 'plain', kind: 'plugin', settings: { planBytes: PLAN_BYTES }, count: SUBSCRIBERS },
-    { name: 'plugin', kind: 'plugin', settings: { websocket: { compression: true }, planBytes: PLAN_BYTES }, count: SUBSCRIBERS, deflate: true },
+    { name: 'plugin', kind: 'plugin', settings: compressed, count: SUBSCRIBERS, deflate: true },
     { name: 'ws', kind: 'wsOnce', settings: { perMessageDeflate: true }, count: SUBSCRIBERS, deflate: true }
   ]
   return await withServers(list, async (servers, clients) => {
     const comparison = new Comparison(servers, clients)
-    const { plain, plugin, ws } = await comparison.run({ rounds: isQuick ? 2 : 10, ticks: of(10), burst: 1, subscribers: of(SUBSCRIBERS) })
+    const rounds = isQuick ? 2 : 10
+    const costs = await comparison.run({ rounds, ticks: of(10), burst: 1, subscribers: of(SUBSCRIBERS) })
     const { bytes } = comparison
-    return { pluginUs: round(plugin), plainUs: round(plain), wsUs: round(ws), plainBytes: bytes.plain, pluginBytes: bytes.plugin, wsBytes: bytes.ws }
+    return {
+      pluginUs: round(costs.plugin),
+      plainUs: round(costs.plain),
+      wsUs: round(costs.ws),
+      plainBytes: bytes.plain,
+      pluginBytes: bytes.plugin,
+      wsBytes: bytes.ws
+    }
   })
 }
 
@@ -65,7 +79,10 @@ export async function idleConnection ({ isQuick }) {
  */
 export async function scaling ({ isQuick }) {
   const counts = [100, 1_000, 5_000]
-  const list = counts.flatMap((count) => [['plugin', 'us'], ['net', 'netUs']].map(([kind, prefix]) => ({ name: `${prefix}${count}`, kind, count })))
+  const list = counts.flatMap((count) => [
+    { name: `us${count}`, kind: 'plugin', count },
+    { name: `netUs${count}`, kind: 'net', count }
+  ])
   return await withServers(list, async (servers, clients) => {
     const comparison = new Comparison(servers, clients)
     const subscribers = (name) => list.find((server) => server.name === name).count

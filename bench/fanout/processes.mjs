@@ -11,7 +11,9 @@ export class Child {
   static async open (file, args = []) {
     const child = new Child()
     child.#child = fork(pathOf(file), args, { execArgv: ['--expose-gc', '--max-old-space-size=4096'] })
-    child.#child.on('exit', (code) => { if (code !== 0 && code !== null) throw new Error(`${file} ${args.join(' ')} ended with ${code}`) })
+    child.#child.on('exit', (code) => {
+      if (code !== 0 && code !== null) throw new Error(`${file} ${args.join(' ')} ended with ${code}`)
+    })
     const [ready] = await once(child.#child, 'message')
     return Object.assign(child, ready)
   }

@@ -40,7 +40,8 @@ const attacks = {
   async mute ({ port, connections, channel, durationMs, togglesPerSecond = 0 }) {
     const endAt = Date.now() + durationMs
     let returns = -connections
-    const toggle = Buffer.concat([text({ type: 'unsubscribe', channels: [channel] }), text({ type: 'subscribe', channels: [channel] })])
+    const channels = [channel]
+    const toggle = Buffer.concat([text({ type: 'unsubscribe', channels }), text({ type: 'subscribe', channels })])
     await Promise.all(Array.from({ length: connections }, async () => {
       while (Date.now() < endAt) {
         const { socket } = await open(port)

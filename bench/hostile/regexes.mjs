@@ -25,13 +25,17 @@ export function timeRegexes () {
   return { count: patterns.length, ...slowest }
 }
 
+/** Whether a node is the property `pattern` of a schema. */
+const isPattern = (node) =>
+  ts.isPropertyAssignment(node) && node.name.getText() === 'pattern' && ts.isStringLiteral(node.initializer)
+
 function patternsIn (url) {
   const found = []
   const visit = (node) => {
     if (ts.isRegularExpressionLiteral(node)) {
       const end = node.text.lastIndexOf('/')
       found.push(new RegExp(node.text.slice(1, end), node.text.slice(end + 1)))
-    } else if (ts.isPropertyAssignment(node) && node.name.getText() === 'pattern' && ts.isStringLiteral(node.initializer)) {
+    } else if (isPattern(node)) {
       found.push(new RegExp(node.initializer.text, 'u'))
     }
     node.forEachChild(visit)

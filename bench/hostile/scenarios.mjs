@@ -5,7 +5,10 @@ import { startWitness, timeNewClient } from './witness.mjs'
 const MB = 1_000_000
 
 /** A figure and its bound. Without `bound` the figure always holds. */
-const figure = (name, value, unit, bound) => ({ name, value: Math.round(value * 100) / 100, unit, bound, holds: bound === undefined || value <= bound })
+const figure = (name, value, unit, bound) => {
+  const holds = bound === undefined || value <= bound
+  return { name, value: Math.round(value * 100) / 100, unit, bound, holds }
+}
 
 /** A value that must equal `expected`. */
 const exact = (name, value, expected) => ({ name, value, unit: '', bound: expected, holds: value === expected })
@@ -54,7 +57,8 @@ const floods = (kind, maxGrowthMb) => () => against({}, async ({ server, port, a
 const unreadBroadcasts = () => against({}, async ({ server, port, attack }) => {
   await server.call('feed', { perSecond: 500, bytes: 10_000 })
   const witness = await startWitness(port)
-  const { growth, result } = await growthMb(server, () => attack('mute', { connections: 200, channel: 'mission_update', durationMs: 20_000 }))
+  const mute = { connections: 200, channel: 'mission_update', durationMs: 20_000 }
+  const { growth, result } = await growthMb(server, () => attack('mute', mute))
   const { p99Ms, wasClosed } = await witness.end()
   return [
     figure('200 clients that do not read 5 MB/s: growth of memory', growth, 'MB', 250),
@@ -68,24 +72,28 @@ const unreadBroadcasts = () => against({}, async ({ server, port, attack }) => {
 const unreadReplies = () => against({}, async ({ server, port, attack }) => {
   await server.call('fillHealth', { components: 100 })
   const witness = await startWitness(port)
-  const { growth, result } = await growthMb(server, () => attack('mute', { connections: 200, channel: 'health_delta', durationMs: 40_000, togglesPerSecond: 20 }))
+  const mute = { connections: 200, channel: 'health_delta', durationMs: 40_000, togglesPerSecond: 20 }
+  const { growth, result } = await growthMb(server, () => attack('mute', mute))
   const { closed } = await server.call('counters')
   const { p99Ms } = await witness.end()
+  const title = '200 clients that do not read their own replies'
   return [
-    figure('200 clients that do not read their own replies: growth of memory', growth, 'MB', 250),
-    figure('200 clients that do not read their own replies: ping of another client, p99', p99Ms, 'ms', undefined),
-    figure('200 clients that do not read their own replies: closed as slow consumers', closed.slow_consumer, '', undefined),
-    figure('200 clients that do not read their own replies: reconnects after a disconnect', result.returns, '', undefined)
+    figure(`${title}: growth of memory`, growth, 'MB', 250),
+    figure(`${title}: ping of another client, p99`, p99Ms, 'ms', undefined),
+    figure(`${title}: closed as slow consumers`, closed.slow_consumer, '', undefined),
+    figure(`${title}: reconnects after a disconnect`, result.returns, '', undefined)
   ]
 })
 
 const unfinished = (title, settings, fragments, bytes, bound) => () => against(settings, async ({ server, attack }) => {
   await sleep(500)
   const { growth, result } = await growthMb(server, () => attack('unfinished', { connections: 40, fragments, bytes }))
+  const { none = 0, ...closes } = result.closes
+  const disconnected = Object.values(closes).reduce((sum, count) => sum + count, 0)
   return [
     figure(`${title}: growth of memory`, growth, 'MB', bound),
     figure(`${title}: sent`, result.sentBytes / MB, 'MB', undefined),
-    figure(`${title}: disconnected`, Object.entries(result.closes).reduce((sum, [code, count]) => code === 'none' ? sum : sum + count, 0), 'of 40', undefined)
+    figure(`${title}: disconnected`, disconnected, `of ${disconnected + none}`, undefined)
   ]
 })
 
@@ -114,7 +122,11 @@ const slowHandshakes = () => against({}, async ({ port, attack }) => {
 
 const NESTED = (levels) => text('['.repeat(levels) + ']'.repeat(levels))
 const NAMES = (count) => text({ type: 'subscribe', channels: Array.from({ length: count }, () => 'xx') })
-const PROPERTIES = text({ type: 'ping', ...Object.fromEntries(Array.from({ length: 3_500 }, (_, at) => [`property${at}`, at])) })
+const PROPERTIES = text({
+  type: 'ping',
+  ...Object.fromEntries(Array.from({ length: 3_500 }, (_, at) => [`property${at}`, at]))
+})
+const FRAGMENTS = (count) => [frame(1, '', false), ...Array.from({ length: count - 1 }, () => frame(0, '', false))]
 
 /** Invalid messages by `maxPayloadBytes`. A limit above the default has no bound; it shows the cost of that setting. */
 const BAD_MESSAGES = {
@@ -122,7 +134,7 @@ const BAD_MESSAGES = {
     'JSON of 8,000 levels': NESTED(8_000),
     '16 kB of invalid UTF-8': frame(2, Buffer.alloc(16_000, 0xff)),
     'a message of 10 MB': frame(1, Buffer.alloc(10_000_000, 'x')),
-    '10,000 fragments': Buffer.concat([frame(1, '', false), ...Array.from({ length: 9_999 }, () => frame(0, '', false))])
+    '10,000 fragments': Buffer.concat(FRAGMENTS(10_000))
   },
   65_536: {
     'a subscribe of 11,988 names': NAMES(11_988),
@@ -134,9 +146,11 @@ const BAD_MESSAGES = {
   }
 }
 
-const badMessages = (maxPayloadBytes, boundMs) => () => against({ options: { websocket: { maxPayloadBytes } } }, async ({ server, attack }) => {
+const limitPayload = (maxPayloadBytes) => ({ options: { websocket: { maxPayloadBytes } } })
+
+const badMessages = (limit, boundMs) => () => against(limitPayload(limit), async ({ server, attack }) => {
   const figures = []
-  for (const [title, message] of Object.entries(BAD_MESSAGES[maxPayloadBytes])) {
+  for (const [title, message] of Object.entries(BAD_MESSAGES[limit])) {
     await server.call('resetPeak')
     let lagMs = 0
     let replyBytes = 0
@@ -146,9 +160,15 @@ const badMessages = (maxPayloadBytes, boundMs) => () => against({ options: { web
       lagMs = Math.max(lagMs, await server.call('lagMs'))
       replyBytes = Math.max(replyBytes, bytesIn)
     }
-    figures.push(figure(`${title}: longest event loop delay`, lagMs, 'ms', boundMs), figure(`${title}: reply`, replyBytes, 'B', 8_192))
+    figures.push(figure(`${title}: longest event loop delay`, lagMs, 'ms', boundMs))
+    figures.push(figure(`${title}: reply`, replyBytes, 'B', 8_192))
   }
   return figures
+})
+
+const SUBSCRIBE_TO_ALL = text({
+  type: 'subscribe',
+  channels: ['metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert']
 })
 
 const ratios = () => against({}, async ({ attack }) => {
@@ -157,7 +177,7 @@ const ratios = () => against({}, async ({ attack }) => {
     '64 empty names': [text({ type: 'unsubscribe', channels: Array(64).fill('') }), 10],
     'one unknown name': [text({ type: 'subscribe', channels: ['x'] }), 10],
     '65 names': [text({ type: 'subscribe', channels: Array(65).fill('') }), 10],
-    'a subscribe to all channels, including snapshots': [text({ type: 'subscribe', channels: ['metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert'] }), undefined],
+    'a subscribe to all channels, including snapshots': [SUBSCRIBE_TO_ALL, undefined],
     'a ping': [text({ type: 'ping' }), undefined],
     'a whoami': [text({ type: 'whoami' }), undefined],
     'one letter that is not JSON': [text('x'), undefined]
@@ -188,7 +208,9 @@ export const SCENARIOS = {
   'clients that do not read their replies': unreadReplies,
   'unfinished messages': unfinished('40 unfinished messages of 256 fragments', {}, 256, 60, 10),
   'unfinished messages over the limit': unfinished('40 unfinished messages of 16,000 fragments', {}, 16_000, 1, 10),
-  'unfinished messages, the host\'s server': unfinished('40 unfinished messages of 16,000 fragments, the host\'s WebSocket server', { isBesideHost: true }, 16_000, 1, 10),
+  'unfinished messages, the host\'s server': unfinished(
+    '40 unfinished messages of 16,000 fragments, the host\'s WebSocket server', { isBesideHost: true }, 16_000, 1, 10
+  ),
   'many connects': connects,
   'slow handshakes': slowHandshakes,
   'bad messages': badMessages(16_384, 50),

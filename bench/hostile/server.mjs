@@ -27,16 +27,19 @@ const commands = {
 
   /** Sends mission updates of about `bytes` bytes, `perSecond`, until the process ends. */
   feed ({ perSecond, bytes }) {
-    const session = { text: 'x'.repeat(bytes) }
+    const planningSession = { text: 'x'.repeat(bytes) }
     let count = 0
     setInterval(() => {
-      for (let at = 0; at < perSecond / 50; at++) app.missions.report(`mission ${count++ % 1_000_000}`, 'planned', { planningSession: session })
+      for (let at = 0; at < perSecond / 50; at++) {
+        app.missions.report(`mission ${count++ % 1_000_000}`, 'planned', { planningSession })
+      }
     }, 20).unref()
   },
 
   /** Makes the health snapshot large, so that each subscribe causes a large reply. */
   fillHealth ({ components }) {
-    const named = Object.fromEntries(Array.from({ length: components }, (_, at) => [`component ${at}`, { status: 'healthy', responseTimeMs: at }]))
+    const component = (_, at) => [`component ${at}`, { status: 'healthy', responseTimeMs: at }]
+    const named = Object.fromEntries(Array.from({ length: components }, component))
     app.monitoring.reportHealth('healthy', { status: 'healthy', components: named })
   },
 
@@ -51,7 +54,8 @@ const commands = {
 
   async counters () {
     const { body } = await app.missionControl.metrics.render()
-    const closed = Object.fromEntries([...body.matchAll(/^mission_control_ws_closed_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, reason, count]) => [reason, Number(count)]))
+    const series = body.matchAll(/^mission_control_ws_closed_total\{reason="(\w+)"\} (\d+)$/gm)
+    const closed = Object.fromEntries([...series].map(([, reason, count]) => [reason, Number(count)]))
     return { ...app.missionControl.wsMetrics(), closed }
   },
 

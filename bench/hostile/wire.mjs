@@ -16,7 +16,11 @@ export function frame (opcode, payload = '', isFinal = true) {
 export const text = (message) => frame(1, typeof message === 'string' ? message : JSON.stringify(message))
 
 const UPGRADE = (port) => [
-  'GET /ws/mission-control HTTP/1.1', `Host: 127.0.0.1:${port}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
+  'GET /ws/mission-control HTTP/1.1',
+  `Host: 127.0.0.1:${port}`,
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
   `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`, '', ''
 ].join('\r\n')
 
@@ -38,7 +42,9 @@ export async function open (port) {
   peer.ended = new Promise((resolve) => socket.once('close', resolve))
   socket.on('end', () => socket.destroy())
   socket.write(UPGRADE(port))
-  const first = await new Promise((resolve) => socket.once('data', resolve).once('close', () => resolve(Buffer.alloc(0))))
+  const first = await new Promise((resolve) => {
+    socket.once('data', resolve).once('close', () => resolve(Buffer.alloc(0)))
+  })
   peer.status = Number(first.toString('latin1').split(' ', 2)[1] ?? 0)
   socket.on('data', (chunk) => {
     peer.bytesIn += chunk.length
