@@ -69,7 +69,7 @@ async function measureCpu (scrape) {
 }
 
 const rows = {}
-for (const [registry, options] of Object.entries({ own: {}, "host's": { prometheus: { registry: new Registry() } } })) {
+for (const [registry, options] of Object.entries({ 'no host': {}, 'a host': { prometheus: { registry: new Registry() } } })) {
   const app = await boot(options)
   for (const [format, accept] of Object.entries(ACCEPT)) {
     const ways = {
