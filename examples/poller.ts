@@ -51,7 +51,7 @@ function report (mission: Mission, { state, printed, pages, failure }: Order): v
   }
   if (state === 'failed') mission.fail({ code: failure, message: `printing failed after ${printed} of ${pages} pages` })
   if (state === 'printed') mission.complete()
-  if (state === 'withdrawn') mission.report('cancelled')
+  if (state === 'withdrawn') mission.cancelled()
 }
 
 async function readOrder (url: string): Promise<Order> {
@@ -85,7 +85,7 @@ await runProgram('Usage: node .examples/poller.js', async () => {
   await app.register(missionControl, { server: { name: 'orders', version: '1.0.0' }, missions: { stallMs: STALL_MS } })
   show(app)
   signal.addEventListener('abort', () => {
-    for (const { id } of app.missions.list()) app.missions.cancel(id, { by: 'Ctrl-C' })
+    for (const { id } of app.missions.list().missions) app.missions.cancel(id, { by: 'Ctrl-C' })
   })
   const followed = FATES.map(async (fate) => await follow(app, shop.url, shop.take(fate), fate.title))
   const outcomes = await Promise.all((await Promise.all(followed)).map(async ({ done }) => await done))

@@ -78,7 +78,7 @@ function listStalled (app: FastifyInstance): string[] {
   let cursor: string | null | undefined
   while (cursor !== null) {
     const page = app.missions.list({ stalled: true, limit: 200, ...(cursor !== undefined && { cursor }) })
-    ids.push(...page.map(({ id }) => id))
+    ids.push(...page.missions.map(({ id }) => id))
     cursor = page.nextCursor
   }
   return ids
