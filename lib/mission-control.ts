@@ -13,8 +13,9 @@ export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'on
   prefix?: string
   websocket?: (Omit<NonNullable<OptionsInput['websocket']>, 'authorize'> & {
     /**
-     * Decides whether a client may subscribe to a channel, and whether it may replay what it missed. Synchronous: decide from what the
-     * host's hooks put on the request that opened the connection. Any result other than `true` denies access.
+     * Decides whether a client may subscribe to a channel, and whether it may replay what it missed. Synchronous:
+     * decide from what the host's hooks put on the request that opened the connection. Any result other than `true`
+     * denies access.
      */
     authorize?: ((request: FastifyRequest, asked: SubscriptionRequest) => boolean) | undefined
   }) | undefined
@@ -39,8 +40,9 @@ export interface MissionControl {
    */
   publish<Name extends ChannelName> (channel: Name, payload: ChannelPayloads[Name]): void
   /**
-   * Closes all connections before the service closes: refuses new ones, sends each client `server_draining` with its own time to
-   * reconnect, and closes them in waves over `withinMs` (10 s by default). Resolves when all are closed. It cannot be undone.
+   * Closes all connections before the service closes: refuses new ones, sends each client `server_draining` with its
+   * own time to reconnect, and closes them in waves over `withinMs` (10 s by default). Resolves when all are closed. It
+   * cannot be undone.
    *
    * @throws FST_MC_INVALID_OPTION for a time that is not a whole number of ms up to an hour
    */

@@ -11,8 +11,8 @@ import { trackRequests } from './routes/track-requests.js'
 import { createServices } from './services.js'
 
 /**
- * The plugin: checks the options, builds the services, decorates the host with their facades, mounts the routes, and takes everything
- * down on close.
+ * The plugin: checks the options, builds the services, decorates the host with their facades, mounts the routes, and
+ * takes everything down on close.
  */
 export async function missionControl (app: FastifyInstance, input: MissionControlOptions): Promise<void> {
   if (app.hasDecorator('missionControl')) throw new AlreadyRegistered()
@@ -26,7 +26,8 @@ export async function missionControl (app: FastifyInstance, input: MissionContro
   app.decorate('monitoring', createMonitoring(monitoring))
   app.decorate('missionControl', createMissionControl(services))
 
-  // Added before @fastify/websocket is registered: hooks run in order, and its own would close connections without a close code.
+  // Added before @fastify/websocket is registered: hooks run in order, and its own would close connections without a
+  // close code.
   app.addHook('preClose', async () => {
     hub.stopAdmitting()
     await missions.shutdown()

@@ -21,7 +21,10 @@ export interface ServicesDeps { options: ResolvedOptions, clock: Clock, log: Fas
 /** How long endings are kept at least: a client that was away over night still learns how its missions ended. */
 const ENDED_RETENTION_MS = 86_400_000
 
-/** Builds the domain, the hub with its channels, and the exposition, in this order: each knows only what stands before it. */
+/**
+ * Builds the domain, the hub with its channels, and the exposition, in this order: each knows only what stands before
+ * it.
+ */
 export function createServices ({ options, clock, log }: ServicesDeps): Services {
   const callbackErrors = new CallbackErrors(log)
   const onCallbackError = callbackErrors.report

@@ -3,8 +3,8 @@ import type { Clock, Timer } from '../base/clock.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
 /**
- * `anomaly_alert`: what began, changed its severity or ended since the last evaluation; an alert that goes on says nothing.
- * A new subscriber gets those that are firing.
+ * `anomaly_alert`: what began, changed its severity or ended since the last evaluation; an alert that goes on says
+ * nothing. A new subscriber gets those that are firing.
  */
 export function createAnomalyAlertChannel ({ clock, intervalMs, evaluate, firing }: {
   clock: Clock

@@ -2,7 +2,9 @@ import type { HealthSnapshot } from '../../schemas/health.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
-/** `health_delta`: every change of the overall status, and the present one to a new subscriber, marked as a snapshot. */
+/**
+ * `health_delta`: every change of the overall status, and the present one to a new subscriber, marked as a snapshot.
+ */
 export function createHealthDeltaChannel ({ health, onChange }: {
   health: () => HealthSnapshot
   onChange: (listener: (health: HealthSnapshot) => void) => Unsubscribe

@@ -36,8 +36,9 @@ const FRESH_ENDINGS = 100
 const TERMINAL = new Set<string>(TERMINAL_STATUSES)
 
 /**
- * `mission_update`: every step of every mission. Progress is replaceable by newer progress of the same mission; any other step is reliable
- * and supersedes the pending progress of its mission. Endings are kept even while nobody is subscribed.
+ * `mission_update`: every step of every mission. Progress is replaceable by newer progress of the same mission; any
+ * other step is reliable and supersedes the pending progress of its mission. Endings are kept even while nobody is
+ * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
   const { updates, visible, isActive, toSnapshot, ended } = deps

@@ -13,7 +13,10 @@ const validateQuery = compile(MissionQuery)
 
 const LONGEST_TIMER_MS = 2_147_483_647
 
-/** What a host starts a mission with, a name or the whole. @throws FST_MC_INVALID_MISSION with the property that is wrong */
+/**
+ * What a host starts a mission with, a name or the whole. @throws FST_MC_INVALID_MISSION with the property that is
+ * wrong
+ */
 export function checkInit (init: string | MissionInit): MissionInit {
   const whole = typeof init === 'string' ? { name: init } : readOnce(init)
   check(validateInit, whole)
@@ -66,8 +69,9 @@ export function checkQuery (query: MissionQuery): void {
 }
 
 /**
- * A checked copy of the details of a report, without what is absent. Each property of the host's object is read once, so that its getters
- * can neither throw nor change their answer in the middle of a change; one that throws counts as unserializable.
+ * A checked copy of the details of a report, without what is absent. Each property of the host's object is read once,
+ * so that its getters can neither throw nor change their answer in the middle of a change; one that throws counts as
+ * unserializable.
  *
  * @throws FST_MC_UNKNOWN_STATUS
  * @throws FST_MC_INVALID_MISSION for progress of the wrong shape

@@ -7,7 +7,10 @@ import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOu
 
 const ABANDONED = { code: 'abandoned', message: 'The scope of the mission was left before it ended' }
 
-/** The handle that hosts get. It checks what the host passes and hands it to the state, of which it exposes nothing else. */
+/**
+ * The handle that hosts get. It checks what the host passes and hands it to the state, of which it exposes nothing
+ * else.
+ */
 export class MissionHandle implements Mission {
   readonly #state: MissionState
 

@@ -3,9 +3,9 @@ import type { ReportResult } from './state/lifecycle.js'
 import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome } from './types.js'
 
 /**
- * One piece of long-running work, as the host holds it. Every method that reports is synchronous: when it returns, the status, the times
- * and the registry's totals have changed together. The first terminal status wins; a later one is counted, kept as `lateOutcome`, and
- * changes nothing. Reporting to a mission that has ended never throws.
+ * One piece of long-running work, as the host holds it. Every method that reports is synchronous: when it returns, the
+ * status, the times and the registry's totals have changed together. The first terminal status wins; a later one is
+ * counted, kept as `lateOutcome`, and changes nothing. Reporting to a mission that has ended never throws.
  */
 export interface Mission {
   readonly id: string
@@ -34,7 +34,8 @@ export interface Mission {
   readonly outcome: MissionOutcome | undefined
 
   /**
-   * Calls `listener` once, when the mission ends; never for a mission that has already ended. Errors of the listener are counted and logged.
+   * Calls `listener` once, when the mission ends; never for a mission that has already ended. Errors of the listener
+   * are counted and logged.
    *
    * @returns a function that removes the listener
    */
@@ -69,13 +70,16 @@ export interface Mission {
    */
   cancelled (reason?: string): ReportResult
   /**
-   * Runs one task and reports its progress before (`started`) and after (`completed` or `failed`). Resolves or rejects as `run` does;
-   * a task that throws does not end the mission.
+   * Runs one task and reports its progress before (`started`) and after (`completed` or `failed`). Resolves or rejects
+   * as `run` does; a task that throws does not end the mission.
    */
   task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T>
   /** Starts a mission that belongs to this one. A cancel request for the parent is passed on to its children. */
   child (init: string | Omit<MissionInit, 'id'>): Mission
-  /** Merges `metadata` into the existing metadata, which is cut visibly beyond `missions.maxMetadataBytes`. Ignored after the end. */
+  /**
+   * Merges `metadata` into the existing metadata, which is cut visibly beyond `missions.maxMetadataBytes`. Ignored
+   * after the end.
+   */
   annotate (metadata: Record<string, unknown>): void
   /** Shows that the work is alive, and reports nothing else. */
   heartbeat (): void
@@ -92,8 +96,8 @@ export interface Mission {
    */
   extendTimeout (ms: number): void
   /**
-   * Requests the end of the mission: aborts `signal` and notifies watchers. The status stays until the work ends or the grace period
-   * `missions.cancelGraceMs` is over.
+   * Requests the end of the mission: aborts `signal` and notifies watchers. The status stays until the work ends or the
+   * grace period `missions.cancelGraceMs` is over.
    *
    * @throws FST_MC_INVALID_MISSION for a reason or a requester that is not a string
    */

@@ -15,32 +15,33 @@ import type { MissionState } from './state/mission-state.js'
 import type { CancelRequest, CancelResult, MissionDetails, MissionOutcome } from './types.js'
 
 /**
- * Events of `app.missions`. `mission_update` carries what watchers receive; it is built only while somebody listens. `mission_ended` is
- * emitted once per mission, after the update with its ending.
+ * Events of `app.missions`. `mission_update` carries what watchers receive; it is built only while somebody listens.
+ * `mission_ended` is emitted once per mission, after the update with its ending.
  */
 export type MissionEvents = { mission_update: [update: MissionUpdate], mission_ended: [mission: Mission] }
 
 /** The mission registry as the host holds it, `app.missions`. */
 export interface Missions {
   /**
-   * Runs a function as a mission and resolves or rejects as the function does. Returning completes the mission, throwing fails it, throwing
-   * after it was asked to end cancels it. A function that ended its mission itself has the last word. An id that is already running
-   * shares that run.
+   * Runs a function as a mission and resolves or rejects as the function does. Returning completes the mission,
+   * throwing fails it, throwing after it was asked to end cancels it. A function that ended its mission itself has the
+   * last word. An id that is already running shares that run.
    *
-   * @throws what `start` throws; FST_MC_MISSION_LIVE for an active id without a running function; FST_MC_MISSION_ENDED if a listener ended
-   * the mission at its start
+   * @throws what `start` throws; FST_MC_MISSION_LIVE for an active id without a running function; FST_MC_MISSION_ENDED
+   * if a listener ended the mission at its start
    */
   run<T> (init: string | MissionInit, work: MissionWork<T>): Promise<T>
   /**
-   * Runs a function as a mission in the background and returns the mission at once. `mission.done` resolves with the outcome; a function
-   * that throws causes no unhandled rejection.
+   * Runs a function as a mission in the background and returns the mission at once. `mission.done` resolves with the
+   * outcome; a function that throws causes no unhandled rejection.
    *
    * @throws what `run` rejects with before the function starts
    */
   spawn (init: string | MissionInit, work: MissionWork<unknown>): Mission
   /**
-   * Registers a mission whose ending is reported from elsewhere (a webhook, a queue), and reports `planning_started` for it. An active id
-   * returns the active mission. With `await using`, a mission whose scope is left before it ended becomes an `error`.
+   * Registers a mission whose ending is reported from elsewhere (a webhook, a queue), and reports `planning_started`
+   * for it. An active id returns the active mission. With `await using`, a mission whose scope is left before it ended
+   * becomes an `error`.
    *
    * @throws FST_MC_INVALID_MISSION with the property that is wrong
    * @throws FST_MC_MISSION_ENDED for the id of a mission that has ended
@@ -59,8 +60,8 @@ export interface Missions {
   /** The mission with this id, active or ended and still kept. */
   get (id: string): Mission | undefined
   /**
-   * Copies of the missions that match, newest first, at most `limit` (1 to 200, 50 by default). Pass `nextCursor` as `cursor` for the next
-   * page.
+   * Copies of the missions that match, newest first, at most `limit` (1 to 200, 50 by default). Pass `nextCursor` as
+   * `cursor` for the next page.
    *
    * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a query of the wrong shape
    */
@@ -72,8 +73,8 @@ export interface Missions {
   /** Requests the end of a mission: `requested`, `already_requested`, `terminal` or `not_found`. */
   cancel (id: string, request?: CancelRequest): CancelResult
   /**
-   * Follows missions: yields those that match now, then the view of each after every change. Ends when the signal aborts, with the mission
-   * if it follows one `id`, and when the service has closed.
+   * Follows missions: yields those that match now, then the view of each after every change. Ends when the signal
+   * aborts, with the mission if it follows one `id`, and when the service has closed.
    *
    * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION for a filter of the wrong shape
    */
@@ -90,11 +91,16 @@ export interface Missions {
    * @throws FST_MC_INVALID_HANDLER
    */
   handle (handlers: MissionHandlers): void
-  /** Calls `listener` at every event of this name until the returned function is called. Errors of a listener are counted and logged. */
+  /**
+   * Calls `listener` at every event of this name until the returned function is called. Errors of a listener are
+   * counted and logged.
+   */
   on<Name extends keyof MissionEvents> (event: Name, listener: (...args: MissionEvents[Name]) => unknown): Unsubscribe
 }
 
-/** The facade over a registry: its methods need no `this`, and nothing else of the registry can be reached through it. */
+/**
+ * The facade over a registry: its methods need no `this`, and nothing else of the registry can be reached through it.
+ */
 export function createMissions (registry: MissionRegistry): Missions {
   const runner = new Runner()
   const deps = {

@@ -28,8 +28,9 @@ export interface MissionRegistryDeps {
 }
 
 /**
- * Stores every mission of this process: the only place where missions are counted. All methods that report are synchronous, and a change is
- * complete (mission, times, totals) before it is emitted. Hosts hold the facade `Missions`; channels, routes and commands use this.
+ * Stores every mission of this process: the only place where missions are counted. All methods that report are
+ * synchronous, and a change is complete (mission, times, totals) before it is emitted. Hosts hold the facade
+ * `Missions`; channels, routes and commands use this.
  */
 export class MissionRegistry {
   readonly totals = new Totals()
@@ -143,8 +144,8 @@ export class MissionRegistry {
   }
 
   /**
-   * Asks every active mission to end and resolves when all have; missions that have not ended after the close grace are forced to. No
-   * mission can be started afterwards.
+   * Asks every active mission to end and resolves when all have; missions that have not ended after the close grace are
+   * forced to. No mission can be started afterwards.
    */
   async shutdown (): Promise<void> {
     await this.#shutdown.run()

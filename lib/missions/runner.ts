@@ -5,7 +5,10 @@ import type { MissionState } from './state/mission-state.js'
 /** The work of a mission; its outcome is the mission's. */
 export type MissionWork<T> = (mission: Mission) => T | Promise<T>
 
-/** Runs functions of the host as missions and makes sure that each mission ends exactly once, however its function settles. */
+/**
+ * Runs functions of the host as missions and makes sure that each mission ends exactly once, however its function
+ * settles.
+ */
 export class Runner {
   readonly #current = new AsyncLocalStorage<MissionState>()
   // Weak: a function that never settles must not keep its mission alive.
@@ -40,7 +43,8 @@ export class Runner {
   }
 }
 
-// A function that ended its mission itself has the last word. If the mission was ended without it, its own ending is late, and is counted.
+// A function that ended its mission itself has the last word. If the mission was ended without it, its own ending is
+// late, and is counted.
 function endUnlessEnded (mission: MissionState, end: () => void): void {
   if (!mission.isTerminal || mission.isForced) end()
 }

@@ -3,8 +3,8 @@ import type { MissionTotals, TerminalStatus } from '../../schemas/mission.js'
 const FIELD = { completed: 'completed', cancelled: 'cancelled', error: 'errors' } as const
 
 /**
- * The registry's counts, changed only by the transition itself, so that a read costs the same however many missions there are.
- * `total` is not stored: it is always the sum of the four counts. Missions that are forgotten stay counted.
+ * The registry's counts, changed only by the transition itself, so that a read costs the same however many missions
+ * there are. `total` is not stored: it is always the sum of the four counts. Missions that are forgotten stay counted.
  */
 export class Totals {
   #active = 0

@@ -26,7 +26,10 @@ export interface MonitoringDeps {
   onCallbackError: (where: string, err: unknown) => void
 }
 
-/** Operations, latency and health as the host holds them, `app.monitoring`. After the service has closed, calls are ignored. */
+/**
+ * Operations, latency and health as the host holds them, `app.monitoring`. After the service has closed, calls are
+ * ignored.
+ */
 export interface Monitoring {
   /**
    * Counts one operation that has ended. A `durationMs` that is negative or not finite is left out.
@@ -35,8 +38,8 @@ export interface Monitoring {
    */
   trackOperation (operation: Operation): void
   /**
-   * Calls `fn`, counts its outcome and duration, and returns or throws what `fn` did. If `fn` returns a promise, the operation ends when
-   * the promise settles.
+   * Calls `fn`, counts its outcome and duration, and returns or throws what `fn` did. If `fn` returns a promise, the
+   * operation ends when the promise settles.
    *
    * @throws FST_MC_INVALID_OPERATION before `fn` is called, if a name is not a non-empty string
    */
@@ -49,8 +52,8 @@ export interface Monitoring {
    */
   addHealthCheck (check: HealthCheck): () => void
   /**
-   * Reports the host's own view of its health. It holds at once and until the next report; the overall status is the worst of it and the
-   * checks. `health` may name components.
+   * Reports the host's own view of its health. It holds at once and until the next report; the overall status is the
+   * worst of it and the checks. `health` may name components.
    *
    * @throws FST_MC_INVALID_HEALTH_REPORT if it has the wrong shape
    */
@@ -61,11 +64,16 @@ export interface Monitoring {
   latency (): LatencySnapshot
   /** Lifetime totals by component and operation. */
   operations (): OperationTotals
-  /** Calls `listener` at every event of this name until the returned function is called. Errors of a listener are counted and logged. */
+  /**
+   * Calls `listener` at every event of this name until the returned function is called. Errors of a listener are
+   * counted and logged.
+   */
   on<Name extends keyof MonitoringEvents> (event: Name, listener: (...args: MonitoringEvents[Name]) => unknown): Unsubscribe
 }
 
-/** The facade over the service: its methods need no `this`, and the host cannot start or close the service through it. */
+/**
+ * The facade over the service: its methods need no `this`, and the host cannot start or close the service through it.
+ */
 export function createMonitoring (service: MonitoringService): Monitoring {
   return {
     trackOperation: (operation) => service.trackOperation(operation),
@@ -80,8 +88,9 @@ export function createMonitoring (service: MonitoringService): Monitoring {
 }
 
 /**
- * Records operations and health. Functions of the host (checks, provider, listeners) may throw, reject, hang or return garbage without
- * affecting anything else. After `close`, reports are ignored and questions are answered from the last state.
+ * Records operations and health. Functions of the host (checks, provider, listeners) may throw, reject, hang or return
+ * garbage without affecting anything else. After `close`, reports are ignored and questions are answered from the last
+ * state.
  */
 export class MonitoringService implements Monitoring {
   readonly #clock: Clock

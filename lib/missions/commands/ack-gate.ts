@@ -1,12 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { MissionState } from '../state/mission-state.js'
 
-/** One start command that was not acknowledged yet: the missions its handler has started, each with the updates that wait for the ack. */
+/**
+ * One start command that was not acknowledged yet: the missions its handler has started, each with the updates that
+ * wait for the ack.
+ */
 export interface PendingStart { isOpen: boolean, readonly updates: Map<MissionState, Array<() => void>> }
 
 /**
- * Holds the updates of a mission that a client started back until the client has the ack of its command, so that the ack always comes
- * before the first update. Missions that a start handler begins are recognized by their async context.
+ * Holds the updates of a mission that a client started back until the client has the ack of its command, so that the
+ * ack always comes before the first update. Missions that a start handler begins are recognized by their async context.
  */
 export class AckGate {
   /** How many missions wait for an ack; a plain field, because every report reads it. */

@@ -42,8 +42,8 @@ const refuse = (code: CommandRefusal): CommandResult => ({ accepted: false, code
 const TOO_LATE = refuse('internal_error')
 
 /**
- * Carries client commands to the host's handlers. A handler that throws, hangs or returns garbage is answered with a code, and its error
- * goes to the host's log alone.
+ * Carries client commands to the host's handlers. A handler that throws, hangs or returns garbage is answered with a
+ * code, and its error goes to the host's log alone.
  */
 export class Commands {
   readonly #deps: CommandsDeps
@@ -66,8 +66,9 @@ export class Commands {
   }
 
   /**
-   * Runs a start command: validate, limit, authorize, handler. `acknowledge` is called once with the result, before any update of the
-   * new mission is emitted. A command that is sent again with its id is acknowledged again and not carried out again.
+   * Runs a start command: validate, limit, authorize, handler. `acknowledge` is called once with the result, before any
+   * update of the new mission is emitted. A command that is sent again with its id is acknowledged again and not
+   * carried out again.
    */
   async start (asked: StartCommand, acknowledge: (result: CommandResult) => void): Promise<void> {
     const { start, validateParams } = this.#handlers
@@ -83,7 +84,8 @@ export class Commands {
       if (!result.accepted) for (const mission of pending.updates.keys()) withdraw(mission)
       acknowledge(result)
     } finally {
-      // Not in this microtask: a client that sent the same command meanwhile is acknowledged in it too, and its ack comes first as well.
+      // Not in this microtask: a client that sent the same command meanwhile is acknowledged in it too, and its ack
+      // comes first as well.
       queueMicrotask(() => ackGate.release(pending))
     }
   }
@@ -167,8 +169,8 @@ export class Commands {
     }
   }
 
-  // The timer ends the wait for a handler that never settles. A later result must not be carried out: the client was told that its command
-  // failed, and may have sent it again.
+  // The timer ends the wait for a handler that never settles. A later result must not be carried out: the client was
+  // told that its command failed, and may have sent it again.
   async #guard (where: string, run: (isAwaited: () => boolean) => Promise<CommandResult>): Promise<CommandResult> {
     return await new Promise<CommandResult>((resolve) => {
       let isAwaited = true
@@ -187,7 +189,8 @@ export class Commands {
   }
 }
 
-// The client was told that its start failed and may send it again: what the handler has started must not run beside that.
+// The client was told that its start failed and may send it again: what the handler has started must not run beside
+// that.
 function withdraw (mission: MissionState): void {
   mission.requestCancel('client', { reason: 'The start failed' })
 }

@@ -4,7 +4,10 @@ import type { Mission } from '../mission.js'
 
 type Answer<T> = T | Promise<T>
 
-/** Who asks: `request` is the Fastify request (of a client, the one that opened its connection), with all that the host's hooks put on it. */
+/**
+ * Who asks: `request` is the Fastify request (of a client, the one that opened its connection), with all that the
+ * host's hooks put on it.
+ */
 export interface CommandContext {
   request: unknown
   /** The connection the command came over; `null` over HTTP. */
@@ -29,14 +32,14 @@ export interface MissionHandlers {
   }
   view?: {
     /**
-     * Whether this client may see the mission over HTTP; absent means everybody. What a client may not see it can't cancel either.
-     * Synchronous, since a list asks it for each mission.
+     * Whether this client may see the mission over HTTP; absent means everybody. What a client may not see it can't
+     * cancel either. Synchronous, since a list asks it for each mission.
      */
     authorize?: (mission: Mission, context: CommandContext) => boolean
   }
   /**
-   * Whose idempotency keys a client's ids are: give the same text for the same user to make them outlive a reconnect. Absent, or
-   * `undefined` for a client that nobody knows: the connection's. Synchronous.
+   * Whose idempotency keys a client's ids are: give the same text for the same user to make them outlive a reconnect.
+   * Absent, or `undefined` for a client that nobody knows: the connection's. Synchronous.
    */
   identify?: (context: CommandContext) => string | undefined
 }
@@ -92,7 +95,9 @@ export type ParsedCommand = { isValid: true, params: unknown } | { isValid: fals
 
 const MISSION_COMMAND = /^\/mission(?=[\s{]|$)\s*([^]*)$/
 
-/** Reads a command: `/mission {json}` has params, and what follows must be JSON; everything else is the host's own text. */
+/**
+ * Reads a command: `/mission {json}` has params, and what follows must be JSON; everything else is the host's own text.
+ */
 export function parseCommand (command: string, validateParams: Validate<unknown> | undefined): ParsedCommand {
   const match = MISSION_COMMAND.exec(command)
   if (match === null) return validateParams === undefined ? { isValid: true, params: undefined } : { isValid: false }

@@ -5,7 +5,10 @@ interface Entry<T> { fingerprint: string, outcome: Promise<T>, forgetAt: number 
 /** What became of a keyed call: its outcome, or that the key stands for another call. */
 export type Keyed<T> = { isConflict: false, isRepeat: boolean, outcome: Promise<T> } | { isConflict: true }
 
-/** Remembers the outcome of calls by a key for a time, so that a call that is sent again is carried out once. Bounded: the oldest goes first. */
+/**
+ * Remembers the outcome of calls by a key for a time, so that a call that is sent again is carried out once. Bounded:
+ * the oldest goes first.
+ */
 export class Idempotency<T> {
   readonly #clock: Clock
   readonly #keepMs: number
@@ -19,8 +22,8 @@ export class Idempotency<T> {
   }
 
   /**
-   * Runs `call` for a new key and gives the outcome of the first call for a known one. An outcome for which `keeps` says no is forgotten,
-   * so that the call may be tried again. `call` never rejects.
+   * Runs `call` for a new key and gives the outcome of the first call for a known one. An outcome for which `keeps`
+   * says no is forgotten, so that the call may be tried again. `call` never rejects.
    */
   once (key: string, fingerprint: string, call: () => Promise<T>, keeps: (outcome: T) => boolean): Keyed<T> {
     this.#forgetExpired()

@@ -34,7 +34,8 @@ class Entry implements Deadline {
 export class DeadlineQueue {
   readonly #clock: Clock
   readonly #heap: Entry[] = []
-  // The timer is shared: without this it would run for all in the async context of whichever mission happened to set it.
+  // The timer is shared: without this it would run for all in the async context of whichever mission happened to set
+  // it.
   readonly #fire = AsyncResource.bind(() => this.#run())
   #isClosed = false
   #timer: Timer | undefined

@@ -13,8 +13,8 @@ export interface EndedMissionsDeps {
 }
 
 /**
- * How missions ended, kept longer than the message log, so that trimming the log hides no ending. Bounded by count and age; the oldest is
- * dropped first.
+ * How missions ended, kept longer than the message log, so that trimming the log hides no ending. Bounded by count and
+ * age; the oldest is dropped first.
  */
 export class EndedMissions {
   readonly #deps: EndedMissionsDeps
@@ -52,7 +52,9 @@ export class EndedMissions {
     return this.#byId.get(id)?.update
   }
 
-  /** The endings with offsets after `after` up to `upTo`, oldest first; for an id that was used again, only the newest. */
+  /**
+   * The endings with offsets after `after` up to `upTo`, oldest first; for an id that was used again, only the newest.
+   */
   between (after: number, upTo: number): MissionUpdate[] {
     this.#trim()
     return this.#read(this.#firstAfter(after), this.#firstAfter(upTo))
@@ -84,7 +86,8 @@ export class EndedMissions {
   }
 }
 
-// Thousands are kept even where nobody ever asks: one object each, without copies. The update is made when it is first needed.
+// Thousands are kept even where nobody ever asks: one object each, without copies. The update is made when it is first
+// needed.
 class EndedMission implements UpdateSource {
   offset: number | undefined
   readonly at: number

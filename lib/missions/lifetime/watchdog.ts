@@ -7,8 +7,8 @@ import type { MissionState } from '../state/mission-state.js'
 interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline }
 
 /**
- * What happens to a mission that does nothing: the stall clock, the time-out, and the grace after a request to cancel. A sign of life
- * costs nothing here; the stall deadline looks at the last one only when it is due.
+ * What happens to a mission that does nothing: the stall clock, the time-out, and the grace after a request to cancel.
+ * A sign of life costs nothing here; the stall deadline looks at the last one only when it is due.
  */
 export class Watchdog {
   readonly #options: ResolvedOptions['missions']
@@ -59,7 +59,8 @@ export class Watchdog {
       // From the due time, not from the idle time: the latter, rounded, can stay a hair too short for ever.
       const leftMs = mission.activeMonotonic + stallMs - this.#clock.monotonic()
       if (leftMs <= 0 && mission.waiting === null && !mission.isStalled) this.#stalled(mission)
-      // An ended mission is no longer watched. One that is stalled or waits is looked at again, in case it comes back to life.
+      // An ended mission is no longer watched. One that is stalled or waits is looked at again, in case it comes back
+      // to life.
       if (this.#watches.has(mission)) this.#watchStall(mission, watch, leftMs > 0 ? leftMs : stallMs)
     })
   }

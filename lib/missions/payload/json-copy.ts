@@ -14,9 +14,9 @@ const ERROR_MESSAGE_BYTES = 2_048
 const ERROR_CODE = /^[\w.:-]{1,64}$/
 
 /**
- * A copy of `value` as JSON sees it, detached from the host's object. Never throws: what cannot be written as JSON (a cycle, a
- * BigInt, a getter or toJSON that throws) or nests deeper than 256 levels becomes `{ unserializable: true }`, what is over `maxBytes` a
- * `Truncated`.
+ * A copy of `value` as JSON sees it, detached from the host's object. Never throws: what cannot be written as JSON (a
+ * cycle, a BigInt, a getter or toJSON that throws) or nests deeper than 256 levels becomes `{ unserializable: true }`,
+ * what is over `maxBytes` a `Truncated`.
  */
 export function copyJson (value: unknown, maxBytes: number): unknown {
   const text = stringify(value)
@@ -44,7 +44,9 @@ export function readSafely (object: unknown, property: string): unknown {
   }
 }
 
-/** A copy of a host's list, so that it is read only once; a placeholder if it cannot be read, anything else as it is. */
+/**
+ * A copy of a host's list, so that it is read only once; a placeholder if it cannot be read, anything else as it is.
+ */
 export function readList (value: unknown): unknown {
   try {
     return Array.isArray(value) ? value.slice() : value
@@ -83,7 +85,8 @@ function readText (thrown: unknown, property: 'code' | 'message'): string | unde
   return typeof value === 'string' ? value : undefined
 }
 
-// Whoever writes or reads JSON does it by recursion, ours and the viewers': what is deep here overflows a stack elsewhere.
+// Whoever writes or reads JSON does it by recursion, ours and the viewers': what is deep here overflows a stack
+// elsewhere.
 function isTooDeep (json: string): boolean {
   // Most plans are long and flat, and a search is much faster than a walk.
   if (count(json, '[') + count(json, '{') <= MAX_DEPTH) return false

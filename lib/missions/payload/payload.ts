@@ -13,8 +13,8 @@ const ENVELOPE_BYTES = 3_072
 const MAX_OBJECTIVE_BYTES = 8_192
 
 /**
- * Turns what hosts say into what viewers see: the host's serializers first, then our bounds. Nothing in here throws; what
- * cannot be shown becomes a placeholder.
+ * Turns what hosts say into what viewers see: the host's serializers first, then our bounds. Nothing in here throws;
+ * what cannot be shown becomes a placeholder.
  */
 export class Payloads {
   readonly #options: MissionOptions
@@ -117,8 +117,9 @@ export interface UpdateSource {
 }
 
 /**
- * The one place where a mission takes its shape on the wire. Without `step` it is a snapshot: everything a subscriber needs who has received
- * no earlier update. With `step` it is one change; the first update of a mission also has what never changes.
+ * The one place where a mission takes its shape on the wire. Without `step` it is a snapshot: everything a subscriber
+ * needs who has received no earlier update. With `step` it is one change; the first update of a mission also has what
+ * never changes.
  */
 export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpdate {
   const { id, status, name, seq, tags, error, waiting, endedAt, durationMs } = mission

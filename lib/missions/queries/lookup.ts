@@ -5,8 +5,8 @@ import type { MissionRegistry } from '../registry.js'
 import { toUpdate } from '../payload/payload.js'
 
 /**
- * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns `undefined` for a mission
- * that is unknown, that is not visible to the client, or whose start is not acknowledged yet.
+ * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns
+ * `undefined` for a mission that is unknown, that is not visible to the client, or whose start is not acknowledged yet.
  */
 export function createMissionLookup ({ registry, ended }: { registry: MissionRegistry, ended: EndedMissions }) {
   return (id: string, context: CommandContext): MissionUpdate | undefined => {

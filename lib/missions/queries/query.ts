@@ -18,8 +18,9 @@ export function matchesFilter (mission: MissionRecord, filter: MissionFilter): b
 }
 
 /**
- * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that pages neither repeat
- * nor skip a mission, whatever starts or ends in between. `isVisible`, which may call the host, is asked last and only as often as needed.
+ * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that
+ * pages neither repeat nor skip a mission, whatever starts or ends in between. `isVisible`, which may call the host, is
+ * asked last and only as often as needed.
  */
 export function findPage<Mission extends MissionRecord> (
   missions: Iterable<Mission>, { limit = 50, cursor, ...filter }: MissionQuery, isVisible: (mission: Mission) => boolean

@@ -15,7 +15,9 @@ export interface SubscribeDeps {
   onClosed: (listener: () => void) => Unsubscribe
 }
 
-/** The missions that a reader has not read yet, in the order of their last change. Their view is taken when it is read. */
+/**
+ * The missions that a reader has not read yet, in the order of their last change. Their view is taken when it is read.
+ */
 class Unread {
   readonly #missions = new Set<MissionState>()
   #isFinished = false
@@ -51,9 +53,9 @@ class Unread {
 }
 
 /**
- * Follows missions: first those that match now, then the view of each after every change. A slow reader gets only the newest view of a
- * mission, and costs no copies; it always sees an ending, and that a mission no longer matches. Ends when the signal aborts, when the
- * service has closed, and, for one id, with the ending of that mission.
+ * Follows missions: first those that match now, then the view of each after every change. A slow reader gets only the
+ * newest view of a mission, and costs no copies; it always sees an ending, and that a mission no longer matches. Ends
+ * when the signal aborts, when the service has closed, and, for one id, with the ending of that mission.
  */
 export function subscribeMissions (
   deps: SubscribeDeps, filter: SubscribeFilter, signal?: AbortSignal

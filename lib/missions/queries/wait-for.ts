@@ -11,7 +11,8 @@ export interface WaitForDeps extends Pick<SubscribeDeps, 'find' | 'isClosed' | '
 /**
  * Waits for the ending of one mission; one that has ended is answered at once.
  *
- * @throws FST_MC_MISSION_NOT_FOUND for an id that is unknown or no longer kept, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, the reason of `signal`
+ * @throws FST_MC_MISSION_NOT_FOUND for an id that is unknown or no longer kept, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING,
+ * the reason of `signal`
  */
 export async function waitForMission (deps: WaitForDeps, id: string, { signal, timeoutMs }: WaitForOptions): Promise<MissionOutcome> {
   signal?.throwIfAborted()

@@ -16,7 +16,9 @@ export interface MissionIdentity {
 
 const NO_TAGS: readonly string[] = Object.freeze([])
 
-/** Everything known about one mission, for those who read it: queries, updates, views. Written by its subclass alone. */
+/**
+ * Everything known about one mission, for those who read it: queries, updates, views. Written by its subclass alone.
+ */
 export class MissionRecord {
   readonly id: string
   readonly name: string

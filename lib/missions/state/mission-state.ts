@@ -41,8 +41,9 @@ interface Prepared { error: MissionError | undefined, step: MissionStep }
 const APPLIED: ReportResult = Object.freeze({ applied: true })
 
 /**
- * The state of one mission and the only place that changes it. Input was checked by the caller. A change is complete (status, times,
- * totals) before it is emitted, and `updates.changed` is called once for it. The public fields are written by this class alone.
+ * The state of one mission and the only place that changes it. Input was checked by the caller. A change is complete
+ * (status, times, totals) before it is emitted, and `updates.changed` is called once for it. The public fields are
+ * written by this class alone.
  */
 export class MissionState extends MissionRecord {
   readonly #deps: MissionStateDeps
@@ -162,7 +163,9 @@ export class MissionState extends MissionRecord {
     this.#changed({}, false)
   }
 
-  /** Ends a stalled mission as `error`. Its function may still run and can no longer be cancelled, so its signal aborts. */
+  /**
+   * Ends a stalled mission as `error`. Its function may still run and can no longer be cancelled, so its signal aborts.
+   */
   endStalled (error: MissionError): void {
     const abort = this.#abort
     if (!this.report('error', { error }).applied) return

@@ -20,8 +20,8 @@ export class Tasks {
   }
 
   /**
-   * Tasks that were heard of but are not kept. Their names are not known any more, only how often they were heard of and the highest
-   * place of all; tasks that share a place count as one.
+   * Tasks that were heard of but are not kept. Their names are not known any more, only how often they were heard of
+   * and the highest place of all; tasks that share a place count as one.
    */
   get omitted (): number { return Math.min(this.#unkept, Math.max(0, this.#highest - this.#tasks.length)) }
 

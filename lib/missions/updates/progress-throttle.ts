@@ -14,7 +14,9 @@ export interface ProgressThrottleDeps {
   onDue: (mission: MissionState) => void
 }
 
-/** The progress limit: replaceable updates of one mission pass at the given rate; in between, the newest step is kept. */
+/**
+ * The progress limit: replaceable updates of one mission pass at the given rate; in between, the newest step is kept.
+ */
 export class ProgressThrottle {
   readonly #deps: ProgressThrottleDeps
   readonly #delayed = new Map<MissionState, Delayed>()

@@ -30,10 +30,11 @@ export interface UpdateStreamDeps {
 /**
  * Turns the changes of missions into updates and emits them.
  *
- * Promises: the updates of one mission are emitted in the order of their changes. Reliable changes are emitted at once, replaceable ones
- * (progress, notes) at a limited rate, the newest wins, and what is still delayed is emitted before the ending. `ended` is emitted once
- * per mission, after its last update. Updates of a mission that a client started wait for the ack. An update that a listener causes is
- * emitted after the one it was called for. Nothing is built while nobody listens.
+ * Promises: the updates of one mission are emitted in the order of their changes. Reliable changes are emitted at once,
+ * replaceable ones (progress, notes) at a limited rate, the newest wins, and what is still delayed is emitted before
+ * the ending. `ended` is emitted once per mission, after its last update. Updates of a mission that a client started
+ * wait for the ack. An update that a listener causes is emitted after the one it was called for. Nothing is built while
+ * nobody listens.
  */
 export class UpdateStream {
   readonly #deps: UpdateStreamDeps
