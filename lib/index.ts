@@ -42,11 +42,12 @@ export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export {
-  CancelledError, type CancelRequest, type CancelResult, type CommandContext, type Mission, type MissionDetails, type MissionEvents,
-  type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome, type Missions, type MissionWork, type Refusal,
-  type ReportResult, type SubscribeFilter, type WaitForOptions
+  CancelledError, type CancelRequest, type CancelResult, type CommandContext, type Mission, type MissionDetails,
+  type MissionEvents, type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome, type Missions,
+  type MissionWork, type Refusal, type ReportResult, type SubscribeFilter, type WaitForOptions
 } from './missions/index.js'
 export type {
-  CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, OperationSeries, OperationTotals, ReportedHealth
+  CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, OperationSeries, OperationTotals,
+  ReportedHealth
 } from './monitoring/index.js'
 export type * from '../schemas/index.js'

@@ -43,5 +43,6 @@ export async function missionControl (app: FastifyInstance, input: MissionContro
     exposition.close()
   })
   if (options.monitoring.trackRequests) trackRequests(app, monitoring)
-  await app.register(async (scope) => mountRoutes(scope, { options, clock, ...services }), { prefix: options.prefix ?? '' })
+  const mount = async (scope: FastifyInstance) => mountRoutes(scope, { options, clock, ...services })
+  await app.register(mount, { prefix: options.prefix ?? '' })
 }

@@ -81,7 +81,8 @@ const factsOf = ({ missionId, name, tags, status, previousStatus }: MissionUpdat
 const deliveryOf = (update: MissionUpdate): Delivery =>
   isReplaceable(update) ? { key: update.missionId } : { supersedes: update.missionId }
 
-function matches ({ missionId, name, tags, status, previousStatus }: MissionFacts, filter: SubscriptionFilter): boolean {
+function matches (facts: MissionFacts, filter: SubscriptionFilter): boolean {
+  const { missionId, name, tags, status, previousStatus } = facts
   return (filter.missionIds?.includes(missionId) ?? true) &&
     (filter.names?.includes(name) ?? true) &&
     (filter.tags?.some((tag) => tags?.includes(tag)) ?? true) &&

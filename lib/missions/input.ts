@@ -1,4 +1,6 @@
-import { MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, Progress, type MissionStatus } from '../../schemas/mission.js'
+import {
+  MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, Progress, type MissionStatus
+} from '../../schemas/mission.js'
 import { InvalidMission, UnknownStatus } from '../base/errors.js'
 import { compile, describeFailure, type Validate } from '../base/validation.js'
 import { isMissionStatus } from './state/lifecycle.js'
@@ -14,20 +16,21 @@ const validateQuery = compile(MissionQuery)
 const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
- * What a host starts a mission with, a name or the whole. @throws FST_MC_INVALID_MISSION with the property that is
- * wrong
+ * A checked copy of what a mission is started with: a name, or an object.
+ *
+ * @throws FST_MC_INVALID_MISSION with the property that is wrong
  */
 export function checkInit (init: string | MissionInit): MissionInit {
-  const whole = typeof init === 'string' ? { name: init } : readOnce(init)
-  check(validateInit, whole)
-  return whole as MissionInit
+  const copy = typeof init === 'string' ? { name: init } : copyOnce(init)
+  check(validateInit, copy)
+  return copy as MissionInit
 }
 
 export function checkId (id: unknown): void {
   if (!validateId(id)) throw new InvalidMission('the id must be text of 1 to 128 characters')
 }
 
-/** Texts of a request to cancel. @throws FST_MC_INVALID_MISSION */
+/** @throws FST_MC_INVALID_MISSION for a reason or a requester that is not a string */
 export function checkCancelRequest (request: CancelRequest): CancelRequest {
   if (typeof request !== 'object' || request === null) throw new InvalidMission('a request to cancel must be an object')
   const { reason, by } = request
@@ -46,7 +49,11 @@ export function checkWork (work: unknown): void {
   if (typeof work !== 'function') throw new InvalidMission('the work must be a function')
 }
 
-/** A time in whole ms that Node's timers can keep. */
+/**
+ * Returns a whole number of ms that Node's timers accept.
+ *
+ * @throws FST_MC_INVALID_MISSION
+ */
 export function checkMilliseconds (ms: number, least = 1): number {
   if (!Number.isInteger(ms) || ms < least || ms > LONGEST_TIMER_MS) {
     throw new InvalidMission(`a time must be a whole number of ms from ${least} to ${LONGEST_TIMER_MS}`)
@@ -107,8 +114,8 @@ export function checkObject (value: unknown, what: string): void {
   if (typeof value !== 'object' || value === null) throw new InvalidMission(`${what} must be an object`)
 }
 
-// The host's getters run once, and what they throw is no reason to give their text away.
-function readOnce (init: unknown): unknown {
+// The host's getters run once. What they throw is not part of the error: it may hold internals of the host.
+function copyOnce (init: unknown): unknown {
   try {
     return typeof init === 'object' && init !== null ? { ...init } : init
   } catch {

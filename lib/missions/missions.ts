@@ -156,7 +156,9 @@ function launch<T> (
   return { mission, running: runner.run(mission, work) }
 }
 
-function listen ({ updates }: MissionRegistry, event: keyof MissionEvents, listener: (value: unknown) => unknown): Unsubscribe {
+function listen (
+  { updates }: MissionRegistry, event: keyof MissionEvents, listener: (value: unknown) => unknown
+): Unsubscribe {
   if (event === 'mission_update') return updates.onUpdate(listener)
   return updates.onEnded((mission) => listener(mission.handle))
 }

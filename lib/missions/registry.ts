@@ -66,7 +66,8 @@ export class MissionRegistry {
       onListenerError
     })
     this.#watchdog = new Watchdog(options, clock, this.deadlines)
-    this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget: ({ id }) => this.#missions.delete(id) })
+    const forget = ({ id }: MissionState) => { this.#missions.delete(id) }
+    this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
     this.#shutdown = new Shutdown({
       deadlines: this.deadlines,
       graceMs: options.closeGraceMs,
@@ -184,7 +185,8 @@ export class MissionRegistry {
       this.totals.refused()
       throw new TooManyMissions(maxActive)
     }
-    const mission = new MissionState(this.#stateDeps, { id, number: ++this.#started, parentId: parent?.id ?? null, init })
+    const number = ++this.#started
+    const mission = new MissionState(this.#stateDeps, { id, number, parentId: parent?.id ?? null, init })
     // Reading the objective and the metadata ran code of the host, which may have started this very mission.
     const meanwhile = this.#missions.get(id)
     if (meanwhile !== undefined) return meanwhile

@@ -1,4 +1,6 @@
-export { createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents } from './monitoring.js'
+export {
+  createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
+} from './monitoring.js'
 export { Alerts } from './alerts/alerts.js'
 export { evaluateRules, type AlertCondition, type AlertInput } from './alerts/alert-rules.js'
 export { DURATION_BOUNDS_MS, labelValue, type OperationSeries, type OperationTotals } from './operations/operations.js'

@@ -68,7 +68,9 @@ export interface Monitoring {
    * Calls `listener` at every event of this name until the returned function is called. Errors of a listener are
    * counted and logged.
    */
-  on<Name extends keyof MonitoringEvents> (event: Name, listener: (...args: MonitoringEvents[Name]) => unknown): Unsubscribe
+  on<Name extends keyof MonitoringEvents> (
+    event: Name, listener: (...args: MonitoringEvents[Name]) => unknown
+  ): Unsubscribe
 }
 
 /**
@@ -124,7 +126,8 @@ export class MonitoringService implements Monitoring {
     readOperation({ component, operation, status: 'success' })
     const startedMs = this.#clock.monotonic()
     return timeOperation(fn, (outcome) => {
-      if (!this.#isClosed) this.#record({ component, operation, ...outcome, durationMs: this.#clock.monotonic() - startedMs })
+      const durationMs = this.#clock.monotonic() - startedMs
+      if (!this.#isClosed) this.#record({ component, operation, ...outcome, durationMs })
     })
   }
 
@@ -148,7 +151,9 @@ export class MonitoringService implements Monitoring {
     return this.#operations.totals()
   }
 
-  on<Name extends keyof MonitoringEvents> (event: Name, listener: (...args: MonitoringEvents[Name]) => unknown): Unsubscribe {
+  on<Name extends keyof MonitoringEvents> (
+    event: Name, listener: (...args: MonitoringEvents[Name]) => unknown
+  ): Unsubscribe {
     return this.#isClosed ? () => {} : this.#events.on(event, listener)
   }
 

@@ -5,14 +5,18 @@ import { isPromiseLike } from '../../base/promises.js'
 import type { CancelResult } from '../types.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { AckGate, PendingStart } from './ack-gate.js'
-import { checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers } from './handlers.js'
+import {
+  checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers
+} from './handlers.js'
 import { Idempotency } from './idempotency.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */
-export type CommandRefusal = 'unsupported' | 'invalid_command' | 'id_reused' | 'too_many_starts' | 'forbidden' | 'unknown_mission' | 'internal_error'
+export type CommandRefusal =
+  | 'unsupported' | 'invalid_command' | 'id_reused' | 'too_many_starts'
+  | 'forbidden' | 'unknown_mission' | 'internal_error'
 
-/** What became of a client's command, as a value. */
+/** The result of a client's command, as a value. */
 export type CommandResult =
   | { accepted: true, missionId: string, cancel?: CancelResult }
   | { accepted: false, code: CommandRefusal }
@@ -21,6 +25,7 @@ export type CommandResult =
 export interface StartCommand { command: string, id: string | undefined, request: unknown, connectionId: string }
 
 const COMMAND_TIMEOUT_MS = 10_000
+const NO_ANSWER = `no answer within ${COMMAND_TIMEOUT_MS} ms`
 const STARTS_PER_MINUTE = 5
 const IDEMPOTENCY = { keepMs: 300_000, max: 10_000 }
 
@@ -114,11 +119,14 @@ export class Commands {
   /** Whether some missions may be hidden from some clients. */
   get hasVisibilityFilter (): boolean { return this.#handlers.view !== undefined }
 
-  async #once (asked: StartCommand, context: CommandContext, call: () => Promise<CommandResult>): Promise<CommandResult> {
+  async #once (
+    asked: StartCommand, context: CommandContext, call: () => Promise<CommandResult>
+  ): Promise<CommandResult> {
     if (asked.id === undefined) return await call()
     const owner = this.#ownerOf(asked.connectionId, context)
     if (owner === undefined) return refuse('internal_error')
-    const keyed = this.#idempotency.once(`${owner} ${asked.id}`, fingerprintOf(asked.command), call, ({ accepted }) => accepted)
+    const key = `${owner} ${asked.id}`
+    const keyed = this.#idempotency.once(key, fingerprintOf(asked.command), call, ({ accepted }) => accepted)
     return keyed.isConflict ? refuse('id_reused') : await keyed.outcome
   }
 
@@ -127,8 +135,10 @@ export class Commands {
     if (identify === undefined) return connectionId
     return this.#askNow('identify_handler', () => identify(context), (identity) => {
       if (identity === undefined) return connectionId
-      if (typeof identity !== 'string' || identity === '') throw new InvalidHandler('identify must return text or undefined')
-      // In quotes, so that it never reads like a connection.
+      if (typeof identity !== 'string' || identity === '') {
+        throw new InvalidHandler('identify must return text or undefined')
+      }
+      // In quotes, so that it never equals the id of a connection.
       return JSON.stringify(identity)
     })
   }
@@ -139,7 +149,8 @@ export class Commands {
     const { clock, find } = this.#deps
     if (!this.#starts.take(asked.connectionId, clock.monotonic())) return refuse('too_many_starts')
     return await this.#guard('start_handler', async (isAwaited) => {
-      if (start.authorize !== undefined && await start.authorize(asked.command, context) !== true) return refuse('forbidden')
+      const mayStart = start.authorize === undefined || await start.authorize(asked.command, context) === true
+      if (!mayStart) return refuse('forbidden')
       if (!isAwaited()) return TOO_LATE
       const returned = await start.start(asked.command, context)
       const id: unknown = returned?.id
@@ -180,7 +191,7 @@ export class Commands {
         this.#deps.onCallbackError(where, err)
         resolve(refuse('internal_error'))
       }
-      const timer = this.#deps.clock.after(COMMAND_TIMEOUT_MS, () => fail(new InvalidHandler(`no answer within ${COMMAND_TIMEOUT_MS} ms`)))
+      const timer = this.#deps.clock.after(COMMAND_TIMEOUT_MS, () => fail(new InvalidHandler(NO_ANSWER)))
       run(() => isAwaited).then((result) => {
         timer.cancel()
         resolve(result)

@@ -5,52 +5,52 @@ import type { Mission } from '../mission.js'
 type Answer<T> = T | Promise<T>
 
 /**
- * Who asks: `request` is the Fastify request (of a client, the one that opened its connection), with all that the
- * host's hooks put on it.
+ * Where a command comes from. `request` is the Fastify request, with everything the host's hooks put on it; for a
+ * command over a WebSocket, the request that opened the connection.
  */
 export interface CommandContext {
   request: unknown
-  /** The connection the command came over; `null` over HTTP. */
+  /** The id of the connection; `null` over HTTP. */
   connectionId: string | null
-  /** What followed `/mission` as JSON; `undefined` for any other command. */
+  /** The parsed JSON after `/mission`; `undefined` for any other command. */
   params?: unknown
 }
 
-/** What a host gives so that clients may start, cancel or see missions. Starting and cancelling are off until given. */
+/** Lets clients start, cancel or see missions. Starting and cancelling are off without a handler. */
 export interface MissionHandlers {
   start?: {
-    /** Whether this client may; absent means everybody who is connected. */
+    /** Whether this client may start missions; without it, every connected client may. */
     authorize?: (command: string, context: CommandContext) => Answer<boolean>
-    /** JSON Schema of `params`, or a TypeBox type; with it, commands other than `/mission {json}` are refused. */
+    /** JSON Schema or TypeBox type of `params`; with it, commands other than `/mission {json}` are refused. */
     schema?: object
-    /** Starts the work and returns its mission. It has 10 s. */
+    /** Starts the work and returns its mission, within 10 s. */
     start: (command: string, context: CommandContext) => Answer<Mission>
   }
   cancel?: {
-    /** Whether this client may see and cancel the mission; absent means everybody who is connected. */
+    /** Whether this client may cancel the mission; without it, every connected client may. */
     authorize?: (mission: Mission, context: CommandContext) => Answer<boolean>
   }
   view?: {
     /**
-     * Whether this client may see the mission over HTTP; absent means everybody. What a client may not see it can't
-     * cancel either. Synchronous, since a list asks it for each mission.
+     * Whether this client may see the mission over HTTP; without it, every client may. A mission that a client may not
+     * see cannot be cancelled by it either. Synchronous, because a list asks it for each mission.
      */
     authorize?: (mission: Mission, context: CommandContext) => boolean
   }
   /**
-   * Whose idempotency keys a client's ids are: give the same text for the same user to make them outlive a reconnect.
-   * Absent, or `undefined` for a client that nobody knows: the connection's. Synchronous.
+   * The owner of a client's idempotency keys. Return one string per user to keep keys across reconnects; without it, or
+   * for `undefined`, keys belong to the connection. Synchronous.
    */
   identify?: (context: CommandContext) => string | undefined
 }
 
-/** Handlers that were checked, their schema compiled. */
+/** Checked handlers with their compiled schema. */
 export interface CheckedHandlers extends MissionHandlers { validateParams?: Validate<unknown> }
 
 const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'], view: ['authorize'] } as const
 
 /**
- * Checks what the host gave. A name that is not known is refused: a misspelt `authorize` would let everybody in.
+ * Checks the handlers of the host. Unknown names are refused: a misspelt `authorize` would grant access to everybody.
  *
  * @throws FST_MC_INVALID_HANDLER
  */
@@ -72,7 +72,8 @@ function checkGroup (group: string, given: object | undefined, names: readonly s
 function checkNames (what: string, given: unknown, names: readonly string[]): void {
   if (typeof given !== 'object' || given === null) throw new InvalidHandler(`${what} must be an object`)
   const surplus = Object.keys(given).find((name) => !names.includes(name))
-  if (surplus !== undefined) throw new InvalidHandler(`${what} has no "${surplus.slice(0, 64)}"; there are ${names.join(', ')}`)
+  if (surplus === undefined) return
+  throw new InvalidHandler(`${what} has no "${surplus.slice(0, 64)}"; there are ${names.join(', ')}`)
 }
 
 function checkFunction (name: string, value: unknown): void {
@@ -82,7 +83,7 @@ function checkFunction (name: string, value: unknown): void {
 function compileParams (schema: object): Validate<unknown> {
   try {
     const validate = compileForeign(schema)
-    // What such a check gives is a promise, which would pass for a yes.
+    // Such a check returns a promise, which would count as true.
     if ('$async' in validate) throw new Error('it is asynchronous')
     return validate
   } catch (err) {
@@ -90,14 +91,12 @@ function compileParams (schema: object): Validate<unknown> {
   }
 }
 
-/** A command as it was understood: `params` where it was `/mission {json}`. */
+/** A parsed command; `params` only for `/mission {json}`. */
 export type ParsedCommand = { isValid: true, params: unknown } | { isValid: false }
 
 const MISSION_COMMAND = /^\/mission(?=[\s{]|$)\s*([^]*)$/
 
-/**
- * Reads a command: `/mission {json}` has params, and what follows must be JSON; everything else is the host's own text.
- */
+/** Parses a command. `/mission` must be followed by JSON, the params; any other command is text of the host's own. */
 export function parseCommand (command: string, validateParams: Validate<unknown> | undefined): ParsedCommand {
   const match = MISSION_COMMAND.exec(command)
   if (match === null) return validateParams === undefined ? { isValid: true, params: undefined } : { isValid: false }
@@ -105,7 +104,7 @@ export function parseCommand (command: string, validateParams: Validate<unknown>
     const params: unknown = JSON.parse(match[1]!, refusePrototypes)
     return validateParams === undefined || validateParams(params) ? { isValid: true, params } : { isValid: false }
   } catch {
-    // What is wrong with it would be the client's text.
+    // The reason would echo the client's text.
     return { isValid: false }
   }
 }

@@ -2,12 +2,12 @@ import type { Clock } from '../../base/clock.js'
 
 interface Entry<T> { fingerprint: string, outcome: Promise<T>, forgetAt: number }
 
-/** What became of a keyed call: its outcome, or that the key stands for another call. */
+/** The result of a keyed call: its outcome, or a conflict with another call under the same key. */
 export type Keyed<T> = { isConflict: false, isRepeat: boolean, outcome: Promise<T> } | { isConflict: true }
 
 /**
- * Remembers the outcome of calls by a key for a time, so that a call that is sent again is carried out once. Bounded:
- * the oldest goes first.
+ * Remembers outcomes of calls by a key for a limited time, so that a repeated call is carried out once. Bounded; the
+ * oldest entry is dropped first.
  */
 export class Idempotency<T> {
   readonly #clock: Clock
@@ -22,13 +22,14 @@ export class Idempotency<T> {
   }
 
   /**
-   * Runs `call` for a new key and gives the outcome of the first call for a known one. An outcome for which `keeps`
-   * says no is forgotten, so that the call may be tried again. `call` never rejects.
+   * Runs `call` for a new key, and returns the outcome of the first call for a known one. An outcome that `keeps`
+   * denies is forgotten, so that the call can be tried again. `call` must not reject.
    */
   once (key: string, fingerprint: string, call: () => Promise<T>, keeps: (outcome: T) => boolean): Keyed<T> {
     this.#forgetExpired()
     const known = this.#entries.get(key)
-    if (known !== undefined) return known.fingerprint === fingerprint ? { isConflict: false, isRepeat: true, outcome: known.outcome } : { isConflict: true }
+    if (known !== undefined && known.fingerprint !== fingerprint) return { isConflict: true }
+    if (known !== undefined) return { isConflict: false, isRepeat: true, outcome: known.outcome }
     this.#makeRoom()
     const outcome = call()
     const entry = { fingerprint, outcome, forgetAt: this.#clock.monotonic() + this.#keepMs }
@@ -37,7 +38,7 @@ export class Idempotency<T> {
     return { isConflict: false, isRepeat: false, outcome }
   }
 
-  // In the order of insertion, which is that of their age.
+  // A Map iterates in the order of insertion, so the oldest entry comes first.
   #forgetExpired (): void {
     const now = this.#clock.monotonic()
     for (const [key, { forgetAt }] of this.#entries) {

@@ -1,4 +1,4 @@
-/** At most `max` starts of one connection within `windowMs`. Times are arguments, in ms that never go back. */
+/** At most `max` starts per connection within `windowMs`. `now` is in ms of a monotonic clock. */
 export class StartLimit {
   readonly #max: number
   readonly #windowMs: number
@@ -9,18 +9,18 @@ export class StartLimit {
     this.#windowMs = windowMs
   }
 
-  /** Takes one start; `false` when there were too many. */
+  /** Counts one start; returns `false` if there were too many. */
   take (connectionId: string, now: number): boolean {
-    this.#sweep(now)
+    this.#forgetExpired(now)
     const recent = (this.#starts.get(connectionId) ?? []).filter((at) => at > now - this.#windowMs)
     if (recent.length >= this.#max) return false
-    // Set anew, so that the map is in the order of the last start.
+    // Inserted again, so that the map is in the order of the last start.
     this.#starts.delete(connectionId)
     this.#starts.set(connectionId, [...recent, now])
     return true
   }
 
-  #sweep (now: number): void {
+  #forgetExpired (now: number): void {
     for (const [connectionId, starts] of this.#starts) {
       if (starts.at(-1)! > now - this.#windowMs) return
       this.#starts.delete(connectionId)

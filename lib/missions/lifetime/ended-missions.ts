@@ -2,7 +2,7 @@ import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { Queue } from '../../base/queue.js'
-import { toUpdate, type UpdateSource } from '../payload/payload.js'
+import { toUpdate, type UpdateSource } from '../payload/update.js'
 
 export interface EndedMissionsDeps {
   clock: Clock
@@ -44,7 +44,11 @@ export class EndedMissions {
   /** Gives the endings that no message carried an offset: from `offset` on they are part of the snapshot. */
   settle (offset: number): void {
     this.#lastOffset = offset
-    for (let at = this.#queue.length - 1; at >= 0 && this.#queue.at(at)!.offset === undefined; at--) this.#queue.at(at)!.offset = offset
+    for (let at = this.#queue.length - 1; at >= 0; at--) {
+      const ended = this.#queue.at(at)!
+      if (ended.offset !== undefined) return
+      ended.offset = offset
+    }
   }
 
   find (id: string): MissionUpdate | undefined {

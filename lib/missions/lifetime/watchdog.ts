@@ -1,14 +1,17 @@
 import type { CancelKind } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
-import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 import type { MissionState } from '../state/mission-state.js'
+import type { Deadline, DeadlineQueue } from './deadline-queue.js'
+
+const TIMEOUT = { reason: 'The mission took longer than its timeout' }
+const NO_ACTIVITY = 'The mission showed no activity'
 
 interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline }
 
 /**
- * What happens to a mission that does nothing: the stall clock, the time-out, and the grace after a request to cancel.
- * A sign of life costs nothing here; the stall deadline looks at the last one only when it is due.
+ * Watches missions that make no progress: stall detection, timeouts, and the grace period after a cancel request.
+ * Activity costs nothing here: the stall deadline reads the time of the last activity only when it is due.
  */
 export class Watchdog {
   readonly #options: ResolvedOptions['missions']
@@ -29,15 +32,15 @@ export class Watchdog {
     if (timeoutMs !== undefined) this.setTimeout(mission, timeoutMs)
   }
 
-  /** Sets or moves the time-out to `ms` from now; no progress ever does. */
+  /** Sets or moves the timeout to `ms` from now. Progress never moves it. */
   setTimeout (mission: MissionState, ms: number): void {
     const watch = this.#watches.get(mission)
     if (watch === undefined) return
     watch.timeout?.cancel()
-    watch.timeout = this.#deadlines.after(ms, () => mission.requestCancel('timeout', { reason: 'The mission took longer than its time-out' }))
+    watch.timeout = this.#deadlines.after(ms, () => mission.requestCancel('timeout', TIMEOUT))
   }
 
-  /** Gives a mission that was asked to end its time to do so. */
+  /** Forces a mission to end that was asked to and does not end within its grace period. */
   startGrace (mission: MissionState, kind: CancelKind): void {
     const { cancelGraceMs, closeGraceMs } = this.#options
     const watch = this.#watches.get(mission)!
@@ -56,20 +59,19 @@ export class Watchdog {
   #watchStall (mission: MissionState, watch: Watch, ms: number): void {
     const { stallMs } = this.#options
     watch.stall = this.#deadlines.after(ms, () => {
-      // From the due time, not from the idle time: the latter, rounded, can stay a hair too short for ever.
+      // Computed from the due time: an idle time can, by rounding, stay slightly too short for ever.
       const leftMs = mission.activeMonotonic + stallMs - this.#clock.monotonic()
       if (leftMs <= 0 && mission.waiting === null && !mission.isStalled) this.#stalled(mission)
-      // An ended mission is no longer watched. One that is stalled or waits is looked at again, in case it comes back
-      // to life.
+      // An ended mission is no longer watched. A stalled or waiting one is, because it may become active again.
       if (this.#watches.has(mission)) this.#watchStall(mission, watch, leftMs > 0 ? leftMs : stallMs)
     })
   }
 
   #stalled (mission: MissionState): void {
     mission.flagStalled()
-    // A listener that was told of it may have woken or ended the mission; one that was asked to end has its grace.
+    // A listener may have ended the mission or made it active; a mission that was asked to end has its grace period.
     if (!mission.isStalled || mission.cancel !== null) return
-    if (this.#options.onStall === 'cancel') mission.requestCancel('stall', { reason: 'The mission showed no activity' })
-    if (this.#options.onStall === 'error') mission.endStalled({ code: 'stalled', message: 'The mission showed no activity' })
+    if (this.#options.onStall === 'cancel') mission.requestCancel('stall', { reason: NO_ACTIVITY })
+    if (this.#options.onStall === 'error') mission.endStalled({ code: 'stalled', message: NO_ACTIVITY })
   }
 }

@@ -1,22 +1,22 @@
 import { StringDecoder } from 'node:string_decoder'
 import type { MissionError } from '../../../schemas/mission.js'
 
-/** What stands in for a value of the host that is too large for one message: its size and its start. */
+/** Stands in for a value of the host that is too large for one message: its size and its beginning. */
 export interface Truncated { truncated: true, bytes: number, preview: string }
 
-/** What stands in for a value that cannot be read or written as JSON. */
+/** Stands in for a value that cannot be read or written as JSON. */
 export const UNSERIALIZABLE = Object.freeze({ unserializable: true })
 
-/** UTF-16 units of a preview. */
+/** Length of a preview in UTF-16 units. */
 export const PREVIEW_CHARACTERS = 256
 const MAX_DEPTH = 256
 const ERROR_MESSAGE_BYTES = 2_048
 const ERROR_CODE = /^[\w.:-]{1,64}$/
 
 /**
- * A copy of `value` as JSON sees it, detached from the host's object. Never throws: what cannot be written as JSON (a
- * cycle, a BigInt, a getter or toJSON that throws) or nests deeper than 256 levels becomes `{ unserializable: true }`,
- * what is over `maxBytes` a `Truncated`.
+ * A JSON copy of `value`, detached from the host's object. Never throws. A value that cannot be written as JSON (a
+ * cycle, a BigInt, a getter or `toJSON` that throws) or is nested deeper than 256 levels becomes `{ unserializable:
+ * true }`; a value larger than `maxBytes` becomes `Truncated`.
  */
 export function copyJson (value: unknown, maxBytes: number): unknown {
   const text = stringify(value)
@@ -30,7 +30,7 @@ function stringify (value: unknown): string | undefined {
   try {
     return JSON.stringify(value)
   } catch {
-    // The reason would be the host's text; the placeholder says all that a viewer needs.
+    // The reason is text of the host; watchers get the placeholder instead.
     return undefined
   }
 }
@@ -45,7 +45,8 @@ export function readSafely (object: unknown, property: string): unknown {
 }
 
 /**
- * A copy of a host's list, so that it is read only once; a placeholder if it cannot be read, anything else as it is.
+ * A copy of a host's list, so that it is read only once; a placeholder if reading throws. Returns other values as they
+ * are.
  */
 export function readList (value: unknown): unknown {
   try {
@@ -55,20 +56,21 @@ export function readList (value: unknown): unknown {
   }
 }
 
-/** The code and text of whatever was thrown. No stack, at most 2 KiB of text; never throws, whatever its getters do. */
+/** The code and message of a thrown value: no stack, at most 2 KiB of text. Never throws, even if its getters do. */
 export function copyError (thrown: unknown): MissionError {
   if (typeof thrown === 'string') return { code: 'error', message: cutText(thrown, ERROR_MESSAGE_BYTES) }
-  return { code: readCode(thrown), message: cutText(readText(thrown, 'message') ?? 'unknown error', ERROR_MESSAGE_BYTES) }
+  const message = readText(thrown, 'message') ?? 'unknown error'
+  return { code: readCode(thrown), message: cutText(message, ERROR_MESSAGE_BYTES) }
 }
 
 /** The start of `text` that fits into `maxBytes` of UTF-8, cut between characters. */
 export function cutText (text: string, maxBytes: number): string {
-  // No character of JavaScript takes more than three bytes of UTF-8, so that most texts need no counting.
+  // One UTF-16 unit takes at most three bytes of UTF-8, so most texts need no counting.
   if (text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes) return text
   return new StringDecoder('utf8').write(Buffer.from(text).subarray(0, maxBytes))
 }
 
-/** The first `max` UTF-16 units of `text`, or one fewer where a character of two units would be cut in half. */
+/** The first `max` UTF-16 units of `text`, or one fewer where a surrogate pair would be split. */
 export function cutCharacters (text: string, max: number): string {
   if (text.length <= max) return text
   const isHalf = /[\ud800-\udbff]/.test(text[max - 1]!)
@@ -85,10 +87,9 @@ function readText (thrown: unknown, property: 'code' | 'message'): string | unde
   return typeof value === 'string' ? value : undefined
 }
 
-// Whoever writes or reads JSON does it by recursion, ours and the viewers': what is deep here overflows a stack
-// elsewhere.
+// JSON is usually read and written by recursion: a deeply nested value would overflow the stack of a watcher.
 function isTooDeep (json: string): boolean {
-  // Most plans are long and flat, and a search is much faster than a walk.
+  // Most plans are long and flat, and searching for brackets is much faster than walking the text.
   if (count(json, '[') + count(json, '{') <= MAX_DEPTH) return false
   let depth = 0
   let isText = false

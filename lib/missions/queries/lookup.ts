@@ -2,7 +2,7 @@ import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CommandContext } from '../commands/handlers.js'
 import type { EndedMissions } from '../lifetime/ended-missions.js'
 import type { MissionRegistry } from '../registry.js'
-import { toUpdate } from '../payload/payload.js'
+import { toUpdate } from '../payload/update.js'
 
 /**
  * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns

@@ -44,7 +44,9 @@ class Unread {
 
   /** Resolves with the next view, or with `undefined` at the end. */
   async take (): Promise<MissionView | undefined> {
-    while (this.#missions.size === 0 && !this.#isFinished) await new Promise<void>((resolve) => { this.#wake = resolve })
+    while (this.#missions.size === 0 && !this.#isFinished) {
+      await new Promise<void>((resolve) => { this.#wake = resolve })
+    }
     const [next] = this.#missions
     if (next === undefined) return undefined
     this.#missions.delete(next)
@@ -84,7 +86,11 @@ async function * follow (
     if (id !== undefined && mission.isTerminal) unread.finish()
   }
   const drop = () => unread.drop()
-  const leave = [deps.onChanged(look), deps.onClosed(() => unread.finish()), () => signal?.removeEventListener('abort', drop)]
+  const cleanups = [
+    deps.onChanged(look),
+    deps.onClosed(() => unread.finish()),
+    () => signal?.removeEventListener('abort', drop)
+  ]
   signal?.addEventListener('abort', drop)
   try {
     for (const mission of id === undefined ? deps.missions() : [deps.find(id) ?? []].flat()) look(mission)
@@ -92,6 +98,6 @@ async function * follow (
     if (signal?.aborted === true) drop()
     for (let view = await unread.take(); view !== undefined; view = await unread.take()) yield view
   } finally {
-    for (const stop of leave) stop()
+    for (const cleanup of cleanups) cleanup()
   }
 }

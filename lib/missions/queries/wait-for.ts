@@ -14,7 +14,9 @@ export interface WaitForDeps extends Pick<SubscribeDeps, 'find' | 'isClosed' | '
  * @throws FST_MC_MISSION_NOT_FOUND for an id that is unknown or no longer kept, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING,
  * the reason of `signal`
  */
-export async function waitForMission (deps: WaitForDeps, id: string, { signal, timeoutMs }: WaitForOptions): Promise<MissionOutcome> {
+export async function waitForMission (
+  deps: WaitForDeps, id: string, { signal, timeoutMs }: WaitForOptions
+): Promise<MissionOutcome> {
   signal?.throwIfAborted()
   const mission = deps.find(id)
   if (mission === undefined) throw new MissionNotFound()

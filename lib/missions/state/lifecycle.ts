@@ -1,9 +1,11 @@
-import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type TerminalStatus } from '../../../schemas/mission.js'
+import {
+  MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type TerminalStatus
+} from '../../../schemas/mission.js'
 
-/** Why a report was not applied: it says nothing new, it goes back, or the mission has ended. */
+/** Why a report was not applied: it contains nothing new, it goes backward, or the mission has ended. */
 export type Refusal = 'repeated' | 'backward' | 'terminal'
 
-/** What became of a report. */
+/** The result of a report. */
 export type ReportResult = { readonly applied: true } | { readonly applied: false, readonly reason: Refusal }
 
 const RANK = new Map<string, number>(MISSION_STATUSES.map((status, rank) => [status, rank]))
@@ -14,9 +16,9 @@ export const isMissionStatus = (value: unknown): value is MissionStatus => typeo
 export const isTerminal = (status: MissionStatus): status is TerminalStatus => TERMINAL.has(status)
 
 /**
- * The lifecycle table. `current` is `undefined` for a mission that was only just registered, `hasNews` tells whether a
- * report of progress differs from the last one. Skips forward are legal, a repeat is not unless it brings new progress,
- * nothing goes back, and nothing follows the first terminal status.
+ * The lifecycle table: returns why a report must be refused, or `undefined`. `current` is `undefined` for a mission
+ * without a report, `hasNews` says whether progress differs from the last one. Skipping statuses is legal. A repeated
+ * status is refused unless it carries new progress. Nothing goes backward, and nothing follows a terminal status.
  */
 export function judge (current: MissionStatus | undefined, next: MissionStatus, hasNews: boolean): Refusal | undefined {
   if (current === undefined) return undefined

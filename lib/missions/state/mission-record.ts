@@ -74,7 +74,7 @@ export class MissionRecord {
 
   /** The index of a task, its own or the next free one, and a function that returns how many tasks are known. */
   nextTask (taskId: string): { index: number, total: () => number } {
-    const index = this.knownTasks.place(taskId)
+    const index = this.knownTasks.indexOf(taskId)
     return { index, total: () => this.knownTasks.total(index) }
   }
 
@@ -108,7 +108,8 @@ export class MissionRecord {
 
   protected isNewProgress ({ taskId, index, total, status }: Progress): boolean {
     const last = this.progress
-    return last === null || taskId !== last.taskId || index !== last.index || total !== last.total || status !== last.status
+    return last === null || taskId !== last.taskId || index !== last.index || total !== last.total ||
+      status !== last.status
   }
 
   // Overwritten in place: with many missions, a new object for each report would survive the young generation.

@@ -1,4 +1,6 @@
-import type { CancelKind, MissionError, MissionInit, MissionStatus, Progress, TerminalStatus } from '../../../schemas/mission.js'
+import type {
+  CancelKind, MissionError, MissionInit, MissionStatus, Progress, TerminalStatus
+} from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { callGuarded } from '../../base/promises.js'
 import type { Mission } from '../mission.js'
@@ -196,7 +198,8 @@ export class MissionState extends MissionRecord {
     this.#isReported = true
     if (details.progress !== undefined) this.keepProgress(details.progress)
     if (Array.isArray(details.tasksSummary)) this.knownTasks.plan(details.tasksSummary.length)
-    if (details.cancelReason !== undefined) this.cancel ??= createCancelState('request', { reason: details.cancelReason })
+    const { cancelReason: reason } = details
+    if (reason !== undefined) this.cancel ??= createCancelState('request', { reason })
     if (error !== undefined) this.error = Object.freeze(error)
     if (isTerminal(status)) this.#end(status, previousStatus)
     // A new status is emitted at once; only further progress can wait.

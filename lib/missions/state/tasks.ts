@@ -5,11 +5,11 @@ const MAX_TASKS = 200
 /** Up to this many tasks a linear search is used. */
 const SEARCHED = 8
 
-/** What is known of one mission's tasks: the first `max` of them by name, the rest as a number. */
+/** The tasks of one mission: the first `max` by name, the rest as a number. */
 export class Tasks {
   readonly #max: number
   #tasks: MissionTask[] = []
-  // Made when there are many: of a few tasks the search costs less than the memory of a map in every mission.
+  // Built only for many tasks: searching a few costs less than the memory of a map in every mission.
   #byId: Map<string, MissionTask> | undefined
   #planned = 0
   #highest = 0
@@ -20,8 +20,8 @@ export class Tasks {
   }
 
   /**
-   * Tasks that were heard of but are not kept. Their names are not known any more, only how often they were heard of
-   * and the highest place of all; tasks that share a place count as one.
+   * How many tasks are not kept. Their names are unknown, only how often they were reported and the highest index of
+   * all; tasks that share an index count as one.
    */
   get omitted (): number { return Math.min(this.#unkept, Math.max(0, this.#highest - this.#tasks.length)) }
 
@@ -30,7 +30,7 @@ export class Tasks {
     this.#planned = count
   }
 
-  /** Keeps what a progress says of its task. */
+  /** Keeps the status that a progress reports for its task. */
   note ({ taskId, index, status }: Progress): void {
     const known = this.#find(taskId)
     if (known !== undefined) known.status = status
@@ -39,12 +39,12 @@ export class Tasks {
     this.#highest = Math.max(this.#highest, index)
   }
 
-  /** The place of a task, counted from 1: its own, or the next free one. */
-  place (taskId: string): number {
+  /** The index of a task, counted from 1: its own, or the next free one. */
+  indexOf (taskId: string): number {
     return this.#find(taskId)?.index ?? this.#highest + 1
   }
 
-  /** How many tasks there are as far as is known, and at least `index`. */
+  /** How many tasks are known, at least `index`. */
   total (index: number): number {
     return Math.max(this.#planned, this.#highest, index)
   }
@@ -58,7 +58,7 @@ export class Tasks {
   }
 
   #keep (task: MissionTask): void {
-    // A list that grows by itself reserves room for sixteen more.
+    // An array that grows by push reserves room for sixteen more entries.
     if (this.#tasks.length < SEARCHED) this.#tasks = this.#tasks.concat(task)
     else this.#tasks.push(task)
     if (this.#byId !== undefined) this.#byId.set(task.taskId, task)

@@ -1,0 +1,64 @@
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
+import type { MissionStep } from '../types.js'
+
+/** The parts of a mission that updates are made from; kept endings have them too. */
+export interface UpdateSource {
+  readonly id: string
+  readonly name: string
+  readonly status: MissionStatus
+  readonly seq: number
+  readonly tags: readonly string[]
+  readonly parentId: string | null
+  readonly objective: string | null
+  readonly startedAt: number
+  readonly endedAt: number | null
+  readonly durationMs: number | null
+  readonly metadata: unknown
+  readonly progress: Progress | null
+  readonly error: MissionError | null
+  readonly cancel: CancelState | null
+  readonly isStalled: boolean
+  readonly waiting: string | null
+  /** The status before the terminal one. */
+  readonly endedFrom: MissionStatus | undefined
+}
+
+/**
+ * The one place where a mission takes its shape on the wire. Without `step` it is a snapshot: everything a subscriber
+ * needs who has received no earlier update. With `step` it is one change; the first update of a mission also has what
+ * never changes.
+ */
+export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpdate {
+  const { id, status, name, seq, tags, error, waiting, endedAt, durationMs } = mission
+  const update: MissionUpdate = { missionId: id, status, name, seq }
+  const previousStatus = step === undefined ? mission.endedFrom : step.previousStatus
+  if (previousStatus !== undefined) update.previousStatus = previousStatus
+  if (tags.length > 0) update.tags = [...tags]
+  if (step === undefined || seq === 1) addIdentity(update, mission)
+  if (step?.tasksSummary !== undefined) update.tasksSummary = step.tasksSummary
+  if (step?.planningSession !== undefined) update.planningSession = step.planningSession
+  addChanges(update, mission, step)
+  if (error !== null) update.error = error
+  if (mission.isStalled) update.stalled = true
+  if (waiting !== null) update.waiting = waiting
+  if (endedAt !== null) update.endedAt = endedAt
+  if (durationMs !== null) update.durationMs = durationMs
+  if (step === undefined) update.snapshot = true
+  return update
+}
+
+function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {
+  update.startedAt = startedAt
+  if (parentId !== null) update.parentId = parentId
+  if (objective !== null) update.objective = objective
+}
+
+function addChanges (update: MissionUpdate, mission: UpdateSource, step?: MissionStep): void {
+  const { metadata, progress, cancel, status, endedAt } = mission
+  const isSnapshot = step === undefined
+  const hasProgress = isSnapshot || status === 'execution_progress' || step.progress !== undefined
+  if (metadata !== null && (isSnapshot || step.includesMetadata === true)) update.metadata = structuredClone(metadata)
+  if (progress !== null && hasProgress) update.progress = { ...progress }
+  if (cancel !== null && (isSnapshot || step.includesCancel === true || endedAt !== null)) update.cancel = cancel
+}
