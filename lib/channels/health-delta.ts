@@ -2,13 +2,16 @@ import type { HealthSnapshot } from '../../schemas/health.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
-/**
- * `health_delta`: every change of the overall status, and the present one to a new subscriber, marked as a snapshot.
- */
-export function createHealthDeltaChannel ({ health, onChange }: {
+export interface HealthDeltaChannelDeps {
   health: () => HealthSnapshot
   onChange: (listener: (health: HealthSnapshot) => void) => Unsubscribe
-}): Channel<'health_delta'> {
+}
+
+/**
+ * `health_delta`: every change of the overall status. A new subscriber gets the current status, marked as a snapshot.
+ */
+export function createHealthDeltaChannel (deps: HealthDeltaChannelDeps): Channel<'health_delta'> {
+  const { health, onChange } = deps
   let unsubscribe: Unsubscribe | undefined
 
   return {

@@ -55,6 +55,6 @@ export function createChannels (deps: ChannelsDeps): Channel[] {
       firing: () => alerts.firing()
     })
   ]
-  // Each channel takes its own payload type; the hub keeps them by name, which is what pairs the two again.
+  // Each channel has its own payload type. The hub looks channels up by name, which restores the pair.
   return channels as unknown as Channel[]
 }

@@ -4,16 +4,19 @@ import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Publish, Subscriber } from '../hub/channel.js'
 
-/**
- * `metrics_tick`: latency, told when an operation was measured, at most once per interval. The first operation after a
- * subscription ticks at once, but early only for the new subscriber: nobody can speed up the ticks of others.
- */
-export function createMetricsTickChannel ({ clock, minIntervalMs, latency, onOperation }: {
+export interface MetricsTickChannelDeps {
   clock: Clock
   minIntervalMs: number
   latency: () => LatencySnapshot
   onOperation: (listener: () => void) => Unsubscribe
-}): Channel<'metrics_tick'> {
+}
+
+/**
+ * `metrics_tick`: latency, sent after an operation was measured, at most once per interval. The first operation after a
+ * subscription ticks at once, but only for the new subscriber: a client cannot speed up the ticks of others.
+ */
+export function createMetricsTickChannel (deps: MetricsTickChannelDeps): Channel<'metrics_tick'> {
+  const { clock, minIntervalMs, latency, onOperation } = deps
   let unsubscribe: Unsubscribe | undefined
   let lastTick = -Infinity
   const waiting = new Set<Subscriber>()
@@ -41,7 +44,7 @@ export function createMetricsTickChannel ({ clock, minIntervalMs, latency, onOpe
       unsubscribe?.()
       waiting.clear()
     },
-    // The first tick after a subscription comes with the next operation.
+    // The first tick after a subscription is sent after the next operation.
     snapshot: () => [],
     joined (subscriber) { waiting.add(subscriber) },
     left (subscriber) { waiting.delete(subscriber) }

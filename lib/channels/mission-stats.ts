@@ -3,12 +3,15 @@ import type { MissionStats } from '../../schemas/channels/mission-stats.js'
 import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import type { Channel, Publish } from '../hub/channel.js'
 
-/** `mission_stats`: the registry's totals, at once to a new subscriber and then at every interval. */
-export function createMissionStatsChannel ({ clock, intervalMs, totals }: {
+export interface MissionStatsChannelDeps {
   clock: Clock
   intervalMs: number
   totals: () => MissionTotals
-}): Channel<'mission_stats'> {
+}
+
+/** `mission_stats`: the totals of the registry, to a new subscriber at once, and then at every interval. */
+export function createMissionStatsChannel (deps: MissionStatsChannelDeps): Channel<'mission_stats'> {
+  const { clock, intervalMs, totals } = deps
   let timer: Timer | undefined
   const read = (): MissionStats => ({ snapshotId: createUnifiedId('snapshot'), ...totals() })
 

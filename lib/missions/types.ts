@@ -1,20 +1,20 @@
 import type { CancelState, MissionError, MissionStatus, Progress, TerminalStatus } from '../../schemas/mission.js'
 
-/** What a report may carry besides the status. */
+/** Optional details of a report. */
 export interface MissionDetails {
-  /** A few lines on the tasks, in the host's own shape; of a list the first entries are sent. */
+  /** A summary of the tasks in the host's own shape. The first entries of a list are sent. */
   tasksSummary?: unknown
-  /** The plan, in the host's own shape; a large one is cut visibly. */
+  /** The plan in the host's own shape; beyond `missions.maxInlineBytes` it is cut visibly. */
   planningSession?: unknown
   progress?: Progress | undefined
-  /** Whatever was thrown, or `{ code, message }`; only the code and the message are kept. */
+  /** Any thrown value, or `{ code, message }`. Only the code and the message are kept. */
   error?: unknown
 }
 
-/** A request to cancel: who asked, and why. */
+/** A cancel request: the reason, and who requested it. */
 export interface CancelRequest { reason?: string | undefined, by?: string | undefined }
 
-/** What became of a request to cancel. The status never changes by a request alone. */
+/** The result of a cancel request. A request alone never changes the status. */
 export type CancelResult = 'requested' | 'already_requested' | 'terminal' | 'not_found'
 
 /** How a mission ended. */
@@ -26,7 +26,7 @@ export interface MissionOutcome {
   readonly durationMs: number
 }
 
-/** A logger of the host, as far as missions hand it on. */
+/** The part of the host's logger that a mission exposes. */
 export interface MissionLog {
   trace (...args: unknown[]): void
   debug (...args: unknown[]): void

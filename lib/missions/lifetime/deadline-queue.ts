@@ -1,19 +1,19 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Clock, Timer } from '../../base/clock.js'
 
-/** Something that happens once, at a time, unless it is taken back. */
+/** A callback that runs once, at a given time, unless it is cancelled. */
 export interface Deadline {
   /** When it is due, in ms of the monotonic clock. */
   readonly at: number
   cancel (): void
 }
 
-// One object for what the heap holds and what the caller gets: there is at least one a mission.
+// One object serves the heap and the caller: every mission has at least one.
 class Entry implements Deadline {
   readonly at: number
   readonly run: () => void
   readonly #remove: (entry: Entry) => void
-  /** Where it is in the heap, or -1. */
+  /** Index in the heap, or -1. */
   index = -1
 
   constructor (at: number, run: () => void, remove: (entry: Entry) => void) {
@@ -28,14 +28,13 @@ class Entry implements Deadline {
 }
 
 /**
- * All deadlines of all missions behind one timer: a heap ordered by time, so that a mission costs no timer of its own.
- * Equal times fire in no particular order. Nothing fires after `close`, whenever it was asked for.
+ * The deadlines of all missions on one shared timer: a heap ordered by time. Equal times fire in no particular order.
+ * Nothing fires after `close`.
  */
 export class DeadlineQueue {
   readonly #clock: Clock
   readonly #heap: Entry[] = []
-  // The timer is shared: without this it would run for all in the async context of whichever mission happened to set
-  // it.
+  // The timer is shared: without this, it would run in the async context of the mission that happened to set it.
   readonly #fire = AsyncResource.bind(() => this.#run())
   #isClosed = false
   #timer: Timer | undefined
@@ -69,14 +68,14 @@ export class DeadlineQueue {
     this.#arm()
   }
 
-  // The timer is only touched when the earliest deadline has moved forward; one that fires too early just looks again.
+  // The timer is replaced only when the earliest deadline moves forward; a timer that fires too early checks again.
   #arm (): void {
     const earliest = this.#heap[0]?.at ?? Infinity
     if (earliest >= this.#timerAt && earliest !== Infinity) return
     this.#timer?.cancel()
     this.#timerAt = earliest
     if (earliest === Infinity) return
-    // Node's timers round down to whole milliseconds: up to the next one, or the timer would fire before the deadline.
+    // Node's timers round down to whole ms. Rounding up keeps the timer from firing before the deadline.
     this.#timer = this.#clock.after(Math.max(0, Math.ceil(earliest - this.#clock.monotonic())), () => this.#fire())
   }
 
