@@ -6,16 +6,20 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import { Client } from './support/client.js'
-import { runExample, startExample } from './support/run-example.js'
+import { runExample, startExample, startRunner } from './support/run-example.js'
 
 const HOST = '.examples/host.js'
 const WATCH = 'examples/watch.mjs'
 const QUICK_START = 'examples/quick-start.mjs'
 const CLIENT = '.examples/client.js'
 
+// Most of the time is spent waiting for the programs.
+t.jobs = 3
+const run = startRunner(t)
+
 const read = (path: string) => readFileSync(resolve(fileURLToPath(import.meta.url), '../..', path), 'utf8')
 
-/** The table of a round: its numbers by name. */
+/** The numbers in the table of a round, by name. */
 function readSummary (stdout: string): Record<string, number> {
   const rows = stdout.matchAll(/^ {2}([a-zA-Z0-9 ]+?) {2,}([0-9.]+)$/gm)
   return Object.fromEntries([...rows].map(([, name, value]) => [name, Number(value)]))
@@ -23,7 +27,7 @@ function readSummary (stdout: string): Record<string, number> {
 
 const manifest = (license: unknown) => JSON.stringify({ name: 'one', license })
 
-/** A folder of installed packages: two of a scope, one with the licence of old, one without any. */
+/** A folder of installed packages: two in a scope, one of them with a license object as in old manifests, and one without a license. */
 function installPackages (t: Test): string {
   return t.testdir({
     '.bin': { tool: '' },
@@ -32,7 +36,17 @@ function installPackages (t: Test): string {
   })
 }
 
-t.test('one round of the demo audits the installed packages and ends by itself', async (t) => {
+// It takes ten seconds, during which the others run.
+t.test('the terminal client follows the quick start to the end of its mission', async (t) => {
+  const service = startExample(t, QUICK_START, [], { PORT: '0' })
+  const [address] = await service.says(/http:\/\/\S+/)
+  const client = startExample(t, CLIENT, [`${address.replace('http', 'ws')}/ws/mission-control`])
+  const [, id] = await client.says(/open: connected\n(?:[^]*)count to ten: execution_progress (\d+)\/10/)
+  t.ok(Number(id) >= 1)
+  await client.says(/count to ten: completed/)
+})
+
+t.test('one round of the demo audits the installed packages and exits', async (t) => {
   const { code, stdout, stderr } = await runExample(t, HOST, ['--once', '--port', '0'])
   t.equal(code, 0)
   t.equal(stderr, '')
@@ -42,11 +56,11 @@ t.test('one round of the demo audits the installed packages and ends by itself',
   t.ok(cancelled! >= 1, 'the largest scope times out')
   t.match(stdout, /mission_update +cancelled .* The mission took longer than its time-out/)
   for (const amount of [packages, files, MB, p95]) t.ok(amount! > 0)
-  t.equal([...stdout.matchAll(/mission_update +(completed|error|cancelled) /g)].length, missions, 'every mission is seen to end')
+  t.equal([...stdout.matchAll(/mission_update +(completed|error|cancelled) /g)].length, missions, 'the end of every mission is printed')
 })
 
 t.test('the demo prints its URLs in full', async (t) => {
-  const { stdout } = await runExample(t, HOST, ['--once', '--port', '0', '--dir', installPackages(t)])
+  const { stdout } = await run(HOST, ['--once', '--port', '0', '--dir', installPackages(t)])
   const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(stdout)![1]
   for (const url of [
     `ws://127.0.0.1:${port}/ws/mission-control`,
@@ -56,34 +70,34 @@ t.test('the demo prints its URLs in full', async (t) => {
   ]) t.ok(stdout.includes(`${url}\n`), url)
 })
 
-t.test('an audit counts files, bytes and licences, and fails over a package without one', async (t) => {
+t.test('an audit counts packages and files, and a package without a license fails it', async (t) => {
   const root = installPackages(t)
-  const { code, stdout } = await runExample(t, HOST, ['--once', '--port', '0', '--dir', root])
+  const { code, stdout } = await run(HOST, ['--once', '--port', '0', '--dir', root])
   t.equal(code, 0)
   t.match(readSummary(stdout), { missions: 2, completed: 1, errors: 1, cancelled: 0, packages: 3, files: 5 })
   t.match(stdout, /completed +@scope in \d+ ms\n/)
   t.match(stdout, /error +packages b in \d+ ms, no licence: bare\n/)
 })
 
-t.test('of a long audit not every task is a line, but some are', async (t) => {
+t.test('a long audit prints a line for some of its tasks only', async (t) => {
   const names = Array.from({ length: 26 }, (_, at) => `package-${at}`)
   const root = t.testdir({ '@many': Object.fromEntries(names.map((name) => [name, { 'package.json': manifest('MIT') }])) })
-  const { stdout } = await runExample(t, HOST, ['--once', '--port', '0', '--dir', root])
+  const { stdout } = await run(HOST, ['--once', '--port', '0', '--dir', root])
   t.equal([...stdout.matchAll(/execution_progress +@many \d+ of 26: @many\/package-\d+\n/g)].length, 1)
 })
 
-t.test('the demo takes a free port where its own is taken, and says so', async (t) => {
+t.test('the demo uses a free port if its own is taken, and says so', async (t) => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')
   t.teardown(() => other.close())
   const { port } = other.address() as AddressInfo
-  const { code, stdout } = await runExample(t, HOST, ['--once', '--dir', installPackages(t)], { PORT: String(port) })
+  const { code, stdout } = await run(HOST, ['--once', '--dir', installPackages(t)], { PORT: String(port) })
   t.equal(code, 0)
   t.match(stdout, `Port ${port} is taken`)
   t.notMatch(stdout, `127.0.0.1:${port}/`)
 })
 
-t.test('a wrong command line of the demo tells what to write instead', async (t) => {
+t.test('the error for a wrong command line of the demo says what to write instead', async (t) => {
   const wrong: Array<[string[], NodeJS.ProcessEnv, RegExp]> = [
     [['--twice'], {}, /--twice[^]*Usage: npm run demo/],
     [['--port', 'http'], {}, /--port is "http", but must be a number from 0 to 65535/],
@@ -91,15 +105,15 @@ t.test('a wrong command line of the demo tells what to write instead', async (t)
     [[], { PORT: '70000' }, /PORT is "70000", but must be a number from 0 to 65535/],
     [['--dir', 'no-such-folder'], {}, /no-such-folder is not a folder; install the packages first/]
   ]
-  await Promise.all(wrong.map(async ([args, environment, reason]) => {
-    const { code, stdout, stderr } = await runExample(t, HOST, args, environment)
+  for (const [args, environment, reason] of wrong) {
+    const { code, stdout, stderr } = await run(HOST, args, environment)
     t.equal(code, 2)
     t.equal(stdout, '')
     t.match(stderr, reason)
-  }))
+  }
 })
 
-t.test('the demo goes on until Ctrl-C, and says goodbye to whoever watches', async (t) => {
+t.test('the demo runs until Ctrl-C, and its watchers receive the close code of a restart', async (t) => {
   const host = startExample(t, HOST, ['--port', '0', '--dir', installPackages(t)])
   const [url] = await host.says(/ws:\/\/\S+/)
   const watch = startExample(t, WATCH, [url])
@@ -112,7 +126,7 @@ t.test('the demo goes on until Ctrl-C, and says goodbye to whoever watches', asy
   t.match(watched.stdout, /\nclosed: 1012 server_restart\n$/)
 })
 
-t.test('Ctrl-C cancels the missions that run', async (t) => {
+t.test('Ctrl-C cancels the active missions', async (t) => {
   const host = startExample(t, HOST, ['--port', '0'])
   await host.says(/execution_started/)
   host.signal('SIGINT')
@@ -139,7 +153,7 @@ t.test('clients of the demo may start the audit of a scope and cancel it', async
   await client.close()
 })
 
-t.test('the quick start has a mission within 15 lines', async (t) => {
+t.test('the quick start reports a mission in at most 15 lines of code', async (t) => {
   const lines = read(QUICK_START).split('\n').filter((line) => line.trim() !== '')
   t.ok(lines.length <= 15, `${lines.length} lines`)
 
@@ -154,7 +168,7 @@ t.test('the quick start has a mission within 15 lines', async (t) => {
   await client.close()
 })
 
-t.test('a watcher without a service says why it cannot watch', async (t) => {
+t.test('the watcher says why it cannot connect', async (t) => {
   const { code, stderr } = await runExample(t, WATCH, ['ws://127.0.0.1:1/ws/mission-control'])
   t.equal(code, 1)
   t.match(stderr, /cannot watch ws:\/\/127\.0\.0\.1:1/)
@@ -166,12 +180,3 @@ async function connectTo (url: string): Promise<Client> {
   await once(socket, 'open')
   return client
 }
-
-t.test('the client in the terminal follows the quick start to the end of its mission', async (t) => {
-  const service = startExample(t, QUICK_START, [], { PORT: '0' })
-  const [address] = await service.says(/http:\/\/\S+/)
-  const client = startExample(t, CLIENT, [`${address.replace('http', 'ws')}/ws/mission-control`])
-  const [, id] = await client.says(/open: connected\n(?:[^]*)count to ten: execution_progress (\d+)\/10/)
-  t.ok(Number(id) >= 1)
-  await client.says(/count to ten: completed/)
-})
