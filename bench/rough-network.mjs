@@ -10,6 +10,7 @@ import { RoughProxy } from './rough/proxy.mjs'
 const argument = (name, fallback) => process.argv.includes(name) ? Number(process.argv[process.argv.indexOf(name) + 1]) : fallback
 const seconds = argument('--seconds', 300)
 const count = argument('--clients', 200)
+const disturbMs = argument('--disturb-ms', 4_000)
 const settings = { missionsPerSecond: argument('--missions', 20), lifeMs: 2_000, logMaxMessages: argument('--log', 400) }
 
 /** A client and the updates that it received. */
@@ -37,7 +38,7 @@ class Subscriber {
 }
 
 const service = await Child.open(new URL('rough/server.mjs', import.meta.url), [JSON.stringify(settings)])
-const proxy = new RoughProxy(service.port, 4_000)
+const proxy = new RoughProxy(service.port, disturbMs)
 const url = `ws://127.0.0.1:${await proxy.listen()}/ws/mission-control`
 const subscribers = Array.from({ length: count }, () => new Subscriber(url))
 await Promise.all(subscribers.map(({ client }) => client.ready))
