@@ -33,7 +33,7 @@ export class Events<Map extends Record<string, unknown[]>> {
     for (const listener of listeners) {
       try {
         const result = (listener as (...args: unknown[]) => unknown)(...args)
-        if (isPromiseLike(result)) result.then(undefined, (err: unknown) => this.#onListenerError(err, event))
+        if (result !== undefined && isPromiseLike(result)) result.then(undefined, (err: unknown) => this.#onListenerError(err, event))
       } catch (err) {
         this.#onListenerError(err, event)
       }

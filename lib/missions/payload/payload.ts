@@ -1,11 +1,11 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { MissionError } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
-import type { MissionDetails, MissionStep } from '../types.js'
+import type { MissionDetails } from '../types.js'
 import {
   copyError, copyJson, cutCharacters, cutText, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated
 } from './json-copy.js'
-import { toUpdate, type UpdateSource } from './update.js'
+import { LARGE_PARTS } from './update.js'
 
 type MissionOptions = ResolvedOptions['missions']
 type SerializerName = keyof MissionOptions['serializers']
@@ -53,12 +53,16 @@ export class Payloads {
     return shown
   }
 
-  /** The update for a change that is complete; `step` is what `details` made of it. Calls no code of the host. */
-  update (mission: UpdateSource, step: MissionStep): MissionUpdate {
-    const update = toUpdate(mission, step)
-    const { planningSession, tasksSummary, metadata } = update
-    const isBounded = planningSession === undefined && tasksSummary === undefined && metadata === undefined
-    return isBounded ? update : this.#fit(update)
+  /** Cuts the parts of an update that can be large until it fits into one message. Changes `update`. */
+  fit (update: MissionUpdate): void {
+    for (const part of LARGE_PARTS) {
+      if (update[part] === undefined) continue
+      const bytes = Buffer.byteLength(JSON.stringify(update))
+      if (bytes <= this.#options.maxMessageBytes - ENVELOPE_BYTES) return
+      const text = JSON.stringify(update[part])
+      const preview = cutCharacters(text, PREVIEW_CHARACTERS)
+      update[part] = { truncated: true, bytes: Buffer.byteLength(text), preview } satisfies Truncated
+    }
   }
 
   #plan (plan: unknown): unknown {
@@ -84,19 +88,6 @@ export class Payloads {
       this.#onCallbackError(`serializer.${name}`, err)
       return UNSERIALIZABLE
     }
-  }
-
-  // Only these three parts can make a message large; the others are bounded by their schema.
-  #fit (update: MissionUpdate): MissionUpdate {
-    for (const part of ['planningSession', 'tasksSummary', 'metadata'] as const) {
-      if (update[part] === undefined) continue
-      const bytes = Buffer.byteLength(JSON.stringify(update))
-      if (bytes <= this.#options.maxMessageBytes - ENVELOPE_BYTES) return update
-      const text = JSON.stringify(update[part])
-      const preview = cutCharacters(text, PREVIEW_CHARACTERS)
-      update[part] = { truncated: true, bytes: Buffer.byteLength(text), preview } satisfies Truncated
-    }
-    return update
   }
 }
 

@@ -24,6 +24,9 @@ export interface UpdateSource {
   readonly endedFrom: MissionStatus | undefined
 }
 
+/** The parts that can make a message large, in the order in which they are cut; the others are bounded by schema. */
+export const LARGE_PARTS = ['planningSession', 'tasksSummary', 'metadata'] as const
+
 /**
  * The one place where a mission takes its shape on the wire. Without `step` it is a snapshot: everything a subscriber
  * needs who has received no earlier update. With `step` it is one change; the first update of a mission also has what
@@ -46,6 +49,10 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
   if (durationMs !== null) update.durationMs = durationMs
   if (step === undefined) update.snapshot = true
   return update
+}
+
+export function hasLargeParts ({ planningSession, tasksSummary, metadata }: MissionUpdate): boolean {
+  return planningSession !== undefined || tasksSummary !== undefined || metadata !== undefined
 }
 
 function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {

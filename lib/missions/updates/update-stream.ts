@@ -6,6 +6,7 @@ import type { DeadlineQueue } from '../lifetime/deadline-queue.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { MissionStep } from '../types.js'
 import type { Payloads } from '../payload/payload.js'
+import { hasLargeParts, toUpdate } from '../payload/update.js'
 import { ProgressThrottle } from './progress-throttle.js'
 
 /** The events of the stream. `ended` has no update if nobody received updates when the mission ended. */
@@ -132,7 +133,8 @@ export class UpdateStream {
   #emit (mission: MissionState, step: MissionStep): void {
     const { payloads, ackGate } = this.#deps
     mission.seq++
-    const update = payloads.update(mission, step)
+    const update = toUpdate(mission, step)
+    if (hasLargeParts(update)) payloads.fit(update)
     if (ackGate.heldCount === 0) this.#enqueue(mission, update)
     else ackGate.pass(mission, () => this.#enqueue(mission, update))
   }
