@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { show } from '../lib/conformance/outcome.js'
 import { CHECKS } from '../lib/conformance/checks/index.js'
-import type { ConformanceSettings } from '../lib/conformance/context.js'
+import type { ConformanceOptions } from '../lib/conformance/context.js'
 import { main } from '../lib/conformance/main.js'
 import { runConformance } from '../lib/conformance/run.js'
 import type { MissionControlOptions } from '../lib/index.js'
@@ -18,8 +18,9 @@ import { breakServer, type Break } from './support/broken-server.js'
 import { urlOf } from './support/client.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
-/** What a right server is given, however busy the machine is, and what is waited for answers of a broken one that never come. */
+/** For a correct server, however busy the machine is. */
 const TIMEOUT_MS = 5_000
+/** For a broken server, of which some answers never arrive. */
 const SHORT_MS = 400
 const START = 'import 3 files'
 
@@ -29,10 +30,10 @@ const OPTIONS: MissionControlOptions = {
   channels: { missionStatsMs: 50 }
 }
 
-/** A right server whose missions take a few turns of the loop; gives its address. */
-async function serve (t: Test, { takesCommands = true, options = OPTIONS }: { takesCommands?: boolean, options?: MissionControlOptions } = {}): Promise<string> {
+/** Starts a correct server whose missions take a few ticks. Returns its address. */
+async function serve (t: Test, { supportsCommands = true, options = OPTIONS }: { supportsCommands?: boolean, options?: MissionControlOptions } = {}): Promise<string> {
   const app = await boot(t, options)
-  if (takesCommands) app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  if (supportsCommands) app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   return urlOf(app)
 }
@@ -41,81 +42,82 @@ const work = async (mission: { task (id: string, work: () => Promise<void>): Pro
   for (const file of ['a', 'b', 'c']) await mission.task(file, async () => { await new Promise((resolve) => setTimeout(resolve, 10)) })
 }
 
-const settings = (url: string, more: Partial<ConformanceSettings> = {}): ConformanceSettings => ({ url, timeoutMs: TIMEOUT_MS, start: START, heartbeatMs: TIMEOUT_MS, ...more })
+const optionsFor = (url: string, more: Partial<ConformanceOptions> = {}): ConformanceOptions =>
+  ({ url, timeoutMs: TIMEOUT_MS, start: START, heartbeatMs: TIMEOUT_MS, ...more })
 
-/** Runs the program and gives what it wrote. */
+/** Runs the program and returns its output. */
 async function run (...args: string[]): Promise<{ code: number, out: string, err: string }> {
   const written = { out: '', err: '' }
   const code = await main(args, { out: (text) => { written.out += text }, err: (text) => { written.err += text } })
   return { code, ...written }
 }
 
-t.test('this plugin keeps to the protocol: every check passes and none is skipped', async (t) => {
+t.test('this plugin conforms to the protocol: every check passes and none is skipped', async (t) => {
   const url = await serve(t)
-  t.strictSame((await runConformance(settings(url))).filter(({ status }) => status !== 'ok'), [])
-  const busy: Break = { fromServer: (message, { make }) => [make('heartbeat', {}), message, make('heartbeat', {})] }
-  for (const [what, how] of [['passes all on', {}], ['beats all the time', busy]] as const) {
-    await t.test(`also behind something that ${what}`, async (t) => {
-      const results = await runConformance(settings(await breakServer(t, url, how)))
-      t.strictSame(results.filter(({ name, status }) => status !== 'ok' && !(how === busy && name === 'heartbeat-heads')), [])
+  t.strictSame((await runConformance(optionsFor(url))).filter(({ status }) => status !== 'ok'), [])
+  const heartbeatsEverywhere: Break = { fromServer: (message, { make }) => [make('heartbeat', {}), message, make('heartbeat', {})] }
+  for (const [what, how] of [['forwards everything', {}], ['adds heartbeats everywhere', heartbeatsEverywhere]] as const) {
+    await t.test(`behind a proxy that ${what} too`, async (t) => {
+      const results = await runConformance(optionsFor(await breakServer(t, url, how)))
+      t.strictSame(results.filter(({ name, status }) => status !== 'ok' && !(how === heartbeatsEverywhere && name === 'heartbeat-heads')), [])
     })
   }
 })
 
-t.test('without a command that starts missions, or where none is taken, what needs one is skipped and the rest passes', async (t) => {
-  const MISSIONS = ['snapshot-checksum', 'snapshot-flag', 'resume-missed', 'start-ack', 'start-again', 'mission-get', 'mission-cancel', 'filter-ids', 'filter-statuses',
+t.test('without a start command, or without support for one, the checks that need missions are skipped and the rest pass', async (t) => {
+  const NEED_MISSIONS = ['snapshot-checksum', 'snapshot-flag', 'resume-missed', 'start-ack', 'start-again', 'mission-get', 'mission-cancel', 'filter-ids', 'filter-statuses',
     'positions-contiguous', 'mission-order', 'mission-one-ending']
-  const skipped = async (of: ConformanceSettings) => {
+  const skipped = async (of: ConformanceOptions) => {
     const results = await runConformance(of)
     t.strictSame(results.filter(({ status }) => status === 'not ok'), [])
     return results.flatMap((result) => result.status === 'skip' ? result.name : [])
   }
-  t.strictSame(await skipped(settings(await serve(t), { start: undefined })), ['start-unsupported', ...MISSIONS])
-  t.strictSame(await skipped(settings(await serve(t, { takesCommands: false }))), MISSIONS)
+  t.strictSame(await skipped(optionsFor(await serve(t), { start: undefined })), ['start-unsupported', ...NEED_MISSIONS])
+  t.strictSame(await skipped(optionsFor(await serve(t, { supportsCommands: false }))), NEED_MISSIONS)
 })
 
-t.test('every broken server is found by the check that is there for it', async (t) => {
+t.test('every broken server fails the check for its defect', async (t) => {
   const url = await serve(t)
   for (const [what, name, how] of BREAKS) {
-    await t.test(`one that ${what}: ${name}`, async (t) => {
-      const [result] = await runConformance(settings(await breakServer(t, url, how), { timeoutMs: SHORT_MS, heartbeatMs: SHORT_MS }), { only: [name] })
+    await t.test(`${name}: a server that ${what}`, async (t) => {
+      const [result] = await runConformance(optionsFor(await breakServer(t, url, how), { timeoutMs: SHORT_MS, heartbeatMs: SHORT_MS }), { only: [name] })
       t.match(result, { name, status: 'not ok', expected: /./, got: /./ })
       if (result?.status === 'not ok') t.comment(`expected ${result.expected}; got ${result.got}`)
     })
   }
-  t.strictSame(CHECKS.map(({ name }) => name).filter((name) => !BREAKS.some(([, by]) => by === name)), [], 'every check finds something')
+  t.strictSame(CHECKS.map(({ name }) => name).filter((name) => !BREAKS.some(([, by]) => by === name)), [], 'every check fails for at least one broken server')
 })
 
-t.test('a check that cannot be made is skipped, with the reason', async (t) => {
+t.test('a check that does not apply is skipped, with the reason', async (t) => {
   const url = await serve(t)
   for (const [what, name, how, reason] of UNJUDGED) {
-    t.match(await runConformance(settings(await breakServer(t, url, how)), { only: [name] }), [{ name, status: 'skip', reason }], what)
+    t.match(await runConformance(optionsFor(await breakServer(t, url, how)), { only: [name] }), [{ name, status: 'skip', reason }], what)
   }
-  const quiet = await serve(t, { takesCommands: false, options: {} })
-  const patience = settings(quiet, { heartbeatMs: undefined, timeoutMs: 50 })
-  t.match(await runConformance(patience, { only: ['heartbeat', 'subscribe-again'] }), [
-    { status: 'skip', reason: /nothing was told within 50 ms/ }, { status: 'skip', reason: /no heartbeat within 50 ms/ }
+  const quiet = await serve(t, { supportsCommands: false, options: {} })
+  const impatient = optionsFor(quiet, { heartbeatMs: undefined, timeoutMs: 50 })
+  t.match(await runConformance(impatient, { only: ['heartbeat', 'subscribe-again'] }), [
+    { status: 'skip', reason: /no mission_stats within 50 ms/ }, { status: 'skip', reason: /no heartbeat within 50 ms/ }
   ])
 })
 
-t.test('a mission that ends at once fails nothing', async (t) => {
+t.test('a mission that ends at once fails no check', async (t) => {
   const app = await boot(t, OPTIONS)
   app.missions.handle({ start: { start: () => app.missions.spawn('import', async () => {}) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
-  const results = await runConformance(settings(urlOf(app)))
-  t.match(results.filter(({ status }) => status !== 'ok'), [{ name: 'snapshot-flag', status: 'skip', reason: /had ended before/ }])
+  const results = await runConformance(optionsFor(urlOf(app)))
+  t.match(results.filter(({ status }) => status !== 'ok'), [{ name: 'snapshot-flag', status: 'skip', reason: /had ended before the snapshot/ }])
   t.equal(results.length, CHECKS.length)
 })
 
-t.test('a heartbeat that is not due is not waited for, and a server that closes instead of beating has failed', async (t) => {
+t.test('the heartbeat check does not wait for a heartbeat that is not due, and fails if the server closes instead', async (t) => {
   const url = await serve(t, { options: { websocket: { heartbeatMs: 300 } } })
   const slow: Break = { fromServer: (message) => [message['type'] === 'heartbeat' ? { ...message, intervalMs: 30_000 } : message] }
-  t.match(await runConformance(settings(await breakServer(t, url, slow)), { only: ['heartbeat'] }), [{ status: 'ok' }])
-  const closes: Break = { fromServer: (message, link) => { if (message['type'] === 'heartbeat') link.close(1011) } }
-  t.match(await runConformance(settings(await breakServer(t, url, closes), { heartbeatMs: undefined }), { only: ['heartbeat'] }), [{ status: 'not ok', got: 'a close with code 1011 ""' }])
+  t.match(await runConformance(optionsFor(await breakServer(t, url, slow)), { only: ['heartbeat'] }), [{ status: 'ok' }])
+  const closes: Break = { fromServer: (message, connection) => { if (message['type'] === 'heartbeat') connection.close(1011) } }
+  t.match(await runConformance(optionsFor(await breakServer(t, url, closes), { heartbeatMs: undefined }), { only: ['heartbeat'] }), [{ status: 'not ok', got: 'a close with code 1011 ""' }])
 })
 
-t.test('what the protocol leaves open is no failure', async (t) => {
+t.test('omitting optional fields is no failure', async (t) => {
   const terse: Break = {
     fromServer: (message) => {
       delete message['error']?.detail
@@ -123,34 +125,34 @@ t.test('what the protocol leaves open is no failure', async (t) => {
       return [message]
     }
   }
-  t.match(await runConformance(settings(await breakServer(t, await serve(t), terse)), { only: ['detail-bounds', 'heartbeat'] }), [{ status: 'ok' }, { status: 'ok' }])
+  t.match(await runConformance(optionsFor(await breakServer(t, await serve(t), terse)), { only: ['detail-bounds', 'heartbeat'] }), [{ status: 'ok' }, { status: 'ok' }])
 })
 
-t.test('text that is not UTF-8 may be answered instead', async (t) => {
+t.test('a server may answer text that is not UTF-8 instead of closing', async (t) => {
   const survives: Break = {
     server: { skipUTF8Validation: true },
     fromClient: ({ text }) => text.includes('\ufffd') ? 'not JSON' : undefined,
     fromServer: (message, { make }) => [make('heartbeat', {}), message]
   }
-  t.match(await runConformance(settings(await breakServer(t, await serve(t), survives)), { only: ['invalid-utf8'] }), [{ status: 'ok' }])
+  t.match(await runConformance(optionsFor(await breakServer(t, await serve(t), survives)), { only: ['invalid-utf8'] }), [{ status: 'ok' }])
 })
 
-t.test('what came instead of an answer is shown, JSON or not', async (t) => {
+t.test('a failure shows what arrived instead of the answer, JSON or not', async (t) => {
   const says = async (...instead: string[]) => {
     const how: Break = { fromServer: ({ type }) => type === 'pong' ? instead : [] }
-    return await runConformance(settings(await breakServer(t, await serve(t), how), { timeoutMs: 100 }), { only: ['reply-to'] })
+    return await runConformance(optionsFor(await breakServer(t, await serve(t), how), { timeoutMs: 100 }), { only: ['reply-to'] })
   }
   t.match(await says(), [{ got: 'nothing' }])
   t.match(await says('{"type":"a"}', 'hello'), [{ got: '2 other frames, the last one "hello"' }])
   t.match(await says('hello', '{"type":"a"}'), [{ got: '2 other frames, the last one {"type":"a"}' }])
 })
 
-t.test('what is newer than the program is no failure', async (t) => {
-  const newer: Break = { fromServer: (message, link) => message['type'] === 'whoami' ? [link.make('weather', { payload: {} }), { ...message, later: 1 }] : [message] }
-  t.match(await runConformance(settings(await breakServer(t, await serve(t), newer)), { only: ['envelope-schema'] }), [{ status: 'ok' }])
+t.test('message types and fields of a newer protocol are no failure', async (t) => {
+  const newer: Break = { fromServer: (message, connection) => message['type'] === 'whoami' ? [connection.make('weather', { payload: {} }), { ...message, later: 1 }] : [message] }
+  t.match(await runConformance(optionsFor(await breakServer(t, await serve(t), newer)), { only: ['envelope-schema'] }), [{ status: 'ok' }])
 })
 
-t.test('a gap in the middle begins a new count of positions', async (t) => {
+t.test('positions start anew after a gap', async (t) => {
   const gap: Break = {
     fromServer (message, { own, make }) {
       if (!message['position']) return undefined
@@ -162,17 +164,17 @@ t.test('a gap in the middle begins a new count of positions', async (t) => {
       return isFirst ? [make('subscription_gap', { payload: { channel: message['type'], cause: 'trimmed', asOf, messages: 0 } }), message] : [message]
     }
   }
-  t.match(await runConformance(settings(await breakServer(t, await serve(t), gap)), { only: ['positions-contiguous'] }), [{ status: 'ok' }])
+  t.match(await runConformance(optionsFor(await breakServer(t, await serve(t), gap)), { only: ['positions-contiguous'] }), [{ status: 'ok' }])
 })
 
-t.test('a connection that is refused later on fails the check that needed it, and no other', async (t) => {
+t.test('a connection that is refused during the run fails only the check that needed it', async (t) => {
   let connections = 0
   const how: Break = { server: { verifyClient: () => ++connections !== 2 } }
-  const results = await runConformance(settings(await breakServer(t, await serve(t), how)), { only: ['ping-pong', 'reply-order'] })
-  t.match(results, [{ name: 'ping-pong', status: 'not ok', expected: 'a server that can be talked to', got: /401/ }, { name: 'reply-order', status: 'ok' }])
+  const results = await runConformance(optionsFor(await breakServer(t, await serve(t), how)), { only: ['ping-pong', 'reply-order'] })
+  t.match(results, [{ name: 'ping-pong', status: 'not ok', expected: 'a usable connection to the server', got: /401/ }, { name: 'reply-order', status: 'ok' }])
 })
 
-t.test('what is shown of a server is one line, cut, and moves no terminal', async (t) => {
+t.test('values of the server are shown in one line, truncated, without control characters', async (t) => {
   t.equal(show('a\n\u001b[2J\u009b2J\u2028'), '"a\\n\\u001b[2J?2J?"')
   t.equal(show(undefined), 'nothing')
   t.match(show('a'.repeat(1_000)), /^"a{399}… \(1002 characters\)$/)
@@ -181,27 +183,27 @@ t.test('what is shown of a server is one line, cut, and moves no terminal', asyn
 t.test('the program', async (t) => {
   const url = await serve(t)
 
-  t.test('prints a line for each check and exits with 0 when none failed', async (t) => {
+  t.test('prints one line per check and exits with 0 when none failed', async (t) => {
     const { code, out, err } = await run('--only', 'ping-pong', '--only', 'start-ack', url)
     t.equal(code, 0)
     t.equal(out, 'ok ping-pong\nskip start-ack: needs a command that starts a mission (--start)\n1 passed, 0 failed, 1 skipped\n')
     t.equal(err, '')
   })
 
-  t.test('exits with 1 when a check failed, and says what was expected and what came', async (t) => {
+  t.test('exits with 1 when a check failed, and prints what was expected and what arrived', async (t) => {
     const broken = await breakServer(t, url, BREAKS[0]![2])
     const { code, out } = await run('--timeout-ms', '100', '--only', 'reply-to', broken)
     t.equal(code, 1)
     t.match(out, /^not ok reply-to: expected a reply with replyTo "ask-2" to \{"type":"whoami"\} within 100 ms; got \d other frames, the last one \{.*\n0 passed, 1 failed, 0 skipped\n$/)
   })
 
-  t.test('gives JSON for other programs', async (t) => {
+  t.test('prints JSON on request', async (t) => {
     const { code, out } = await run('--json', '--start', START, '--heartbeat', '400', '--only', 'start-ack', '--only', 'heartbeat', url)
     t.equal(code, 0)
     t.match(JSON.parse(out), { url, passed: 2, failed: 0, skipped: 0, results: [{ name: 'heartbeat', status: 'ok', ms: Number }, { name: 'start-ack', status: 'ok' }] })
   })
 
-  t.test('sends a token and headers with the upgrade', async (t) => {
+  t.test('sends a token and headers with the upgrade request', async (t) => {
     const seen: unknown[] = []
     const app = await boot(t, { onRequest: async ({ headers }) => { seen.push([headers.authorization, headers['x-tenant'], headers['x-time']]) } })
     await app.listen({ port: 0, host: '127.0.0.1' })
@@ -209,7 +211,7 @@ t.test('the program', async (t) => {
     t.strictSame(seen[0], ['Bearer secret', 'a', '10:20'])
   })
 
-  t.test('exits with 2 when there is no connection, and says why', async (t) => {
+  t.test('exits with 2 and the reason when it cannot connect', async (t) => {
     const closed = createServer()
     closed.listen(0, '127.0.0.1')
     await once(closed, 'listening')
@@ -220,31 +222,31 @@ t.test('the program', async (t) => {
     t.match(await run(url.replace('mission-control', 'nothing')), { code: 2, err: /: Unexpected server response: 404\n$/ })
   })
 
-  t.test('exits with 2 and shows its usage when it is called wrongly', async (t) => {
+  t.test('exits with 2 and prints its usage when an argument is invalid', async (t) => {
     const cases: Array<[RegExp, ...string[]]> = [
       [/^the address of the server is missing/],
-      [/^there is more than one address: ws:\/\/b/, 'ws://a', 'ws://b'],
-      [/^http:\/\/a is no address/, 'http://a'],
-      [/^nonsense is no address/, 'nonsense'],
+      [/^expected one address, got another one: ws:\/\/b/, 'ws://a', 'ws://b'],
+      [/^http:\/\/a is not a ws:/, 'http://a'],
+      [/^nonsense is not a ws:/, 'nonsense'],
       [/Unknown option '--no'/, '--no', url],
-      [/^--timeout-ms is 0, but must be a whole number of ms from 1 to 2147483647/, '--timeout-ms', '0', url],
+      [/^--timeout-ms is 0; expected a whole number of ms from 1 to 2147483647/, '--timeout-ms', '0', url],
       [/^--heartbeat is 1e3/, '--heartbeat', '1e3', url],
       [/^--timeout-ms is 9999999999/, '--timeout-ms', '9999999999', url],
-      [/^nothing is no header/, '--header', 'nothing', url],
-      [/^there is no check everything; --list shows all/, '--only', 'everything', url]
+      [/^nothing is not a header/, '--header', 'nothing', url],
+      [/^unknown check everything; --list prints all names/, '--only', 'everything', url]
     ]
     for (const [problem, ...args] of cases) t.match(await run(...args), { code: 2, out: '', err: problem }, args.join(' '))
     t.match(await run(), { err: /\n\nUsage: fastify-mission-control-conformance \[options\] ws:/ })
   })
 
-  t.test('shows its help and the list of checks', async (t) => {
+  t.test('prints its help and the list of checks', async (t) => {
     t.match(await run('--help'), { code: 0, out: /^Usage: / })
     const { code, out } = await run('--list')
     t.equal(code, 0)
     t.strictSame(out.trim().split('\n').map((line) => line.split(': ')[0]), CHECKS.map(({ name }) => name))
   })
 
-  t.test('runs as the bin of the package, built', async (t) => {
+  t.test('runs as the bin of the built package', async (t) => {
     const { bin } = JSON.parse(readFileSync(resolve(root, 'package.json'), 'utf8')) as { bin: Record<string, string> }
     const path = resolve(root, bin['fastify-mission-control-conformance']!)
     t.match(readFileSync(path, 'utf8'), /^#!\/usr\/bin\/env node\n/)
@@ -256,7 +258,7 @@ t.test('the program', async (t) => {
     t.match(out, new RegExp(`\n${CHECKS.length} passed, 0 failed, 0 skipped\n$`))
   })
 
-  t.test('takes its arguments from the command line and gives its exit code to the process', async (t) => {
+  t.test('reads its arguments from the command line and sets the exit code of the process', async (t) => {
     const { argv, exitCode } = process
     const out = t.capture(process.stdout, 'write', () => true)
     const err = t.capture(process.stderr, 'write', () => true)
@@ -276,7 +278,7 @@ t.test('the program', async (t) => {
   })
 })
 
-t.test('every check has a name of its own and one sentence about what it demands', async (t) => {
+t.test('every check has a unique name and a requirement in full sentences', async (t) => {
   t.equal(new Set(CHECKS.map(({ name }) => name)).size, CHECKS.length)
   for (const { name, demands } of CHECKS) t.match(`${name}: ${demands}`, /^[a-z]+(-[a-z0-9]+)*: [A-Z`].+\.$/)
 })

@@ -145,7 +145,7 @@ t.test('the conformance page lists exactly the checks, options and exit codes of
   for (const name of matches(under('## Read the result', page), /^(?:ok|not ok|skip) ([\w-]+)/gm)) t.ok(CHECKS.some((check) => check.name === name), name)
   const [command] = matches(under('## Run it', page), /^npx .* fastify-mission-control-conformance (.*)$/gm)
   const args = [...command!.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
-  t.match(readArguments(args), { kind: 'run', settings: { url: /^ws:/, start: /^\/mission / } })
+  t.match(readArguments(args), { kind: 'run', options: { url: /^ws:/, start: /^\/mission / } })
 })
 
 /** Returns the help text of the conformance program. */

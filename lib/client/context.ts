@@ -36,9 +36,9 @@ export function createContext (options: ResolvedClientOptions): ClientContext {
     cause: 'start',
     isUp: false,
     openedAt: Infinity,
-    makeId: () => `${prefix}-${++ids}`,
-    send () {}
-  }
+    makeId: () => `${prefix}-${++ids}`
+    // `send` is set by each connection before it is up.
+  } satisfies Omit<ClientContext, 'send'> as ClientContext
 }
 
 /** Changes the state and emits it. Always the last step of an operation: a listener may close the client. */

@@ -1,10 +1,11 @@
-import type { Context } from './context.js'
+import type { CheckContext } from './context.js'
 
-/** One demand on a server: `run` returns when it is met, and throws `Failure` or `Skip` when it is not or cannot be told. */
+/** One requirement for a server. */
 export interface Check {
-  /** In lower case with hyphens; it never changes its meaning. */
+  /** Lower case with hyphens; the meaning of a name never changes. */
   name: string
-  /** What is demanded, as one sentence. */
+  /** The requirement as one sentence. */
   demands: string
-  run (context: Context): Promise<void>
+  /** Throws `Failure` if the server violates the requirement, and `Skip` if that cannot be determined. */
+  run (context: CheckContext): Promise<void>
 }

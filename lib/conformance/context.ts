@@ -3,17 +3,16 @@ import { TERMINAL_STATUSES } from '../../schemas/mission.js'
 import { expect, show, Skip } from './outcome.js'
 import { Peer, type WireMessage } from './peer.js'
 
-/** How a server is to be checked. */
-export interface ConformanceSettings {
+export interface ConformanceOptions {
   /** Address of the WebSocket, `ws:` or `wss:`. */
   url: string
-  /** Headers of the upgrade. */
+  /** Headers of the upgrade request. */
   headers?: Readonly<Record<string, string>> | undefined
-  /** Time to wait for each answer. */
+  /** Time limit for each answer in ms; 5,000 by default. */
   timeoutMs?: number | undefined
-  /** A command that starts a mission which ends by itself, and on a cancel, within `timeoutMs`. */
+  /** A command that starts a mission. The mission must end within `timeoutMs`, by itself and when it is cancelled. */
   start?: string | undefined
-  /** Time to wait for a heartbeat; without it a server that sends none within `timeoutMs` is not judged. */
+  /** Time limit for a heartbeat in ms. By default a server without a heartbeat within `timeoutMs` is skipped. */
   heartbeatMs?: number | undefined
 }
 
@@ -21,26 +20,35 @@ const DEFAULT_TIMEOUT_MS = 5_000
 
 const TERMINAL: readonly unknown[] = TERMINAL_STATUSES
 
-export const isEnding = ({ payload }: WireMessage): boolean => TERMINAL.includes(payload?.['status'])
+/** Whether the message reports the end of a mission. */
+export const isTerminalUpdate = ({ payload }: WireMessage): boolean => TERMINAL.includes(payload?.['status'])
 
-/** What the checks of one run share: the way to connections, to missions, and all that came over all of them. */
-export class Context {
+/** Messages that a check can cause. */
+export interface Traffic {
+  channel: ChannelName
+  /** Resolves when the observer, a subscriber of the channel, has received a message. */
+  provoke (observer: Peer): Promise<void>
+}
+
+/** What the checks of one run share: connections, missions, and everything received over all connections. */
+export class CheckContext {
   readonly timeoutMs: number
   readonly heartbeatMs: number | undefined
-  /** Every connection of the run, the closed ones too. */
+  /** Every connection of the run, including closed ones. */
   readonly peers: Peer[] = []
-  readonly #settings: ConformanceSettings
+  readonly #options: ConformanceOptions
   #capabilities: Promise<readonly unknown[]> | undefined
 
-  constructor (settings: ConformanceSettings) {
-    this.#settings = settings
-    this.timeoutMs = settings.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    this.heartbeatMs = settings.heartbeatMs
+  constructor (options: ConformanceOptions) {
+    this.#options = options
+    this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    this.heartbeatMs = options.heartbeatMs
   }
 
-  /** Opens a connection; all are closed after the check. */
+  /** Opens a connection, which is closed after the check. */
   async open (): Promise<Peer> {
-    const peer = await Peer.open({ url: this.#settings.url, headers: this.#settings.headers ?? {}, timeoutMs: this.timeoutMs })
+    const { url, headers = {} } = this.#options
+    const peer = await Peer.open({ url, headers, timeoutMs: this.timeoutMs })
     this.peers.push(peer)
     return peer
   }
@@ -49,21 +57,21 @@ export class Context {
     for (const peer of this.peers) peer.close()
   }
 
-  /** Whether the server says that it takes a command. */
-  async takes (command: 'mission_start' | 'mission_cancel'): Promise<boolean> {
+  /** Whether `whoami` lists a command. */
+  async supports (command: 'mission_start' | 'mission_cancel'): Promise<boolean> {
     this.#capabilities ??= this.#askCapabilities()
     return (await this.#capabilities).includes(command)
   }
 
-  /** The command that starts a mission; without one, or where the server takes none, the check is skipped. */
+  /** Returns the command that starts a mission. Skips the check if there is none or the server does not support it. */
   async startCommand (): Promise<string> {
-    const { start } = this.#settings
+    const { start } = this.#options
     if (start === undefined) throw new Skip('needs a command that starts a mission (--start)')
-    if (!await this.takes('mission_start')) throw new Skip('the server does not take mission_start')
+    if (!await this.supports('mission_start')) throw new Skip('the server does not support mission_start')
     return start
   }
 
-  /** Starts a mission over a connection of its own, since a server may allow only a few starts on one; gives its id. */
+  /** Starts a mission over a new connection, because a server may limit starts per connection. Returns its id. */
   async startMission (): Promise<string> {
     const command = await this.startCommand()
     const peer = await this.open()
@@ -72,34 +80,37 @@ export class Context {
     return String(reply.payload?.['missionId'])
   }
 
-  /** The same where a mission can be started; `undefined` where none can. */
+  /** Starts a mission and returns its id, or returns `undefined` where the check would be skipped. */
   async tryStartMission (): Promise<string | undefined> {
     return await this.#canStart() ? await this.startMission() : undefined
   }
 
-  /** Waits until a subscribed peer has been told of the end of a mission. */
+  /** Waits until a subscriber receives the end of a mission. */
   async ending (peer: Peer, missionId: string): Promise<WireMessage> {
-    return await peer.next(`the end of mission ${show(missionId)}`, (message) => message.type === 'mission_update' && message.payload?.['missionId'] === missionId && isEnding(message))
+    return await peer.next(`the end of mission ${show(missionId)}`, (message) =>
+      message.type === 'mission_update' && message.payload?.['missionId'] === missionId && isTerminalUpdate(message))
   }
 
-  /**
-   * Something that will be told on a channel: `provoke` resolves when a subscriber of the channel, the witness, was told. A mission where one
-   * can be started, else the next of the counts.
-   */
-  async traffic (): Promise<{ channel: ChannelName, provoke: (witness: Peer) => Promise<void> }> {
-    if (!await this.#canStart()) return { channel: 'mission_stats', provoke: (witness) => this.#awaitStats(witness) }
-    return { channel: 'mission_update', provoke: async (witness) => { await this.ending(witness, await this.startMission()) } }
+  /** Returns traffic that a check can provoke: a mission if one can be started, otherwise the next `mission_stats`. */
+  async traffic (): Promise<Traffic> {
+    if (!await this.#canStart()) {
+      return { channel: 'mission_stats', provoke: (observer) => this.#awaitStats(observer) }
+    }
+    return {
+      channel: 'mission_update',
+      provoke: async (observer) => { await this.ending(observer, await this.startMission()) }
+    }
   }
 
   async #canStart (): Promise<boolean> {
-    return this.#settings.start !== undefined && await this.takes('mission_start')
+    return this.#options.start !== undefined && await this.supports('mission_start')
   }
 
-  async #awaitStats (witness: Peer): Promise<void> {
+  async #awaitStats (observer: Peer): Promise<void> {
     try {
-      await witness.next('a mission_stats', ({ type }) => type === 'mission_stats', { from: witness.mark })
+      await observer.next('a mission_stats', ({ type }) => type === 'mission_stats', { from: observer.mark })
     } catch {
-      throw new Skip(`nothing was told within ${this.timeoutMs} ms; a command that starts a mission (--start) or a longer --timeout-ms helps`)
+      throw new Skip(`no mission_stats within ${this.timeoutMs} ms; use --start COMMAND or a longer --timeout-ms`)
     }
   }
 

@@ -1,28 +1,32 @@
-import { HELP, readArguments, type Asked } from './arguments.js'
-import type { CheckResult } from './outcome.js'
+import { HELP, readArguments, type ConformanceCommand } from './arguments.js'
 import { CHECKS } from './checks/index.js'
+import type { CheckResult } from './outcome.js'
 import { runConformance } from './run.js'
 
-/** Where the program writes. */
+/** Where the program writes its output and its errors. */
 export interface Output { out: (text: string) => void, err: (text: string) => void }
 
 const EXIT = { ok: 0, failed: 1, notRun: 2 } as const
 
-/** The program: reads the arguments, runs the checks, prints the results, and gives the exit code. */
+/** Reads the arguments, runs the checks and prints the results. Returns the exit code. */
 export async function main (args: readonly string[], output: Output): Promise<number> {
-  const asked = readArguments(args)
-  if (asked.kind === 'help') output.out(HELP)
-  else if (asked.kind === 'list') for (const { name, demands } of CHECKS) output.out(`${name}: ${demands}\n`)
-  else if (asked.kind === 'wrong') output.err(`${asked.problem}\n\n${HELP}`)
-  else return await check(asked, output)
-  return asked.kind === 'wrong' ? EXIT.notRun : EXIT.ok
+  const command = readArguments(args)
+  if (command.kind === 'run') return await run(command, output)
+  if (command.kind === 'help') output.out(HELP)
+  if (command.kind === 'list') for (const { name, demands } of CHECKS) output.out(`${name}: ${demands}\n`)
+  if (command.kind !== 'invalid') return EXIT.ok
+  output.err(`${command.problem}\n\n${HELP}`)
+  return EXIT.notRun
 }
 
-async function check ({ settings, only, isJson }: Extract<Asked, { kind: 'run' }>, { out, err }: Output): Promise<number> {
+type RunCommand = Extract<ConformanceCommand, { kind: 'run' }>
+
+async function run ({ options, only, isJson }: RunCommand, { out, err }: Output): Promise<number> {
   try {
-    const results = await runConformance(settings, { only, ...(!isJson && { onResult: (result: CheckResult) => out(`${line(result)}\n`) }) })
+    const onResult = isJson ? undefined : (result: CheckResult) => out(`${format(result)}\n`)
+    const results = await runConformance(options, { only, onResult })
     const counts = count(results)
-    if (isJson) out(`${JSON.stringify({ url: settings.url, ...counts, results }, null, 2)}\n`)
+    if (isJson) out(`${JSON.stringify({ url: options.url, ...counts, results }, null, 2)}\n`)
     else out(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
     return counts.failed === 0 ? EXIT.ok : EXIT.failed
   } catch (unreachable) {
@@ -31,7 +35,7 @@ async function check ({ settings, only, isJson }: Extract<Asked, { kind: 'run' }
   }
 }
 
-function line (result: CheckResult): string {
+function format (result: CheckResult): string {
   if (result.status === 'ok') return `ok ${result.name}`
   if (result.status === 'skip') return `skip ${result.name}: ${result.reason}`
   return `not ok ${result.name}: expected ${result.expected}; got ${result.got}`

@@ -1,13 +1,12 @@
-/** What became of one check. */
-export type Outcome =
+export type CheckOutcome =
   | { status: 'ok' }
   | { status: 'not ok', expected: string, got: string }
   | { status: 'skip', reason: string }
 
-/** The same with the name of the check and how long it took. */
-export type CheckResult = Outcome & { name: string, ms: number }
+/** The outcome, the name of the check and its duration. */
+export type CheckResult = CheckOutcome & { name: string, ms: number }
 
-/** The server does not do what is demanded. */
+/** The server violates a requirement. */
 export class Failure extends Error {
   readonly expected: string
   readonly got: string
@@ -19,17 +18,17 @@ export class Failure extends Error {
   }
 }
 
-/** The check cannot be made on this server, or with these settings. */
+/** The check does not apply to this server, or needs other settings. */
 export class Skip extends Error {}
 
-/** Throws a `Failure` unless `isMet`; `got` is what came: a text as it is, anything else as JSON. */
+/** Throws a `Failure` unless `isMet`. `got` is what arrived: a string is shown as it is, anything else as JSON. */
 export function expect (isMet: boolean, expected: string, got: unknown): void {
   if (!isMet) throw new Failure(expected, typeof got === 'string' ? got : show(got))
 }
 
 const SHOWN_CHARACTERS = 400
 
-/** A value in one line, cut to a readable length; nothing in it acts on a terminal. */
+/** Formats a value as one line of readable length, without control characters that a terminal would obey. */
 export function show (value: unknown): string {
   const text = (JSON.stringify(value) ?? 'nothing').replaceAll(/[\u007f-\u009f\u2028\u2029]/g, '?')
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}… (${text.length} characters)`

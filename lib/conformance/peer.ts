@@ -3,24 +3,27 @@ import { WebSocket, type RawData } from 'ws'
 import type { ServerMessage } from '../../schemas/messages/server-messages.js'
 import { expect, Failure, show } from './outcome.js'
 
-/** One frame of the server. `message` is there when it is a JSON object; nothing else about it is sure. */
-export interface Received { text: string, isBinary: boolean, message: WireMessage | undefined }
+/** One frame of the server. `message` is set if the frame contains a JSON object, of which nothing is verified. */
+export interface ReceivedFrame { text: string, isBinary: boolean, message: WireMessage | undefined }
 
-/** A message as it came: the fields may be missing or of any type. */
-export type WireMessage = Partial<Record<'type' | 'id' | 'timestamp' | 'unix' | 'protocolVersion' | 'server' | 'replyTo' | 'position' | 'conflated', unknown>> & {
+type EnvelopeField =
+  | 'type' | 'id' | 'timestamp' | 'unix' | 'protocolVersion' | 'server' | 'replyTo' | 'position' | 'conflated'
+
+/** A message as it was received: fields may be missing or of any type. */
+export type WireMessage = Partial<Record<EnvelopeField, unknown>> & {
   payload?: Record<string, unknown>
   error?: Record<string, unknown>
 }
 
-export interface PeerSettings { url: string, headers: Readonly<Record<string, string>>, timeoutMs: number }
+export interface PeerOptions { url: string, headers: Readonly<Record<string, string>>, timeoutMs: number }
 
 type Type = ServerMessage['type']
 
-/** A client that keeps all that comes and lets a check wait for it. */
+/** A client that records everything it receives and lets a check wait for messages. */
 export class Peer {
   /** In the order of arrival. */
-  readonly received: Received[] = []
-  /** What was sent as objects, in order. */
+  readonly received: ReceivedFrame[] = []
+  /** Objects that were sent, in order. */
   readonly sent: object[] = []
   readonly socket: WebSocket
   readonly #timeoutMs: number
@@ -31,84 +34,91 @@ export class Peer {
   private constructor (socket: WebSocket, timeoutMs: number) {
     this.socket = socket
     this.#timeoutMs = timeoutMs
-    socket.on('message', (data, isBinary) => this.#take(data, isBinary))
+    socket.on('message', (data, isBinary) => this.#onFrame(data, isBinary))
     socket.on('close', (code, reason) => {
       this.#closed = { code, reason: String(reason) }
       this.#changed.dispatchEvent(new Event('change'))
     })
-    // A close follows each.
+    // A `close` event follows every error.
     socket.on('error', () => {})
   }
 
-  /** Connects; rejects with what kept it from it. */
-  static async open ({ url, headers, timeoutMs }: PeerSettings): Promise<Peer> {
+  /** Connects, or rejects with the error of the socket. */
+  static async open ({ url, headers, timeoutMs }: PeerOptions): Promise<Peer> {
     const socket = new WebSocket(url, { headers, handshakeTimeout: timeoutMs, perMessageDeflate: false })
     const peer = new Peer(socket, timeoutMs)
     await once(socket, 'open')
     return peer
   }
 
-  /** How many frames have come; what comes from now on is at this place and later. */
+  /** Number of frames received so far, which is the index of the next one in `received`. */
   get mark (): number { return this.received.length }
 
-  /** Sends an object as JSON, text and bytes as they are. */
+  /** Sends an object as JSON, and a string or a buffer unchanged. */
   send (message: object | string | Buffer, { binary = false } = {}): void {
     const isData = typeof message === 'string' || Buffer.isBuffer(message)
     if (!isData) this.sent.push(message)
     this.socket.send(isData ? message : JSON.stringify(message), { binary })
   }
 
-  /** The first message from place `from` on that fits; waits for it. `what` says in words what is waited for. */
-  async next (what: string, fits: (message: WireMessage) => boolean, { from = 0, timeoutMs = this.#timeoutMs } = {}): Promise<WireMessage> {
+  /** Waits for the first matching message at or after index `from`. `what` describes it in a failure. */
+  async next (
+    what: string, matches: (message: WireMessage) => boolean, { from = 0, timeoutMs = this.#timeoutMs } = {}
+  ): Promise<WireMessage> {
     let at = from
     let found: WireMessage | undefined
     await this.#until(what, timeoutMs, from, () => {
       while (at < this.received.length && found === undefined) {
         const { message } = this.received[at++]!
-        if (message !== undefined && fits(message)) found = message
+        if (message !== undefined && matches(message)) found = message
       }
       return found !== undefined
     })
     return found!
   }
 
-  /** `count` messages of one type from place `from` on; waits for them. */
+  /** Waits for `count` messages of one type at or after index `from`. */
   async nextOf (type: Type, count: number, { from = 0 } = {}): Promise<WireMessage[]> {
     const all = () => this.since(from).filter((message) => message.type === type)
-    await this.#until(`${count} messages ${type}`, this.#timeoutMs, from, () => all().length >= count)
+    await this.#until(`${count} messages of type ${type}`, this.#timeoutMs, from, () => all().length >= count)
     return all().slice(0, count)
   }
 
-  /** Sends a message with a new id and gives the first reply to it. */
+  /** Sends a message with a new id and returns the first reply to it. */
   async ask (message: object): Promise<WireMessage> {
     const id = `ask-${++this.#asked}`
     const from = this.mark
     this.send({ ...message, id })
-    return await this.next(`a reply with replyTo "${id}" to ${show(message)}`, ({ replyTo }) => replyTo === id, { from })
+    const what = `a reply with replyTo "${id}" to ${show(message)}`
+    return await this.next(what, ({ replyTo }) => replyTo === id, { from })
   }
 
-  /** Sends something and gives what came up to the answer of a ping behind it, without that and without heartbeats, which come at any time. */
+  /** Sends messages and returns everything that arrives before a barrier behind them, except for heartbeats. */
   async answersTo (...messages: Array<object | string | Buffer>): Promise<WireMessage[]> {
     const from = this.mark
     for (const message of messages) this.send(message, { binary: Buffer.isBuffer(message) })
-    return (await this.fence(from)).filter(({ type }) => type !== 'heartbeat')
+    return (await this.barrier(from)).filter(({ type }) => type !== 'heartbeat')
   }
 
-  /** What has come from place `from` on up to the answer of a ping that is sent now, without that. The connection must still be open. */
-  async fence (from = this.mark): Promise<WireMessage[]> {
-    const id = `fence-${++this.#asked}`
+  /**
+   * Sends a ping and waits for its pong: every answer to earlier messages has arrived by then. Returns the messages at
+   * or after index `from` without the pong. The connection must still be open.
+   */
+  async barrier (from = this.mark): Promise<WireMessage[]> {
+    const id = `barrier-${++this.#asked}`
+    const what = 'a pong, on a connection that stays open'
     this.send({ type: 'ping', id })
-    await this.next('a pong, on a connection that stays open', ({ type, replyTo }) => type === 'pong' && replyTo === id, { from })
+    await this.next(what, ({ type, replyTo }) => type === 'pong' && replyTo === id, { from })
     const messages = this.since(from)
     return messages.slice(0, messages.findIndex(({ replyTo }) => replyTo === id))
   }
 
-  /** The messages from place `from` on that have come so far. */
+  /** The messages received so far at or after index `from`. */
   since (from: number): WireMessage[] {
     return this.received.slice(from).flatMap(({ message }) => message ?? [])
   }
 
-  /** Waits for the end of the connection. */
+  /** Waits until the connection is closed. */
   async whenClosed (what: string): Promise<{ code: number, reason: string }> {
     await this.#until(what, this.#timeoutMs, this.mark, () => this.#closed !== undefined)
     return this.#closed!
@@ -116,27 +126,29 @@ export class Peer {
 
   get isClosed (): boolean { return this.#closed !== undefined }
 
-  /** Ends the connection; what came stays. */
+  /** Terminates the connection. `received` stays readable. */
   close (): void {
     this.socket.terminate()
   }
 
-  async #until (what: string, timeoutMs: number, from: number, isSo: () => boolean): Promise<void> {
+  async #until (what: string, timeoutMs: number, from: number, isDone: () => boolean): Promise<void> {
     const signal = AbortSignal.timeout(timeoutMs)
-    while (!isSo()) {
-      if (this.#closed !== undefined) throw new Failure(what, `a close with code ${this.#closed.code} ${show(this.#closed.reason)}`)
+    while (!isDone()) {
+      if (this.#closed !== undefined) {
+        throw new Failure(what, `a close with code ${this.#closed.code} ${show(this.#closed.reason)}`)
+      }
       const inTime = await once(this.#changed, 'change', { signal }).then(() => true, () => false)
       if (!inTime) throw new Failure(`${what} within ${timeoutMs} ms`, this.#describe(from))
     }
   }
 
   #describe (from: number): string {
-    const came = this.received.slice(from)
-    if (came.length === 0) return 'nothing'
-    return `${came.length} other frames, the last one ${show(came.at(-1)!.message ?? came.at(-1)!.text)}`
+    const others = this.received.slice(from)
+    if (others.length === 0) return 'nothing'
+    return `${others.length} other frames, the last one ${show(others.at(-1)!.message ?? others.at(-1)!.text)}`
   }
 
-  #take (data: RawData, isBinary: boolean): void {
+  #onFrame (data: RawData, isBinary: boolean): void {
     const text = String(data)
     this.received.push({ text, isBinary, message: parse(text) })
     this.#changed.dispatchEvent(new Event('change'))
@@ -152,7 +164,8 @@ function parse (text: string): WireMessage | undefined {
   }
 }
 
-/** Checks that a message is a `protocol_error` with this code. */
+/** Expects a `protocol_error` with this code. */
 export function expectError (message: WireMessage | undefined, code: string, cause: string): void {
-  expect(message?.type === 'protocol_error' && message.error?.['code'] === code, `protocol_error ${code} to ${cause}`, message)
+  const isExpected = message?.type === 'protocol_error' && message.error?.['code'] === code
+  expect(isExpected, `protocol_error ${code} to ${cause}`, message)
 }

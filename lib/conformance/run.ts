@@ -1,24 +1,25 @@
 import type { Check } from './check.js'
-import { Failure, Skip, type CheckResult, type Outcome } from './outcome.js'
 import { CHECKS } from './checks/index.js'
-import { Context, type ConformanceSettings } from './context.js'
+import { CheckContext, type ConformanceOptions } from './context.js'
+import { Failure, Skip, type CheckOutcome, type CheckResult } from './outcome.js'
 
-/** What to run, and whom to tell. */
 export interface RunOptions {
-  /** Names of checks; all if absent. */
+  /** Names of the checks to run; all by default. */
   only?: readonly string[] | undefined
   /** Called after each check. */
   onResult?: ((result: CheckResult) => void) | undefined
 }
 
 /**
- * Runs the checks against a server, one after the other, and gives their results in order.
+ * Runs the checks against a server, one after the other, and returns their results in order.
  *
- * @throws an Error that says why, with its `cause`, when the first connection fails
+ * @throws Error with the reason, and its `cause`, when the first connection fails
  */
-export async function runConformance (settings: ConformanceSettings, { only, onResult }: RunOptions = {}): Promise<CheckResult[]> {
-  const context = new Context(settings)
-  await knock(context, settings.url)
+export async function runConformance (
+  options: ConformanceOptions, { only, onResult }: RunOptions = {}
+): Promise<CheckResult[]> {
+  const context = new CheckContext(options)
+  await probe(context, options.url)
   const results: CheckResult[] = []
   for (const check of CHECKS) {
     if (only !== undefined && !only.includes(check.name)) continue
@@ -32,11 +33,12 @@ export async function runConformance (settings: ConformanceSettings, { only, onR
   return results
 }
 
-async function knock (context: Context, url: string): Promise<void> {
+/** Opens and closes a connection, so that an unreachable server does not fail every check. */
+async function probe (context: CheckContext, url: string): Promise<void> {
   try {
     await context.open()
   } catch (cause) {
-    // Of several addresses that were tried the error has a code, and no message.
+    // If several addresses were tried, the error has a code and no message.
     const { code, message } = cause as Error & { code?: string }
     throw new Error(`no connection to ${url}: ${code ?? message}`, { cause })
   } finally {
@@ -44,14 +46,14 @@ async function knock (context: Context, url: string): Promise<void> {
   }
 }
 
-async function runOne ({ run }: Check, context: Context): Promise<Outcome> {
+async function runOne ({ run }: Check, context: CheckContext): Promise<CheckOutcome> {
   try {
     await run(context)
     return { status: 'ok' }
   } catch (err) {
     if (err instanceof Skip) return { status: 'skip', reason: err.message }
     if (err instanceof Failure) return { status: 'not ok', expected: err.expected, got: err.got }
-    // Another connection of the run was refused, for example.
-    return { status: 'not ok', expected: 'a server that can be talked to', got: (err as Error).message }
+    // For example, the server refused another connection.
+    return { status: 'not ok', expected: 'a usable connection to the server', got: (err as Error).message }
   }
 }

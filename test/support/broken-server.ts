@@ -1,38 +1,38 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import type { Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Test } from 'tap'
 import { WebSocket, WebSocketServer, type RawData, type ServerOptions } from 'ws'
 
-/** A message of the wire, read as freely as it has to be to break it. */
-
+/** A message without a type, so that a test can change anything in it. */
 export type Loose = Record<string, any>
 
-/** What a client has sent; `message` if it is a JSON object. */
-export interface Input { text: string, isBinary: boolean, message: Loose | undefined }
+/** Data that a client has sent; `message` is set if it is a JSON object. */
+export interface ClientData { text: string, isBinary: boolean, message: Loose | undefined }
 
-/** One connection through the broken server. `own` is kept for it, `shared` for all connections of one server. */
-export interface Link {
+/** One connection through the broken server. */
+export interface ProxiedConnection {
+  /** State of this connection. */
   own: Loose
+  /** State of all connections of this server. */
   shared: Loose
   stream: Socket
-  /** Sends to the client, by the way of no break. */
+  /** Sends a message to the client unchanged. */
   send (message: Loose | string): void
   close (code: number): void
-  /** A message of the server with the envelope of the last one. */
+  /** Creates a server message with the envelope of the last one. */
   make (type: string, rest: Loose): Loose
 }
 
-/** How a server is broken: what becomes of each message. `undefined` leaves one as it is; a list or `false` takes its place. */
+/** A defect. Each function may replace a message; `undefined` leaves it unchanged, `[]` or `false` drops it. */
 export interface Break {
-  fromServer?: (message: Loose, link: Link) => Array<Loose | string | Buffer> | undefined
-  fromClient?: (input: Input, link: Link) => Loose | string | false | undefined
-  onOpen?: (link: Link) => void
+  fromServer?: (message: Loose, connection: ProxiedConnection) => Array<Loose | string | Buffer> | undefined
+  fromClient?: (data: ClientData, connection: ProxiedConnection) => Loose | string | false | undefined
+  onOpen?: (connection: ProxiedConnection) => void
   closeCode?: (code: number) => number
   server?: ServerOptions
 }
 
-/** Starts a server that is broken as told, in front of the right one at `target`; gives its address. */
+/** Starts a server with this defect in front of the correct one at `target`. Returns its address. */
 export async function breakServer (t: Test, target: string, how: Break): Promise<string> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, ...how.server })
   t.teardown(() => {
@@ -51,7 +51,7 @@ function connect (client: WebSocket, stream: Socket, target: string, how: Break,
   let last: Loose = {}
   let made = 0
   const send = (message: Loose | string | Buffer) => client.send(typeof message === 'string' || Buffer.isBuffer(message) ? message : JSON.stringify(message))
-  const link: Link = {
+  const connection: ProxiedConnection = {
     own: {},
     shared,
     stream,
@@ -62,14 +62,14 @@ function connect (client: WebSocket, stream: Socket, target: string, how: Break,
       return { protocolVersion, type, id: `made_${++made}_${Math.random()}`, timestamp, unix, server, ...rest }
     }
   }
-  how.onOpen?.(link)
+  how.onOpen?.(connection)
   for (const socket of [client, upstream]) socket.on('error', () => {})
   upstream.on('message', (data) => {
     last = JSON.parse(String(data)) as Loose
-    for (const message of how.fromServer?.(last, link) ?? [last]) send(message)
+    for (const message of how.fromServer?.(last, connection) ?? [last]) send(message)
   })
   client.on('message', async (data, isBinary) => {
-    const changed = how.fromClient?.(read(data, isBinary), link)
+    const changed = how.fromClient?.(read(data, isBinary), connection)
     if (!await isOpen || changed === false) return
     if (changed === undefined) upstream.send(data, { binary: isBinary })
     else upstream.send(typeof changed === 'string' ? changed : JSON.stringify(changed))
@@ -78,7 +78,7 @@ function connect (client: WebSocket, stream: Socket, target: string, how: Break,
   client.on('close', () => upstream.terminate())
 }
 
-function read (data: RawData, isBinary: boolean): Input {
+function read (data: RawData, isBinary: boolean): ClientData {
   const text = String(data)
   try {
     const value: unknown = JSON.parse(text)

@@ -3,7 +3,7 @@ import { ClientError } from '../errors.js'
 import type { StateCause } from '../types.js'
 import { readClose, type ReconnectPolicy } from './backoff.js'
 import { createTimeout, type SocketEvent, type SocketLike } from './platform.js'
-import { createWatchdog, type Watchdog } from './watchdog.js'
+import { createWatchdog, type ConnectionWatchdog } from './watchdog.js'
 
 export interface ConnectionEvents {
   /** Called when the connection is open; returns the function that receives the text of its messages. */
@@ -16,7 +16,7 @@ export interface ConnectionEvents {
 /** Called when the connection cannot be used any longer. */
 export type OnLost = (cause: StateCause, policy?: ReconnectPolicy) => void
 
-export interface Connection {
+export interface ClientConnection {
   /** Loses the connection unless a message arrives within this time. */
   verify (withinMs: number): void
   /** Closes the socket. Nothing that it emits afterwards has an effect. */
@@ -30,7 +30,9 @@ const CONNECT_MS = 15_000
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 /** One attempt to connect and the connection that results from it, from the token until it is lost or released. */
-export function openConnection (context: ClientContext, events: ConnectionEvents, onLost: OnLost): Connection {
+export function openConnection (
+  context: ClientContext, events: ConnectionEvents, onLost: OnLost
+): ClientConnection {
   const { url, WebSocket, getToken, emit } = context
   const restart = createTimeout(context.clock)
   const watchdog = createWatchdog(context, restart, events.ping, lose)
@@ -88,7 +90,9 @@ export function openConnection (context: ClientContext, events: ConnectionEvents
   }
 }
 
-function createSocketListeners (context: ClientContext, watchdog: Watchdog, events: ConnectionEvents, lose: OnLost) {
+function createSocketListeners (
+  context: ClientContext, watchdog: ConnectionWatchdog, events: ConnectionEvents, lose: OnLost
+) {
   let receive: ReturnType<ConnectionEvents['onUp']>
   return {
     open () {

@@ -1,7 +1,7 @@
 import { setState, type ClientContext } from '../context.js'
 import type { StateCause } from '../types.js'
 import { createBackoff, type ReconnectPolicy } from './backoff.js'
-import { openConnection, type Connection, type ConnectionEvents } from './connection.js'
+import { openConnection, type ClientConnection, type ConnectionEvents } from './connection.js'
 import { createTimeout } from './platform.js'
 
 export interface TransportEvents extends ConnectionEvents {
@@ -18,7 +18,7 @@ export function createTransport (context: ClientContext, events: TransportEvents
   const { clock, document, window } = context
   const nextDelayMs = createBackoff(context)
   const restart = createTimeout(clock)
-  let connection: Connection | undefined
+  let connection: ClientConnection | undefined
   // The delay is over, but the page is hidden.
   let isOverdue = false
 

@@ -2,7 +2,7 @@ import { setState, type ClientContext } from '../context.js'
 import type { StateCause } from '../types.js'
 import type { ClientTimer, Timeout } from './platform.js'
 
-export interface Watchdog {
+export interface ConnectionWatchdog {
   /** The connection becomes stale, and is then lost, unless a message arrives within two heartbeats. */
   expectMessage (): void
   /** Loses the connection unless a message arrives within this time. */
@@ -15,7 +15,7 @@ const STALE_MS = 10_000
 /** Notices a connection that makes no progress. `ping` sends a message that the service always answers. */
 export function createWatchdog (
   context: ClientContext, restart: Timeout, ping: () => void, lose: (cause: StateCause) => void
-): Watchdog {
+): ConnectionWatchdog {
   let probe: ClientTimer | undefined
 
   function verify (withinMs: number): void {

@@ -4,7 +4,7 @@ import type { Cursor, StreamPosition } from '../../../schemas/messages/envelope.
 import type { AsOf, ServerMessage, ServerMessages } from '../../../schemas/messages/server-messages.js'
 import type { ClientContext } from '../context.js'
 import { pick } from './cursors.js'
-import { subscribe, type SubscribableChannel } from './subscribe.js'
+import { sendSubscribe, type SubscribableChannel } from './subscribe.js'
 
 export type ChannelMessage = ServerMessages[ChannelName]
 
@@ -161,7 +161,7 @@ export class SubscribedChannel implements SubscribableChannel {
     this.#resubscribedAt = now
     this.cursor = cursor
     send({ type: 'unsubscribe', channels: [this.name] })
-    subscribe(this.#context, [this])
+    sendSubscribe(this.#context, [this])
     return true
   }
 }

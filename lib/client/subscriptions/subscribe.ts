@@ -13,7 +13,8 @@ export interface SubscribableChannel {
 }
 
 /** Sends one `subscribe` for these channels; each resumes from its cursor if it has one. */
-export function subscribe ({ filter, makeId, send }: ClientContext, channels: readonly SubscribableChannel[]): void {
+export function sendSubscribe (context: ClientContext, channels: readonly SubscribableChannel[]): void {
+  const { filter, makeId, send } = context
   const resumed = channels.filter(({ cursor }) => cursor)
   // After a reload there is a cursor, but not the state that belongs to it.
   const snapshot = resumed.some(({ isReady }) => !isReady)

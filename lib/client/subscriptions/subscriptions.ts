@@ -3,7 +3,7 @@ import type { ClientContext } from '../context.js'
 import type { ClientError } from '../errors.js'
 import { SubscribedChannel, type ChannelEvents } from './channel.js'
 import type { Cursors } from './cursors.js'
-import { subscribe } from './subscribe.js'
+import { sendSubscribe } from './subscribe.js'
 
 export interface ClientSubscriptions {
   /** Resolves when every channel has caught up for the first time. */
@@ -44,7 +44,7 @@ export function createClientSubscriptions (
       return Object.fromEntries(channels.filter(({ cursor }) => cursor).map(({ name, cursor }) => [name, cursor]))
     },
     get isCatchingUp () { return channels.some(({ remaining }) => remaining) },
-    resume: () => subscribe(context, channels),
+    resume: () => sendSubscribe(context, channels),
     receive: (message) => channels.forEach((channel) => channel.receive(message)),
     close
   }

@@ -1,47 +1,49 @@
-import { LOGGED_CHANNELS } from '../../../schemas/channels/index.js'
 import type { Check } from '../check.js'
+import type { CheckContext } from '../context.js'
 import { expect, Failure, show, Skip } from '../outcome.js'
-import type { Context } from '../context.js'
 import type { Peer, WireMessage } from '../peer.js'
 import { asOfIn, subscribe } from '../subscribe.js'
 
-/** A client takes a connection for dead after this many heartbeats did not come. */
-const MISSED_BEATS = 2
+/** Missed heartbeats after which a client considers the connection dead. */
+const MISSED_HEARTBEATS = 2
 
-/** Sizes of messages that are tried; the last one is more than any server has to take. */
+/** Sizes of messages to try. No server has to accept the last one. */
 const SIZES = [32_768, 262_144, 2_097_152, 16_777_217]
 
-/** A ping that is `bytes` long. */
-const padded = (bytes: number): string => `{"type":"ping","id":"big"${' '.repeat(bytes)}}`
+/** A ping of more than `bytes` bytes. */
+const paddedPing = (bytes: number): string => `{"type":"ping","id":"big"${' '.repeat(bytes)}}`
 
-const waitMs = ({ heartbeatMs, timeoutMs }: Context): number => heartbeatMs ?? timeoutMs
+const waitMs = ({ heartbeatMs, timeoutMs }: CheckContext): number => heartbeatMs ?? timeoutMs
 
-async function heartbeat (context: Context, peer: Peer, from = 0): Promise<WireMessage> {
+interface WireHead { epoch?: unknown, offset?: unknown }
+
+async function nextHeartbeat (context: CheckContext, peer: Peer, from = 0): Promise<WireMessage> {
   const timeoutMs = waitMs(context)
   try {
     return await peer.next('a heartbeat', ({ type }) => type === 'heartbeat', { from, timeoutMs })
   } catch (err) {
     if (context.heartbeatMs !== undefined || peer.isClosed) throw err
-    throw new Skip(`no heartbeat within ${timeoutMs} ms; --heartbeat waits longer for one`)
+    throw new Skip(`no heartbeat within ${timeoutMs} ms; --heartbeat sets a longer time limit`)
   }
 }
 
 export const TRANSPORT_CHECKS: readonly Check[] = [
   {
     name: 'protocol-ping',
-    demands: 'A ping frame of RFC 6455 gets a pong frame with the same data.',
+    demands: 'A ping frame (RFC 6455) is answered with a pong frame with the same data.',
     async run (context) {
       const peer = await context.open()
       const pongs: string[] = []
       peer.socket.on('pong', (data) => pongs.push(String(data)))
       peer.socket.ping('conformance')
-      await peer.fence()
+      await peer.barrier()
       expect(show(pongs) === show(['conformance']), 'one pong frame with the same data', pongs)
     }
   },
   {
     name: 'invalid-utf8',
-    demands: 'A text frame that is not UTF-8 gets `protocol_error` `invalid_json`, or a close with code 1007.',
+    demands: 'A text frame that is not UTF-8 is answered with `protocol_error` `invalid_json`, or with a close ' +
+      'with code 1007.',
     async run (context) {
       const peer = await context.open()
       peer.send(Buffer.from([0x22, 0xff, 0xfe, 0x22]))
@@ -55,13 +57,13 @@ export const TRANSPORT_CHECKS: readonly Check[] = [
   },
   {
     name: 'large-message',
-    demands: 'A message that is too large closes the connection with code 1009.',
+    demands: 'A message that is too large is answered with a close with code 1009.',
     async run (context) {
       for (const bytes of SIZES) {
         const peer = await context.open()
-        peer.send(padded(bytes))
-        const isTaken = await peer.next('a pong', ({ type }) => type === 'pong').then(() => true, () => false)
-        if (isTaken) continue
+        peer.send(paddedPing(bytes))
+        const isAccepted = await peer.next('a pong', ({ type }) => type === 'pong').then(() => true, () => false)
+        if (isAccepted) continue
         const { code } = await peer.whenClosed(`a pong or a close after ${bytes} bytes`)
         return expect(code === 1009, `a close with code 1009 after ${bytes} bytes`, String(code))
       }
@@ -70,7 +72,7 @@ export const TRANSPORT_CHECKS: readonly Check[] = [
   },
   {
     name: 'close-handshake',
-    demands: 'A close of the client is answered by a close frame with the same code.',
+    demands: 'A close frame of the client is answered with a close frame with the same code.',
     async run (context) {
       const peer = await context.open()
       peer.socket.close(1000)
@@ -80,27 +82,31 @@ export const TRANSPORT_CHECKS: readonly Check[] = [
   },
   {
     name: 'heartbeat',
-    demands: 'Heartbeats come to everybody, and after one with `intervalMs` the next within twice that time.',
+    demands: 'Every connection receives heartbeats. After a heartbeat with `intervalMs`, the next one arrives within ' +
+      'twice that time.',
     async run (context) {
       const peer = await context.open()
-      const { intervalMs } = await heartbeat(context, peer) as { intervalMs?: number }
+      const { intervalMs } = await nextHeartbeat(context, peer) as { intervalMs?: number }
       if (intervalMs === undefined || intervalMs > waitMs(context)) return
-      expect(Number.isInteger(intervalMs) && intervalMs > 0, 'intervalMs as a whole number of ms', { intervalMs })
-      await peer.next('another heartbeat', ({ type }) => type === 'heartbeat', { from: peer.mark, timeoutMs: intervalMs * MISSED_BEATS })
+      expect(Number.isInteger(intervalMs) && intervalMs > 0, 'intervalMs as a positive integer', { intervalMs })
+      const timeoutMs = intervalMs * MISSED_HEARTBEATS
+      await peer.next('another heartbeat', ({ type }) => type === 'heartbeat', { from: peer.mark, timeoutMs })
     }
   },
   {
     name: 'heartbeat-heads',
-    demands: 'A heartbeat has in `heads` the last positions of the channels with positions that the client is subscribed to, and of no others.',
+    demands: '`heads` of a heartbeat contains the last position of every subscribed channel with positions, and no ' +
+      'other channel.',
     async run (context) {
       const peer = await context.open()
       const before = asOfIn(await subscribe(peer, 'mission_update'))
       await subscribe(peer, 'mission_stats')
-      const beat = await heartbeat(context, peer, peer.mark) as { heads?: Record<string, { epoch?: unknown, offset?: unknown }> }
-      const head = beat.heads?.['mission_update']
-      expect(head?.epoch === before.epoch && Number(head.offset) >= before.offset, `heads with mission_update at ${show(before)} or later`, beat)
-      const strange = LOGGED_CHANNELS.filter((name) => name !== 'mission_update' && beat.heads?.[name] !== undefined)
-      expect(strange.length === 0, 'no heads of channels that were not subscribed to', strange)
+      const heartbeat = await nextHeartbeat(context, peer, peer.mark) as { heads?: Record<string, WireHead> }
+      const head = heartbeat.heads?.['mission_update']
+      const isCurrent = head?.epoch === before.epoch && Number(head.offset) >= before.offset
+      expect(isCurrent, `heads with mission_update at ${show(before)} or later`, heartbeat)
+      const others = Object.keys(heartbeat.heads!).filter((name) => name !== 'mission_update')
+      expect(others.length === 0, 'no heads of channels without a subscription', others)
     }
   }
 ]
