@@ -34,7 +34,7 @@ class Source {
       name,
       delivery (payload: unknown) {
         const update = payload as Update
-        return { facts: update, ...(update.status === 'progress' ? { key: update.missionId } : { supersedes: update.missionId }) }
+        return { attributes: update, ...(update.status === 'progress' ? { key: update.missionId } : { supersedes: update.missionId }) }
       },
       start: (publish: never, head: number) => {
         this.#publish = publish
@@ -43,8 +43,8 @@ class Source {
       stop: () => { this.#publish = undefined },
       snapshot: () => [...this.states.values()].map((update) => ({ ...update, snapshot: true })) as never,
       endings: (after: number | undefined, upTo: number) => this.ended.filter(({ offset }) => offset! > (after ?? Infinity) && offset! <= upTo).map(({ update }) => update) as never,
-      fits: (facts: object, { missionIds }: { missionIds?: string[] }) => missionIds!.includes((facts as Update).missionId),
-      checksumEntry: (facts: object) => (facts as Update).status === 'ended' ? undefined : facts as Update
+      fits: (attributes: object, { missionIds }: { missionIds?: string[] }) => missionIds!.includes((attributes as Update).missionId),
+      checksumEntry: (attributes: object) => (attributes as Update).status === 'ended' ? undefined : attributes as Update
     } as unknown as Channel
   }
 

@@ -304,9 +304,10 @@ t.test('a heartbeat contains the last position of each logged channel of the cli
 })
 
 t.test('`mission_get` returns one mission, whether it is active, ended or evicted', async (t) => {
-  const { app } = await bootWithClock(t, { missions: { maxEnded: 0 } })
+  const { app } = await bootWithClock(t, { missions: { maxEnded: 1 } })
   app.missions.start({ id: 'active', name: 'job' })
   app.missions.start({ id: 'evicted', name: 'job' }).complete()
+  app.missions.start({ id: 'recent', name: 'job' }).complete()
   app.missions.start({ id: 'failed', name: 'job' }).fail('broken')
   t.equal(app.missions.get('evicted'), undefined)
   const client = await connect(app)

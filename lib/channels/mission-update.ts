@@ -7,7 +7,7 @@ import type { Channel, Delivery, Publish } from '../hub/channel.js'
 import type { EndedMissions, MissionState } from '../missions/index.js'
 
 /** What filters and checksums read of one message. */
-interface MissionFacts {
+interface MissionAttributes {
   missionId: string
   name: string
   tags: readonly string[] | undefined
@@ -53,7 +53,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
 
   return {
     name: 'mission_update',
-    delivery: (update) => ({ facts: factsOf(update), ...deliveryOf(update) }),
+    delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
     start (publishUpdate, head) {
       ended.settle(head)
       publish = publishUpdate
@@ -64,25 +64,26 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
       publish = undefined
     },
     snapshot: () => visible().map(toSnapshot),
-    checksumEntries: () => visible().map(({ id, name, tags, status }): MissionFacts =>
+    checksumEntries: () => visible().map(({ id, name, tags, status }): MissionAttributes =>
       ({ missionId: id, name, tags, status, previousStatus: undefined })),
     endings (after, upTo) {
       const endings = after === undefined ? ended.newest(FRESH_ENDINGS, upTo) : ended.between(after, upTo)
       return endings.filter(({ missionId }) => !isActive(missionId))
     },
-    fits: (facts, filter) => matches(facts as MissionFacts, filter),
-    checksumEntry: (facts) => TERMINAL.has((facts as MissionFacts).status) ? undefined : facts as MissionFacts
+    fits: (attributes, filter) => matches(attributes as MissionAttributes, filter),
+    checksumEntry: (attributes) =>
+      TERMINAL.has((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
   }
 }
 
-const factsOf = ({ missionId, name, tags, status, previousStatus }: MissionUpdate): MissionFacts =>
+const attributesOf = ({ missionId, name, tags, status, previousStatus }: MissionUpdate): MissionAttributes =>
   ({ missionId, name, tags, status, previousStatus })
 
 const deliveryOf = (update: MissionUpdate): Delivery =>
   isReplaceable(update) ? { key: update.missionId } : { supersedes: update.missionId }
 
-function matches (facts: MissionFacts, filter: SubscriptionFilter): boolean {
-  const { missionId, name, tags, status, previousStatus } = facts
+function matches (attributes: MissionAttributes, filter: SubscriptionFilter): boolean {
+  const { missionId, name, tags, status, previousStatus } = attributes
   return (filter.missionIds?.includes(missionId) ?? true) &&
     (filter.names?.includes(name) ?? true) &&
     (filter.tags?.some((tag) => tags?.includes(tag)) ?? true) &&

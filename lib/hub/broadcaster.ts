@@ -85,7 +85,7 @@ export class Broadcaster {
     name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
   ): number | undefined {
     if (!this.subscriptions.isOpen(name)) return undefined
-    const { key, supersedes, facts } = this.subscriptions.channel(name).delivery(payload)
+    const { key, supersedes, attributes } = this.subscriptions.channel(name).delivery(payload)
     const isLogged = key === undefined && only === undefined && LOGGED.has(name)
     const position = isLogged ? this.log.nextPosition(name) : undefined
     const message = this.#envelope.message(name, { payload } as never, {
@@ -93,7 +93,7 @@ export class Broadcaster {
       position,
       key: key && `${name} ${key}`,
       supersedes: supersedes && `${name} ${supersedes}`,
-      facts,
+      attributes,
       epoch: this.log.epoch
     })
     this.#record(message)
@@ -107,8 +107,8 @@ export class Broadcaster {
   }
 
   /** Whether a message matches a filter of its channel. */
-  readonly fits = ({ channel, facts }: Message, filter: SubscriptionFilter | undefined): boolean =>
-    filter === undefined || this.subscriptions.channel(channel!).fits!(facts!, filter)
+  readonly fits = ({ channel, attributes }: Message, filter: SubscriptionFilter | undefined): boolean =>
+    filter === undefined || this.subscriptions.channel(channel!).fits!(attributes!, filter)
 
   /** Drops messages and snapshots that are too old. */
   trim (): void {

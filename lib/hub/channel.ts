@@ -12,7 +12,7 @@ export interface Delivery {
   /** The key of a pending payload that this one makes obsolete. */
   supersedes?: string
   /** What the filters of the channel look at; kept with the message. */
-  facts?: object
+  attributes?: object
 }
 
 /** A subscriber as a channel sees it: an opaque token. */
@@ -46,12 +46,12 @@ export interface Channel<Name extends ChannelName = ChannelName> {
    * if `after` is `undefined`, the most recent ones. Must return the same object for the same payload each time.
    */
   endings? (after: number | undefined, upTo: number): ChannelPayloads[Name][]
-  /** Whether a payload with these facts matches a filter. */
-  fits? (facts: object, filter: SubscriptionFilter): boolean
-  /** The current entries of the checksum: the facts of all states that have not ended. */
+  /** Whether a payload with these attributes matches a filter. */
+  fits? (attributes: object, filter: SubscriptionFilter): boolean
+  /** The current entries of the checksum: the attributes of all states that have not ended. */
   checksumEntries? (): ChecksumEntry[]
-  /** The checksum entry of a payload with these facts; `undefined` if it has none. */
-  checksumEntry? (facts: object): ChecksumEntry | undefined
+  /** The checksum entry of a payload with these attributes; `undefined` if it has none. */
+  checksumEntry? (attributes: object): ChecksumEntry | undefined
   /** Called after a subscriber was added, and after `start`. */
   joined? (subscriber: Subscriber): void
   /** Called after a subscriber was removed. */

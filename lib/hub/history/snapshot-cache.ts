@@ -168,8 +168,8 @@ export class SnapshotCache {
   }
 
   #encode (channel: ChannelName, payload: ChannelPayloads[ChannelName]): Message {
-    const { facts } = this.#deps.channel(channel).delivery(payload)
-    return this.#deps.envelope.message(channel, { payload } as never, { channel, facts })
+    const { attributes } = this.#deps.channel(channel).delivery(payload)
+    return this.#deps.envelope.message(channel, { payload } as never, { channel, attributes })
   }
 
   #fitting (
@@ -177,13 +177,13 @@ export class SnapshotCache {
   ): readonly Message[] {
     if (filter === undefined) return messages
     const channel = this.#deps.channel(name)
-    return messages.filter(({ facts }) => channel.fits!(facts!, filter))
+    return messages.filter(({ attributes }) => channel.fits!(attributes!, filter))
   }
 
   #checksum (name: ChannelName, messages: readonly Message[]): Checksum {
     const channel = this.#deps.channel(name)
     if (channel.checksumEntry === undefined) return {}
-    const entries = messages.flatMap(({ facts }) => channel.checksumEntry!(facts!) ?? [])
+    const entries = messages.flatMap(({ attributes }) => channel.checksumEntry!(attributes!) ?? [])
     return { checksum: missionChecksum(entries) }
   }
 }

@@ -26,7 +26,7 @@ export interface MessageOptions {
   /** The key of the replaceable message that this one makes obsolete. */
   supersedes?: string | undefined
   /** What the filters of its channel look at. */
-  facts?: object | undefined
+  attributes?: object | undefined
 }
 
 /** One message of the server, encoded and framed once and shared by all connections that receive it. */
@@ -44,17 +44,17 @@ export class Message {
   readonly position: LogPosition | undefined
   readonly key: string | undefined
   readonly supersedes: string | undefined
-  readonly facts: object | undefined
+  readonly attributes: object | undefined
   #deflated: Map<number, Buffer> | undefined
 
-  constructor (text: string, { id = '', channel, position, key, supersedes, facts }: MessageOptions = {}) {
+  constructor (text: string, { id = '', channel, position, key, supersedes, attributes }: MessageOptions = {}) {
     this.frame = encodeTextFrame(text)
     this.id = id
     this.channel = channel
     this.position = position
     this.key = key
     this.supersedes = supersedes
-    this.facts = facts
+    this.attributes = attributes
   }
 
   /** The size of the plain frame. */
