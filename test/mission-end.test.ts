@@ -19,45 +19,45 @@ const PHASES: Array<[phase: string, reach: (mission: Mission) => void]> = [
 
 const progressOf = (index: number) => ({ taskId: `task ${index}`, index, total: 1_000, status: 'running' })
 
-/** Work that never ends and never looks at its signal. */
+/** Work that never ends and ignores its signal. */
 const stubborn = async () => { await new Promise(() => {}) }
 
-/** Work that ends when it is asked to. */
+/** Work that ends when its signal aborts. */
 const obedient = async ({ signal }: Mission) => {
   signal.throwIfAborted()
   await new Promise((_resolve, reject) => { signal.addEventListener('abort', () => reject(signal.reason)) })
 }
 
 t.test('cancel', async (t) => {
-  t.test('answers what became of the request', async (t) => {
+  t.test('returns the result of the request', async (t) => {
     const { missions } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
-    t.equal(missions.cancel('nobody', { reason: 'x' }), 'not_found')
+    t.equal(missions.cancel('unknown', { reason: 'x' }), 'not_found')
     t.equal(missions.cancel('a', { reason: 'enough', by: 'ann' }), 'requested')
     t.equal(missions.cancel('a'), 'already_requested')
     t.equal(mission.cancel({ reason: 'other' }), 'already_requested')
-    t.match(mission.view().cancel, { requested: true, kind: 'request', reason: 'enough', by: 'ann' }, 'the first request stands')
+    t.match(mission.view().cancel, { requested: true, kind: 'request', reason: 'enough', by: 'ann' }, 'the first request is kept')
     mission.report('cancelled')
     t.equal(missions.cancel('a'), 'terminal')
     t.equal(mission.cancel(), 'terminal')
   })
 
   for (const [phase, reach] of PHASES) {
-    t.test(`is a request while ${phase}: the status stays, it is told once, the signal aborts`, async (t) => {
+    t.test(`while ${phase} keeps the status, emits one update and aborts the signal`, async (t) => {
       const { missions, updates } = build()
       const mission = missions.start('job')
       reach(mission)
       const { status } = mission
-      const told = updates.length
+      const before = updates.length
       t.equal(mission.cancel({ reason: 'enough' }), 'requested')
       t.equal(mission.status, status)
-      t.equal(updates.length, told + 1)
+      t.equal(updates.length, before + 1)
       t.match(updates.at(-1), { status, cancel: { requested: true, kind: 'request', reason: 'enough', by: null } })
       t.ok(mission.signal.aborted)
     })
   }
 
-  t.test('gives the work its grace, and forces what has not ended by then', async (t) => {
+  t.test('forces a mission that has not ended within cancelGraceMs', async (t) => {
     const { missions, updates, clock, registry } = build()
     const mission = missions.spawn({ id: 'a', name: 'job' }, stubborn)
     mission.cancel({ reason: 'enough', by: 'ann' })
@@ -66,13 +66,22 @@ t.test('cancel', async (t) => {
     t.equal(registry.find(mission.id)!.isForced, false)
     clock.advance(1)
     const cancel = { requested: true, kind: 'request', reason: 'enough', by: 'ann', forced: true }
-    t.strictSame(updates.at(-1), { missionId: 'a', status: 'cancelled', previousStatus: 'planning_started', name: 'job', seq: 3, cancel, endedAt: mission.startedAt + 10_000, durationMs: 10_000 })
+    t.strictSame(updates.at(-1), {
+      missionId: 'a',
+      status: 'cancelled',
+      previousStatus: 'planning_started',
+      name: 'job',
+      seq: 3,
+      cancel,
+      endedAt: mission.startedAt + 10_000,
+      durationMs: 10_000
+    })
     t.match(await mission.done, { status: 'cancelled', cancel, error: null })
     t.equal(registry.find(mission.id)!.isForced, true)
     t.match(missions.stats(), { active: 0, cancelled: 1, total: 1 })
   })
 
-  t.test('forces nothing that ends within its grace', async (t) => {
+  t.test('does not force a mission that ends within its grace period', async (t) => {
     const { missions, updates, clock } = build()
     const mission = missions.spawn('job', obedient)
     mission.cancel()
@@ -84,7 +93,7 @@ t.test('cancel', async (t) => {
     t.match(mission.view(), { lateOutcome: null })
   })
 
-  t.test('counts and keeps what a forced function does later', async (t) => {
+  t.test('counts and keeps the later outcome of a forced function', async (t) => {
     const endings: Array<[MissionStatus, (gate: Deferred, mission: Mission) => void]> = [
       ['completed', (gate) => gate.resolve()],
       ['cancelled', (gate) => gate.reject(new Error('too late'))],
@@ -96,19 +105,19 @@ t.test('cancel', async (t) => {
       const mission = missions.spawn('job', () => gate.promise)
       mission.cancel()
       clock.advance(50)
-      const told = updates.length
+      const before = updates.length
       end(gate, mission)
       await settle()
       t.match(mission.view(), { status: 'cancelled', lateOutcome, error: null })
       t.equal(missions.stats().lateOutcomes, 1)
-      t.equal(updates.length, told, 'and tells nobody')
+      t.equal(updates.length, before, 'a late outcome is not emitted')
       mission.complete()
-      t.match(mission.view(), { lateOutcome }, 'the first one is kept')
+      t.match(mission.view(), { lateOutcome }, 'the first late outcome is kept')
       t.equal(missions.stats().lateOutcomes, 2)
     }
   })
 
-  t.test('cannot be forced without a request', async (t) => {
+  t.test('is required before a mission can be forced', async (t) => {
     const { missions, registry } = build()
     const mission = missions.start('job')
     registry.find(mission.id)!.force()
@@ -119,7 +128,7 @@ t.test('cancel', async (t) => {
     t.match(missions.stats(), { cancelled: 1, total: 1 })
   })
 
-  t.test('shows the newest progress with the request, and keeps its reason and name short', async (t) => {
+  t.test('emits delayed progress and metadata with the request, and cuts its texts', async (t) => {
     const { missions, updates } = build()
     const mission = missions.start('job')
     mission.progress(progressOf(1))
@@ -127,10 +136,11 @@ t.test('cancel', async (t) => {
     mission.annotate({ rows: 3 })
     mission.cancel({ reason: 'r'.repeat(300), by: 'b'.repeat(200) })
     t.equal(updates.length, 3)
-    t.match(updates.at(-1), { status: 'execution_progress', progress: progressOf(2), metadata: { rows: 3 }, cancel: { reason: 'r'.repeat(256), by: 'b'.repeat(128) } })
+    const cancel = { reason: 'r'.repeat(256), by: 'b'.repeat(128) }
+    t.match(updates.at(-1), { status: 'execution_progress', progress: progressOf(2), metadata: { rows: 3 }, cancel })
   })
 
-  t.test('cuts no character in half where it keeps texts short', async (t) => {
+  t.test('cuts its texts between characters', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     mission.cancel({ reason: `${'r'.repeat(255)}😀`, by: `${'b'.repeat(126)}😀😀` })
@@ -143,7 +153,7 @@ t.test('cancel', async (t) => {
 
 t.test('a time-out', async (t) => {
   for (const [phase, reach] of PHASES) {
-    t.test(`asks for the end while ${phase}, and forces it after the grace`, async (t) => {
+    t.test(`requests the end while ${phase}, and forces it after the grace period`, async (t) => {
       const { missions, updates, clock } = build()
       const mission = missions.start({ id: 'a', name: 'job', timeoutMs: 1_000 })
       const { signal } = mission
@@ -159,7 +169,7 @@ t.test('a time-out', async (t) => {
     })
   }
 
-  t.test('is not moved by any activity', async (t) => {
+  t.test('is not postponed by activity', async (t) => {
     const { missions, clock } = build({ timeoutMs: 1_000 })
     const mission = missions.start('job')
     for (let i = 1; i <= 9; i++) {
@@ -174,7 +184,7 @@ t.test('a time-out', async (t) => {
     t.match(mission.view().cancel, { kind: 'timeout' })
   })
 
-  t.test('is off unless it is set, and the one of the mission outranks the one of the options', async (t) => {
+  t.test('is off by default, and that of a mission overrides the option', async (t) => {
     const { missions, clock } = build({ stallMs: 2_147_483_647 })
     const free = missions.start('free')
     clock.advance(1_000_000_000)
@@ -189,7 +199,7 @@ t.test('a time-out', async (t) => {
     t.match(own.view().cancel, { kind: 'timeout' })
   })
 
-  t.test('does nothing to a mission that was asked to end or has ended before', async (t) => {
+  t.test('does not affect a mission that was cancelled or has ended before', async (t) => {
     const { missions, updates, clock } = build()
     const asked = missions.start({ name: 'asked', timeoutMs: 1_000 })
     const ended = missions.start({ name: 'ended', timeoutMs: 1_000 })
@@ -212,34 +222,34 @@ t.test('a stall', async (t) => {
     return { ...stand, mission }
   }
 
-  t.test('is flagged in updates, views, lists and totals, once', async (t) => {
+  t.test('is flagged once, in updates, views, lists and totals', async (t) => {
     const { missions, mission, updates, clock } = stalled()
-    missions.start({ id: 'lively', name: 'lively' })
+    missions.start({ id: 'active', name: 'active' })
     t.match(updates.at(2), { missionId: 'a', status: 'execution_started', stalled: true })
     t.equal(mission.view().stalled, true)
     t.strictSame(missions.list({ stalled: true }).missions.map(({ id }) => id), ['a'])
-    t.strictSame(missions.list({ stalled: false }).missions.map(({ name }) => name), ['lively'])
+    t.strictSame(missions.list({ stalled: false }).missions.map(({ name }) => name), ['active'])
     t.equal(missions.stats().stalled, 1)
     for (let i = 0; i < 10; i++) {
       clock.advance(500)
-      missions.get('lively')!.heartbeat()
+      missions.get('active')!.heartbeat()
     }
-    t.equal(updates.length, 4, 'and not again for as long as it lasts')
+    t.equal(updates.length, 4, 'a stall that goes on is not emitted again')
     t.equal(missions.stats().stalled, 1)
   })
 
   const activities: Array<[title: string, act: (mission: Mission) => unknown]> = [
     ['progress', (mission) => mission.progress(progressOf(1))],
-    ['a report that says nothing new', (mission) => mission.executionStarted()],
-    ['a report that goes back', (mission) => mission.planned()],
+    ['a repeated report', (mission) => mission.executionStarted()],
+    ['a report of an earlier status', (mission) => mission.planned()],
     ['a heartbeat', (mission) => mission.heartbeat()],
-    ['a note', (mission) => mission.annotate({ a: 1 })],
+    ['an annotation', (mission) => mission.annotate({ a: 1 })],
     ['waiting', (mission) => mission.waiting('for x')],
     ['a task', async (mission) => { await mission.task('a', () => {}) }],
     ['the end', (mission) => mission.complete()]
   ]
   for (const [title, act] of activities) {
-    t.test(`is cleared by ${title}, which is told once`, async (t) => {
+    t.test(`is cleared by ${title}, with one update`, async (t) => {
       const { missions, mission, updates } = stalled()
       act(mission)
       t.equal(mission.view().stalled, false)
@@ -249,7 +259,7 @@ t.test('a stall', async (t) => {
     })
   }
 
-  t.test('comes again when the mission falls silent again', async (t) => {
+  t.test('is flagged again after another period without activity', async (t) => {
     const { mission, updates, clock } = stalled()
     clock.advance(300)
     mission.heartbeat()
@@ -260,7 +270,7 @@ t.test('a stall', async (t) => {
     t.equal(updates.filter((update) => update.stalled === true).length, 2)
   })
 
-  t.test('asks for the end where the host wants that', async (t) => {
+  t.test('requests the end with onStall: cancel', async (t) => {
     const { mission, updates, clock } = stalled({ onStall: 'cancel' })
     t.match(mission.view().cancel, { kind: 'stall' })
     t.match(updates.at(-1), { status: 'execution_started', stalled: true, cancel: { kind: 'stall' } })
@@ -268,27 +278,27 @@ t.test('a stall', async (t) => {
     t.match(mission.view(), { status: 'cancelled', stalled: false, cancel: { kind: 'stall', forced: true } })
   })
 
-  t.test('ends as an error where the host wants that, and tells the work', async (t) => {
+  t.test('ends the mission as error with onStall: error, and aborts the signal', async (t) => {
     const { missions, clock, updates } = build({ stallMs: 1_000, onStall: 'error' })
     const mission = missions.spawn('job', obedient)
     const { signal } = mission
     clock.advance(1_000)
     t.match(updates.at(-1), { status: 'error', error: { code: 'stalled' } })
     t.match(signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'stall' } })
-    t.equal(mission.signal, signal, 'for who looks at it later too')
+    t.equal(mission.signal, signal, 'the signal stays the same object')
     await settle()
     t.match(mission.view(), { status: 'error', error: { code: 'stalled' }, stalled: false, lateOutcome: 'cancelled' })
     t.match(missions.stats(), { errors: 1, stalled: 0, lateOutcomes: 1, total: 1 })
   })
 
-  t.test('that ends a mission aborts its signal also for who first asks for it afterwards', async (t) => {
+  t.test('that ends a mission aborts its signal even if the signal is first read afterwards', async (t) => {
     const { missions, clock } = build({ stallMs: 1_000, onStall: 'error' })
     const mission = missions.start('job')
     clock.advance(1_000)
     t.match(mission.signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'stall' } })
   })
 
-  t.test('of a mission that was asked to end is flagged, and its grace stands', async (t) => {
+  t.test('of a mission with a cancel request is flagged and does not shorten the grace period', async (t) => {
     for (const onStall of ['cancel', 'error'] as const) {
       const { missions, clock } = build({ stallMs: 1_000, onStall })
       const mission = missions.start('job')
@@ -300,23 +310,24 @@ t.test('a stall', async (t) => {
     }
   })
 
-  t.test('ends nothing that a listener woke or ended when it was told', async (t) => {
+  t.test('does not end a mission that a listener of the stall woke or ended', async (t) => {
     for (const onStall of ['cancel', 'error'] as const) {
       for (const act of ['heartbeat', 'complete'] as const) {
         const { missions, clock, updates } = build({ stallMs: 1_000, onStall })
         const mission = missions.start('job')
         missions.on('mission_update', ({ stalled }) => { if (stalled === true) mission[act]() })
         clock.advance(1_000)
-        t.match(mission.view(), { status: act === 'complete' ? 'completed' : 'planning_started', cancel: null, stalled: false, lateOutcome: null })
+        const status = act === 'complete' ? 'completed' : 'planning_started'
+        t.match(mission.view(), { status, cancel: null, stalled: false, lateOutcome: null })
         t.match(missions.stats(), { stalled: 0, lateOutcomes: 0 })
         t.strictSame(findStreamFaults(updates), [])
       }
     }
   })
 
-  t.test('is found at any fraction of a millisecond, in the time it takes to look once', async (t) => {
+  t.test('is detected for start times with fractions of a millisecond', async (t) => {
     const { missions, clock } = build({ stallMs: 300_000 })
-    // Where the sum of the start and the time, rounded, less the start is a hair less than the time.
+    // Start times for which floating-point rounding makes `start + stallMs - start` smaller than `stallMs`.
     const starts = Array.from({ length: 1_000 }, (_, i) => i * 977.1 + 0.1).filter((start) => start + 300_000 - start < 300_000)
     t.ok(starts.length > 50)
     const begun = starts.slice(0, 50).map((start) => {
@@ -329,7 +340,7 @@ t.test('a stall', async (t) => {
 })
 
 t.test('many missions', async (t) => {
-  t.test('share one timer for all that may happen to them', async (t) => {
+  t.test('share one timer for all their deadlines', async (t) => {
     const { missions, clock } = build({ timeoutMs: 60_000, stallMs: 1_000, endedRetentionMs: 5_000 })
     const all = Array.from({ length: 500 }, (_, i) => missions.start({ id: `m${i}`, name: 'job', timeoutMs: 30_000 + i }))
     for (const [i, mission] of all.entries()) {
@@ -347,8 +358,8 @@ t.test('many missions', async (t) => {
     t.equal(clock.mostRunning, 1)
   })
 
-  t.test('leave nothing to the timer that waits for them once they have ended', async (t) => {
-    const { missions, clock } = build({ maxEnded: 0, maxErrors: 0 })
+  t.test('leave no timer running after they have ended', async (t) => {
+    const { missions, clock } = build({ maxEnded: 0 })
     for (const end of ['complete', 'fail'] as const) {
       const mission = missions.start({ name: 'job', timeoutMs: 1_000 })
       mission.extendTimeout(2_000)
@@ -362,7 +373,7 @@ t.test('many missions', async (t) => {
     }
   })
 
-  t.test('have each of their deadlines at its time, whichever others were taken back', async () => {
+  t.test('get each deadline on time, whichever other deadlines are cancelled', async () => {
     const act = fc.record({ kind: fc.constantFrom('after', 'after', 'after', 'cancel', 'cancel', 'advance'), n: fc.nat(1_000) })
     fc.assert(fc.property(fc.array(act, { maxLength: 200, size: 'max' }), (acts) => {
       const clock = createCountingClock()
@@ -372,7 +383,7 @@ t.test('many missions', async (t) => {
       const set = (ms: number) => {
         const deadline = deadlines.after(ms, () => {
           const at = open.indexOf(deadline)
-          if (at < 0) faults.push('fired after it was taken back, or twice')
+          if (at < 0) faults.push('fired after it was cancelled, or twice')
           else open.splice(at, 1)
           if (clock.monotonic() !== deadline.at) faults.push(`fired at ${clock.monotonic()}, not ${deadline.at}`)
         })
@@ -391,7 +402,7 @@ t.test('many missions', async (t) => {
 })
 
 t.test('a listener', async (t) => {
-  t.test('that ends a mission while its last progress is told does not make it end twice', async (t) => {
+  t.test('that ends a mission on its last progress does not make it end twice', async (t) => {
     const endings: Array<(stand: Stand, mission: Mission) => void> = [
       (_stand, mission) => mission.complete(),
       (_stand, mission) => mission.fail(new Error('x')),
@@ -413,7 +424,7 @@ t.test('a listener', async (t) => {
     }
   })
 
-  t.test('that ends a mission while its last progress is told saves it from being forced', async (t) => {
+  t.test('that ends a mission on its last progress prevents it from being forced', async (t) => {
     const { missions, updates, registry } = build()
     const mission = missions.start('job')
     mission.cancel()
@@ -426,25 +437,28 @@ t.test('a listener', async (t) => {
     t.strictSame(findStreamFaults(updates), [])
   })
 
-  t.test('that reports while it is told does not change the order in which others hear it', async (t) => {
+  t.test('that reports during an update does not change the order for other listeners', async (t) => {
     const { missions } = build({}, { isQuiet: true })
     missions.on('mission_update', ({ missionId, status }) => {
       const mission = missions.get(missionId)!
       if (status === 'planning_started') mission.executionStarted()
       if (status === 'execution_started') mission.complete()
     })
-    const heard: MissionUpdate[] = []
-    missions.on('mission_update', (update) => { heard.push(update) })
+    const received: MissionUpdate[] = []
+    missions.on('mission_update', (update) => { received.push(update) })
     missions.start('a')
     missions.start('b')
-    t.strictSame(findStreamFaults(heard), [])
-    t.strictSame(heard.map(({ status }) => status), [...Array(2)].flatMap(() => ['planning_started', 'execution_started', 'completed']))
+    t.strictSame(findStreamFaults(received), [])
+    const statuses = ['planning_started', 'execution_started', 'completed']
+    t.strictSame(received.map(({ status }) => status), [...statuses, ...statuses])
   })
 
-  t.test('that makes progress of progress is told the last of it before the ending', async (t) => {
+  t.test('that reports progress for each progress receives the last one before the ending', async (t) => {
     const { missions, updates, clock } = build()
     const mission = missions.start('job')
-    missions.on('mission_update', ({ progress }) => { if (progress !== undefined) mission.progress(progressOf(progress.index + 1)) })
+    missions.on('mission_update', ({ progress }) => {
+      if (progress !== undefined) mission.progress(progressOf(progress.index + 1))
+    })
     mission.progress(progressOf(1))
     mission.complete()
     clock.advance(1_000)
@@ -452,7 +466,7 @@ t.test('a listener', async (t) => {
     t.match(updates.at(-1), { status: 'completed', progress: mission.view().progress })
   })
 
-  t.test('that fails is reported, and the mission and the others do not notice', async (t) => {
+  t.test('that throws or rejects is counted and affects neither the mission nor other listeners', async (t) => {
     const { missions, updates, failures } = build({}, {})
     missions.on('mission_update', () => { throw new Error('thrown') })
     const caught = await uncaught(async () => {
@@ -466,7 +480,7 @@ t.test('a listener', async (t) => {
 })
 
 t.test('shutdown', async (t) => {
-  t.test('asks every active mission to end, each in the name of the shutdown', async (t) => {
+  t.test('requests the end of every active mission, children included, with kind shutdown', async (t) => {
     const { missions, clock, registry } = build()
     const parent = missions.spawn('parent', obedient)
     const child = parent.child('child')
@@ -485,7 +499,7 @@ t.test('shutdown', async (t) => {
     t.match(ended.view(), { status: 'completed', cancel: null })
   })
 
-  t.test('waits for the last mission, and not longer than its grace', async (t) => {
+  t.test('waits for the last mission, for at most closeGraceMs', async (t) => {
     for (const closeGraceMs of [5_000, 60_000]) {
       const { missions, clock, registry } = build({ closeGraceMs })
       const slow = defer()
@@ -508,22 +522,22 @@ t.test('shutdown', async (t) => {
     }
   })
 
-  t.test('gives its grace also to a mission whose end is elsewhere', async (t) => {
+  t.test('grants the grace period to missions without a function too', async (t) => {
     const { missions, clock, registry } = build()
-    const heard = missions.start('heard')
-    const unheard = missions.start('unheard')
+    const reported = missions.start('reported')
+    const silent = missions.start('silent')
     const closing = registry.shutdown()
     clock.advance(4_999)
     await settle()
-    heard.complete()
-    t.match(unheard.view(), { status: 'planning_started', cancel: { kind: 'shutdown' } })
+    reported.complete()
+    t.match(silent.view(), { status: 'planning_started', cancel: { kind: 'shutdown' } })
     clock.advance(1)
     await closing
-    t.match(heard.view(), { status: 'completed', cancel: { kind: 'shutdown' } })
-    t.match(unheard.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
+    t.match(reported.view(), { status: 'completed', cancel: { kind: 'shutdown' } })
+    t.match(silent.view(), { status: 'cancelled', cancel: { kind: 'shutdown', forced: true } })
   })
 
-  t.test('is done at once where nothing is active, and only once', async (t) => {
+  t.test('resolves at once if no mission is active, and can be requested twice', async (t) => {
     const { clock, registry } = build()
     await registry.shutdown()
     const { missions: others, registry: otherRegistry } = build()
@@ -533,7 +547,7 @@ t.test('shutdown', async (t) => {
     t.equal(clock.running, 0)
   })
 
-  t.test('asks what starts meanwhile as well, and refuses to start anything afterwards', async (t) => {
+  t.test('includes missions that start during it, and rejects starts afterwards', async (t) => {
     const { missions, clock, registry } = build()
     missions.spawn('stubborn', stubborn)
     const closing = registry.shutdown()
@@ -556,7 +570,7 @@ t.test('shutdown', async (t) => {
     t.equal(missions.stats().total, 5)
   })
 
-  t.test('comes to an end although the host replaces every mission that ends', async (t) => {
+  t.test('finishes even if the host replaces every mission that ends', async (t) => {
     const { missions, clock, failures, registry } = build()
     missions.on('mission_update', ({ status }) => { if (status === 'cancelled') missions.spawn('again', stubborn) })
     missions.spawn('first', stubborn)
@@ -569,13 +583,13 @@ t.test('shutdown', async (t) => {
 })
 
 t.test('close', async (t) => {
-  t.test('leaves no timer and no listener behind, and starts none afterwards', async (t) => {
+  t.test('leaves no timer and no listener, and later calls add none', async (t) => {
     const { missions, clock, updates, registry } = build()
     const mission = missions.start({ name: 'job', timeoutMs: 10_000 })
     mission.progress(progressOf(1))
     mission.progress(progressOf(2))
     missions.start('ended').complete()
-    const told = updates.length
+    const before = updates.length
     registry.close()
     t.equal(clock.running, 0)
     missions.on('mission_update', () => {})
@@ -589,11 +603,11 @@ t.test('close', async (t) => {
     mission.complete()
     t.equal(clock.running, 0)
     t.match(missions.stats(), { active: 0, completed: 2 })
-    t.equal(updates.length, told)
+    t.equal(updates.length, before)
     t.throws(() => missions.start('later'), { code: 'FST_MC_CLOSING' })
   })
 
-  t.test('does not keep a shutdown waiting that began before or begins after', async (t) => {
+  t.test('ends a running shutdown, and a later shutdown does not wait', async (t) => {
     const { missions, registry } = build()
     const first = missions.spawn('first', stubborn)
     const closing = registry.shutdown()
@@ -612,7 +626,7 @@ t.test('closing the app', async (t) => {
   const isOf = (id: string, status?: MissionStatus) => ({ payload }: { payload: MissionUpdate }) =>
     payload.missionId === id && (status === undefined || payload.status === status)
 
-  t.test('tells connected clients the last of every mission before their sockets close', async (t) => {
+  t.test('sends every ending to connected clients before their sockets close', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, missions: { closeGraceMs: 5_000 } })
     const client = await connect(app)
@@ -623,26 +637,29 @@ t.test('closing the app', async (t) => {
       await obedient(mission)
     })
     app.missions.spawn({ id: 'stubborn', name: 'job' }, stubborn)
-    app.missions.start({ id: 'unheard', name: 'job' })
-    await client.next('mission_update', isOf('unheard'))
+    app.missions.start({ id: 'silent', name: 'job' })
+    await client.next('mission_update', isOf('silent'))
     const closing = app.close()
     const { payload } = await client.next('mission_update', isOf('obedient', 'cancelled'))
     t.match(payload, { cancel: { kind: 'shutdown' } })
     t.equal(payload.cancel!.forced, undefined)
     t.equal(app.missions.get('stubborn')!.isTerminal, false)
     clock.advance(5_000)
-    t.match((await client.next('mission_update', isOf('unheard', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
-    t.match((await client.next('mission_update', isOf('stubborn', 'cancelled'))).payload, { cancel: { kind: 'shutdown', forced: true } })
+    for (const id of ['silent', 'stubborn']) {
+      const { payload } = await client.next('mission_update', isOf(id, 'cancelled'))
+      t.match(payload, { cancel: { kind: 'shutdown', forced: true } })
+    }
     t.match(await client.closed, { code: /^10(01|12)$/ })
     await closing
     const updates = client.received.flatMap((message) => message.type === 'mission_update' ? [message.payload] : [])
     t.strictSame(findStreamFaults(updates), [])
-    t.match(updates.filter(({ missionId }) => missionId === 'obedient').map(({ progress }) => progress?.index), [undefined, 1, 2, undefined])
+    const indexes = updates.filter(({ missionId }) => missionId === 'obedient').map(({ progress }) => progress?.index)
+    t.match(indexes, [undefined, 1, 2, undefined])
     t.match(app.missions.stats(), { active: 0, cancelled: 3, total: 3 })
     t.throws(() => app.missions.start('later'), { code: 'FST_MC_CLOSING' })
   })
 
-  t.test('writes to the log of the host as long as it can', async (t) => {
+  t.test('keeps the log of a mission working until the mission has ended', async (t) => {
     const lines: Array<Record<string, unknown>> = []
     const app = await boot(t, {}, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
     const mission = app.missions.spawn({ id: 'm', name: 'job' }, async ({ log, signal }) => {
@@ -654,7 +671,7 @@ t.test('closing the app', async (t) => {
     t.match(lines.filter(({ msg }) => msg === 'stopping'), [{ missionId: 'm', plugin: 'fastify-mission-control', rows: 3 }])
   })
 
-  t.test('does not wait for a mission that ends at once, on the clock of the machine', async (t) => {
+  t.test('does not wait for the grace period if missions end at once (system clock)', async (t) => {
     const app = await boot(t, { missions: { closeGraceMs: 60_000 } })
     const client = await connect(app)
     await client.subscribe('mission_update')

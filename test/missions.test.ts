@@ -1,31 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { resolveOptions } from '../lib/base/options.js'
-import { judge } from '../lib/missions/state/lifecycle.js'
-import { CancelledError, createMissions, MissionRegistry } from '../lib/missions/index.js'
-import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate } from '../schemas/index.js'
 import { compile } from '../lib/base/validation.js'
-
-const setup = () => {
-  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
-  const failures: Array<[string, unknown]> = []
-  const registry = new MissionRegistry({
-    clock,
-    options: resolveOptions({}, {}).missions,
-    onCallbackError: (where, err) => failures.push([where, err]),
-    makeLog: () => console
-  })
-  const missions = createMissions(registry)
-  const updates: MissionUpdate[] = []
-  missions.on('mission_update', (update) => { updates.push(update) })
-  return { clock, registry, missions, updates, failures }
-}
+import { judge } from '../lib/missions/state/lifecycle.js'
+import { CancelledError } from '../lib/missions/index.js'
+import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus } from '../schemas/index.js'
+import { build, settle } from './support/missions.js'
 
 t.test('the lifecycle table', async (t) => {
   const rank = (status: MissionStatus) => Math.min(MISSION_STATUSES.indexOf(status), 5)
 
-  t.test('answers every pair of statuses by rank alone', async (t) => {
+  t.test('judges every pair of statuses by rank alone', async (t) => {
     for (const from of MISSION_STATUSES) {
       for (const to of MISSION_STATUSES) {
         const expected = rank(from) === 5 ? 'terminal' : from === to ? 'repeated' : rank(to) < rank(from) ? 'backward' : undefined
@@ -34,21 +18,21 @@ t.test('the lifecycle table', async (t) => {
     }
   })
 
-  t.test('lets only progress repeat, and only with news', async (t) => {
+  t.test('accepts a repeated status only for progress that changed', async (t) => {
     for (const status of MISSION_STATUSES) {
       const expected = rank(status) === 5 ? 'terminal' : status === 'execution_progress' ? undefined : 'repeated'
       t.equal(judge(status, status, true), expected, status)
     }
   })
 
-  t.test('takes any status as the first one', async (t) => {
+  t.test('accepts any status as the first one', async (t) => {
     for (const status of MISSION_STATUSES) t.equal(judge(undefined, status, false), undefined, status)
   })
 })
 
 t.test('a mission', async (t) => {
-  t.test('tells every step of its life once, numbered without a hole', async (t) => {
-    const { missions, updates, clock } = setup()
+  t.test('emits every step of its life once, numbered without gaps', async (t) => {
+    const { missions, updates, clock } = build()
     const mission = missions.start({ name: 'import', objective: 'all rows', tags: ['nightly'], metadata: { rows: 3 }, tenant: 'acme' })
     t.same(mission.tasksGenerated(['read', 'write']), { applied: true })
     t.same(mission.planned({ steps: 2 }), { applied: true })
@@ -63,8 +47,21 @@ t.test('a mission', async (t) => {
       { ...always, status: 'tasks_generated', previousStatus: 'planning_started', seq: 2, tasksSummary: ['read', 'write'] },
       { ...always, status: 'planned', previousStatus: 'tasks_generated', seq: 3, planningSession: { steps: 2 } },
       { ...always, status: 'execution_started', previousStatus: 'planned', seq: 4 },
-      { ...always, status: 'execution_progress', previousStatus: 'execution_started', seq: 5, progress: { taskId: 'read', index: 1, total: 2, status: 'done' } },
-      { ...always, status: 'completed', previousStatus: 'execution_progress', seq: 6, endedAt: mission.startedAt + 1_500, durationMs: 1_500.25 }
+      {
+        ...always,
+        status: 'execution_progress',
+        previousStatus: 'execution_started',
+        seq: 5,
+        progress: { taskId: 'read', index: 1, total: 2, status: 'done' }
+      },
+      {
+        ...always,
+        status: 'completed',
+        previousStatus: 'execution_progress',
+        seq: 6,
+        endedAt: mission.startedAt + 1_500,
+        durationMs: 1_500.25
+      }
     ])
     const view = mission.view()
     t.ok(compile(MissionView)(view))
@@ -82,28 +79,28 @@ t.test('a mission', async (t) => {
     })
   })
 
-  t.test('may skip steps, and ends with the first terminal status', async (t) => {
+  t.test('may skip steps and ends with the first terminal status', async (t) => {
     for (const status of TERMINAL_STATUSES) {
-      const { missions, updates } = setup()
+      const { missions, updates } = build()
       const mission = missions.start('short')
       mission.report(status)
       for (const late of MISSION_STATUSES) t.same(mission.report(late), { applied: false, reason: 'terminal' })
       t.equal(mission.status, status)
       t.equal(mission.view().lateOutcome, 'completed', 'the first late ending is kept')
-      t.equal(updates.length, 2, 'and nothing of it is told')
+      t.equal(updates.length, 2, 'late reports emit nothing')
     }
   })
 
-  t.test('keeps no late outcome for a late step that ends nothing', async (t) => {
-    const { missions } = setup()
+  t.test('records no late outcome for a late step that is not terminal', async (t) => {
+    const { missions } = build()
     const mission = missions.start('short')
     mission.complete()
     mission.executionStarted()
     t.equal(mission.view().lateOutcome, null)
   })
 
-  t.test('never goes back and says nothing twice', async (t) => {
-    const { missions, updates, clock } = setup()
+  t.test('never goes back and emits nothing twice', async (t) => {
+    const { missions, updates, clock } = build()
     const mission = missions.start('job')
     mission.executionStarted()
     t.same(mission.planned(), { applied: false, reason: 'backward' })
@@ -122,15 +119,15 @@ t.test('a mission', async (t) => {
     t.equal(updates.length, 11)
   })
 
-  t.test('takes its first progress also when a status without progress came before', async (t) => {
-    const { missions } = setup()
+  t.test('accepts its first progress after the progress status was reported without details', async (t) => {
+    const { missions } = build()
     const mission = missions.start('job')
     t.same(mission.report('execution_progress'), { applied: true })
     t.same(mission.progress({ taskId: 'a', index: 1, total: 1, status: 'done' }), { applied: true })
   })
 
-  t.test('is not changed by what the host does to its objects afterwards', async (t) => {
-    const { missions, updates } = setup()
+  t.test('does not change when the host mutates the objects it passed', async (t) => {
+    const { missions, updates } = build()
     const tags = ['one']
     const metadata = { deep: { value: 1 } }
     const progress = { taskId: 'a', index: 1, total: 2, status: 'running' }
@@ -146,8 +143,8 @@ t.test('a mission', async (t) => {
     t.equal(mission.view().progress!.index, 1, 'a view is a copy')
   })
 
-  t.test('keeps the code and the message of what was thrown, and never a stack', async (t) => {
-    const { missions, updates } = setup()
+  t.test('keeps the code and message of a thrown value, never its stack', async (t) => {
+    const { missions, updates } = build()
     const hostile = { get code () { throw new Error('no code') }, get message () { throw new Error('no message') } }
     const cases: Array<[unknown, { code: string, message: string }]> = [
       [Object.assign(new Error('disk full'), { code: 'ENOSPC' }), { code: 'ENOSPC', message: 'disk full' }],
@@ -170,8 +167,8 @@ t.test('a mission', async (t) => {
     }
   })
 
-  t.test('replaces what cannot be sent by something that says so', async (t) => {
-    const { missions, updates } = setup()
+  t.test('replaces values that cannot be sent with visible placeholders', async (t) => {
+    const { missions, updates } = build()
     const cycle: Record<string, unknown> = {}
     cycle['self'] = cycle
     const throwing = { get secret () { throw new Error('secret text') } }
@@ -186,8 +183,8 @@ t.test('a mission', async (t) => {
     t.same(updates.at(-1)!.tasksSummary, { not: 'a list' })
   })
 
-  t.test('asked to end, keeps its status, aborts its signal once and tells once', async (t) => {
-    const { missions, updates } = setup()
+  t.test('keeps its status after a cancel request, aborts its signal and emits the request once', async (t) => {
+    const { missions, updates } = build()
     const mission = missions.start('job')
     const { signal } = mission
     mission.executionStarted()
@@ -202,37 +199,41 @@ t.test('a mission', async (t) => {
     mission.progress({ taskId: 'a', index: 1, total: 1, status: 'cleaning up' })
     t.notOk(updates.at(-1)!.cancel, 'progress does not repeat the request')
     mission.report('cancelled')
-    t.same(updates.at(-1)!.cancel, cancel, 'the ending shows it')
+    t.same(updates.at(-1)!.cancel, cancel, 'the ending carries the request')
     t.equal(mission.cancel(), 'terminal')
     t.equal(missions.cancel(mission.id), 'terminal')
-    t.equal(missions.cancel('nobody'), 'not_found')
+    t.equal(missions.cancel('unknown'), 'not_found')
     t.equal(missions.start('other').cancel(), 'requested')
     t.same(missions.list().missions[0]!.cancel, { requested: true, kind: 'request', reason: null, by: null })
   })
 })
 
 t.test('the registry', async (t) => {
-  t.test('refuses a status outside the eight, whoever says it', async (t) => {
-    const { missions } = setup()
+  t.test('rejects a status outside the eight, from a handle and by id', async (t) => {
+    const { missions } = build()
     const mission = missions.start('job')
     for (const status of ['done', '', 'COMPLETED', '__proto__', undefined, null, 5]) {
       t.throws(() => mission.report(status as MissionStatus), { code: 'FST_MC_UNKNOWN_STATUS' })
       t.throws(() => missions.report('other', status as MissionStatus), { code: 'FST_MC_UNKNOWN_STATUS' })
     }
-    t.equal(missions.get('other'), undefined, 'and registers nothing')
+    t.equal(missions.get('other'), undefined, 'a rejected report registers nothing')
     t.throws(() => missions.list({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
   })
 
-  t.test('refuses a mission or progress of the wrong shape, without repeating it', async (t) => {
-    const { missions } = setup()
-    const inits: unknown[] = [undefined, null, 7, '', {}, { name: '' }, { name: 'x', secret: 'canary' }, { name: 'x', tags: Array(11).fill('t') },
-      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(129) }, { name: 'x', metadata: 'canary' }]
+  t.test('rejects a mission or progress of the wrong shape without repeating the input', async (t) => {
+    const { missions } = build()
+    const inits: unknown[] = [
+      undefined, null, 7, '', {}, { name: '' }, { name: 'x', secret: 'canary' }, { name: 'x', tags: Array(11).fill('t') },
+      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(129) }, { name: 'x', metadata: 'canary' }
+    ]
     for (const init of inits) {
       t.throws(() => missions.start(init as string), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ }, JSON.stringify(init))
     }
     const mission = missions.start('job')
-    const progresses: unknown[] = [null, 'half', {}, { taskId: 'a', index: 0, total: 1, status: 'x' }, { taskId: 'a', index: 2, total: 1, status: 'x' },
-      { taskId: 'a', index: 1.5, total: 2, status: 'x' }, { taskId: 'a', index: 1, total: 2 }]
+    const progresses: unknown[] = [
+      null, 'half', {}, { taskId: 'a', index: 0, total: 1, status: 'x' }, { taskId: 'a', index: 2, total: 1, status: 'x' },
+      { taskId: 'a', index: 1.5, total: 2, status: 'x' }, { taskId: 'a', index: 1, total: 2 }
+    ]
     for (const progress of progresses) {
       t.throws(() => mission.progress(progress as never), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(progress))
     }
@@ -253,15 +254,15 @@ t.test('the registry', async (t) => {
     t.equal(missions.stats().total, 1)
   })
 
-  t.test('gives every mission an id that cannot be guessed', async (t) => {
-    const { missions } = setup()
+  t.test('generates mission ids that cannot be guessed', async (t) => {
+    const { missions } = build()
     const ids = Array.from({ length: 1_000 }, () => missions.start('job').id)
     t.equal(new Set(ids).size, 1_000)
     t.ok(ids.every((id) => /^mission_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)))
   })
 
-  t.test('joins a live mission by its id and refuses the id of one that has ended', async (t) => {
-    const { missions, updates } = setup()
+  t.test('returns the active mission for its id and rejects the id of an ended mission', async (t) => {
+    const { missions, updates } = build()
     const first = missions.start({ id: 'order-7', name: 'order' })
     t.equal(missions.start({ id: 'order-7', name: 'again' }), first)
     t.equal(updates.length, 1)
@@ -270,8 +271,8 @@ t.test('the registry', async (t) => {
     t.equal(missions.get('order-7'), first)
   })
 
-  t.test('registers a mission of which only the id is known, with no step it was not told', async (t) => {
-    const { missions, updates } = setup()
+  t.test('registers an unknown id with its first report and invents no earlier steps', async (t) => {
+    const { missions, updates } = build()
     t.same(missions.report('job-1', 'execution_started'), { applied: true })
     t.same(missions.report('job-1', 'planned'), { applied: false, reason: 'backward' })
     t.same(missions.report('job-1', 'error', { error: { code: 'boom', message: 'it broke' } }), { applied: true })
@@ -281,8 +282,8 @@ t.test('the registry', async (t) => {
     t.match(missions.stats(), { active: 0, completed: 1, errors: 1, total: 2 })
   })
 
-  t.test('lists copies, newest first', async (t) => {
-    const { missions } = setup()
+  t.test('lists copies of its missions, newest first', async (t) => {
+    const { missions } = build()
     for (let i = 0; i < 60; i++) missions.start({ id: `m${i}`, name: 'job' })
     missions.get('m3')!.complete()
     t.equal(missions.list().missions.length, 50)
@@ -293,9 +294,10 @@ t.test('the registry', async (t) => {
     t.equal(missions.get('m59')!.status, 'planning_started')
   })
 
-  t.test('knows the mean duration of all that ended, and null while none has', async (t) => {
-    const { missions, clock } = setup()
-    t.same(missions.stats(), { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0 })
+  t.test('returns the mean duration of ended missions, null before the first ending', async (t) => {
+    const { missions, clock } = build()
+    const counts = { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, stalled: 0, lateOutcomes: 0, refused: 0 }
+    t.same(missions.stats(), { ...counts, avgDurationMs: null })
     const [a, b] = [missions.start('a'), missions.start('b')]
     clock.advance(100)
     a.complete()
@@ -304,8 +306,8 @@ t.test('the registry', async (t) => {
     t.equal(missions.stats().avgDurationMs, 200)
   })
 
-  t.test('measures durations that a step of the wall clock cannot touch', async (t) => {
-    const { missions, clock } = setup()
+  t.test('measures durations independently of the wall clock', async (t) => {
+    const { missions, clock } = build()
     const mission = missions.start('job')
     clock.stepWallClock(-3_600_000)
     clock.advance(250)
@@ -313,10 +315,10 @@ t.test('the registry', async (t) => {
     t.equal(mission.view().durationMs, 250)
   })
 
-  t.test('holds its totals equal to a full recount through any history', async () => {
-    const step = fc.record({ mission: fc.integer({ min: 0, max: 7 }), status: fc.constantFrom(...MISSION_STATUSES), waitMs: fc.integer({ min: 0, max: 1_000 }) })
+  t.test('keeps its totals equal to a full recount after any history', async () => {
+    const step = fc.record({ mission: fc.nat(7), status: fc.constantFrom(...MISSION_STATUSES), waitMs: fc.nat(1_000) })
     fc.assert(fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-      const { missions, updates, clock } = setup()
+      const { missions, updates, clock } = build()
       for (const { mission, status, waitMs } of steps) {
         clock.advance(waitMs)
         missions.report(`m${mission}`, status)
@@ -339,15 +341,15 @@ t.test('the registry', async (t) => {
     }), { numRuns: 300 })
   })
 
-  t.test('outlives listeners that throw, reject or report themselves', async (t) => {
-    const { missions, updates, failures, registry } = setup()
+  t.test('keeps working when a listener throws, rejects or reports to a mission', async (t) => {
+    const { missions, updates, failures, registry } = build()
     missions.on('mission_update', () => { throw new Error('thrown') })
     missions.on('mission_update', async () => { throw new Error('rejected') })
     const off = missions.on('mission_update', ({ missionId, status }) => {
       if (status === 'planning_started') missions.get(missionId)!.executionStarted()
     })
     missions.start({ id: 'a', name: 'job' })
-    await new Promise((resolve) => setImmediate(resolve))
+    await settle()
     t.equal(missions.get('a')!.status, 'execution_started')
     t.equal(updates.length, 2)
     t.same(failures.map(([where, err]) => [where, (err as Error).message]).sort(),
@@ -358,6 +360,6 @@ t.test('the registry', async (t) => {
     t.equal(missions.get('b')!.status, 'planning_started')
     registry.close()
     missions.get('b')!.complete()
-    t.equal(updates.at(-1)!.status, 'planning_started', 'after close nobody is told')
+    t.equal(updates.at(-1)!.status, 'planning_started', 'nothing is emitted after close')
   })
 })
