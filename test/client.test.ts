@@ -32,6 +32,11 @@ class MemoryStorage implements StorageLike {
 t.test('options', async (t) => {
   t.test('that are wrong or unknown throw at once and are named', async (t) => {
     const WebSocket = FakeSocket
+    // From Node.js 22 on there is a built-in class, which the client would take where none is given.
+    const here = globalThis as { WebSocket?: unknown }
+    const builtIn = here.WebSocket
+    t.teardown(() => { here.WebSocket = builtIn })
+    here.WebSocket = undefined
     const cases: Array<[name: string, url: string, options: unknown]> = [
       ['url', 'no url', { WebSocket }], ['url', 'ftp://service.example', { WebSocket }], ['url', '/ws', { WebSocket }],
       ['WebSocket', 'ws://a.example', {}], ['WebSocket', 'ws://a.example', { WebSocket: {} }],
