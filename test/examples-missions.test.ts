@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { WebSocket } from 'ws'
 import { Client } from './support/client.js'
-import { Program, runExample, startExample } from './support/run-example.js'
+import { Program, runExample, spawnNode, startExample } from './support/run-example.js'
 import { findPackage, findRedisServer, onlyWith, pathOf } from './support/skip.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
@@ -29,7 +29,7 @@ t.before(async () => {
   const compilerOptions = { outDir: built, rootDir: join(root, 'examples') }
   const files = [join(root, 'examples/worker-bullmq.ts')]
   writeFileSync(config, JSON.stringify({ extends: join(root, 'examples/tsconfig.json'), compilerOptions, files, include: [] }))
-  const compiler = new Program(spawn(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config]))
+  const compiler = new Program(spawnNode([join(root, 'node_modules/typescript/bin/tsc'), '-p', config]))
   const { code, stdout } = await compiler.ended
   if (code !== 0) throw new Error(stdout)
 })

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import { Client } from './support/client.js'
+import { addChannel, readSteps } from './support/new-channel.js'
 import { runExample, startExample, startRunner } from './support/run-example.js'
 
 const HOST = '.examples/host.js'
@@ -180,3 +181,56 @@ async function connectTo (url: string): Promise<Client> {
   await once(socket, 'open')
   return client
 }
+
+const STEPS = [
+  ['schemas/channels/queue-depth.ts'],
+  ['schemas/channels/index.ts'],
+  ['schemas/messages/server-messages.ts'],
+  ['lib/channels/queue-depth.ts', 'lib/hub/channel.ts'],
+  ['lib/channels/index.ts'],
+  ['lib/contract/descriptions.ts', 'lib/contract/replies.ts'],
+  ['lib/client/channels.ts']
+]
+
+const USE_CHANNEL = `
+  import Fastify from 'fastify'
+  import { WebSocket } from 'ws'
+  import missionControl from './dist/lib/index.js'
+  const app = Fastify()
+  await app.register(missionControl)
+  const address = await app.listen({ host: '127.0.0.1', port: 0 })
+  const socket = new WebSocket(address.replace('http', 'ws') + '/ws/mission-control')
+  const messages = []
+  const received = new Promise((resolve) => socket.on('message', (data) => {
+    const message = JSON.parse(data)
+    messages.push(message)
+    if (message.type === 'subscription_ack') app.missionControl.publish('queue_depth', { queue: 'mail', waiting: 7 })
+    if (message.type === 'queue_depth') resolve()
+  }))
+  socket.on('open', () => {
+    socket.send('{"type":"whoami"}')
+    socket.send('{"type":"subscribe","channels":["queue_depth"]}')
+  })
+  await received
+  let refusal
+  try { app.missionControl.publish('queue_depth', { queue: 'mail', waiting: -1 }) } catch (err) { refusal = err.code }
+  socket.close()
+  await app.close()
+  console.log(JSON.stringify({ messages, refusal }))
+`
+
+t.test('the steps under "Add a channel" in docs/architecture.md add a channel that works', async (t) => {
+  const steps = readSteps('Add a channel')
+  t.strictSame(steps.map(({ files }) => files).filter(({ length }) => length > 0), STEPS, 'the page names the files that this test edits')
+  const folder = t.testdir({ 'use.mjs': USE_CHANNEL })
+  addChannel(folder, steps)
+  const compiled = await runExample(t, 'node_modules/typescript7/bin/tsc', ['-p', join(folder, 'tsconfig.build.json')])
+  t.strictSame(compiled, { code: 0, stdout: '', stderr: '' })
+
+  const { code, stdout, stderr } = await run(join(folder, 'use.mjs'))
+  t.strictSame({ code, stderr }, { code: 0, stderr: '' })
+  const { messages, refusal } = JSON.parse(stdout) as { messages: Array<{ type: string, payload: object }>, refusal: string }
+  t.match(messages.find(({ type }) => type === 'whoami')?.payload, { channels: /queue_depth/ })
+  t.match(messages.find(({ type }) => type === 'queue_depth'), { payload: { queue: 'mail', waiting: 7 } })
+  t.match(refusal, /^FST_MC_/, 'a payload that does not match the schema is refused')
+})

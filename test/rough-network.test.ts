@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
-import { Program } from './support/run-example.js'
+import { Program, spawnNode } from './support/run-example.js'
 import { root } from './support/sources.js'
 
 /** How long the network is bad; the counts below are reached within 10 s. */
@@ -13,7 +12,7 @@ const TIMEOUT_MS = 180_000 + Number(SECONDS) * 1_000
 const title = '200 clients behind a network that cuts, stalls, half closes and discards receive every end of a mission once'
 t.test(title, { timeout: TIMEOUT_MS }, async (t) => {
   if (!existsSync(resolve(root, 'dist/lib/client/index.js'))) throw new Error('there is no dist; npm run build creates it')
-  const program = new Program(spawn(process.execPath, ['bench/rough-network.mjs', ...FLAGS], { cwd: root }))
+  const program = new Program(spawnNode(['bench/rough-network.mjs', ...FLAGS]))
   t.teardown(() => program.signal('SIGKILL'))
   const { code, stdout, stderr } = await program.ended
   t.equal(stderr, '')
