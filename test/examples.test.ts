@@ -55,7 +55,7 @@ t.test('one round of the demo audits the installed packages and exits', async (t
   t.ok(missions! > 1)
   t.equal(completed! + errors! + cancelled!, missions)
   t.ok(cancelled! >= 1, 'the largest scope times out')
-  t.match(stdout, /mission_update +cancelled .* The mission took longer than its time-out/)
+  t.match(stdout, /mission_update +cancelled .* The mission took longer than its timeout/)
   for (const amount of [packages, files, MB, p95]) t.ok(amount! > 0)
   t.equal([...stdout.matchAll(/mission_update +(completed|error|cancelled) /g)].length, missions, 'the end of every mission is printed')
 })
