@@ -1,5 +1,5 @@
-// The way of one report: which source files one `progress()` with one subscriber enters, and how many function calls it makes, from the
-// call to the write on the socket. V8's precise coverage counts; only this package's functions are counted.
+// The path of one report: the source files and the number of function calls from `progress()` with one subscriber to the
+// write on the socket, counted with V8's precise coverage. Only functions of this package are counted.
 //
 //   npm run bench:report-path          counts of this build
 //   DIST=../other/dist node bench/report-path.mjs   counts of another build
@@ -32,7 +32,7 @@ let index = 0
 const report = async () => {
   const before = received
   mission.progress({ taskId: 'rows', index: ++index, total: 1_000_000, status: 'running' })
-  // eslint-disable-next-line no-unmodified-loop-condition -- the socket's listener changes it
+  // eslint-disable-next-line no-unmodified-loop-condition -- changed by the listener of the socket
   while (received === before) await new Promise((resolve) => setTimeout(resolve, 2))
 }
 for (let i = 0; i < 20; i++) await report()
@@ -41,7 +41,7 @@ const session = new Session()
 session.connect()
 await session.post('Profiler.enable')
 
-/** Calls by file for what `run` does. */
+/** Function calls during `run`, by file. */
 async function count (run) {
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
   await run()
@@ -57,9 +57,10 @@ async function count (run) {
 }
 
 const byFile = await count(async () => { for (let i = 0; i < REPORTS; i++) await report() })
-// Timers of the plugin run beside it: what does not come once a report is not part of its way.
-const rows = [...byFile].map(([file, calls]) => [file, calls / REPORTS]).filter(([, calls]) => calls >= 0.9).sort((a, b) => b[1] - a[1])
+// Functions that run less than once per report belong to timers of the plugin.
+const rows = [...byFile].map(([file, calls]) => [file, calls / REPORTS]).filter(([, calls]) => calls >= 0.9)
+rows.sort((a, b) => b[1] - a[1])
 for (const [file, calls] of rows) console.log(`${calls.toFixed(1).padStart(6)}  ${file}`)
-console.log(`${rows.length} files, ${rows.reduce((sum, [, calls]) => sum + calls, 0).toFixed(1)} calls a report`)
+console.log(`${rows.length} files, ${rows.reduce((sum, [, calls]) => sum + calls, 0).toFixed(1)} calls per report`)
 socket.terminate()
 await app.close()

@@ -69,7 +69,8 @@ async function measureCpu (scrape) {
 }
 
 const rows = {}
-for (const [registry, options] of Object.entries({ 'no host': {}, 'a host': { prometheus: { registry: new Registry() } } })) {
+const registries = { 'no host': {}, 'a host': { prometheus: { registry: new Registry() } } }
+for (const [registry, options] of Object.entries(registries)) {
   const app = await boot(options)
   for (const [format, accept] of Object.entries(ACCEPT)) {
     const ways = {

@@ -11,7 +11,8 @@ const COLUMNS = [
 /**
  * Requests of a generative-AI service, one per row. Each request becomes a mission whose name is the kind of the
  * request and whose tenant is its group. It starts at `gmt_create` (UTC) and has one task of `exec_time_seconds`. The
- * trace has no times of inference steps, so their number becomes the task summary. Each generation is also an operation.
+ * trace has no times of inference steps, so their number becomes the task summary. Each generation is also an
+ * operation.
  */
 export const genaiRequests: TraceFormat = {
   name: 'genai-requests',
