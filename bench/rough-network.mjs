@@ -11,7 +11,7 @@ const argument = (name, fallback) => process.argv.includes(name) ? Number(proces
 const seconds = argument('--seconds', 300)
 const count = argument('--clients', 200)
 const disturbMs = argument('--disturb-ms', 4_000)
-const settings = { missionsPerSecond: argument('--missions', 20), lifeMs: 2_000, logMaxMessages: argument('--log', 400) }
+const settings = { missionsPerSecond: argument('--missions', 20), lifeMs: 2_000, maxMessages: argument('--log', 400) }
 
 /** A client and the updates that it received. */
 class Subscriber {

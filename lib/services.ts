@@ -58,7 +58,7 @@ interface HubParts extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Service
 }
 
 function createHub ({ options, clock, missions, monitoring, onCallbackError }: HubParts): Hub {
-  const { maxEndings: maxMessages, endingsMaxAgeMs: maxAgeMs } = options.websocket
+  const { maxMessages, maxAgeMs } = options.websocket.history
   const alerts = new Alerts()
   const ended = new EndedMissions({ clock, maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) })
   const channels = createChannels({

@@ -1,4 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
+import { LONGEST_TIMER_MS } from './limits.js'
 
 /** The eight statuses in the order of a mission's life; the last three are terminal and of equal rank. */
 export const MISSION_STATUSES = [
@@ -40,7 +41,7 @@ export const MissionInit = Type.Object({
   tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { maxItems: 10 })),
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
-  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_147_483_647 }))
+  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: LONGEST_TIMER_MS }))
 }, { additionalProperties: false })
 export type MissionInit = Static<typeof MissionInit>
 

@@ -12,7 +12,7 @@ const START = Date.UTC(2026, 5, 1)
 // A long heartbeat: on a clock that jumps, no answer to a ping could come in time.
 const setup = async (t: Tap, options: MissionControlOptions = {}) => {
   const clock = createVirtualClock(START)
-  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, pingMs: 1_000_000_000 }, ...options })
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 }, ...options })
   return { clock, app, client: await connect(app) }
 }
 type Tap = Parameters<typeof boot>[0]

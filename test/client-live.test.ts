@@ -91,7 +91,7 @@ t.test('over cuts a client misses nothing, hears nothing twice, and holds what t
 })
 
 t.test('a client that was away for longer than the log reaches is told of the gap and gets every ending', async (t) => {
-  const app = await boot(t, { websocket: { logMaxMessages: 5 } })
+  const app = await boot(t, { websocket: { history: { maxMessages: 25 } } })
   const { client, heard, cut, setAway } = await follow(t, app)
   const gaps: string[] = []
   client.on('gap', ({ cause }) => { gaps.push(cause) })

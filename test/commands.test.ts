@@ -14,7 +14,7 @@ interface Service { app: FastifyInstance, clock: VirtualClock }
 /** A service on a clock that stands still, with handlers if there are any. */
 async function serve (t: Test, handlers?: MissionHandlers, missions: OptionsInput['missions'] = {}): Promise<Service> {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
-  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, pingMs: 1_000_000_000, maxMessagesPerSecond: 100_000 }, missions })
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, maxMessagesPerSecond: 100_000 }, missions })
   if (handlers !== undefined) app.missions.handle(handlers)
   return { app, clock }
 }

@@ -86,7 +86,7 @@ class Reader {
       ping: () => this.#input!.pong(),
       close: () => this.close(),
       terminate: () => this.close()
-    }, {}, 'x')
+    }, {})
   }
 
   close (): void {
@@ -278,7 +278,7 @@ const subscribe = (reader: number, channel: Name): Move => ({ kind: 'subscribe',
 const unsubscribe = (reader: number): Move => ({ kind: 'unsubscribe', reader, channel: 'mission_update' })
 
 /** Scenarios that failed once. */
-const REGRESSIONS: Array<[Move[], { logMaxMessages: number, logMaxAgeMs: number }]> = [
+const REGRESSIONS: Array<[Move[], { maxMessages: number, maxAgeMs: number }]> = [
   // The log was trimmed a second time just after the snapshot of the first gap was sent.
   [[
     publish('mission_update', 30_000), subscribe(1, 'mission_update'), subscribe(1, 'health_delta'), publish('health_delta', 30_000, 60),
@@ -286,17 +286,17 @@ const REGRESSIONS: Array<[Move[], { logMaxMessages: number, logMaxAgeMs: number 
     publish('mission_update', 10), publish('health_delta', 10, 12), subscribe(0, 'mission_update'), { kind: 'tick' }, unsubscribe(0), { kind: 'take', reader: 0, writes: 1 },
     { kind: 'take', reader: 0, writes: 1 }, unsubscribe(0), unsubscribe(0), subscribe(0, 'mission_update'), { kind: 'take', reader: 0, writes: 1 }, publish('mission_update', 10),
     subscribe(0, 'mission_update'), unsubscribe(0), subscribe(0, 'mission_update'), { kind: 'wait', ms: 500 }
-  ], { logMaxMessages: 5, logMaxAgeMs: 10_000 }]
+  ], { maxMessages: 5, maxAgeMs: 10_000 }]
 ]
 
-async function play (moves: readonly Move[], log: { logMaxMessages: number, logMaxAgeMs: number }): Promise<string[]> {
+async function play (moves: readonly Move[], log: { maxMessages: number, maxAgeMs: number }): Promise<string[]> {
   const clock = createVirtualClock()
   const sources = new Map(LOGGED.map((name) => [name, new Source(name)]))
   const failures: string[] = []
   const hub = new Hub({
     clock,
     server: { name: 'x', version: '1' },
-    options: { ...resolveOptions({}, {}).websocket, ...log, maxMessagesPerSecond: 100_000 },
+    options: { ...resolveOptions({ websocket: { history: log } }, {}).websocket, maxMessagesPerSecond: 100_000 },
     channels: [...sources.values()].map(({ channel }) => channel),
     commands: {} as never,
     findMission: () => undefined,
@@ -351,7 +351,7 @@ t.test('on any number of channels, each client receives reliable messages once a
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('tick' as const) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(500, 6_000, 12_000) }) }
   )
-  const log = fc.record({ logMaxMessages: fc.constantFrom(5, 50, 10_000), logMaxAgeMs: fc.constantFrom(10_000, 900_000) })
+  const log = fc.record({ maxMessages: fc.constantFrom(5, 50, 10_000), maxAgeMs: fc.constantFrom(10_000, 900_000) })
   const { failed, counterexample, numRuns, seed, counterexamplePath } = await fc.check(fc.asyncProperty(fc.array(move, { minLength: 20, maxLength: 80 }), log, async (moves, bounds) => (await play(moves, bounds)).length === 0), { numRuns: Number(process.env['DELIVERY_RUNS'] ?? 400), examples: REGRESSIONS, ...SEED })
   const report = failed ? [...await play(...counterexample!), JSON.stringify(counterexample), `repeat with DELIVERY_SEED=${seed} DELIVERY_PATH=${counterexamplePath}`] : []
   t.strictSame(report, [], `${numRuns} scenarios`)

@@ -22,7 +22,7 @@ const setup = (options: { provider?: HealthProvider, log?: { warn (fields: objec
   const log = options.log ?? { warn: (fields, message) => { warnings.push({ ...fields, message }) } }
   const monitoring = new MonitoringService({
     clock,
-    health: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, ...options.provider && { provider: options.provider } },
+    health: { intervalMs: INTERVAL_MS, ...options.provider && { provider: options.provider } },
     log,
     onCallbackError: (where, err) => failures.push([where, err])
   })
@@ -537,7 +537,7 @@ t.test('closing', async (t) => {
     }
     const create = () => new MonitoringService({
       clock: { ...clock, after: counting('after'), every: counting('every') },
-      health: { intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS, provider: async () => await new Promise<HealthReport>(() => {}) },
+      health: { intervalMs: INTERVAL_MS, provider: async () => await new Promise<HealthReport>(() => {}) },
       log: { warn () {} },
       onCallbackError () {}
     })

@@ -284,31 +284,31 @@ t.test('size limits', async (t) => {
     const longest = '\u0001'.repeat(128)
     const envelope = new Envelope(createVirtualClock(), { name: longest, version: longest })
     const wire = (payload: MissionUpdate) => envelope.message('mission_update', { payload }, { replyTo: longest }).bytes
-    const options = { maxPlanBytes: 1_048_576, maxTaskBytes: 1_048_576, maxMetadataBytes: 1_048_576 }
-    const stand = build(options)
+    const stand = build({ maxMetadataBytes: 1_048_576 })
     const mission = stand.missions.start({ id: longest, name: longest, objective: '\u0001'.repeat(2_048) })
     mission.waiting('\u0001'.repeat(256))
     const text = (bytes: number) => 'ü'.repeat(bytes / 2)
     const kinds: Array<[string, string, string]> = []
     const kind = (value: unknown) => value === undefined ? 'absent' : (value as { truncated?: true }).truncated === true ? 'cut' : 'whole'
-    const sizes = [[30_000, 10_000, 10_000], [60_000, 10_000, 10_000], [60_000, 70_000, 10_000], [60_000, 70_000, 80_000]] as const
-    for (const [plan, tasks, metadata] of sizes) {
+    const plan = text(30_000)
+    const tasks = Array.from({ length: 5 }, () => text(1_000))
+    for (const metadata of [10_000, 40_000, 57_000, 80_000]) {
       const one = stand.missions.start(longest)
       one.progress(progressOf(1))
       one.annotate({ text: text(metadata) })
       const progress = { ...progressOf(2), taskId: longest }
-      one.report('execution_progress', { planningSession: text(plan), tasksSummary: text(tasks), progress })
+      one.report('execution_progress', { planningSession: plan, tasksSummary: tasks, progress })
       one.cancel({ reason: '\u0001'.repeat(300), by: longest })
       const update = stand.updates.at(-1)!
       kinds.push([kind(update.planningSession), kind(update.tasksSummary), kind(update.metadata)])
-      one.report('error', { error: { message: '\u0001'.repeat(5_000) }, planningSession: text(plan), tasksSummary: text(tasks) })
+      one.report('error', { error: { message: '\u0001'.repeat(5_000) }, planningSession: plan, tasksSummary: tasks })
     }
     t.strictSame(kinds, [['whole', 'whole', 'whole'], ['cut', 'whole', 'whole'], ['cut', 'cut', 'whole'], ['cut', 'cut', 'cut']])
     for (const update of stand.updates) t.ok(wire(update) <= 65_536, `${update.status} ${wire(update)}`)
     t.strictSame(findStreamFaults(stand.updates), [])
     const wholes = Array.from({ length: 64 }, (_, i) => {
-      stand.missions.start('job').planned('a'.repeat(60_000 + i * 100))
-      return kind(stand.updates.at(-1)!.planningSession) === 'whole' ? wire(stand.updates.at(-1)!) : 0
+      stand.missions.start('job').annotate({ text: 'a'.repeat(60_000 + i * 100) })
+      return kind(stand.updates.at(-1)!.metadata) === 'whole' ? wire(stand.updates.at(-1)!) : 0
     })
     t.ok(Math.max(...wholes) <= 65_536, `the largest message has ${Math.max(...wholes)} bytes`)
     t.ok(Math.max(...wholes) > 62_000, 'most of the limit is used')
@@ -320,7 +320,7 @@ t.test('size limits', async (t) => {
       for (let i = 0; i < depth; i++) value = i % 2 === 0 ? [value] : { a: value }
       return value
     }
-    const stand = build({ maxPlanBytes: 1_048_576 })
+    const stand = build({ maxInlineBytes: 1_048_576 })
     t.strictSame(sentPlan(stand, nest(256)), nest(256))
     for (const depth of [257, 3_000, 4_000, 5_000, 100_000]) t.strictSame(sentPlan(stand, nest(depth)), UNSERIALIZABLE)
     const brackets = '[{"\\'.repeat(5_000)

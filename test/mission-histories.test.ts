@@ -209,14 +209,11 @@ t.test('any history of any calls', async (t) => {
   const options: fc.Arbitrary<MissionOptions> = fc.record({
     maxActive: fc.constantFrom(4, 100),
     maxEnded: fc.integer({ min: 1, max: 4 }),
-    maxErrors: fc.integer({ min: 1, max: 4 }),
     endedRetentionMs: fc.integer({ min: 1, max: 1_000 }),
-    errorRetentionMs: fc.integer({ min: 1, max: 1_000 }),
     cancelGraceMs: fc.integer({ min: 1, max: 300 }),
     closeGraceMs: fc.integer({ min: 1, max: 300 }),
     stallMs: fc.integer({ min: 1, max: 500 }),
     onStall: fc.constantFrom('flag', 'cancel', 'error'),
-    maxTasks: fc.constantFrom(2, 200),
     maxProgressPerSecond: fc.constantFrom(1, 10, 1_000)
   })
 

@@ -206,7 +206,7 @@ t.test('subscribe', async (t) => {
   })
 
   t.test('gives a slow reader the newest state of each mission, and every ending', async (t) => {
-    const { missions } = build({ maxEnded: 5, maxErrors: 5 })
+    const { missions } = build({ maxEnded: 5 })
     const views = missions.subscribe()
     const reader = new Reader(views)
     const first = views.next()

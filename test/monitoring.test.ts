@@ -17,7 +17,7 @@ const setup = () => {
   const failures: Array<[string, unknown]> = []
   const monitoring = new MonitoringService({
     clock,
-    health: { intervalMs: 10_000, timeoutMs: 5_000 },
+    health: { intervalMs: 10_000 },
     log: { warn () {} },
     onCallbackError: (where, err) => failures.push([where, err])
   })

@@ -230,7 +230,7 @@ t.test('mission_start', async (t) => {
 
   t.test('is answered with a code when the handler is absent, says no, throws, rejects, returns garbage or hangs', async (t) => {
     const clock = createVirtualClock()
-    const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, pingMs: 1_000_000_000 } })
+    const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 } })
     const client = await connect(app)
     const answer = async () => (await client.send({ type: 'mission_start', command: 'canary' }).next('protocol_error')).error
     t.equal((await answer()).code, 'unsupported')

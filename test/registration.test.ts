@@ -9,6 +9,7 @@ import { WebSocket } from 'ws'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import missionControl, { missionControl as named, type MissionControlOptions } from '../lib/index.js'
 import { describeBounds, resolveOptions } from '../lib/base/options.js'
+import { Options } from '../schemas/index.js'
 import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect, tryUpgrade, urlOf } from './support/client.js'
 
@@ -41,6 +42,8 @@ t.test('an option that is wrong refuses to boot and names the option, its value 
     [{ websocket: null }, /websocket is null, but must be an object$/],
     [{ websocket: [] }, /websocket is a list of 0, but/],
     [{ websocket: { heartbeat: 5 } }, /websocket\.heartbeat is not an option; there are path, heartbeatMs/],
+    [{ websocket: { history: { maxMessages: 0 } } }, /websocket\.history\.maxMessages is 0, but must be a whole number/],
+    [{ websocket: { history: { size: 1 } } }, /websocket\.history\.size is not an option; there are maxMessages, maxBytes, maxAgeMs$/],
     [{ sockets: {} }, /sockets is not an option; there are prefix, server, websocket/],
     [{ server: { name: '' } }, /server\.name is "", but must be text of 1 to 128 characters$/],
     [{ routes: { health: true } }, /routes\.health is true, but must be false, or a path that starts with \/$/],
@@ -60,6 +63,17 @@ t.test('an option that is wrong refuses to boot and names the option, its value 
     t.match(err.message, message)
   }
 })
+
+t.test('there are at most 45 options, and each has a description', async (t) => {
+  const leaves = (schema: Schema, path: string): Array<[string, Schema]> => schema.properties === undefined
+    ? [[path, schema]]
+    : Object.entries(schema.properties).flatMap(([name, child]) => leaves(child, `${path}.${name}`))
+  const all = leaves(Options as Schema, 'options')
+  t.ok(all.length <= 45, `${all.length} options`)
+  for (const [path, { description }] of all) t.match(description, /^.+\.$|^.+by default\.$/, path)
+})
+
+interface Schema { properties?: Record<string, Schema>, description?: string }
 
 t.test('options that are no object are refused', async (t) => {
   t.throws(() => resolveOptions('x' as never, {}), { code: 'FST_MC_INVALID_OPTION', message: /the options object is "x", but must be an object/ })

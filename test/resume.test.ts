@@ -124,7 +124,7 @@ t.test('a client that kept only its cursor can ask for a snapshot too', async (t
 })
 
 t.test('a cursor that is not valid gets a snapshot and the cause of the gap instead of a replay', async (t) => {
-  const { app } = await bootWithClock(t, { websocket: { logMaxMessages: 5 } })
+  const { app } = await bootWithClock(t, { websocket: { history: { maxMessages: 5 } } })
   const listener = await connect(app)
   const { cursor: start } = await subscribe(listener)
   app.missions.start({ id: 'a', name: 'job' })
@@ -144,22 +144,24 @@ t.test('a cursor that is not valid gets a snapshot and the cause of the gap inst
 })
 
 t.test('messages that were trimmed from the log are reported as a gap; every ending is sent nevertheless', async (t) => {
-  const { app } = await bootWithClock(t, { websocket: { logMaxMessages: 5 } })
+  const { app, clock } = await bootWithClock(t, { websocket: { history: { maxAgeMs: 60_000 } } })
   const open = app.missions.start({ id: 'open', name: 'job' })
   const cursor = await visit(app)
+  await subscribe(await connect(app))
   for (let at = 0; at < 120; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
+  clock.advance(60_001)
   open.executionStarted()
   const { ack, payloads } = await subscribe(await connect(app), { since: cursor })
   const last = cursor.offset + 241
   t.match(ack, { outcome: 'gap', gap: { cause: 'trimmed', range: { epoch: cursor.epoch, from: cursor.offset + 1, to: last } }, asOf: { offset: last } })
   t.same(payloads.map(({ missionId, status }) => `${missionId} ${status}`),
     ['open execution_started', ...Array.from({ length: 120 }, (_, at) => `m${at} completed`)])
-  const after = await subscribe(await connect(app), { since: { epoch: cursor.epoch, offset: last - 5, id: 'x' } })
+  const after = await subscribe(await connect(app), { since: { epoch: cursor.epoch, offset: last - 1, id: 'x' } })
   t.match(after.ack.gap, { cause: 'mismatch' }, 'the id of the last trimmed message is still known')
 })
 
 t.test('a channel stays open for clients that reconnect', async (t) => {
-  const { app, clock } = await bootWithClock(t, { websocket: { logMaxAgeMs: 60_000 } })
+  const { app, clock } = await bootWithClock(t, { websocket: { history: { maxAgeMs: 60_000 } } })
   const cursor = await visit(app)
   clock.advance(59_000)
   app.missions.start({ id: 'early', name: 'job' })
@@ -169,7 +171,7 @@ t.test('a channel stays open for clients that reconnect', async (t) => {
 })
 
 t.test('after a long time without subscribers, a client that reconnects receives a gap and the recorded endings', async (t) => {
-  const { app, clock } = await bootWithClock(t, { websocket: { logMaxAgeMs: 60_000, maxEndings: 3 } })
+  const { app, clock } = await bootWithClock(t, { websocket: { history: { maxAgeMs: 60_000, maxMessages: 3 } } })
   const cursor = await visit(app)
   clock.advance(60_000)
   for (let at = 0; at < 5; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
@@ -397,7 +399,7 @@ t.test('the metrics show the outcomes of subscriptions and the size of the log',
 })
 
 t.test('a large snapshot is shared by all clients that subscribe within five seconds, and each receives the later messages', async (t) => {
-  const { app, clock } = await bootWithClock(t, { websocket: { logMaxMessages: 20 } })
+  const { app, clock } = await bootWithClock(t, { websocket: { history: { maxMessages: 20 } } })
   const missions = Array.from({ length: 150 }, (_, at) => app.missions.start({ id: `m${at}`, name: at < 10 ? 'few' : 'many' }))
   const first = await subscribe(await connect(app))
   missions[0]!.progress({ taskId: 'x', index: 1, total: 9, status: 'started' })

@@ -431,7 +431,7 @@ const plannedIn = (client: { received: ReadonlyArray<{ json?: Record<string, any
 
 t.test('a client that does not read for 30 s is closed, after it has received the first messages in order; the others receive everything', async (t) => {
   const clock = createVirtualClock()
-  const app = await boot(t, { clock, websocket: { pingMs: 1_000_000_000 } })
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 } })
   const healthy = await connect(app)
   await healthy.subscribe('mission_update')
   const thawed = await freezeOne(app, 'mission_update')
@@ -464,7 +464,7 @@ t.test('a client that does not read for 30 s is closed, after it has received th
 })
 
 t.test('a client that reads again after the log was trimmed receives a gap and the current state of every mission', async (t) => {
-  const app = await boot(t, { websocket: { logMaxMessages: 50 } })
+  const app = await boot(t, { websocket: { history: { maxMessages: 50 } } })
   const healthy = await connect(app)
   await healthy.subscribe('mission_update')
   const slow = await freezeOne(app, 'mission_update')
@@ -488,7 +488,7 @@ t.test('a client that reads again after the log was trimmed receives a gap and t
 
 t.test('a client that reads again in time receives every reliable message and the newest replaceable ones', async (t) => {
   const clock = createVirtualClock()
-  const app = await boot(t, { clock, websocket: { maxBufferedBytes: 64_000_000 }, channels: { missionStatsMs: 1_000 } })
+  const app = await boot(t, { clock, channels: { missionStatsMs: 1_000 } })
   const healthy = await connect(app)
   await healthy.subscribe('mission_update')
   const slow = await freezeOne(app, 'mission_update', 'mission_stats', 'metrics_tick')
@@ -516,7 +516,7 @@ t.test('a client that reads again in time receives every reliable message and th
 
 t.test('no message of a channel follows the ack of its unsubscribe, not even one that was pending', async (t) => {
   const clock = createVirtualClock()
-  const app = await boot(t, { clock, websocket: { maxBufferedBytes: 64_000_000 }, channels: { missionStatsMs: 1_000 } })
+  const app = await boot(t, { clock, channels: { missionStatsMs: 1_000 } })
   const healthy = await connect(app)
   await healthy.subscribe('mission_update')
   const slow = await freezeOne(app, 'mission_update', 'mission_stats')
@@ -547,7 +547,7 @@ for (const [title, register] of Object.entries(ORDERS)) {
     const clock = createVirtualClock()
     const app = Fastify()
     t.teardown(() => app.close())
-    await register(app, { clock, websocket: { maxBufferedBytes: 64_000_000 } })
+    await register(app, { clock })
     const [reader, live] = [await connect(app), await connect(app)]
     await reader.subscribe('mission_update')
     await live.subscribe('mission_update')

@@ -4,7 +4,7 @@ import { withServers } from './compare.mjs'
 import { openClients, openServer, round } from './processes.mjs'
 
 /** The message log is full before the second half, so that it does not grow any more. */
-const FROZEN = { websocket: { logMaxMessages: 4_000 } }
+const FROZEN = { websocket: { history: { maxMessages: 4_000 } } }
 
 export async function frozen ({ isQuick }) {
   const seconds = isQuick ? 5 : 60

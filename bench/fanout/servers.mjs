@@ -9,7 +9,7 @@ import { WebSocketServer } from 'ws'
 import missionControl from '../../dist/lib/index.js'
 
 const STEPS = ['planning_started', 'tasks_generated', 'planned', 'execution_started', 'completed']
-const LIMITS = { maxConnections: 100_000, maxConnectionsPerSecond: 1_000_000, maxLoopLagMs: 60_000, heartbeatMs: 3_600_000 }
+const LIMITS = { maxConnections: 100_000, maxConnectionsPerSecond: 1_000_000, heartbeatMs: 3_600_000 }
 
 const listen = (server) => new Promise((resolve) => server.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => resolve(server.address().port)))
 

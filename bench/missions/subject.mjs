@@ -137,7 +137,7 @@ async function heapBytes () {
 
 /** Heap growth per ended mission that can still be looked up. */
 async function retainedBytes (liveOne) {
-  const { missions } = await openApp({ maxEnded: 2 * RETAINED, maxErrors: 2 * RETAINED })
+  const { missions } = await openApp({ maxEnded: 2 * RETAINED })
   for (let i = 0; i < 2_000; i++) await liveOne(missions, i)
   const before = await heapBytes()
   for (let i = 0; i < RETAINED; i++) await liveOne(missions, i)

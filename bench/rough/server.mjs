@@ -11,7 +11,7 @@ const ENDS = [(mission) => mission.complete(), (mission) => mission.complete(), 
 const app = Fastify()
 await app.register(missionControl, {
   // Frequent heartbeats, so that a fault is detected within seconds, and a message log too short for some clients.
-  websocket: { heartbeatMs: 2_000, pingMs: 2_000, pongTimeoutMs: 2_000, logMaxMessages: settings.logMaxMessages, maxConnectionsPerSecond: 10_000 },
+  websocket: { heartbeatMs: 2_000, history: { maxMessages: settings.maxMessages }, maxConnectionsPerSecond: 10_000 },
   missions: { maxEnded: 10 }
 })
 const endings = []

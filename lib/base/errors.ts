@@ -53,9 +53,6 @@ export const OriginRefused = createError('FST_MC_ORIGIN_REFUSED', 'Connections f
 /** `maxConnections` connections are open. */
 export const TooManyConnections = createError('FST_MC_TOO_MANY_CONNECTIONS', 'Too many connections are open', 503)
 
-/** `maxConnectionsPerAddress` connections from this address are open. */
-export const TooManyFromAddress = createError('FST_MC_TOO_MANY_FROM_ADDRESS', 'Too many connections from this address are open', 429)
-
 /** A plain request came to the WebSocket route. */
 export const UpgradeRequired = createError('FST_MC_UPGRADE_REQUIRED', 'This route speaks WebSocket only', 426)
 

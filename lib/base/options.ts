@@ -1,8 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
+import { LONGEST_TIMER_MS } from '../../schemas/limits.js'
 import { ENVIRONMENT, Options, type OptionsInput, type ResolvedOptions } from '../../schemas/options.js'
 import { InvalidEnvironment, InvalidOption } from './errors.js'
-
-const LONGEST_TIMER_MS = 2_147_483_647
 
 const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
   function: (value) => typeof value === 'function',

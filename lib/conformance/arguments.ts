@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { LONGEST_TIMER_MS } from '../../schemas/limits.js'
 import { CHECKS } from './checks/index.js'
 import type { ConformanceOptions } from './context.js'
 
@@ -8,8 +9,6 @@ export type ConformanceCommand =
   | { kind: 'help' }
   | { kind: 'list' }
   | { kind: 'invalid', problem: string }
-
-const LONGEST_TIMER_MS = 2_147_483_647
 
 const OPTIONS = {
   help: { type: 'boolean', short: 'h' },

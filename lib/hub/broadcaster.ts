@@ -40,15 +40,14 @@ export class Broadcaster {
   readonly #latestValues = new LatestValues()
 
   constructor ({ clock, options, channels, envelope, metrics, authorizer }: BroadcasterDeps) {
-    const { logMaxMessages: maxMessages, logMaxBytes: maxBytes, logMaxAgeMs: maxAgeMs } = options
     this.#envelope = envelope
-    this.log = new MessageLog(clock, { maxMessages, maxBytes, maxAgeMs })
+    this.log = new MessageLog(clock, options.history)
     this.scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
     this.subscriptions = new Subscriptions({
       clock,
       channels,
       log: this.log,
-      keepOpenMs: maxAgeMs,
+      keepOpenMs: options.history.maxAgeMs,
       broadcast: (name, payload, only) => this.broadcast(name, payload, only),
       onClose: (name) => {
         this.#latestValues.clear(name)

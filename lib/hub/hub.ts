@@ -14,6 +14,7 @@ import { Envelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
 import { Authorizer } from './subscriptions/authorizer.js'
 import { Broadcaster } from './broadcaster.js'
+import { pingIntervalMs } from './connections/liveness.js'
 import { LivenessTimer } from './connections/liveness-timer.js'
 import { createSocketEvents, type SocketEvents } from './socket-events.js'
 
@@ -85,9 +86,9 @@ export class Hub {
 
   get isClosing (): boolean { return this.#admission.isClosing }
 
-  /** Returns `undefined` if one more connection from this address may open, else the reason; counts a refusal. */
-  admit (address: string): RefusalReason | undefined {
-    return this.#admission.admit(address)
+  /** Returns `undefined` if one more connection may open, else the reason; counts a refusal. */
+  admit (): RefusalReason | undefined {
+    return this.#admission.admit()
   }
 
   /** Counts a refusal. */
@@ -99,9 +100,9 @@ export class Hub {
    * Takes over an open socket. Must be called in the same synchronous step as `admit`, so that the limits hold exactly.
    * The returned functions must be attached to the socket in that step too, so that no message is lost.
    */
-  connect (socket: Socket, request: unknown, address: string): SocketEvents {
+  connect (socket: Socket, request: unknown): SocketEvents {
     const id = createUnifiedId('connection')
-    const connection = new Connection({ id, socket, request, address, shared: this.#connectionDeps })
+    const connection = new Connection({ id, socket, request, shared: this.#connectionDeps })
     this.#add(connection)
     return createSocketEvents({
       connection,
@@ -187,20 +188,20 @@ export class Hub {
   }
 
   #add (connection: Connection): void {
-    const { clock, options: { heartbeatMs, pingMs } } = this.#deps
+    const { clock, options: { heartbeatMs } } = this.#deps
     this.#connections.add(connection)
-    this.#admission.opened(connection.address)
+    this.#admission.opened()
     this.#metrics.connectionsTotal++
     if (this.#heartbeatTimer !== undefined) return
     this.#heartbeatTimer = clock.every(heartbeatMs, () => this.#heartbeat.beat(this.#connections))
-    this.#livenessTimer.scheduleAt(clock.monotonic() + pingMs)
+    this.#livenessTimer.scheduleAt(clock.monotonic() + pingIntervalMs(heartbeatMs))
   }
 
   #remove (connection: Connection): void {
     this.#connections.delete(connection)
     connection.closed()
     this.#broadcaster.subscriptions.leaveAll(connection)
-    this.#admission.closed(connection.address)
+    this.#admission.closed()
     if (this.#connections.size > 0) return
     this.#heartbeatTimer?.cancel()
     this.#heartbeatTimer = undefined

@@ -1,3 +1,4 @@
+import { LONGEST_TIMER_MS } from '../../schemas/limits.js'
 import {
   MISSION_STATUSES, MissionFilter, MissionId, MissionInit, MissionQuery, Progress, type MissionStatus
 } from '../../schemas/mission.js'
@@ -12,8 +13,6 @@ const validateId = compile(MissionId)
 const validateProgress = compile(Progress)
 const validateFilter = compile(MissionFilter)
 const validateQuery = compile(MissionQuery)
-
-const LONGEST_TIMER_MS = 2_147_483_647
 
 /**
  * A checked copy of what a mission is started with: a name, or an object.

@@ -57,7 +57,7 @@ class Service {
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
     this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
     this.missions = createMissions(this.registry)
-    const ended = new EndedMissions({ clock, maxMessages: websocket.maxEndings, maxAgeMs: websocket.endingsMaxAgeMs })
+    const ended = new EndedMissions({ clock, maxMessages: 10_000, maxAgeMs: 86_400_000 })
     const updates = createMissionUpdateChannel({
       updates: this.registry.updates,
       visible: () => this.registry.visible(),
@@ -185,7 +185,7 @@ class Wire implements SocketLike {
   #arrive (): void {
     const { service, weather } = Wire.world
     if (this.#isOver) return
-    if (weather.isDown || service().hub.admit('client') !== undefined) return this.#end(1006, '')
+    if (weather.isDown || service().hub.admit() !== undefined) return this.#end(1006, '')
     const sink = {
       get bufferedBytes () { return wire.bufferedBytes },
       write: (batch: Writable) => this.write(batch),
@@ -195,7 +195,7 @@ class Wire implements SocketLike {
       terminate: () => this.terminate()
     }
     const wire = this
-    this.#input = service().hub.connect(sink, {}, 'client')
+    this.#input = service().hub.connect(sink, {})
     this.#emit('open', {})
   }
 
@@ -307,7 +307,7 @@ class World {
     this.#chance = createChance(seed)
     const { pick } = this.#chance
     this.#options = {
-      websocket: { logMaxMessages: pick([3, 20, 10_000]), logMaxAgeMs: pick([20_000, 900_000]), maxConnectionsPerSecond: 1_000, pingMs: 25_000 },
+      websocket: { history: { maxMessages: pick([3, 20, 10_000]), maxAgeMs: pick([20_000, 900_000]) }, maxConnectionsPerSecond: 1_000 },
       missions: { maxEnded: pick([0, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: pick([1, 10, 1_000]) }
     }
     this.#service = new Service(this.#clock, this.#options)

@@ -5,8 +5,11 @@ import { EventLoopDelay } from './event-loop-delay.js'
 import { TokenBucket } from './token-bucket.js'
 
 /** Why an upgrade was refused. */
-export const REFUSALS = ['origin', 'connections', 'address', 'rate', 'overload', 'closing'] as const
+export const REFUSALS = ['origin', 'connections', 'rate', 'overload', 'closing'] as const
 export type RefusalReason = (typeof REFUSALS)[number]
+
+/** Above this event loop delay upgrades are refused: with more clients a process this late would only fall further behind. */
+const MAX_EVENT_LOOP_DELAY_MS = 1_000
 
 export interface AdmissionDeps {
   clock: Clock
@@ -16,12 +19,11 @@ export interface AdmissionDeps {
 }
 
 /**
- * Decides whether a new connection may open. Limits the number of connections, in total and per address, and the rate
- * of upgrades; refuses everyone while the event loop is overloaded or the service closes.
+ * Decides whether a new connection may open. Limits the number of connections and the rate of upgrades; refuses everyone
+ * while the event loop is overloaded or the service closes.
  */
 export class Admission {
   readonly #deps: AdmissionDeps
-  readonly #addresses = new Map<string, number>()
   readonly #eventLoopDelay = new EventLoopDelay()
   readonly #upgrades: TokenBucket
   #open = 0
@@ -37,13 +39,11 @@ export class Admission {
   /** The longest delay of the event loop within the last second, in ms. */
   get eventLoopDelayMs (): number { return this.#eventLoopDelay.ms }
 
-  /** Returns `undefined` if one more connection from this address may open, else the reason; counts a refusal. */
-  admit (address: string): RefusalReason | undefined {
-    const { maxLoopLagMs, maxConnections, maxConnectionsPerAddress } = this.#deps.options
+  /** Returns `undefined` if one more connection may open, else the reason; counts a refusal. */
+  admit (): RefusalReason | undefined {
     if (this.#isClosing) return this.refuse('closing')
-    if (this.#eventLoopDelay.ms > maxLoopLagMs) return this.refuse('overload')
-    if (this.#open >= maxConnections) return this.refuse('connections')
-    if ((this.#addresses.get(address) ?? 0) >= maxConnectionsPerAddress) return this.refuse('address')
+    if (this.#eventLoopDelay.ms > MAX_EVENT_LOOP_DELAY_MS) return this.refuse('overload')
+    if (this.#open >= this.#deps.options.maxConnections) return this.refuse('connections')
     // The rate comes last, so that an upgrade refused for another reason takes no token from the others.
     return this.#upgrades.take(this.#deps.clock.monotonic()) ? undefined : this.refuse('rate')
   }
@@ -54,16 +54,12 @@ export class Admission {
     return reason
   }
 
-  opened (address: string): void {
+  opened (): void {
     this.#open++
-    this.#addresses.set(address, (this.#addresses.get(address) ?? 0) + 1)
   }
 
-  closed (address: string): void {
+  closed (): void {
     this.#open--
-    const remaining = this.#addresses.get(address)! - 1
-    if (remaining === 0) this.#addresses.delete(address)
-    else this.#addresses.set(address, remaining)
   }
 
   /** Starts measuring the delay of the event loop. */

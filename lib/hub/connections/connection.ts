@@ -18,7 +18,7 @@ export interface Socket extends FrameWriter {
 /** Shared by all connections of a hub. */
 export interface SharedConnectionDeps extends SharedOutboxDeps {
   clock: Clock
-  options: { maxMessagesPerSecond: number, maxBufferedBytes: number, pingMs: number, pongTimeoutMs: number }
+  options: { maxMessagesPerSecond: number, heartbeatMs: number }
 }
 
 export interface ConnectionDeps {
@@ -26,9 +26,14 @@ export interface ConnectionDeps {
   socket: Socket
   /** The request that opened the connection; passed to the host's command handlers. */
   request: unknown
-  address: string
   shared: SharedConnectionDeps
 }
+
+/**
+ * Bytes of replies queued for a client that does not read; beyond it the connection is closed. The same limit applies
+ * separately to replaceable messages. A client that reads never comes near it, and thousands that do not stay affordable.
+ */
+const MAX_BUFFERED_BYTES = 524_288
 
 /** How long a peer may take to answer our close frame before its socket is terminated, in ms. */
 export const CLOSE_GRACE_MS = 2_000
@@ -37,7 +42,6 @@ export const CLOSE_GRACE_MS = 2_000
 export class Connection {
   readonly id: string
   readonly request: unknown
-  readonly address: string
   readonly outbox: Outbox
   /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
@@ -49,20 +53,19 @@ export class Connection {
   #isClosing = false
   #terminateTimer: Timer | undefined
 
-  constructor ({ id, socket, request, address, shared }: ConnectionDeps) {
+  constructor ({ id, socket, request, shared }: ConnectionDeps) {
     const now = shared.clock.monotonic()
     this.id = id
     this.request = request
-    this.address = address
     this.#socket = socket
     this.#shared = shared
     this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
-    this.#liveness = new Liveness(shared.options, now)
+    this.#liveness = new Liveness(shared.options.heartbeatMs, now)
     this.outbox = new Outbox({
       writer: socket,
       shared,
       subscriptions: this.subscriptions,
-      maxBytes: shared.options.maxBufferedBytes,
+      maxBytes: MAX_BUFFERED_BYTES,
       onOverflow: () => this.close('slow_consumer')
     })
   }

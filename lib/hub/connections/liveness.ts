@@ -1,7 +1,11 @@
+/** How long a client may take to answer a ping. Longer than a usable network needs; a dead peer is soon disconnected. */
+const PONG_TIMEOUT_MS = 10_000
+
+/** Pings are a little more frequent than heartbeats, so that at the default they beat the idle timeout of 30 s of many proxies. */
+export const pingIntervalMs = (heartbeatMs: number): number => heartbeatMs * 5 / 6
+
 /** Turns of the event loop after a ping within which its pong can have been read. */
 const MIN_TICKS_TO_ANSWER = 2
-
-export interface LivenessOptions { pingMs: number, pongTimeoutMs: number }
 
 /**
  * Whether a peer is alive: when to ping, what a pong means, and when one is overdue. Pure: takes the monotonic time in
@@ -10,21 +14,19 @@ export interface LivenessOptions { pingMs: number, pongTimeoutMs: number }
  */
 export class Liveness {
   readonly #pingMs: number
-  readonly #pongTimeoutMs: number
   #pingedAt: number
   #pingedTick = 0
   #isAlive = true
   #pendingPongs = 0
 
-  constructor ({ pingMs, pongTimeoutMs }: LivenessOptions, now: number) {
-    this.#pingMs = pingMs
-    this.#pongTimeoutMs = pongTimeoutMs
+  constructor (heartbeatMs: number, now: number) {
+    this.#pingMs = pingIntervalMs(heartbeatMs)
     this.#pingedAt = now
   }
 
   /** The earliest time at which `check` can return something. */
   get nextDue (): number {
-    const waitMs = this.#isAlive ? this.#pingMs : Math.min(this.#pingMs, this.#pongTimeoutMs)
+    const waitMs = this.#isAlive ? this.#pingMs : Math.min(this.#pingMs, PONG_TIMEOUT_MS)
     return this.#pingedAt + waitMs
   }
 
@@ -36,7 +38,7 @@ export class Liveness {
   check (now: number, tick: number): 'ping' | 'dead' | undefined {
     const sinceMs = now - this.#pingedAt
     if (!this.#isAlive) {
-      return sinceMs >= this.#pongTimeoutMs && tick - this.#pingedTick >= MIN_TICKS_TO_ANSWER ? 'dead' : undefined
+      return sinceMs >= PONG_TIMEOUT_MS && tick - this.#pingedTick >= MIN_TICKS_TO_ANSWER ? 'dead' : undefined
     }
     if (sinceMs < this.#pingMs) return undefined
     this.#pingedTick = tick

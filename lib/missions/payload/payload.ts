@@ -12,6 +12,12 @@ type SerializerName = keyof MissionOptions['serializers']
 
 /** Room for the envelope around a payload; the name and the version of the server are most of it. */
 const ENVELOPE_BYTES = 3_072
+/** Entries of `tasksSummary` that are sent; the number of further entries is sent as a count. */
+const MAX_INLINE_TASKS = 5
+/** One entry of `tasksSummary` may take this fraction of `maxInlineBytes`. */
+const TASK_FRACTION = 32
+/** A whole message may be this many times `maxInlineBytes`: room for the plan and for everything else. */
+const MESSAGE_FACTOR = 2
 /** UTF-8 size of the longest objective that a mission can be started with. */
 const MAX_OBJECTIVE_BYTES = 8_192
 
@@ -58,7 +64,7 @@ export class Payloads {
     for (const part of LARGE_PARTS) {
       if (update[part] === undefined) continue
       const bytes = Buffer.byteLength(JSON.stringify(update))
-      if (bytes <= this.#options.maxMessageBytes - ENVELOPE_BYTES) return
+      if (bytes <= MESSAGE_FACTOR * this.#options.maxInlineBytes - ENVELOPE_BYTES) return
       const text = JSON.stringify(update[part])
       const preview = cutCharacters(text, PREVIEW_CHARACTERS)
       update[part] = { truncated: true, bytes: Buffer.byteLength(text), preview } satisfies Truncated
@@ -66,14 +72,14 @@ export class Payloads {
   }
 
   #plan (plan: unknown): unknown {
-    return copyJson(this.#serialize('planningSession', plan), this.#options.maxPlanBytes)
+    return copyJson(this.#serialize('planningSession', plan), this.#options.maxInlineBytes)
   }
 
   #tasks (tasks: unknown): unknown {
-    const { maxTaskBytes, maxTasksInline } = this.#options
+    const maxTaskBytes = this.#options.maxInlineBytes / TASK_FRACTION
     const snapshot = (task: unknown) => copyJson(this.#serialize('task', task), maxTaskBytes)
     if (!Array.isArray(tasks)) return snapshot(tasks)
-    const inline = tasks.slice(0, maxTasksInline).map(snapshot)
+    const inline = tasks.slice(0, MAX_INLINE_TASKS).map(snapshot)
     const omitted = tasks.length - inline.length
     return omitted > 0 ? [...inline, { truncated: true, count: omitted }] : inline
   }

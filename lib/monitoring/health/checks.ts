@@ -1,10 +1,9 @@
+import { LONGEST_TIMER_MS } from '../../../schemas/limits.js'
 import type { Timer } from '../../base/clock.js'
 import { Closing, HealthCheckRemoved, InvalidHealthCheck } from '../../base/errors.js'
 import { worstOf } from './levels.js'
 import { isComponentName } from './report.js'
 import { checkSource, providerSource, type HealthCheck, type HealthProvider, type HealthSource, type HealthReading, type SourceContext } from './sources.js'
-
-const LONGEST_TIMER_MS = 2_147_483_647
 
 export interface HealthChecksDeps extends SourceContext {
   intervalMs: number

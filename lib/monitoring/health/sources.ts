@@ -17,7 +17,7 @@ export interface HealthCheck {
   critical?: boolean
   /** Time between two runs; by default the check runs with each round. */
   intervalMs?: number
-  /** Time that a run may take; the plugin's `health.timeoutMs` by default. */
+  /** How long one run may take; 5 s by default. */
   timeoutMs?: number
 }
 
@@ -39,9 +39,11 @@ export interface HealthSource {
 /** What sources need from the room. `warn` logs and never throws. */
 export interface SourceContext {
   clock: Clock
-  timeoutMs: number
   warn: (fields: object, message: string) => void
 }
+
+/** How long one run may take by default: half of the default interval between rounds, so that no round is left out. */
+const TIMEOUT_MS = 5_000
 
 const PROVIDER = 'provider'
 
@@ -49,11 +51,11 @@ const PROVIDER = 'provider'
 export const COMPONENT_SEVERITY: Record<ComponentStatus, number> = { healthy: 0, degraded: 1, unhealthy: 2 }
 
 /** A health check as a source: one component. */
-export function checkSource (check: HealthCheck, { clock, timeoutMs, warn }: SourceContext): HealthSource {
+export function checkSource (check: HealthCheck, { clock, warn }: SourceContext): HealthSource {
   const { name, critical = false } = check
   const run = new GuardedRun<ComponentStatus>({
     clock,
-    timeoutMs: check.timeoutMs ?? timeoutMs,
+    timeoutMs: check.timeoutMs ?? TIMEOUT_MS,
     run: (signal) => check.run(signal),
     read: readCheckReport,
     onFailure: (code, err) => warn({ err, code, check: name }, 'health check failed')
@@ -66,10 +68,10 @@ export function checkSource (check: HealthCheck, { clock, timeoutMs, warn }: Sou
 }
 
 /** The host's health object as a source: its own status and components, or a component `provider` while it fails. */
-export function providerSource (provider: HealthProvider, { clock, timeoutMs, warn }: SourceContext): HealthSource {
+export function providerSource (provider: HealthProvider, { clock, warn }: SourceContext): HealthSource {
   const run = new GuardedRun<HealthReport>({
     clock,
-    timeoutMs,
+    timeoutMs: TIMEOUT_MS,
     run: () => provider(),
     read: readHealthReport,
     onFailure: (code, err) => warn({ err, code }, 'health provider failed')

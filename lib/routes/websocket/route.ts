@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RawData, WebSocket } from 'ws'
 import type { CloseReason } from '../../../schemas/messages/close-codes.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
-import { OriginRefused, TooManyConnections, TooManyFromAddress, UpgradeRefused, UpgradeRequired } from '../../base/errors.js'
+import { OriginRefused, TooManyConnections, UpgradeRefused, UpgradeRequired } from '../../base/errors.js'
 import { CLOSE_GRACE_MS } from '../../hub/connections/connection.js'
 import type { RefusalReason } from '../../hub/connections/admission.js'
 import type { Hub } from '../../hub/hub.js'
@@ -42,8 +42,7 @@ const REFUSAL = {
   connections: TooManyConnections,
   rate: TooManyConnections,
   overload: TooManyConnections,
-  closing: TooManyConnections,
-  address: TooManyFromAddress
+  closing: TooManyConnections
 } as const
 
 export interface WebSocketRouteDeps {
@@ -97,7 +96,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     // The last hook before the handler, and with a callback instead of a promise the upgrade follows in the same step: however many
     // upgrades end their hooks at once, the limit holds exactly.
     preHandler (request, reply, done) {
-      const reason = request.ws ? hub.admit(request.ip) : undefined
+      const reason = request.ws ? hub.admit() : undefined
       if (reason === undefined) done()
       else refuse(reply, reason)
     },
@@ -150,7 +149,7 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
 // Everything is attached in the turn of the upgrade: a message that came before would be lost.
 function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): SocketEvents {
   const sink = new WebSocketFrameWriter(websocket, socketOf(request), encoding, () => input.drained())
-  const input = hub.connect(sink, request, request.ip)
+  const input = hub.connect(sink, request)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
