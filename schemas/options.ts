@@ -138,7 +138,7 @@ const missions = group({
     default: 10,
     minimum: 1,
     maximum: 1_000,
-    description: 'Progress messages sent per mission and second. Newer progress replaces older; the last one is always sent.'
+    description: 'Maximum number of progress messages per second for one mission. The newest progress wins and the last one is always sent.'
   }),
   maxInlineBytes: count({
     default: 32_768,
