@@ -1,5 +1,5 @@
-// The path of one report: the source files and the number of function calls from `progress()` with one subscriber to the
-// write on the socket, counted with V8's precise coverage. Only functions of this package are counted.
+// The path of one report: the source files and the number of function calls from `progress()` with one subscriber to
+// the write on the socket, counted with V8's precise coverage. Only functions of this package are counted.
 //
 //   npm run bench:report-path          counts of this build
 //   DIST=../other/dist node bench/report-path.mjs   counts of another build
