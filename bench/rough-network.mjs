@@ -7,7 +7,10 @@ import { connect } from '../dist/lib/client/index.js'
 import { Child } from './fanout/processes.mjs'
 import { RoughProxy } from './rough/proxy.mjs'
 
-const argument = (name, fallback) => process.argv.includes(name) ? Number(process.argv[process.argv.indexOf(name) + 1]) : fallback
+const argument = (name, fallback) => {
+  const at = process.argv.indexOf(name)
+  return at < 0 ? fallback : Number(process.argv[at + 1])
+}
 const seconds = argument('--seconds', 300)
 const count = argument('--clients', 200)
 const disturbMs = argument('--disturb-ms', 4_000)
@@ -26,7 +29,8 @@ class Subscriber {
     this.client.on('mission_update', ({ missionId, status, seq }) => {
       if (seq < (this.#seqs.get(missionId) ?? 0)) this.wrongOrder++
       this.#seqs.set(missionId, seq)
-      if (['completed', 'cancelled', 'error'].includes(status)) this.endings.set(missionId, [...this.endings.get(missionId) ?? [], status])
+      if (!['completed', 'cancelled', 'error'].includes(status)) return
+      this.endings.set(missionId, [...this.endings.get(missionId) ?? [], status])
     })
     this.client.on('gap', () => { this.gaps++ })
     this.client.on('diverged', () => { this.diverged++ })
@@ -49,11 +53,13 @@ const faults = { ...proxy.faults }
 const { endings, ...served } = await service.ask('stop')
 proxy.calm()
 
-const isDone = ({ client, endings: received, active }) => client.state === 'open' && received.size === endings.length && active === 0
+const isDone = ({ client, endings: received, active }) =>
+  client.state === 'open' && received.size === endings.length && active === 0
 const calmedAt = performance.now()
 while (!subscribers.every(isDone) && performance.now() - calmedAt < 90_000) await sleep(50)
 const settledMs = performance.now() - calmedAt
 
+const isWrong = (received, [id, status]) => received.has(id) && received.get(id)[0] !== status
 const sum = (read) => subscribers.reduce((total, one) => total + read(one), 0)
 const result = {
   clients: count,
@@ -64,7 +70,7 @@ const result = {
   due: endings.length * count,
   lost: sum(({ endings: received }) => endings.filter(([id]) => !received.has(id)).length),
   twice: sum(({ endings: received }) => [...received.values()].filter((list) => list.length > 1).length),
-  wrong: sum(({ endings: received }) => endings.filter(([id, status]) => received.has(id) && received.get(id)[0] !== status).length),
+  wrong: sum(({ endings: received }) => endings.filter((ending) => isWrong(received, ending)).length),
   wrongOrder: sum((one) => one.wrongOrder),
   gaps: sum((one) => one.gaps),
   diverged: sum((one) => one.diverged),

@@ -9,9 +9,11 @@ const FROZEN = { websocket: { history: { maxMessages: 4_000 } } }
 export async function frozen ({ isQuick }) {
   const seconds = isQuick ? 5 : 60
   const count = isQuick ? 100 : 1_000
-  const run = async (frozenCount) => await withServers([{ name: 'healthy', kind: 'missions', settings: FROZEN, count: 1 }], async (servers, clients) => {
+  const list = [{ name: 'healthy', kind: 'missions', settings: FROZEN, count: 1 }]
+  const run = async (frozenCount) => await withServers(list, async (servers, clients) => {
     const server = servers.get('healthy')
-    await clients.ask('connect', { group: 'frozen', kind: 'plugin', port: server.port, count: frozenCount, isFrozen: true })
+    const { port } = server
+    await clients.ask('connect', { group: 'frozen', kind: 'plugin', port, count: frozenCount, isFrozen: true })
     const { rss: before } = await server.ask('memory')
     await clients.ask('watch', { group: 'healthy' })
     const [{ rss, publishedAt }, { missing }] = await Promise.all([
@@ -51,7 +53,16 @@ export async function sustained ({ isQuick }) {
       clients.ask('expect', { group: 'all', frames: 60 * seconds, timeoutMs: (seconds + 30) * 1_000 })
     ])
     const { p50, p99, max } = await clients.ask('ages', { group: 'all', publishedAt })
-    return { seconds, subscribers: 1_000, missing, p50Ms: round(p50), p99Ms: round(p99), maxMs: round(max), lagP99Ms: round(lagMs.p99), lagMaxMs: round(lagMs.max) }
+    return {
+      seconds,
+      subscribers: 1_000,
+      missing,
+      p50Ms: round(p50),
+      p99Ms: round(p99),
+      maxMs: round(max),
+      lagP99Ms: round(lagMs.p99),
+      lagMaxMs: round(lagMs.max)
+    }
   })
 }
 

@@ -3,6 +3,7 @@
 import { createServer as createHttpServer } from 'node:http'
 import { createServer as createNetServer } from 'node:net'
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { Server as SocketIo } from 'socket.io'
 import { WebSocketServer } from 'ws'
@@ -11,7 +12,11 @@ import missionControl from '../../dist/lib/index.js'
 const STEPS = ['planning_started', 'tasks_generated', 'planned', 'execution_started', 'completed']
 const LIMITS = { maxConnections: 100_000, maxConnectionsPerSecond: 1_000_000, heartbeatMs: 3_600_000 }
 
-const listen = (server) => new Promise((resolve) => server.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => resolve(server.address().port)))
+const ANY_PORT = { port: 0, host: '0.0.0.0', backlog: 4_096 }
+
+const listen = (server) => new Promise((resolve) => {
+  server.listen(ANY_PORT, () => resolve(server.address().port))
+})
 
 /** An object whose JSON has `bytes` bytes. Each call returns a different one, like a real message. */
 const makePayload = (bytes) => {
@@ -23,14 +28,19 @@ const makePayload = (bytes) => {
 /** A text below 64 KiB as one unmasked frame (RFC 6455 §5.2). */
 function toFrame (text) {
   const payload = Buffer.from(text)
-  const header = payload.length < 126 ? Buffer.from([0x81, payload.length]) : Buffer.from([0x81, 126, payload.length >> 8, payload.length & 255])
-  return Buffer.concat([header, payload])
+  const { length } = payload
+  const header = length < 126 ? [0x81, length] : [0x81, 126, length >> 8, length & 255]
+  return Buffer.concat([Buffer.from(header), payload])
 }
 
 async function openPlugin (websocket = {}) {
   const app = Fastify()
-  await app.register(missionControl, { server: { name: 'jobs', version: '1.0' }, websocket: { ...LIMITS, ...websocket }, channels: { missionStatsMs: 3_600_000 } })
-  await app.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 })
+  await app.register(missionControl, {
+    server: { name: 'jobs', version: '1.0' },
+    websocket: { ...LIMITS, ...websocket },
+    channels: { missionStatsMs: 3_600_000 }
+  })
+  await app.listen(ANY_PORT)
   return app
 }
 
@@ -43,7 +53,8 @@ async function plugin ({ websocket, planBytes = 0 } = {}) {
   let seq = 0
   const publish = () => {
     const status = STEPS[seq % STEPS.length]
-    app.missionControl.publish('mission_update', { missionId: `m${seq}`, status, name: 'nightly', seq: ++seq, planningSession })
+    const missionId = `m${seq}`
+    app.missionControl.publish('mission_update', { missionId, status, name: 'nightly', seq: ++seq, planningSession })
   }
   return { port: app.server.address().port, publish }
 }
@@ -68,14 +79,24 @@ async function pluginProgress () {
   await app.register(missionControl)
   await app.ready()
   let index = 0
-  return { port: 0, publish: () => app.missionControl.publish('mission_update', { missionId: 'm', name: 'm', seq: ++index, status: 'execution_started' }) }
+  const publish = () => {
+    const update = { missionId: 'm', name: 'm', seq: ++index, status: 'execution_started' }
+    app.missionControl.publish('mission_update', update)
+  }
+  return { port: 0, publish }
 }
 
 async function socketIo () {
   const http = createHttpServer()
-  const io = new SocketIo(http, { transports: ['websocket'], serveClient: false, pingInterval: 3_600_000, pingTimeout: 3_600_000 })
+  const io = new SocketIo(http, {
+    transports: ['websocket'],
+    serveClient: false,
+    pingInterval: 3_600_000,
+    pingTimeout: 3_600_000
+  })
   io.on('connection', (socket) => socket.join('missions'))
-  return { port: await listen(http), publish: (bytes) => io.to('missions').emit('mission_update', makePayload(bytes - 21)) }
+  const publish = (bytes) => io.to('missions').emit('mission_update', makePayload(bytes - 21))
+  return { port: await listen(http), publish }
 }
 
 async function wsOnce ({ perMessageDeflate = false }) {
@@ -85,7 +106,8 @@ async function wsOnce ({ perMessageDeflate = false }) {
     const text = JSON.stringify(makePayload(bytes))
     for (const client of server.clients) client.send(text)
   }
-  const rest = async () => { while ([...server.clients].some((client) => client.bufferedAmount > 0)) await new Promise((resolve) => setTimeout(resolve, 5)) }
+  const isBusy = () => [...server.clients].some((client) => client.bufferedAmount > 0)
+  const rest = async () => { while (isBusy()) await sleep(5) }
   return { port: await listen(http), publish, rest }
 }
 

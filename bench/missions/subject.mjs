@@ -22,7 +22,7 @@ const scenes = {
   /** 1,000,000 active missions. */
   kept: async () => sampler(await openApp({ stallMs, maxActive: 1_010_000 }), 1_000_000),
   retained: async () => ({ bytes: await retainedBytes((missions, i) => live(missions, i)) }),
-  retainedRun: async () => ({ bytes: await retainedBytes((missions, i) => missions.run(describe(i), (mission) => work(mission))) }),
+  retainedRun: async () => ({ bytes: await retainedBytes((missions, i) => missions.run(describe(i), work)) }),
   flat: async () => ({ heaps: await flatHeaps() })
 }
 
@@ -33,7 +33,12 @@ async function openApp (missions) {
   return app
 }
 
-const describe = (i) => ({ name: 'nightly import', objective: 'import all rows', tags: ['nightly'], metadata: { batch: i } })
+const describe = (i) => ({
+  name: 'nightly import',
+  objective: 'import all rows',
+  tags: ['nightly'],
+  metadata: { batch: i }
+})
 
 const progressOf = (taskId, index) => ({ taskId, index, total: 1_000_000_000, status: 'running' })
 
@@ -71,7 +76,8 @@ async function sampler ({ missions, missionControl: { metrics } }, count) {
   const newest = shuffle(active.slice(-WORKING))
   const spread = shuffle(Array.from({ length: WORKING }, (_, i) => active[Math.floor(i * count / WORKING)]))
   let step = 10
-  const report = (mission) => missions.report(mission.id, 'execution_progress', { progress: progressOf('write', ++step) })
+  const nextProgress = () => progressOf('write', ++step)
+  const report = ({ id }) => missions.report(id, 'execution_progress', { progress: nextProgress() })
   const progress = (mission) => mission.progress(progressOf('write', ++step))
   const any = () => shuffle(Array.from({ length: WORKING }, () => active[Math.floor(Math.random() * count)]))
   const samples = {

@@ -6,7 +6,12 @@ import Fastify from 'fastify'
 import missionControl from '../../dist/lib/index.js'
 
 const settings = JSON.parse(process.argv[2])
-const ENDS = [(mission) => mission.complete(), (mission) => mission.complete(), (mission) => mission.fail('broken'), (mission) => mission.report('cancelled')]
+const ENDS = [
+  (mission) => mission.complete(),
+  (mission) => mission.complete(),
+  (mission) => mission.fail('broken'),
+  (mission) => mission.report('cancelled')
+]
 
 const app = Fastify()
 await app.register(missionControl, {
@@ -35,7 +40,8 @@ async function live (mission) {
 }
 
 async function begin () {
-  for (let started = 0; isRunning; started++) { // eslint-disable-line no-unmodified-loop-condition -- changed by an order of the parent
+  // eslint-disable-next-line no-unmodified-loop-condition -- changed by an order of the parent
+  for (let started = 0; isRunning; started++) {
     const life = live(app.missions.start({ id: `m${started}`, name: 'job' }))
     living.add(life)
     life.finally(() => living.delete(life))
