@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
+import { createChannelState } from '../lib/hub/channel-state.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { missionChecksum } from '../schemas/checksum.js'
@@ -527,8 +528,8 @@ t.test('a gap of a channel without a log has no position', async (t) => {
   const clock = createVirtualClock()
   const envelope = new Envelope(clock, { name: 'x', version: '1' })
   const log = new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
-  const channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] } as never
-  const snapshots = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })
+  const state = createChannelState({ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] })
+  const snapshots = new SnapshotCache({ clock, envelope, log, state: () => state, onGap () {} })
   const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, after: 0, notBefore: Infinity })
   const { payload } = JSON.parse(String(snapshots.gap('mission_stats', { cause: 'overflow', snapshot }).text))
   t.same(payload, { channel: 'mission_stats', cause: 'overflow', messages: 0 })

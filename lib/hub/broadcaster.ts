@@ -1,4 +1,4 @@
-import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
+import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
@@ -6,11 +6,11 @@ import type { Channel, Subscriber } from './channel.js'
 import type { HubMetrics } from './metrics.js'
 import type { Envelope } from './wire/envelope.js'
 import { SubscribeFlow } from './subscriptions/subscribe.js'
-import { LatestValues } from './history/latest-values.js'
 import { MessageLog } from './history/message-log.js'
 import type { LoggedMessage, Message } from './wire/message.js'
 import type { Authorizer } from './subscriptions/authorizer.js'
 import { SnapshotCache } from './history/snapshot-cache.js'
+import type { ChannelState } from './channel-state.js'
 import { Subscriptions } from './subscriptions/subscriptions.js'
 import { FlushScheduler } from './delivery/flush-scheduler.js'
 
@@ -22,8 +22,6 @@ export interface BroadcasterDeps {
   metrics: HubMetrics
   authorizer: Authorizer
 }
-
-const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /**
  * Publishes payloads: encodes each message once for all its receivers, and records what slow and reconnecting clients
@@ -37,7 +35,6 @@ export class Broadcaster {
   readonly subscribeFlow: SubscribeFlow
 
   readonly #envelope: Envelope
-  readonly #latestValues = new LatestValues()
 
   constructor ({ clock, options, channels, envelope, metrics, authorizer }: BroadcasterDeps) {
     this.#envelope = envelope
@@ -48,23 +45,19 @@ export class Broadcaster {
       channels,
       log: this.log,
       keepOpenMs: options.history.maxAgeMs,
-      broadcast: (name, payload, only) => this.broadcast(name, payload, only),
-      onClose: (name) => {
-        this.#latestValues.clear(name)
-        this.snapshots.invalidate(name)
-      }
+      createPublish: (state) => (payload, only) => this.#publish(state, payload, only),
+      onClose: (name) => this.snapshots.invalidate(name)
     })
     this.snapshots = new SnapshotCache({
       clock,
       envelope,
       log: this.log,
-      channel: (name) => this.subscriptions.channel(name),
+      state: (name) => this.subscriptions.state(name),
       onGap: (cause) => metrics.gaps.add(cause)
     })
     this.subscribeFlow = new SubscribeFlow({
       envelope,
       log: this.log,
-      latestValues: this.#latestValues,
       snapshots: this.snapshots,
       subscriptions: this.subscriptions,
       fits: this.fits,
@@ -76,33 +69,9 @@ export class Broadcaster {
     })
   }
 
-  /**
-   * Sends a payload to the subscribers of a channel. Returns the offset of a reliable message. Does nothing while the
-   * channel is stopped, because then nobody receives the message and nobody can ask for it later.
-   */
-  broadcast<Name extends ChannelName> (
-    name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
-  ): number | undefined {
-    if (!this.subscriptions.isOpen(name)) return undefined
-    const { key, supersedes, attributes } = this.subscriptions.channel(name).delivery(payload)
-    const isLogged = key === undefined && only === undefined && LOGGED.has(name)
-    const position = isLogged ? this.log.nextPosition(name) : undefined
-    const message = this.#envelope.message(name, { payload } as never, {
-      channel: name,
-      position,
-      key: key && `${name} ${key}`,
-      supersedes: supersedes && `${name} ${supersedes}`,
-      attributes,
-      epoch: this.log.epoch
-    })
-    this.#record(message)
-    for (const { filter, members } of this.subscriptions.groups(name)) {
-      if (!this.fits(message, filter)) continue
-      if (only === undefined) this.scheduler.send(message, members)
-      else for (const subscriber of members) if (only.has(subscriber)) subscriber.outbox.send(message)
-    }
-    this.scheduler.countSent(message)
-    return position?.offset
+  /** Sends a payload to all subscribers of a channel. */
+  broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name]): void {
+    this.#publish(this.subscriptions.state(name), payload)
   }
 
   /** Whether a message matches a filter of its channel. */
@@ -115,13 +84,43 @@ export class Broadcaster {
     this.snapshots.trim()
   }
 
+  // Returns the offset of a reliable message. Does nothing while the channel is stopped, because then nobody receives the
+  // message and nobody can ask for it later.
+  #publish (
+    state: ChannelState, payload: ChannelPayloads[ChannelName], only?: ReadonlySet<Subscriber>
+  ): number | undefined {
+    const { channel, groups } = state
+    if (!state.isOpen) return undefined
+    const { key, supersedes, attributes } = channel.delivery(payload)
+    const { name } = channel
+    const isLogged = state.isLogged && key === undefined && only === undefined
+    const position = isLogged ? this.log.nextPosition(name) : undefined
+    const message = this.#envelope.message(name, { payload } as never, {
+      channel: name,
+      position,
+      key: key && `${name} ${key}`,
+      supersedes: supersedes && `${name} ${supersedes}`,
+      attributes,
+      epoch: this.log.epoch
+    })
+    if (state.isLogged) this.#record(state, message)
+    for (const { filter, members } of groups.values()) {
+      if (filter !== undefined && !channel.fits!(attributes!, filter)) continue
+      if (only === undefined) this.scheduler.send(message, members)
+      else for (const subscriber of members) if (only.has(subscriber)) subscriber.outbox.send(message)
+    }
+    this.scheduler.countSent(message)
+    return position?.offset
+  }
+
   // For clients that reconnect and clients that lag.
-  #record (message: Message): void {
-    const { channel, position, key, supersedes } = message
+  #record (state: ChannelState, message: Message): void {
+    const { position, key, supersedes } = message
     if (position !== undefined) this.log.append(message as LoggedMessage)
-    if (supersedes !== undefined) this.#latestValues.delete(channel!, supersedes)
-    if (key === undefined || !LOGGED.has(channel!)) return
-    this.#latestValues.set(channel!, key, message)
-    this.snapshots.noteReplaceable(channel!, message)
+    if (supersedes !== undefined) state.latestValues.delete(supersedes)
+    if (key === undefined) return
+    state.latestValues.set(key, message)
+    // Snapshots that were created before it do not contain it.
+    state.lastReplaceable = message.creationIndex
   }
 }

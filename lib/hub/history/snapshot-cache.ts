@@ -38,7 +38,8 @@ export interface SnapshotCacheDeps {
   clock: Clock
   envelope: Envelope
   log: MessageLog
-  channel: (name: ChannelName) => Channel
+  /** The channel, and the `creationIndex` of its newest replaceable message. */
+  state: (name: ChannelName) => { readonly channel: Channel, readonly lastReplaceable: number }
   onGap: (cause: GapCause) => void
 }
 
@@ -61,7 +62,6 @@ export class SnapshotCache {
   readonly #deps: SnapshotCacheDeps
   readonly #snapshots = new Map<ChannelName, CachedSnapshot>()
   readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
-  readonly #lastReplaceable = new Map<ChannelName, number>()
   #endings = new WeakMap<object, Message>()
 
   constructor (deps: SnapshotCacheDeps) {
@@ -90,8 +90,8 @@ export class SnapshotCache {
 
   /** The checksum of the current state, as part of an `asOf`; encodes nothing. */
   currentChecksum (name: ChannelName, filter: SubscriptionFilter | undefined): Checksum {
-    const { log, channel } = this.#deps
-    const { checksumEntries, fits } = channel(name)
+    const { log, state } = this.#deps
+    const { checksumEntries, fits } = state(name).channel
     if (checksumEntries === undefined) return {}
     if (filter !== undefined) {
       return { checksum: missionChecksum(checksumEntries().filter((entry) => fits!(entry, filter))) }
@@ -108,11 +108,6 @@ export class SnapshotCache {
   invalidate (name: ChannelName): void {
     this.#snapshots.delete(name)
     this.#checksums.delete(name)
-  }
-
-  /** To be called for each replaceable message of a logged channel: snapshots created before it do not contain it. */
-  noteReplaceable (name: ChannelName, { creationIndex }: Message): void {
-    this.#lastReplaceable.set(name, creationIndex)
   }
 
   /** Drops snapshots that are too old to be reused. */
@@ -132,7 +127,8 @@ export class SnapshotCache {
   }
 
   #isCurrent (channel: ChannelName, { sequence, createdCount }: CachedSnapshot): boolean {
-    return sequence === this.#deps.log.nextSequence && createdCount > (this.#lastReplaceable.get(channel) ?? -1)
+    const { log, state } = this.#deps
+    return sequence === log.nextSequence && createdCount > state(channel).lastReplaceable
   }
 
   #isShareable ({ messages, createdAt, sequence }: CachedSnapshot, notBefore: number): boolean {
@@ -143,7 +139,7 @@ export class SnapshotCache {
 
   #create (channel: ChannelName): CachedSnapshot {
     const { clock, log } = this.#deps
-    const messages = this.#deps.channel(channel).snapshot().map((payload) => this.#encode(channel, payload))
+    const messages = this.#deps.state(channel).channel.snapshot().map((payload) => this.#encode(channel, payload))
     const snapshot = {
       sequence: log.nextSequence,
       offset: log.head(channel),
@@ -157,7 +153,7 @@ export class SnapshotCache {
   }
 
   #endingsOf (channel: ChannelName, after: number | undefined, upTo: number): Message[] {
-    const endings = this.#deps.channel(channel).endings?.(after, upTo) ?? []
+    const endings = this.#deps.state(channel).channel.endings?.(after, upTo) ?? []
     return endings.map((payload) => {
       const known = this.#endings.get(payload)
       if (known !== undefined) return known
@@ -168,7 +164,7 @@ export class SnapshotCache {
   }
 
   #encode (channel: ChannelName, payload: ChannelPayloads[ChannelName]): Message {
-    const { attributes } = this.#deps.channel(channel).delivery(payload)
+    const { attributes } = this.#deps.state(channel).channel.delivery(payload)
     return this.#deps.envelope.message(channel, { payload } as never, { channel, attributes })
   }
 
@@ -176,12 +172,12 @@ export class SnapshotCache {
     name: ChannelName, filter: SubscriptionFilter | undefined, messages: readonly Message[]
   ): readonly Message[] {
     if (filter === undefined) return messages
-    const channel = this.#deps.channel(name)
+    const { channel } = this.#deps.state(name)
     return messages.filter(({ attributes }) => channel.fits!(attributes!, filter))
   }
 
   #checksum (name: ChannelName, messages: readonly Message[]): Checksum {
-    const channel = this.#deps.channel(name)
+    const { channel } = this.#deps.state(name)
     if (channel.checksumEntry === undefined) return {}
     const entries = messages.flatMap(({ attributes }) => channel.checksumEntry!(attributes!) ?? [])
     return { checksum: missionChecksum(entries) }

@@ -4,7 +4,6 @@ import type { Cursor } from '../../../schemas/messages/envelope.js'
 import type { GapCause, ServerMessages, SubscriptionOutcome } from '../../../schemas/messages/server-messages.js'
 import type { Connection } from '../connections/connection.js'
 import type { Envelope } from '../wire/envelope.js'
-import type { LatestValues } from '../history/latest-values.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { Message } from '../wire/message.js'
 import type { SnapshotCache } from '../history/snapshot-cache.js'
@@ -23,7 +22,6 @@ export interface SubscribeRequest {
 export interface SubscribeFlowDeps {
   envelope: Envelope
   log: MessageLog
-  latestValues: LatestValues
   snapshots: SnapshotCache
   subscriptions: Subscriptions
   fits: (message: Message, filter: SubscriptionFilter | undefined) => boolean
@@ -136,8 +134,8 @@ export class SubscribeFlow {
   #sendLatestValues (
     connection: Connection, channel: ChannelName, filter: SubscriptionFilter | undefined, fromIndex: number
   ): void {
-    const { latestValues, fits } = this.#deps
-    for (const message of latestValues.of(channel)) {
+    const { subscriptions, fits } = this.#deps
+    for (const message of subscriptions.state(channel).latestValues.values()) {
       if (message.creationIndex >= fromIndex && fits(message, filter)) connection.outbox.send(message)
     }
   }

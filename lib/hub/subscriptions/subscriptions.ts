@@ -1,27 +1,10 @@
-import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../../schemas/channels/index.js'
+import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
-import type { Clock, Timer } from '../../base/clock.js'
-import type { Channel, Subscriber } from '../channel.js'
+import type { Clock } from '../../base/clock.js'
+import type { Channel, Publish } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
 import type { MessageLog } from '../history/message-log.js'
-
-type Broadcast = <Name extends ChannelName>(
-  name: Name, payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
-) => number | undefined
-
-/** The subscribers of a channel with one filter, so that a message is matched once per filter. */
-export interface SubscriberGroup {
-  readonly filter: SubscriptionFilter | undefined
-  readonly members: Set<Connection>
-}
-
-interface ChannelState {
-  readonly channel: Channel
-  /** By the key of their filter. */
-  readonly groups: Map<string, SubscriberGroup>
-  isOpen: boolean
-  closeTimer: Timer | undefined
-}
+import { createChannelState, type ChannelState } from '../channel-state.js'
 
 export interface SubscriptionsDeps {
   clock: Clock
@@ -29,12 +12,11 @@ export interface SubscriptionsDeps {
   log: MessageLog
   /** How long a logged channel stays open after its last subscriber left, in ms. */
   keepOpenMs: number
-  broadcast: Broadcast
+  /** Creates the function that a channel publishes with. */
+  createPublish: (state: ChannelState) => Publish<ChannelName>
   /** Called when a channel was stopped. */
   onClose: (name: ChannelName) => void
 }
-
-const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /** The subscribers of every channel. Starts a channel for its first subscriber and stops it after the last one left. */
 export class Subscriptions {
@@ -44,31 +26,24 @@ export class Subscriptions {
 
   constructor (deps: SubscriptionsDeps) {
     this.#deps = deps
-    this.#channels = new Map(deps.channels.map((channel) =>
-      [channel.name, { channel, groups: new Map(), isOpen: false, closeTimer: undefined }]))
+    this.#channels = new Map(deps.channels.map((channel) => [channel.name, createChannelState(channel)]))
   }
 
   isChannel (name: string): name is ChannelName {
     return this.#channels.has(name)
   }
 
+  state (name: ChannelName): ChannelState {
+    return this.#channels.get(name)!
+  }
+
   channel (name: ChannelName): Channel {
-    return this.#state(name).channel
-  }
-
-  /** Whether the channel runs: it has subscribers, or its log is kept for clients that may reconnect. */
-  isOpen (name: ChannelName): boolean {
-    return this.#state(name).isOpen
-  }
-
-  /** The subscribers of a channel, grouped by filter. */
-  groups (name: ChannelName): Iterable<SubscriberGroup> {
-    return this.#state(name).groups.values()
+    return this.state(name).channel
   }
 
   count (name: ChannelName): number {
     let count = 0
-    for (const { members } of this.groups(name)) count += members.size
+    for (const { members } of this.state(name).groups.values()) count += members.size
     return count
   }
 
@@ -82,7 +57,7 @@ export class Subscriptions {
    * to the caller. Returns whether the connection was not subscribed before.
    */
   join (connection: Connection, name: ChannelName, filter: SubscriptionFilter | undefined): boolean {
-    const state = this.#state(name)
+    const state = this.state(name)
     this.#open(state)
     const isNew = !this.#remove(connection, name)
     const key = keyOf(filter)
@@ -97,7 +72,7 @@ export class Subscriptions {
 
   leave (connection: Connection, name: ChannelName): void {
     if (!this.#remove(connection, name)) return
-    const state = this.#state(name)
+    const state = this.state(name)
     if (state.groups.size === 0) this.#scheduleClose(state)
   }
 
@@ -110,16 +85,12 @@ export class Subscriptions {
     for (const state of this.#channels.values()) if (state.isOpen) this.#close(state)
   }
 
-  #state (name: ChannelName): ChannelState {
-    return this.#channels.get(name)!
-  }
-
   // Removes a subscriber and its pending messages of the channel; returns whether it was subscribed.
   #remove (connection: Connection, name: ChannelName): boolean {
     const filterKeys = this.#filterKeys.get(connection)
     const key = filterKeys?.get(name)
     if (key === undefined) return false
-    const { groups, channel } = this.#state(name)
+    const { groups, channel } = this.state(name)
     const { members } = groups.get(key)!
     members.delete(connection)
     if (members.size === 0) groups.delete(key)
@@ -132,17 +103,17 @@ export class Subscriptions {
   }
 
   #open (state: ChannelState): void {
-    const { log, broadcast } = this.#deps
+    const { log, createPublish } = this.#deps
     const { channel } = state
     cancelClose(state)
     if (state.isOpen) return
     state.isOpen = true
-    channel.start((payload, only) => broadcast(channel.name, payload, only), log.head(channel.name))
+    channel.start(createPublish(state), log.head(channel.name))
   }
 
   #scheduleClose (state: ChannelState): void {
     const { clock, keepOpenMs } = this.#deps
-    if (!LOGGED.has(state.channel.name)) return this.#close(state)
+    if (!state.isLogged) return this.#close(state)
     state.closeTimer = clock.after(keepOpenMs, () => this.#close(state))
   }
 
@@ -152,10 +123,11 @@ export class Subscriptions {
     cancelClose(state)
     state.isOpen = false
     channel.stop()
+    state.latestValues.clear()
     onClose(channel.name)
-    if (!LOGGED.has(channel.name)) return
+    if (!state.isLogged) return
     log.interrupt(channel.name)
-    const isIdle = [...this.#channels.values()].every(({ isOpen, channel: { name } }) => !isOpen || !LOGGED.has(name))
+    const isIdle = [...this.#channels.values()].every(({ isOpen, isLogged }) => !isOpen || !isLogged)
     if (isIdle) log.clear()
   }
 }

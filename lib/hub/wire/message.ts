@@ -37,6 +37,8 @@ export class Message {
   static get createdCount (): number { return Message.#createdCount }
 
   readonly frame: Buffer
+  /** The size of the plain frame. */
+  readonly bytes: number
   /** How many messages were created before this one. */
   readonly creationIndex = Message.#createdCount++
   readonly id: string
@@ -49,6 +51,7 @@ export class Message {
 
   constructor (text: string, { id = '', channel, position, key, supersedes, attributes }: MessageOptions = {}) {
     this.frame = encodeTextFrame(text)
+    this.bytes = this.frame.length
     this.id = id
     this.channel = channel
     this.position = position
@@ -56,9 +59,6 @@ export class Message {
     this.supersedes = supersedes
     this.attributes = attributes
   }
-
-  /** The size of the plain frame. */
-  get bytes (): number { return this.frame.length }
 
   /** The JSON text as bytes; shares the memory of the frame. */
   get text (): Buffer { return payloadOf(this.frame) }
