@@ -13,19 +13,19 @@ const browser = findChromium()
 const PAGE = `<!doctype html><title>missions</title><script type="module">
   import { connect } from '/client.js'
   const client = window.client = connect('/ws/mission-control', { storage: sessionStorage })
-  client.on('mission_update', ({ missionId, status, snapshot }) => tell((snapshot ? 'is ' : '') + status + ' ' + missionId))
-  client.on('state', ({ state, cause }) => tell(state + ': ' + cause))
-  client.on('error', ({ code }) => tell(code))
+  client.on('mission_update', ({ missionId, status, snapshot }) => report((snapshot ? 'is ' : '') + status + ' ' + missionId))
+  client.on('state', ({ state, cause }) => report(state + ': ' + cause))
+  client.on('error', ({ code }) => report(code))
 </script>`
 
-/** The client as a page loads it. */
+/** Bundles the client as a page loads it. */
 async function bundle (): Promise<string> {
   const entry = fileURLToPath(new URL('../lib/client/index.ts', import.meta.url))
   const { outputFiles } = await build({ entryPoints: [entry], bundle: true, minify: true, format: 'esm', platform: 'browser', write: false })
   return outputFiles[0]!.text
 }
 
-/** A service with a page that follows it, in a browser; `heard` is all that the page was told, over reloads too. */
+/** Starts a service and opens a page that follows it. `received` collects the events of the page across reloads. */
 async function open (t: Test) {
   const app = Fastify({ forceCloseConnections: true })
   const sockets = new Set<Socket>()
@@ -45,17 +45,17 @@ async function open (t: Test) {
     await app.close()
   })
   const page = await chrome.newPage()
-  const heard: string[] = []
-  await page.exposeFunction('tell', (text: string) => { heard.push(text) })
+  const received: string[] = []
+  await page.exposeFunction('report', (text: string) => { received.push(text) })
   const origin = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
   await page.goto(origin)
   await ready(page)
-  return { app, page, heard, origin, cutAll: () => { for (const socket of sockets) socket.destroy() } }
+  return { app, page, received, origin, dropAll: () => { for (const socket of sockets) socket.destroy() } }
 }
 
 const ready = async (page: Page): Promise<void> => { await page.evaluate('client.ready.then(() => client.ping()).then(() => undefined)') }
 
-/** Waits for a state and a cause of the client of the page. */
+/** Waits until the client of the page has this state and cause. */
 const reach = async (page: Page, state: string, cause: string): Promise<void> => {
   await page.waitForFunction(`client.state === '${state}' && client.cause === '${cause}'`)
 }
@@ -65,49 +65,49 @@ const show = async (page: Page, visibility: 'hidden' | 'visible'): Promise<void>
 }
 
 t.test('a page', onlyWith(browser), async (t) => {
-  await t.test('that was offline comes back as soon as the network does, and hears each ending once', async (t) => {
-    const { app, page, heard, cutAll } = await open(t)
+  await t.test('that was offline reconnects when the network is back and receives the end of each mission once', async (t) => {
+    const { app, page, received, dropAll } = await open(t)
     const missions = ['a', 'b'].map((id) => app.missions.start({ id, name: 'job' }))
     await ready(page)
     await page.context().setOffline(true)
-    cutAll()
+    dropAll()
     await page.waitForFunction("client.state === 'waiting'")
     missions[0]!.complete()
     await page.context().setOffline(false)
     await page.waitForFunction("client.missionsState.get('a').status === 'completed'")
     missions[1]!.fail(new Error('over'))
     await page.waitForFunction("client.missionsState.get('b').status === 'error'")
-    t.strictSame(heard.filter((text) => / [ab]$/.test(text)), ['planning_started a', 'planning_started b', 'completed a', 'error b'])
+    t.strictSame(received.filter((text) => / [ab]$/.test(text)), ['planning_started a', 'planning_started b', 'completed a', 'error b'])
   })
 
-  await t.test('that nobody sees does not connect, and does as soon as it is seen', async (t) => {
-    const { app, page, heard, cutAll } = await open(t)
+  await t.test('that is hidden does not connect until it is visible', async (t) => {
+    const { app, page, received, dropAll } = await open(t)
     await show(page, 'hidden')
-    cutAll()
+    dropAll()
     await reach(page, 'waiting', 'hidden')
     app.missions.start({ id: 'a', name: 'job' }).complete()
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 0)
     await show(page, 'visible')
     await page.waitForFunction("client.missionsState.get('a')?.status === 'completed'")
-    t.ok(heard.includes('connecting: visibilitychange'))
+    t.ok(received.includes('connecting: visibilitychange'))
   })
 
-  await t.test('that is loaded again, or left and come back to, hears what it missed once', async (t) => {
-    const { app, page, heard, origin } = await open(t)
+  await t.test('that is reloaded, or left and reopened, receives missed messages once', async (t) => {
+    const { app, page, received, origin } = await open(t)
     const missions = ['a', 'b', 'c'].map((id) => app.missions.start({ id, name: 'job' }))
     await ready(page)
-    heard.length = 0
+    received.length = 0
     await page.reload()
     await ready(page)
-    t.strictSame(heard.filter((text) => / [abc]$/.test(text)), ['is planning_started a', 'is planning_started b', 'is planning_started c'], 'what is, and nothing that was told before')
+    t.strictSame(received.filter((text) => / [abc]$/.test(text)), ['is planning_started a', 'is planning_started b', 'is planning_started c'], 'a snapshot, and no message again')
     await page.goto(`${origin}/empty`)
     missions[0]!.complete()
-    heard.length = 0
+    received.length = 0
     await page.goto(origin)
     await ready(page)
     missions[1]!.complete()
     await page.waitForFunction("client.missionsState.get('b').status === 'completed'")
-    t.strictSame(heard.filter((text) => / [abc]$/.test(text)), ['completed a', 'is planning_started b', 'is planning_started c', 'completed b'])
-    t.notOk(heard.some((text) => text.startsWith('MC_CLIENT')))
+    t.strictSame(received.filter((text) => / [abc]$/.test(text)), ['completed a', 'is planning_started b', 'is planning_started c', 'completed b'])
+    t.notOk(received.some((text) => text.startsWith('MC_CLIENT')))
   })
 })

@@ -15,7 +15,7 @@ import { onlyWith, type Available } from './support/skip.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 
-/** A client over real sockets of `ws` that comes back at once; `cut` breaks its connection. */
+/** Connects a client over real sockets of `ws` that reconnects at once; `drop` breaks its connection. */
 async function follow (t: Test, app: FastifyInstance, options: ClientOptions = {}) {
   if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
   const sockets: WebSocket[] = []
@@ -29,10 +29,10 @@ async function follow (t: Test, app: FastifyInstance, options: ClientOptions = {
   const random = () => isAway ? 0.9 : 0
   const client = connect(urlOf(app), { WebSocket: Socket, random, ...options })
   t.teardown(() => client.close())
-  const heard: MissionUpdate[] = []
-  client.on('mission_update', (update) => { heard.push(update) })
-  const cut = (): void => sockets.at(-1)!.terminate()
-  return { client, heard, sockets, cut, setAway (away: boolean) { isAway = away } }
+  const received: MissionUpdate[] = []
+  client.on('mission_update', (update) => { received.push(update) })
+  const drop = (): void => sockets.at(-1)!.terminate()
+  return { client, received, sockets, drop, setAway (away: boolean) { isAway = away } }
 }
 
 /** Waits for a state of the client. */
@@ -47,7 +47,7 @@ async function reach (client: Client, state: string): Promise<void> {
   })
 }
 
-/** Waits until the client holds what the service has. */
+/** Waits until the client and the service hold the same missions. */
 async function agree (client: Client, app: FastifyInstance): Promise<void> {
   for (;;) {
     const have = [...client.missionsState.values()].map(({ missionId, status }) => `${missionId} ${status}`).sort()
@@ -57,21 +57,21 @@ async function agree (client: Client, app: FastifyInstance): Promise<void> {
   }
 }
 
-const endings = (heard: readonly MissionUpdate[]): string[] => heard.filter(({ durationMs }) => durationMs !== undefined).map(({ missionId, status }) => `${status} ${missionId}`)
+const ends = (received: readonly MissionUpdate[]): string[] => received.filter(({ durationMs }) => durationMs !== undefined).map(({ missionId, status }) => `${status} ${missionId}`)
 
 async function failure (promise: Promise<unknown>): Promise<ClientError> {
-  return await promise.then(() => { throw new Error('nothing failed') }, (err: ClientError) => err)
+  return await promise.then(() => { throw new Error('the promise did not reject') }, (err: ClientError) => err)
 }
 
-t.test('over cuts a client misses nothing, hears nothing twice, and holds what the service has', async (t) => {
+t.test('across lost connections a client receives every update once and holds the state of the service', async (t) => {
   const app = await boot(t)
-  const { client, heard, cut } = await follow(t, app)
+  const { client, received, drop } = await follow(t, app)
   await client.ready
   const missions = []
   for (let round = 0; round < 30; round++) {
     const mission = app.missions.start({ name: 'job', tags: ['round'] })
     missions.push(mission)
-    if (round % 3 === 0) cut()
+    if (round % 3 === 0) drop()
     mission.executionStarted()
     for (const other of missions.filter(({ isTerminal }) => !isTerminal)) {
       other.progress({ taskId: 'task', index: 1, total: 2, status: 'started' })
@@ -82,24 +82,24 @@ t.test('over cuts a client misses nothing, hears nothing twice, and holds what t
   }
   for (const mission of missions.filter(({ isTerminal }) => !isTerminal)) mission.fail(new Error('over'))
   await agree(client, app)
-  t.strictSame(endings(heard).sort(), missions.map(({ id, status }) => `${status} ${id}`).sort(), 'each ending once')
+  t.strictSame(ends(received).sort(), missions.map(({ id, status }) => `${status} ${id}`).sort(), 'each end once')
   const last = new Map<string, number>()
-  for (const { missionId, seq } of heard) {
+  for (const { missionId, seq } of received) {
     if (seq <= (last.get(missionId) ?? -1)) t.fail(`${missionId}: ${seq} after ${last.get(missionId)}`)
     last.set(missionId, seq)
   }
 })
 
-t.test('a client that was away for longer than the log reaches is told of the gap and gets every ending', async (t) => {
+t.test('a client that was away for longer than the message log reaches receives the gap and the end of every mission', async (t) => {
   const app = await boot(t, { websocket: { history: { maxMessages: 25 } } })
-  const { client, heard, cut, setAway } = await follow(t, app)
+  const { client, received, drop, setAway } = await follow(t, app)
   const gaps: string[] = []
   client.on('gap', ({ cause }) => { gaps.push(cause) })
   await client.ready
   const early = app.missions.start({ id: 'early', name: 'job' })
   await agree(client, app)
   setAway(true)
-  cut()
+  drop()
   await reach(client, 'waiting')
   early.complete()
   for (let at = 0; at < 20; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
@@ -107,10 +107,10 @@ t.test('a client that was away for longer than the log reaches is told of the ga
   t.match(await client.waitFor('early'), { status: 'completed' })
   await agree(client, app)
   t.strictSame(gaps, ['trimmed'])
-  t.strictSame(endings(heard).sort(), ['completed early', ...Array.from({ length: 20 }, (_, at) => `completed m${at}`)].sort())
+  t.strictSame(ends(received).sort(), ['completed early', ...Array.from({ length: 20 }, (_, at) => `completed m${at}`)].sort())
 })
 
-t.test('a restart of the service is survived: what was active is lost, and the new one is followed', async (t) => {
+t.test('after a restart of the service, active missions are lost and the client follows the new process', async (t) => {
   const options: MissionControlOptions = { missions: { closeGraceMs: 1 } }
   const first = Fastify()
   await first.register(missionControl, closingSoon(first, options))
@@ -122,7 +122,7 @@ t.test('a restart of the service is survived: what was active is lost, and the n
   const lost: string[] = []
   client.on('lost', ({ missionId }) => { lost.push(missionId) })
   const ending = failure(client.waitFor('a'))
-  // Gone without a word, as when the process is killed.
+  // Without a close frame, as if the process were killed.
   first.websocketServer?.close()
   sockets[0]!.terminate()
   first.server.closeAllConnections()
@@ -138,7 +138,7 @@ t.test('a restart of the service is survived: what was active is lost, and the n
   t.match(await client.waitFor('b'), { status: 'completed' })
 })
 
-t.test('a service that drains is left alone for as long as it says', async (t) => {
+t.test('a client waits as long as a draining service has announced', async (t) => {
   const app = await boot(t)
   const { client, setAway, sockets } = await follow(t, app)
   await client.ready
@@ -148,11 +148,11 @@ t.test('a service that drains is left alone for as long as it says', async (t) =
   t.equal(client.cause, 'server_restart')
   await reach(client, 'connecting')
   await reach(client, 'waiting')
-  t.equal(client.cause, 'unreachable', 'it is closing')
+  t.equal(client.cause, 'unreachable', 'the service is closing')
   t.equal(sockets.length, 2)
 })
 
-t.test('commands are carried out, and a mission that was just started can be waited for and followed', async (t) => {
+t.test('commands work, and a mission that was just started can be awaited and iterated', async (t) => {
   const app = await boot(t)
   const { client } = await follow(t, app)
   app.missions.handle({
@@ -182,9 +182,9 @@ t.test('commands are carried out, and a mission that was just started can be wai
   t.ok(await client.ping() >= 0)
 })
 
-t.test('a filter shows what fits; of the rest an ending can still be waited for', async (t) => {
+t.test('a filter passes matching missions, and waitFor works for the others too', async (t) => {
   const app = await boot(t, { websocket: { heartbeatMs: 20 } })
-  const { client, heard, cut } = await follow(t, app, { filter: { tags: ['night'], statuses: ['execution_started', 'execution_progress'] } })
+  const { client, received, drop } = await follow(t, app, { filter: { tags: ['night'], statuses: ['execution_started', 'execution_progress'] } })
   const diverged: unknown[] = []
   client.on('diverged', (event) => { diverged.push(event) })
   const shown = app.missions.start({ id: 'shown', name: 'job', tags: ['night'] })
@@ -195,29 +195,29 @@ t.test('a filter shows what fits; of the rest an ending can still be waited for'
   hidden.executionStarted()
   await client.ping()
   t.strictSame([...client.missionsState.keys()], ['shown'])
-  cut()
+  drop()
   shown.complete()
   hidden.complete()
   t.match(await ended, { missionId: 'hidden', status: 'completed' })
   t.match(await client.waitFor('shown'), { status: 'completed' })
-  t.strictSame(heard.map(({ missionId, status }) => `${missionId} ${status}`), ['shown execution_started', 'shown completed'])
+  t.strictSame(received.map(({ missionId, status }) => `${missionId} ${status}`), ['shown execution_started', 'shown completed'])
   t.strictSame(diverged, [])
 })
 
-t.test('a token goes along as a subprotocol, and a new one with each connection', async (t) => {
+t.test('a new token is sent as a subprotocol with each connection', async (t) => {
   const tokens: Array<string | undefined> = []
   const app = await boot(t, { onRequest: async (request) => { tokens.push(request.headers['sec-websocket-protocol']) } })
   let asked = 0
-  const { client, cut, sockets } = await follow(t, app, { getToken: async () => `token-${++asked}` })
+  const { client, drop, sockets } = await follow(t, app, { getToken: async () => `token-${++asked}` })
   await client.ready
-  cut()
+  drop()
   await reach(client, 'waiting')
   await reach(client, 'open')
   t.strictSame(tokens, ['bearer,token-1', 'bearer,token-2'])
   t.equal(sockets[1]!.protocol, 'bearer')
 })
 
-t.test('a kept cursor brings a new client of the same place what the old one missed', async (t) => {
+t.test('a stored cursor lets a new client receive what the old one missed', async (t) => {
   const app = await boot(t)
   const values = new Map<string, string>()
   const storage = { getItem: (key: string) => values.get(key) ?? null, setItem: (key: string, value: string) => { values.set(key, value) } }
@@ -230,16 +230,16 @@ t.test('a kept cursor brings a new client of the same place what the old one mis
   const after = await follow(t, app, { storage })
   await agree(after.client, app).catch(() => {})
   await after.client.ready
-  t.strictSame(after.heard.map(({ missionId, status, snapshot }) => [missionId, status, snapshot]), [['a', 'completed', undefined], ['b', 'planning_started', true]])
+  t.strictSame(after.received.map(({ missionId, status, snapshot }) => [missionId, status, snapshot]), [['a', 'completed', undefined], ['b', 'planning_started', true]])
 })
 
-/** Whether this Node.js has a WebSocket of its own, if only behind a flag. */
-function findOwnWebSocket (): Available {
+/** Whether this Node.js has a built-in WebSocket, perhaps behind a flag. */
+function findBuiltInWebSocket (): Available {
   const { status } = spawnSync(process.execPath, ['--experimental-websocket', '-e', 'new WebSocket("ws://127.0.0.1:1").onerror = () => {}'])
-  return status === 0 ? { path: process.execPath } : { skip: 'this Node.js has no WebSocket of its own' }
+  return status === 0 ? { path: process.execPath } : { skip: 'this Node.js has no built-in WebSocket' }
 }
 
-t.test('the WebSocket of Node.js itself will do', onlyWith(findOwnWebSocket()), async (t) => {
+t.test('the built-in WebSocket of Node.js works', onlyWith(findBuiltInWebSocket()), async (t) => {
   const app = await boot(t)
   await app.listen({ port: 0, host: '127.0.0.1' })
   app.missions.start({ id: 'a', name: 'job' })
@@ -257,11 +257,11 @@ t.test('the WebSocket of Node.js itself will do', onlyWith(findOwnWebSocket()), 
     cwd: root, env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'inherit']
   })
   t.teardown(() => { child.kill('SIGKILL') })
-  let said = ''
+  let output = ''
   child.stdout.on('data', (text) => {
-    said += String(text)
-    if (said.includes('planning_started')) app.missions.report('a', 'completed')
+    output += String(text)
+    if (output.includes('planning_started')) app.missions.report('a', 'completed')
   })
   await once(child, 'close')
-  t.strictSame(said.trim().split('\n'), ['open connected', 'planning_started', 'completed', 'closed closed'])
+  t.strictSame(output.trim().split('\n'), ['open connected', 'planning_started', 'completed', 'closed closed'])
 })

@@ -5,18 +5,18 @@ import ts from 'typescript'
 import { WebSocket as WsWebSocket } from 'ws'
 import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
 import { CLOSE_CODES, missionChecksum } from '../schemas/index.js'
-import { cursor, FakeSocket, FakeTarget, start, startOpen, type Stand } from './support/fake-service.js'
+import { cursor, FakeSocket, FakeTarget, connectClient, connectSubscribed, type FakeService } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
 import { defer, settle } from './support/missions.js'
 
-/** What a promise was rejected with. */
+/** Returns the error that a promise rejects with. */
 async function refusal (promise: Promise<unknown>): Promise<ClientError> {
   try {
     await promise
   } catch (err) {
     return err as ClientError
   }
-  throw new Error('nothing was refused')
+  throw new Error('the promise did not reject')
 }
 
 class MemoryStorage implements StorageLike {
@@ -30,9 +30,9 @@ class MemoryStorage implements StorageLike {
 }
 
 t.test('options', async (t) => {
-  t.test('that are wrong or unknown throw at once and are named', async (t) => {
+  t.test('an invalid or unknown option throws at once and is named', async (t) => {
     const WebSocket = FakeSocket
-    // From Node.js 22 on there is a built-in class, which the client would take where none is given.
+    // Node.js 22 and later have a built-in class that the client would use by default.
     const here = globalThis as { WebSocket?: unknown }
     const builtIn = here.WebSocket
     t.teardown(() => { here.WebSocket = builtIn })
@@ -54,16 +54,16 @@ t.test('options', async (t) => {
     t.ok(new ClientError('LOST', 'a') instanceof Error)
   })
 
-  t.test('have defaults: mission_update, the URL as the key of the storage, 30 s', async (t) => {
+  t.test('defaults are mission_update, a storage key made from the URL, and 30 s', async (t) => {
     const storage = new MemoryStorage()
-    const stand = await start(t, { storage, channels: undefined, heartbeatMs: undefined } as unknown as ClientOptions)
-    t.match(stand.open(), { type: 'subscribe', channels: ['mission_update'] })
-    stand.ack('fresh', { at: 4 })
-    stand.client.close()
+    const service = await connectClient(t, { storage, channels: undefined, heartbeatMs: undefined } as unknown as ClientOptions)
+    t.match(service.open(), { type: 'subscribe', channels: ['mission_update'] })
+    service.ack('fresh', { at: 4 })
+    service.client.close()
     t.strictSame([...storage.values.keys()], ['mission-control ws://service.example/ws'])
   })
 
-  t.test('take the page they find, and URLs of it', async (t) => {
+  t.test('the globals of the page are used, and relative URLs are resolved against it', async (t) => {
     const { sockets, socket: _, ...page } = { sockets: [] as FakeSocket[], socket: 0, document: { visibilityState: 'visible', addEventListener () {}, removeEventListener () {} } }
     class Socket extends FakeSocket {
       constructor (url: string, protocols: string[]) {
@@ -83,95 +83,95 @@ t.test('options', async (t) => {
   })
 })
 
-t.test('the first hand-over', async (t) => {
-  t.test('is asked for when the socket opens, and is ready with its last message', async (t) => {
-    const stand = await start(t, { filter: { names: ['import'] } })
+t.test('the first catch-up', async (t) => {
+  t.test('starts when the socket opens and is complete with its last message', async (t) => {
+    const service = await connectClient(t, { filter: { names: ['import'] } })
     let isReady = false
-    stand.client.ready.then(() => { isReady = true })
-    t.strictSame([stand.client.state, stand.client.cause], ['connecting', 'start'])
-    t.strictSame(stand.open(), { type: 'subscribe', id: 'i-1', channels: ['mission_update'], filter: { names: ['import'] } })
-    stand.ack('fresh', { at: 7, messages: 2 })
-    stand.snapshot('a', 'planned', 3, { tags: ['nightly'], startedAt: 5 })
+    service.client.ready.then(() => { isReady = true })
+    t.strictSame([service.client.state, service.client.cause], ['connecting', 'start'])
+    t.strictSame(service.open(), { type: 'subscribe', id: 'i-1', channels: ['mission_update'], filter: { names: ['import'] } })
+    service.ack('fresh', { at: 7, messages: 2 })
+    service.snapshot('a', 'planned', 3, { tags: ['nightly'], startedAt: 5 })
     await settle()
     t.notOk(isReady)
-    t.strictSame(stand.told, ['open: connected'], 'states come when all are there')
-    stand.snapshot('b', 'execution_progress', 9)
+    t.strictSame(service.emitted, ['open: connected'], 'snapshots are emitted when all have arrived')
+    service.snapshot('b', 'execution_progress', 9)
     await settle()
     t.ok(isReady)
-    t.strictSame(stand.told, ['open: connected', 'planned a 3', 'execution_progress b 9'])
-    t.strictSame(stand.client.cursors, { mission_update: cursor(7) })
-    t.match(stand.client.missionsState.get('a'), { missionId: 'a', tags: ['nightly'], startedAt: 5 })
-    t.notOk('snapshot' in stand.client.missionsState.get('a')!)
+    t.strictSame(service.emitted, ['open: connected', 'planned a 3', 'execution_progress b 9'])
+    t.strictSame(service.client.cursors, { mission_update: cursor(7) })
+    t.match(service.client.missionsState.get('a'), { missionId: 'a', tags: ['nightly'], startedAt: 5 })
+    t.notOk('snapshot' in service.client.missionsState.get('a')!)
   })
 
-  t.test('of several channels is ready after the last of them; a channel without memory needs its ack alone', async (t) => {
-    const stand = await start(t, { channels: ['mission_stats', 'health_delta', 'mission_update'], filter: { tags: ['a'] } })
+  t.test('of several channels is complete after the last one; a channel without a message log needs only its ack', async (t) => {
+    const service = await connectClient(t, { channels: ['mission_stats', 'health_delta', 'mission_update'], filter: { tags: ['a'] } })
     const stats: number[] = []
-    stand.client.on('mission_stats', ({ active }, message) => { stats.push(active, message.unix) })
+    service.client.on('mission_stats', ({ active }, message) => { stats.push(active, message.unix) })
     const health: string[] = []
-    stand.client.on('health_delta', ({ status }) => { health.push(status) })
-    stand.open()
-    stand.ack('fresh', { channel: 'mission_stats' })
-    stand.say('mission_stats', { payload: { active: 3 } })
-    stand.ack('fresh', { channel: 'health_delta', at: 1, messages: 1 })
-    stand.say('health_delta', { payload: { status: 'healthy', snapshot: true } })
+    service.client.on('health_delta', ({ status }) => { health.push(status) })
+    service.open()
+    service.ack('fresh', { channel: 'mission_stats' })
+    service.send('mission_stats', { payload: { active: 3 } })
+    service.ack('fresh', { channel: 'health_delta', at: 1, messages: 1 })
+    service.send('health_delta', { payload: { status: 'healthy', snapshot: true } })
     let isReady = false
-    stand.client.ready.then(() => { isReady = true })
+    service.client.ready.then(() => { isReady = true })
     await settle()
     t.notOk(isReady)
-    stand.ack('fresh', { at: 0, messages: 0 })
+    service.ack('fresh', { at: 0, messages: 0 })
     await settle()
     t.ok(isReady)
     t.strictSame([stats, health], [[3, 0], ['healthy']])
-    t.strictSame(stand.client.cursors, { health_delta: cursor(1), mission_update: cursor(0) })
+    t.strictSame(service.client.cursors, { health_delta: cursor(1), mission_update: cursor(0) })
   })
 
-  t.test('is none where the service knows no hand-overs', async (t) => {
-    const stand = await start(t)
-    stand.open()
-    stand.ack()
-    stand.update('a', 'planned', 1)
-    await stand.client.ready
-    t.strictSame(stand.told.slice(1), ['planned a 1'])
-    stand.say('heartbeat', { intervalMs: 1_000, heads: { mission_update: cursor(3), health_delta: cursor(1) } })
-    t.strictSame(stand.client.cursors, { mission_update: cursor(3) })
+  t.test('does not happen with a service whose acks announce no messages', async (t) => {
+    const service = await connectClient(t)
+    service.open()
+    service.ack()
+    service.update('a', 'planned', 1)
+    await service.client.ready
+    t.strictSame(service.emitted.slice(1), ['planned a 1'])
+    service.send('heartbeat', { intervalMs: 1_000, heads: { mission_update: cursor(3), health_delta: cursor(1) } })
+    t.strictSame(service.client.cursors, { mission_update: cursor(3) })
   })
 
-  t.test('that is refused is an error, and what is not refused goes on', async (t) => {
-    const stand = await start(t, { channels: ['mission_update', 'mission_stats'] })
-    const asked = stand.open()
-    stand.ack('fresh', { channel: 'mission_stats' })
-    stand.say('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [0] } })
-    await stand.client.ready
-    t.match(stand.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
-    stand.say('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
-    t.match(stand.errors[1], { code: 'MC_CLIENT_REFUSED', reason: 'rate_limited' })
+  t.test('a refusal is an error event, and the other channels continue', async (t) => {
+    const service = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
+    const asked = service.open()
+    service.ack('fresh', { channel: 'mission_stats' })
+    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [0] } })
+    await service.client.ready
+    t.match(service.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
+    service.send('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
+    t.match(service.errors[1], { code: 'MC_CLIENT_REFUSED', reason: 'rate_limited' })
   })
 
-  t.test('of one channel goes on while another one is refused', async (t) => {
-    const stand = await start(t, { channels: ['mission_update', 'mission_stats'] })
-    const asked = stand.open()
-    stand.ack('fresh', { at: 1, messages: 2 })
-    stand.snapshot('a', 'planned', 1)
-    stand.say('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [1] } })
-    stand.snapshot('b', 'planned', 1)
-    await stand.client.ready
-    t.strictSame(stand.told, ['open: connected', 'planned a 1', 'planned b 1'])
+  t.test('of one channel continues while another channel is refused', async (t) => {
+    const service = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
+    const asked = service.open()
+    service.ack('fresh', { at: 1, messages: 2 })
+    service.snapshot('a', 'planned', 1)
+    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [1] } })
+    service.snapshot('b', 'planned', 1)
+    await service.client.ready
+    t.strictSame(service.emitted, ['open: connected', 'planned a 1', 'planned b 1'])
   })
 })
 
 t.test('messages', async (t) => {
-  t.test('of a mission come once and in order, whatever is sent twice', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planning_started', 1, 1, { objective: 'all of it', tags: ['x'] })
-    stand.update('a', 'planning_started', 1, 1)
-    stand.update('a', 'execution_progress', 2, undefined, { progress: { taskId: 't', index: 1, total: 2, status: 'done' } })
-    stand.update('a', 'execution_progress', 2)
-    stand.update('a', 'completed', 3, 2, { durationMs: 5, endedAt: 9, previousStatus: 'execution_progress' })
-    stand.update('a', 'execution_progress', 4)
-    stand.snapshot('a', 'completed', 3, { endedAt: 9 })
-    t.strictSame(stand.told, ['planning_started a 1', 'execution_progress a 2', 'completed a 3'])
-    t.strictSame(stand.client.missionsState.get('a'), {
+  t.test('updates of a mission arrive once and in order, even if the service repeats them', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planning_started', 1, 1, { objective: 'all of it', tags: ['x'] })
+    service.update('a', 'planning_started', 1, 1)
+    service.update('a', 'execution_progress', 2, undefined, { progress: { taskId: 't', index: 1, total: 2, status: 'done' } })
+    service.update('a', 'execution_progress', 2)
+    service.update('a', 'completed', 3, 2, { durationMs: 5, endedAt: 9, previousStatus: 'execution_progress' })
+    service.update('a', 'execution_progress', 4)
+    service.snapshot('a', 'completed', 3, { endedAt: 9 })
+    t.strictSame(service.emitted, ['planning_started a 1', 'execution_progress a 2', 'completed a 3'])
+    t.strictSame(service.client.missionsState.get('a'), {
       missionId: 'a',
       status: 'completed',
       name: 'import',
@@ -181,70 +181,70 @@ t.test('messages', async (t) => {
       progress: { taskId: 't', index: 1, total: 2, status: 'done' },
       durationMs: 5,
       endedAt: 9
-    }, 'what was told once stays')
-    t.strictSame(stand.client.cursors.mission_update, cursor(2))
+    }, 'fields of earlier updates are kept')
+    t.strictSame(service.client.cursors.mission_update, cursor(2))
   })
 
-  t.test('that say what holds only for now are not kept longer', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1, { stalled: true, waiting: 'for approval' })
-    t.match(stand.client.missionsState.get('a'), { stalled: true, waiting: 'for approval' })
-    stand.update('a', 'execution_progress', 2)
-    t.strictSame(Object.keys(stand.client.missionsState.get('a')!), ['missionId', 'status', 'name', 'seq'])
+  t.test('fields that describe only one moment are not kept', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1, { stalled: true, waiting: 'for approval' })
+    t.match(service.client.missionsState.get('a'), { stalled: true, waiting: 'for approval' })
+    service.update('a', 'execution_progress', 2)
+    t.strictSame(Object.keys(service.client.missionsState.get('a')!), ['missionId', 'status', 'name', 'seq'])
   })
 
-  t.test('of an id that is used again begin a new life', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'error', 2, 1, { error: { code: 'E', message: 'm' }, endedAt: 1 })
-    stand.update('a', 'planning_started', 1, 2)
-    t.strictSame(stand.client.missionsState.get('a'), { missionId: 'a', status: 'planning_started', name: 'import', seq: 1 })
-    stand.update('a', 'error', 2, 3, { endedAt: 2 })
-    t.strictSame(stand.told, ['error a 2', 'planning_started a 1', 'error a 2'])
+  t.test('an id that is used again starts a new mission', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'error', 2, 1, { error: { code: 'E', message: 'm' }, endedAt: 1 })
+    service.update('a', 'planning_started', 1, 2)
+    t.strictSame(service.client.missionsState.get('a'), { missionId: 'a', status: 'planning_started', name: 'import', seq: 1 })
+    service.update('a', 'error', 2, 3, { endedAt: 2 })
+    t.strictSame(service.emitted, ['error a 2', 'planning_started a 1', 'error a 2'])
   })
 
-  t.test('that nobody knows, that are broken, and replies that come late are passed over', async (t) => {
-    const stand = await startOpen(t)
-    stand.say('mission_news', { payload: {} })
-    stand.say('constructor', { payload: {} })
-    stand.say('pong', { replyTo: 'i-99' })
-    stand.say('mission_update', { replyTo: 'i-99', payload: { missionId: 'a', status: 'planned', name: 'import', seq: 1, snapshot: true } })
-    stand.say('subscription_ack', { replyTo: 'i-98', payload: { channel: 'mission_update', status: 'subscribed', outcome: 'gap' } })
-    stand.say('subscription_ack', { payload: { channel: 'mission_stats', status: 'unsubscribed' } })
-    stand.say('subscription_gap', { payload: { channel: 'mission_stats', cause: 'overflow' } })
-    t.strictSame([stand.told, stand.errors], [[], []])
-    stand.socket.fire('message', { data: '{' })
-    stand.socket.fire('message', { data: 'null' })
-    t.match(stand.errors, [{ code: 'MC_CLIENT_BAD_MESSAGE' }, { code: 'MC_CLIENT_BAD_MESSAGE' }])
+  t.test('unknown messages and late replies are ignored, and unreadable ones are error events', async (t) => {
+    const service = await connectSubscribed(t)
+    service.send('mission_news', { payload: {} })
+    service.send('constructor', { payload: {} })
+    service.send('pong', { replyTo: 'i-99' })
+    service.send('mission_update', { replyTo: 'i-99', payload: { missionId: 'a', status: 'planned', name: 'import', seq: 1, snapshot: true } })
+    service.send('subscription_ack', { replyTo: 'i-98', payload: { channel: 'mission_update', status: 'subscribed', outcome: 'gap' } })
+    service.send('subscription_ack', { payload: { channel: 'mission_stats', status: 'unsubscribed' } })
+    service.send('subscription_gap', { payload: { channel: 'mission_stats', cause: 'overflow' } })
+    t.strictSame([service.emitted, service.errors], [[], []])
+    service.socket.fire('message', { data: '{' })
+    service.socket.fire('message', { data: 'null' })
+    t.match(service.errors, [{ code: 'MC_CLIENT_BAD_MESSAGE' }, { code: 'MC_CLIENT_BAD_MESSAGE' }])
   })
 
-  t.test('of a newer protocol are told of once a connection, and read as far as they are known', async (t) => {
-    const stand = await startOpen(t)
-    stand.say('pong', { protocolVersion: 2 })
-    stand.say('mission_update', { protocolVersion: 2, payload: { missionId: 'a', status: 'planned', name: 'import', seq: 1, shape: 'new' } })
-    t.strictSame(stand.told, ['version 2', 'planned a 1'])
-    stand.cut()
-    stand.clock.advance(1_000)
+  t.test('a newer protocol is reported once per connection, and known messages still work', async (t) => {
+    const service = await connectSubscribed(t)
+    service.send('pong', { protocolVersion: 2 })
+    service.send('mission_update', { protocolVersion: 2, payload: { missionId: 'a', status: 'planned', name: 'import', seq: 1, shape: 'new' } })
+    t.strictSame(service.emitted, ['version 2', 'planned a 1'])
+    service.drop()
+    service.clock.advance(1_000)
     await settle()
-    stand.open()
-    stand.say('pong', { protocolVersion: 3 })
-    t.ok(stand.told.includes('version 3'))
+    service.open()
+    service.send('pong', { protocolVersion: 3 })
+    t.ok(service.emitted.includes('version 3'))
   })
 
-  t.test('reach the other listeners when one throws, and the error is told', async (t) => {
-    const stand = await startOpen(t)
+  t.test('a message reaches the other listeners when one throws, and the error is emitted', async (t) => {
+    const service = await connectSubscribed(t)
     const failure = new Error('of a listener')
-    const heard: string[] = []
-    const stop = stand.client.on('mission_update', () => { throw failure })
-    stand.client.on('mission_update', ({ missionId }) => { heard.push(missionId) })
-    stand.update('a', 'planned', 1, 1)
-    t.strictSame(heard, ['a'])
-    t.match(stand.errors, [{ code: 'MC_CLIENT_LISTENER_FAILED', cause: failure }])
+    const received: string[] = []
+    const stop = service.client.on('mission_update', () => { throw failure })
+    service.client.on('mission_update', ({ missionId }) => { received.push(missionId) })
+    service.update('a', 'planned', 1, 1)
+    t.strictSame(received, ['a'])
+    t.match(service.errors, [{ code: 'MC_CLIENT_LISTENER_FAILED', cause: failure }])
     stop()
-    stand.update('a', 'execution_started', 2, 2)
-    t.equal(stand.errors.length, 1)
+    service.update('a', 'execution_started', 2, 2)
+    t.equal(service.errors.length, 1)
   })
 
-  t.test('whose listener throws while nobody listens to errors, or throws in a listener of errors, are no secret', async (t) => {
+  t.test('an error of a listener reaches the global handler without a listener for errors, or from one', async (t) => {
     for (const event of ['state', 'error'] as const) {
       const sockets: FakeSocket[] = []
       class Socket extends FakeSocket {
@@ -267,430 +267,430 @@ t.test('messages', async (t) => {
     }
   })
 
-  t.test('do not come any more once a listener has closed the client', async (t) => {
-    const stand = await start(t)
-    stand.client.on('mission_update', () => stand.client.close())
-    stand.open()
-    stand.ack('fresh', { at: 2, messages: 2 })
-    stand.snapshot('a', 'planned', 1)
-    stand.snapshot('b', 'planned', 1)
-    t.strictSame(stand.told, ['open: connected', 'planned a 1', 'closed: closed'])
+  t.test('no message arrives after a listener has closed the client', async (t) => {
+    const service = await connectClient(t)
+    service.client.on('mission_update', () => service.client.close())
+    service.open()
+    service.ack('fresh', { at: 2, messages: 2 })
+    service.snapshot('a', 'planned', 1)
+    service.snapshot('b', 'planned', 1)
+    t.strictSame(service.emitted, ['open: connected', 'planned a 1', 'closed: closed'])
   })
 })
 
-t.test('after a cut', async (t) => {
-  t.test('the client resumes from its cursor, without states, and each message comes once', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1)
-    stand.cut()
-    t.strictSame([stand.client.state, stand.client.cause], ['waiting', 'close_1006'])
-    stand.clock.advance(500)
+t.test('after a lost connection', async (t) => {
+  t.test('the client resumes from its cursor without a snapshot, and each message arrives once', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
+    service.drop()
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'close_1006'])
+    service.clock.advance(500)
     await settle()
-    t.strictSame(stand.open(), { type: 'subscribe', id: 'i-2', channels: ['mission_update'], since: { mission_update: cursor(1) } })
-    stand.told.length = 0
-    stand.ack('resumed', { at: 3, messages: 2 })
-    stand.update('a', 'execution_started', 2, 2)
-    stand.update('a', 'completed', 3, 3)
-    stand.update('b', 'planned', 1, 4)
-    t.strictSame(stand.told, ['execution_started a 2', 'completed a 3', 'planned b 1'])
-    t.notOk(stand.client.missionsState.get('a')!.status === 'planned')
+    t.strictSame(service.open(), { type: 'subscribe', id: 'i-2', channels: ['mission_update'], since: { mission_update: cursor(1) } })
+    service.emitted.length = 0
+    service.ack('resumed', { at: 3, messages: 2 })
+    service.update('a', 'execution_started', 2, 2)
+    service.update('a', 'completed', 3, 3)
+    service.update('b', 'planned', 1, 4)
+    t.strictSame(service.emitted, ['execution_started a 2', 'completed a 3', 'planned b 1'])
+    t.notOk(service.client.missionsState.get('a')!.status === 'planned')
   })
 
-  t.test('in the middle of a hand-over the rest of it is asked for again', async (t) => {
-    const stand = await start(t)
-    stand.open()
-    stand.ack('fresh', { at: 3, messages: 2 })
-    stand.snapshot('a', 'planned', 1)
-    stand.cut()
-    stand.clock.advance(1_000)
+  t.test('in the middle of a catch-up, the client requests the rest of it', async (t) => {
+    const service = await connectClient(t)
+    service.open()
+    service.ack('fresh', { at: 3, messages: 2 })
+    service.snapshot('a', 'planned', 1)
+    service.drop()
+    service.clock.advance(1_000)
     await settle()
-    t.notOk('since' in stand.open(), 'nothing was handed over')
-    stand.ack('fresh', { at: 3, messages: 0 })
-    stand.cut()
-    stand.clock.advance(1_000)
+    t.notOk('since' in service.open(), 'the catch-up was not complete')
+    service.ack('fresh', { at: 3, messages: 0 })
+    service.drop()
+    service.clock.advance(1_000)
     await settle()
-    stand.open()
-    stand.ack('resumed', { at: 5, messages: 2 })
-    stand.update('a', 'planned', 1, 4)
-    stand.cut()
-    stand.clock.advance(2_000)
+    service.open()
+    service.ack('resumed', { at: 5, messages: 2 })
+    service.update('a', 'planned', 1, 4)
+    service.drop()
+    service.clock.advance(2_000)
     await settle()
-    t.match(stand.open(), { since: { mission_update: cursor(4) } })
+    t.match(service.open(), { since: { mission_update: cursor(4) } })
   })
 
-  t.test('with a gap the cause is told, then the present state, the endings once, and lost missions go', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('kept', 'planned', 1, 1)
-    stand.update('ended', 'planned', 1, 2)
-    stand.update('over', 'completed', 1, 3, { endedAt: 3 })
-    stand.update('lost', 'planned', 1, 4)
-    stand.cut()
-    stand.clock.advance(500)
+  t.test('with a gap, the cause is emitted, then the snapshot; missions end once and lost ones are removed', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('kept', 'planned', 1, 1)
+    service.update('ended', 'planned', 1, 2)
+    service.update('over', 'completed', 1, 3, { endedAt: 3 })
+    service.update('lost', 'planned', 1, 4)
+    service.drop()
+    service.clock.advance(500)
     await settle()
-    stand.open()
-    stand.told.length = 0
-    stand.ack('gap', { at: 90, messages: 4, gap: { cause: 'trimmed', range: { epoch: 'e1', from: 5, to: 9 } } })
-    stand.snapshot('kept', 'planned', 1)
-    stand.snapshot('ended', 'cancelled', 5, { endedAt: 4 })
-    stand.snapshot('over', 'completed', 1, { endedAt: 3 })
-    stand.snapshot('new', 'execution_progress', 7)
-    t.strictSame(stand.told, ['gap mission_update trimmed', 'cancelled ended 5', 'execution_progress new 7', 'lost lost'])
-    t.strictSame([...stand.client.missionsState.keys()], ['kept', 'ended', 'over', 'new'])
-    stand.update('kept', 'completed', 2, 91)
-    t.equal(stand.told.at(-1), 'completed kept 2')
+    service.open()
+    service.emitted.length = 0
+    service.ack('gap', { at: 90, messages: 4, gap: { cause: 'trimmed', range: { epoch: 'e1', from: 5, to: 9 } } })
+    service.snapshot('kept', 'planned', 1)
+    service.snapshot('ended', 'cancelled', 5, { endedAt: 4 })
+    service.snapshot('over', 'completed', 1, { endedAt: 3 })
+    service.snapshot('new', 'execution_progress', 7)
+    t.strictSame(service.emitted, ['gap mission_update trimmed', 'cancelled ended 5', 'execution_progress new 7', 'lost lost'])
+    t.strictSame([...service.client.missionsState.keys()], ['kept', 'ended', 'over', 'new'])
+    service.update('kept', 'completed', 2, 91)
+    t.equal(service.emitted.at(-1), 'completed kept 2')
   })
 
-  t.test('and a restart of the service nothing of the old process holds, and endings still come once', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('again', 'execution_progress', 8, 1, { objective: 'old' })
-    stand.update('over', 'completed', 4, 2, { endedAt: 3 })
-    stand.update('redone', 'completed', 4, 3, { endedAt: 3 })
-    stand.cut()
-    stand.clock.advance(500)
+  t.test('and a restart of the service, nothing of the old process is kept and missions still end once', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('again', 'execution_progress', 8, 1, { objective: 'old' })
+    service.update('over', 'completed', 4, 2, { endedAt: 3 })
+    service.update('redone', 'completed', 4, 3, { endedAt: 3 })
+    service.drop()
+    service.clock.advance(500)
     await settle()
-    stand.open()
-    stand.told.length = 0
-    stand.epoch = 'e2'
-    stand.ack('gap', { at: 2, messages: 3, gap: { cause: 'epoch_changed' } })
-    stand.snapshot('again', 'planned', 2)
-    stand.snapshot('over', 'completed', 4, { endedAt: 3 })
-    stand.snapshot('redone', 'planned', 1)
-    t.strictSame(stand.told, ['gap mission_update epoch_changed', 'planned again 2', 'planned redone 1'])
-    t.strictSame(stand.client.missionsState.get('again'), { missionId: 'again', status: 'planned', name: 'import', seq: 2 })
-    stand.update('again', 'execution_started', 3, 3)
-    t.equal(stand.told.at(-1), 'execution_started again 3')
+    service.open()
+    service.emitted.length = 0
+    service.epoch = 'e2'
+    service.ack('gap', { at: 2, messages: 3, gap: { cause: 'epoch_changed' } })
+    service.snapshot('again', 'planned', 2)
+    service.snapshot('over', 'completed', 4, { endedAt: 3 })
+    service.snapshot('redone', 'planned', 1)
+    t.strictSame(service.emitted, ['gap mission_update epoch_changed', 'planned again 2', 'planned redone 1'])
+    t.strictSame(service.client.missionsState.get('again'), { missionId: 'again', status: 'planned', name: 'import', seq: 2 })
+    service.update('again', 'execution_started', 3, 3)
+    t.equal(service.emitted.at(-1), 'execution_started again 3')
   })
 
-  t.test('or none: a reader that was too slow is told of the gap and gets the state', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1)
-    stand.update('b', 'planned', 1, 2)
-    stand.told.length = 0
-    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 1 } })
-    stand.snapshot('b', 'execution_started', 4)
-    t.strictSame(stand.told, ['gap mission_update overflow', 'execution_started b 4', 'lost a'])
-    t.strictSame(stand.client.cursors.mission_update, cursor(9))
+  t.test('or an overflow, a slow client receives the gap and a snapshot', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
+    service.update('b', 'planned', 1, 2)
+    service.emitted.length = 0
+    service.send('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 1 } })
+    service.snapshot('b', 'execution_started', 4)
+    t.strictSame(service.emitted, ['gap mission_update overflow', 'execution_started b 4', 'lost a'])
+    t.strictSame(service.client.cursors.mission_update, cursor(9))
   })
 
-  t.test('a state that is older than what is known changes nothing', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1)
-    stand.update('a', 'execution_progress', 6)
-    stand.update('b', 'completed', 6, 2, { endedAt: 1 })
-    stand.told.length = 0
-    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(2), messages: 2 } })
-    stand.snapshot('a', 'execution_progress', 5)
-    stand.snapshot('b', 'execution_progress', 5)
-    t.strictSame(stand.told, ['gap mission_update overflow'])
-    t.match(stand.client.missionsState.get('a'), { seq: 6 })
-    t.match(stand.client.missionsState.get('b'), { status: 'completed' })
+  t.test('a snapshot that is older than the known state changes nothing', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
+    service.update('a', 'execution_progress', 6)
+    service.update('b', 'completed', 6, 2, { endedAt: 1 })
+    service.emitted.length = 0
+    service.send('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(2), messages: 2 } })
+    service.snapshot('a', 'execution_progress', 5)
+    service.snapshot('b', 'execution_progress', 5)
+    t.strictSame(service.emitted, ['gap mission_update overflow'])
+    t.match(service.client.missionsState.get('a'), { seq: 6 })
+    t.match(service.client.missionsState.get('b'), { status: 'completed' })
   })
 
-  t.test('the last 1,000 endings are kept, the oldest go first', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('active', 'planned', 1, 1)
-    for (let at = 0; at <= 1_000; at++) stand.update(`m${at}`, 'completed', 1, 2 + at)
-    t.equal(stand.client.missionsState.size, 1_001)
-    t.notOk(stand.client.missionsState.has('m0'))
-    t.ok(stand.client.missionsState.has('active') && stand.client.missionsState.has('m1'))
-    stand.update('m1', 'planned', 1, 1_003)
-    for (let at = 0; at <= 1_000; at++) stand.update(`n${at}`, 'completed', 1, 1_004 + at)
-    t.match(stand.client.missionsState.get('m1'), { status: 'planned' }, 'an id that is used again is no ending')
+  t.test('the last 1,000 ended missions are kept', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('active', 'planned', 1, 1)
+    for (let at = 0; at <= 1_000; at++) service.update(`m${at}`, 'completed', 1, 2 + at)
+    t.equal(service.client.missionsState.size, 1_001)
+    t.notOk(service.client.missionsState.has('m0'))
+    t.ok(service.client.missionsState.has('active') && service.client.missionsState.has('m1'))
+    service.update('m1', 'planned', 1, 1_003)
+    for (let at = 0; at <= 1_000; at++) service.update(`n${at}`, 'completed', 1, 1_004 + at)
+    t.match(service.client.missionsState.get('m1'), { status: 'planned' }, 'an id that is used again counts as active')
   })
 })
 
-t.test('what was lost on the way', async (t) => {
-  t.test('is seen by the hole and asked for again, and nothing comes out of its turn', async (t) => {
-    const stand = await startOpen(t)
-    stand.clock.advance(60_000)
-    stand.update('a', 'planned', 1, 1)
-    stand.update('a', 'completed', 3, 3)
-    t.match(stand.socket.sent.slice(-2), [{ type: 'unsubscribe', channels: ['mission_update'] }, { type: 'subscribe', since: { mission_update: cursor(1) } }])
-    stand.update('b', 'planned', 1, 4)
-    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 0 } })
-    t.strictSame(stand.told.filter((text) => /gap| [ab] /.test(text)), ['planned a 1'], 'that is sent again too')
-    stand.ack('resumed', { at: 4, messages: 3 })
-    stand.update('a', 'execution_started', 2, 2)
-    stand.update('a', 'completed', 3, 3)
-    stand.update('b', 'planned', 1, 4)
-    t.strictSame(stand.told.filter((text) => / [ab] /.test(text)), ['planned a 1', 'execution_started a 2', 'completed a 3', 'planned b 1'])
-    const { length } = stand.socket.sent
-    stand.update('b', 'completed', 3, 9)
-    t.equal(stand.socket.sent.length, length, 'at most once a minute')
-    stand.clock.advance(60_000)
-    stand.say('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(9) } })
-    t.match(stand.socket.last('subscribe'), { since: { mission_update: cursor(4) } })
+t.test('a lost message', async (t) => {
+  t.test('is detected by a hole in the positions and requested again, and the order is kept', async (t) => {
+    const service = await connectSubscribed(t)
+    service.clock.advance(60_000)
+    service.update('a', 'planned', 1, 1)
+    service.update('a', 'completed', 3, 3)
+    t.match(service.socket.sent.slice(-2), [{ type: 'unsubscribe', channels: ['mission_update'] }, { type: 'subscribe', since: { mission_update: cursor(1) } }])
+    service.update('b', 'planned', 1, 4)
+    service.send('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 0 } })
+    t.strictSame(service.emitted.filter((text) => /gap| [ab] /.test(text)), ['planned a 1'], 'messages after the hole are dropped, because they are replayed too')
+    service.ack('resumed', { at: 4, messages: 3 })
+    service.update('a', 'execution_started', 2, 2)
+    service.update('a', 'completed', 3, 3)
+    service.update('b', 'planned', 1, 4)
+    t.strictSame(service.emitted.filter((text) => / [ab] /.test(text)), ['planned a 1', 'execution_started a 2', 'completed a 3', 'planned b 1'])
+    const { length } = service.socket.sent
+    service.update('b', 'completed', 3, 9)
+    t.equal(service.socket.sent.length, length, 'at most once a minute')
+    service.clock.advance(60_000)
+    service.send('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(9) } })
+    t.match(service.socket.last('subscribe'), { since: { mission_update: cursor(4) } })
   })
 
-  t.test('is seen by the head of a heartbeat', async (t) => {
+  t.test('is detected by the head of a heartbeat', async (t) => {
     for (const head of [cursor(2), cursor(1, 'e2')]) {
-      const stand = await startOpen(t)
-      stand.update('a', 'planned', 1, 1)
-      stand.say('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(1) } })
-      t.equal(stand.socket.sent.length, 1)
-      stand.say('heartbeat', { intervalMs: 60_000, heads: { mission_update: head } })
-      t.match(stand.socket.last('subscribe'), { since: { mission_update: cursor(1) } })
-      stand.say('heartbeat', { intervalMs: 60_000, heads: { mission_update: head } })
-      t.equal(stand.socket.sent.length, 3, 'once it is asked for, it is waited for')
+      const service = await connectSubscribed(t)
+      service.update('a', 'planned', 1, 1)
+      service.send('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(1) } })
+      t.equal(service.socket.sent.length, 1)
+      service.send('heartbeat', { intervalMs: 60_000, heads: { mission_update: head } })
+      t.match(service.socket.last('subscribe'), { since: { mission_update: cursor(1) } })
+      service.send('heartbeat', { intervalMs: 60_000, heads: { mission_update: head } })
+      t.equal(service.socket.sent.length, 3, 'it is requested once')
     }
   })
 
-  t.test('is not what a filter hides: then the head is where the client is', async (t) => {
-    const stand = await startOpen(t, { filter: { names: ['import'] }, channels: ['health_delta', 'mission_update'] })
-    stand.update('a', 'planned', 1, 5)
-    stand.update('a', 'completed', 2, 8)
-    t.strictSame(stand.told, ['planned a 1', 'completed a 2'])
-    stand.say('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(11) } })
-    t.strictSame(stand.client.cursors.mission_update, cursor(11))
-    stand.say('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(9) } })
-    t.strictSame(stand.client.cursors.mission_update, cursor(11), 'one that waited does not take it back')
-    t.equal(stand.socket.sent.length, 1)
-    stand.say('health_delta', { position: { epoch: 'e1', offset: 2 }, payload: { status: 'degraded' } })
-    t.match(stand.socket.last('subscribe'), { channels: ['health_delta'] }, 'the filter is that of one channel')
-    t.notOk('filter' in stand.socket.last('subscribe'))
+  t.test('is not assumed with a filter: the cursor moves to the head', async (t) => {
+    const service = await connectSubscribed(t, { filter: { names: ['import'] }, channels: ['health_delta', 'mission_update'] })
+    service.update('a', 'planned', 1, 5)
+    service.update('a', 'completed', 2, 8)
+    t.strictSame(service.emitted, ['planned a 1', 'completed a 2'])
+    service.send('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(11) } })
+    t.strictSame(service.client.cursors.mission_update, cursor(11))
+    service.send('heartbeat', { intervalMs: 60_000, heads: { mission_update: cursor(9) } })
+    t.strictSame(service.client.cursors.mission_update, cursor(11), 'a queued heartbeat never moves the cursor backwards')
+    t.equal(service.socket.sent.length, 1)
+    service.send('health_delta', { position: { epoch: 'e1', offset: 2 }, payload: { status: 'degraded' } })
+    t.match(service.socket.last('subscribe'), { channels: ['health_delta'] }, 'the filter applies to one channel only')
+    t.notOk('filter' in service.socket.last('subscribe'))
   })
 
-  t.test('is seen by the checksum, told of, and repaired by asking for everything, at most once a minute', async (t) => {
-    const stand = await start(t)
-    stand.open()
+  t.test('is detected by the checksum, reported, and repaired with a new snapshot at most once a minute', async (t) => {
+    const service = await connectClient(t)
+    service.open()
     const checksum = missionChecksum([{ missionId: 'a', status: 'planned' }])
-    stand.ack('fresh', { at: 1, messages: 1, checksum })
-    stand.snapshot('a', 'planned', 1)
-    t.strictSame(stand.told, ['open: connected', 'planned a 1'], 'all is well')
-    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: { ...cursor(5), checksum: '2-00000000' }, messages: 1 } })
-    stand.snapshot('a', 'planned', 1)
-    t.equal(stand.told.at(-1), 'diverged and repaired')
-    t.equal(stand.socket.sent.at(-2)!.type, 'unsubscribe')
-    t.notOk('since' in stand.socket.last('subscribe'))
-    stand.ack('fresh', { at: 5, messages: 1, checksum: '2-00000000' })
-    stand.snapshot('a', 'planned', 1)
-    t.equal(stand.told.at(-1), 'diverged and left')
-    t.strictSame(stand.client.cursors.mission_update, cursor(5))
-    t.equal(stand.socket.sent.length, 3)
+    service.ack('fresh', { at: 1, messages: 1, checksum })
+    service.snapshot('a', 'planned', 1)
+    t.strictSame(service.emitted, ['open: connected', 'planned a 1'], 'the checksums match')
+    service.send('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: { ...cursor(5), checksum: '2-00000000' }, messages: 1 } })
+    service.snapshot('a', 'planned', 1)
+    t.equal(service.emitted.at(-1), 'diverged and repaired')
+    t.equal(service.socket.sent.at(-2)!.type, 'unsubscribe')
+    t.notOk('since' in service.socket.last('subscribe'))
+    service.ack('fresh', { at: 5, messages: 1, checksum: '2-00000000' })
+    service.snapshot('a', 'planned', 1)
+    t.equal(service.emitted.at(-1), 'diverged and left')
+    t.strictSame(service.client.cursors.mission_update, cursor(5))
+    t.equal(service.socket.sent.length, 3)
   })
 })
 
 t.test('a filter by status', async (t) => {
-  t.test('has a mission that leaves told once more, and then it is none of the present ones', async (t) => {
-    const stand = await startOpen(t, { filter: { statuses: ['execution_progress', 'execution_started'] } })
-    stand.update('a', 'execution_started', 2, 1)
-    t.ok(stand.client.missionsState.has('a'))
-    const ending = stand.client.waitFor('a')
-    stand.update('a', 'planned', 3, 2)
-    t.notOk(stand.client.missionsState.has('a'))
-    t.strictSame(stand.told, ['execution_started a 2', 'planned a 3'])
-    stand.say('heartbeat', { intervalMs: 30_000, heads: {} })
-    const asked = stand.socket.last('mission_get')
-    t.match(asked, { missionId: 'a' }, 'who waits for it has the service asked')
-    stand.say('mission_update', { replyTo: asked.id, payload: { missionId: 'a', status: 'completed', name: 'import', seq: 4, snapshot: true } })
+  t.test('emits a mission that stops to match once more and then removes it', async (t) => {
+    const service = await connectSubscribed(t, { filter: { statuses: ['execution_progress', 'execution_started'] } })
+    service.update('a', 'execution_started', 2, 1)
+    t.ok(service.client.missionsState.has('a'))
+    const ending = service.client.waitFor('a')
+    service.update('a', 'planned', 3, 2)
+    t.notOk(service.client.missionsState.has('a'))
+    t.strictSame(service.emitted, ['execution_started a 2', 'planned a 3'])
+    service.send('heartbeat', { intervalMs: 30_000, heads: {} })
+    const asked = service.socket.last('mission_get')
+    t.match(asked, { missionId: 'a' }, 'a pending waitFor looks the mission up')
+    service.send('mission_update', { replyTo: asked.id, payload: { missionId: 'a', status: 'completed', name: 'import', seq: 4, snapshot: true } })
     t.match(await ending, { status: 'completed' })
-    t.notOk(stand.client.missionsState.has('a'))
-    stand.update('b', 'execution_started', 2, 3)
-    stand.update('b', 'error', 3, 4)
-    t.match(stand.client.missionsState.get('b'), { status: 'error' })
+    t.notOk(service.client.missionsState.has('a'))
+    service.update('b', 'execution_started', 2, 3)
+    service.update('b', 'error', 3, 4)
+    t.match(service.client.missionsState.get('b'), { status: 'error' })
   })
 })
 
-/** Cuts the newest connection and opens the next one, as far as the subscription. */
-async function reopen (stand: Stand): Promise<void> {
-  stand.cut()
-  stand.clock.advance(30_000)
+/** Drops the newest connection and opens the next one. */
+async function reopen (service: FakeService): Promise<void> {
+  service.drop()
+  service.clock.advance(30_000)
   await settle()
-  stand.open()
+  service.open()
 }
 
 t.test('the connection', async (t) => {
-  t.test('is made again after a wait that is drawn anew and grows, and short again once it was stable for a minute', async (t) => {
-    const stand = await start(t)
+  t.test('is retried after a random delay that grows, and is reset after a stable minute', async (t) => {
+    const service = await connectClient(t)
     const waits: number[] = []
     const waitFor = async (ms: number): Promise<void> => {
-      const { length } = stand.sockets
-      stand.clock.advance(ms - 1)
+      const { length } = service.sockets
+      service.clock.advance(ms - 1)
       await settle()
-      t.equal(stand.sockets.length, length, `not before ${ms} ms`)
-      stand.clock.advance(1)
+      t.equal(service.sockets.length, length, `not before ${ms} ms`)
+      service.clock.advance(1)
       await settle()
-      t.equal(stand.sockets.length, length + 1, `after ${ms} ms`)
+      t.equal(service.sockets.length, length + 1, `after ${ms} ms`)
       waits.push(ms)
     }
     for (const [random, ms] of [[0.9, 900], [0.9, 900], [0.5, 1_000], [0.5, 2_000], [0.5, 4_000], [0.5, 8_000], [0.5, 15_000], [0.9, 27_000]] as const) {
-      stand.randoms.push(random)
-      stand.cut()
-      t.strictSame([stand.client.state, stand.client.cause], ['waiting', 'unreachable'])
+      service.randoms.push(random)
+      service.drop()
+      t.strictSame([service.client.state, service.client.cause], ['waiting', 'unreachable'])
       await waitFor(ms)
     }
-    stand.open()
-    stand.clock.advance(59_999)
-    stand.randoms.push(0.8)
-    stand.cut()
+    service.open()
+    service.clock.advance(59_999)
+    service.randoms.push(0.8)
+    service.drop()
     await waitFor(24_000)
-    stand.open()
-    stand.clock.advance(60_000)
-    stand.randoms.push(0.4)
-    stand.cut()
+    service.open()
+    service.clock.advance(60_000)
+    service.randoms.push(0.4)
+    service.drop()
     await waitFor(400)
   })
 
-  t.test('obeys the close codes: now, later or never', async (t) => {
+  t.test('is reopened as the close code says: now, later or never', async (t) => {
     for (const [reason, { code, reconnect }] of Object.entries(CLOSE_CODES)) {
-      const stand = await startOpen(t)
-      stand.cut(code, reason)
-      t.equal(stand.client.cause, reason)
-      const { length } = stand.sockets
-      stand.clock.advance(0)
+      const service = await connectSubscribed(t)
+      service.drop(code, reason)
+      t.equal(service.client.cause, reason)
+      const { length } = service.sockets
+      service.clock.advance(0)
       await settle()
-      t.equal(stand.sockets.length - length, reconnect === 'now' ? 1 : 0, `${reason}, at once`)
-      stand.clock.advance(14_999)
+      t.equal(service.sockets.length - length, reconnect === 'now' ? 1 : 0, `${reason}, at once`)
+      service.clock.advance(14_999)
       await settle()
-      t.equal(stand.sockets.length - length, reconnect === 'now' ? 1 : 0, `${reason}, soon`)
-      stand.clock.advance(1)
+      t.equal(service.sockets.length - length, reconnect === 'now' ? 1 : 0, `${reason}, soon`)
+      service.clock.advance(1)
       await settle()
-      t.equal(stand.sockets.length - length, reconnect === 'never' ? 0 : 1, `${reason}, later`)
-      t.equal(stand.client.state === 'closed', reconnect === 'never')
+      t.equal(service.sockets.length - length, reconnect === 'never' ? 0 : 1, `${reason}, later`)
+      t.equal(service.client.state === 'closed', reconnect === 'never')
     }
   })
 
-  t.test('is not made without pause with a service that always says now', async (t) => {
-    const stand = await startOpen(t)
-    stand.cut(1013, 'slow_consumer')
-    stand.clock.advance(0)
+  t.test('is not retried without pause when a service always says now', async (t) => {
+    const service = await connectSubscribed(t)
+    service.drop(1013, 'slow_consumer')
+    service.clock.advance(0)
     await settle()
-    stand.open()
-    stand.cut(1013, 'slow_consumer')
-    stand.clock.advance(499)
+    service.open()
+    service.drop(1013, 'slow_consumer')
+    service.clock.advance(499)
     await settle()
-    t.equal(stand.sockets.length, 2)
-    stand.clock.advance(1)
+    t.equal(service.sockets.length, 2)
+    service.clock.advance(1)
     await settle()
-    t.equal(stand.sockets.length, 3)
+    t.equal(service.sockets.length, 3)
   })
 
-  t.test('never comes back from what the library of the service closed without a reason', async (t) => {
-    const stand = await startOpen(t)
-    stand.cut(1009)
-    t.strictSame([stand.client.state, stand.client.cause], ['closed', 'close_1009'])
+  t.test('is not retried after a close code that never reconnects, even without a reason', async (t) => {
+    const service = await connectSubscribed(t)
+    service.drop(1009)
+    t.strictSame([service.client.state, service.client.cause], ['closed', 'close_1009'])
   })
 
-  t.test('comes back exactly when a draining service has said, whatever happens until then', async (t) => {
-    const stand = await startOpen(t)
-    stand.say('server_draining', { payload: { retryAfterMs: 7_000 } })
-    stand.clock.advance(2_000)
-    stand.cut(1012, 'server_restart')
-    stand.window.fire('online')
-    stand.clock.advance(4_999)
+  t.test('is reopened exactly when a draining service has announced, whatever happens until then', async (t) => {
+    const service = await connectSubscribed(t)
+    service.send('server_draining', { payload: { retryAfterMs: 7_000 } })
+    service.clock.advance(2_000)
+    service.drop(1012, 'server_restart')
+    service.window.fire('online')
+    service.clock.advance(4_999)
     await settle()
-    t.equal(stand.sockets.length, 1)
-    stand.clock.advance(1)
+    t.equal(service.sockets.length, 1)
+    service.clock.advance(1)
     await settle()
-    t.equal(stand.sockets.length, 2)
-    stand.cut()
-    stand.clock.advance(1_000)
+    t.equal(service.sockets.length, 2)
+    service.drop()
+    service.clock.advance(1_000)
     await settle()
-    t.equal(stand.sockets.length, 3, 'it was said once')
+    t.equal(service.sockets.length, 3, 'the announcement applies once')
   })
 
-  t.test('is not tried while nobody looks at the page', async (t) => {
-    const stand = await start(t, {}, { isHidden: true })
-    t.strictSame([stand.client.state, stand.client.cause, stand.sockets.length], ['waiting', 'hidden', 0])
-    stand.window.fire('online')
+  t.test('is not opened while the page is hidden', async (t) => {
+    const service = await connectClient(t, {}, { isHidden: true })
+    t.strictSame([service.client.state, service.client.cause, service.sockets.length], ['waiting', 'hidden', 0])
+    service.window.fire('online')
     await settle()
-    t.equal(stand.sockets.length, 0)
-    stand.document.visibilityState = 'visible'
-    stand.document.fire('visibilitychange')
+    t.equal(service.sockets.length, 0)
+    service.document.visibilityState = 'visible'
+    service.document.fire('visibilitychange')
     await settle()
-    t.equal(stand.sockets.length, 1)
-    stand.open()
-    stand.document.visibilityState = 'hidden'
-    stand.document.fire('visibilitychange')
-    t.equal(stand.socket.sent.length, 1, 'what is open is left alone')
-    stand.document.visibilityState = 'visible'
-    stand.say('server_draining', { payload: { retryAfterMs: 1_000 } })
-    stand.cut(1012, 'server_restart')
-    stand.document.visibilityState = 'hidden'
-    stand.document.fire('visibilitychange')
-    stand.clock.advance(60_000)
+    t.equal(service.sockets.length, 1)
+    service.open()
+    service.document.visibilityState = 'hidden'
+    service.document.fire('visibilitychange')
+    t.equal(service.socket.sent.length, 1, 'an open connection is kept')
+    service.document.visibilityState = 'visible'
+    service.send('server_draining', { payload: { retryAfterMs: 1_000 } })
+    service.drop(1012, 'server_restart')
+    service.document.visibilityState = 'hidden'
+    service.document.fire('visibilitychange')
+    service.clock.advance(60_000)
     await settle()
-    t.strictSame([stand.sockets.length, stand.client.cause], [1, 'hidden'])
-    stand.document.visibilityState = 'visible'
-    stand.document.fire('visibilitychange')
+    t.strictSame([service.sockets.length, service.client.cause], [1, 'hidden'])
+    service.document.visibilityState = 'visible'
+    service.document.fire('visibilitychange')
     await settle()
-    t.strictSame([stand.sockets.length, stand.client.cause], [2, 'visibilitychange'])
+    t.strictSame([service.sockets.length, service.client.cause], [2, 'visibilitychange'])
   })
 
-  t.test('is tried at once when the network or the page is back', async (t) => {
+  t.test('is retried at once when the network or the page is back', async (t) => {
     for (const event of ['online', 'pageshow']) {
-      const stand = await startOpen(t)
-      stand.randoms.push(0.9)
-      stand.cut()
-      stand.window.fire(event)
+      const service = await connectSubscribed(t)
+      service.randoms.push(0.9)
+      service.drop()
+      service.window.fire(event)
       await settle()
-      t.strictSame([stand.sockets.length, stand.client.cause], [2, event])
-      stand.window.fire(event)
-      stand.clock.advance(900)
+      t.strictSame([service.sockets.length, service.client.cause], [2, event])
+      service.window.fire(event)
+      service.clock.advance(900)
       await settle()
-      t.equal(stand.sockets.length, 2, 'never two at once')
+      t.equal(service.sockets.length, 2, 'never two connections at once')
     }
   })
 
-  t.test('is verified at once when the network or the page is back, and dropped if nothing answers', async (t) => {
-    const stand = await startOpen(t)
-    stand.window.fire('pageshow')
-    stand.window.fire('online')
-    stand.say('pong', { replyTo: stand.socket.last('ping').id })
-    stand.clock.advance(5_000)
-    t.equal(stand.client.state, 'open')
-    stand.window.fire('pageshow')
-    stand.clock.advance(1_000)
-    stand.window.fire('online')
-    stand.clock.advance(4_000)
-    t.strictSame([stand.client.state, stand.client.cause], ['waiting', 'no_answer'])
-    t.equal(stand.sockets[0]!.closedWith, 1000)
+  t.test('is verified when the network or the page is back, and dropped without an answer', async (t) => {
+    const service = await connectSubscribed(t)
+    service.window.fire('pageshow')
+    service.window.fire('online')
+    service.send('pong', { replyTo: service.socket.last('ping').id })
+    service.clock.advance(5_000)
+    t.equal(service.client.state, 'open')
+    service.window.fire('pageshow')
+    service.clock.advance(1_000)
+    service.window.fire('online')
+    service.clock.advance(4_000)
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'no_answer'])
+    t.equal(service.sockets[0]!.closedWith, 1000)
   })
 
   t.test('is stale after two missed heartbeats, open again with any message, and dropped without one', async (t) => {
-    const stand = await startOpen(t, { heartbeatMs: 1_000 })
-    stand.clock.advance(1_500)
-    stand.update('a', 'planned', 1, 1)
-    stand.clock.advance(1_999)
-    t.equal(stand.client.state, 'open')
-    stand.clock.advance(1)
-    t.strictSame([stand.client.state, stand.client.cause], ['stale', 'silent'])
-    stand.clock.advance(9_999)
-    stand.update('a', 'execution_started', 2, 2)
-    t.strictSame([stand.client.state, stand.client.cause], ['open', 'answered'])
-    stand.say('heartbeat', { intervalMs: 5_000 })
-    stand.say('heartbeat')
-    stand.clock.advance(9_999)
-    t.equal(stand.client.state, 'open', 'the service has said how often it is heard')
-    stand.clock.advance(1)
-    t.equal(stand.client.state, 'stale')
-    stand.clock.advance(10_000)
-    t.strictSame([stand.client.state, stand.client.cause], ['waiting', 'no_answer'])
+    const service = await connectSubscribed(t, { heartbeatMs: 1_000 })
+    service.clock.advance(1_500)
+    service.update('a', 'planned', 1, 1)
+    service.clock.advance(1_999)
+    t.equal(service.client.state, 'open')
+    service.clock.advance(1)
+    t.strictSame([service.client.state, service.client.cause], ['stale', 'silent'])
+    service.clock.advance(9_999)
+    service.update('a', 'execution_started', 2, 2)
+    t.strictSame([service.client.state, service.client.cause], ['open', 'answered'])
+    service.send('heartbeat', { intervalMs: 5_000 })
+    service.send('heartbeat')
+    service.clock.advance(9_999)
+    t.equal(service.client.state, 'open', 'the service has announced its interval')
+    service.clock.advance(1)
+    t.equal(service.client.state, 'stale')
+    service.clock.advance(10_000)
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'no_answer'])
   })
 
-  t.test('that takes too long to be made is given up, and what its socket says later is not heard', async (t) => {
-    const stand = await start(t)
-    const [first] = stand.sockets
-    stand.clock.advance(15_000)
-    t.strictSame([stand.client.state, stand.client.cause, first!.closedWith], ['waiting', 'unreachable', 1000])
+  t.test('that takes too long to open is given up, and later events of its socket are ignored', async (t) => {
+    const service = await connectClient(t)
+    const [first] = service.sockets
+    service.clock.advance(15_000)
+    t.strictSame([service.client.state, service.client.cause, first!.closedWith], ['waiting', 'unreachable', 1000])
     first!.fire('open')
     first!.fire('message', { data: '{' })
     first!.fire('close', { code: 1002, reason: '' })
-    t.strictSame([stand.client.state, stand.errors, first!.sent], ['waiting', [], []])
+    t.strictSame([service.client.state, service.errors, first!.sent], ['waiting', [], []])
   })
 
-  t.test('that fails is tried again, also where only an error tells of it', async (t) => {
-    const stand = await start(t)
-    stand.socket.fire('error')
-    t.strictSame([stand.client.state, stand.client.cause], ['waiting', 'unreachable'])
-    stand.clock.advance(500)
+  t.test('that fails is retried, even if the socket emits only an error', async (t) => {
+    const service = await connectClient(t)
+    service.socket.fire('error')
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'unreachable'])
+    service.clock.advance(500)
     await settle()
-    stand.open()
-    stand.socket.fire('error')
-    t.equal(stand.client.state, 'open', 'the close comes next')
+    service.open()
+    service.socket.fire('error')
+    t.equal(service.client.state, 'open', 'a close event follows')
   })
 
-  t.test('that cannot be made is an error and tried again', async (t) => {
+  t.test('that cannot be created is an error event and retried', async (t) => {
     const failure = new Error('mixed content')
     const WebSocket = class extends FakeSocket {
       constructor (url: string) {
@@ -698,542 +698,542 @@ t.test('the connection', async (t) => {
         throw failure
       }
     }
-    const stand = await start(t, { WebSocket })
-    t.match(stand.errors, [{ code: 'MC_CLIENT_CONNECT_FAILED', cause: failure }])
-    t.equal(stand.client.state, 'waiting')
+    const service = await connectClient(t, { WebSocket })
+    t.match(service.errors, [{ code: 'MC_CLIENT_CONNECT_FAILED', cause: failure }])
+    t.equal(service.client.state, 'waiting')
   })
 
-  t.test('is closed once and for all by close: nothing is left of it', async (t) => {
-    const stand = await startOpen(t)
-    stand.client.close()
-    stand.client.close()
-    t.strictSame(stand.told, ['closed: closed'])
-    t.equal(stand.socket.closedWith, 1000)
-    t.equal(stand.document.count + stand.window.count, 0, 'no listener on the page')
-    stand.clock.advance(600_000)
+  t.test('is closed permanently by close, and nothing is left of it', async (t) => {
+    const service = await connectSubscribed(t)
+    service.client.close()
+    service.client.close()
+    t.strictSame(service.emitted, ['closed: closed'])
+    t.equal(service.socket.closedWith, 1000)
+    t.equal(service.document.count + service.window.count, 0, 'no listeners are left on the page')
+    service.clock.advance(600_000)
     await settle()
-    t.equal(stand.sockets.length, 1)
+    t.equal(service.sockets.length, 1)
   })
 
-  t.test('may be closed by whoever hears of a state', async (t) => {
+  t.test('can be closed by a listener in any state', async (t) => {
     for (const at of ['connecting', 'open', 'stale', 'waiting', 'answered']) {
-      const stand = await start(t)
-      stand.client.on('state', ({ state, cause }) => { if (state === at || cause === at) stand.client.close() })
-      stand.open()
-      stand.clock.advance(60_000)
-      stand.say('heartbeat', { intervalMs: 1_000, protocolVersion: 2 })
-      stand.cut()
-      stand.clock.advance(120_000)
+      const service = await connectClient(t)
+      service.client.on('state', ({ state, cause }) => { if (state === at || cause === at) service.client.close() })
+      service.open()
+      service.clock.advance(60_000)
+      service.send('heartbeat', { intervalMs: 1_000, protocolVersion: 2 })
+      service.drop()
+      service.clock.advance(120_000)
       await settle()
-      t.equal(stand.client.state, 'closed', at)
-      t.notOk(stand.told.slice(stand.told.indexOf('closed: closed')).includes('version 2'), 'it is silent then')
-      t.equal(stand.sockets.length, 1, at)
-      t.equal(stand.told.filter((text) => text.startsWith('closed')).length, 1)
+      t.equal(service.client.state, 'closed', at)
+      t.notOk(service.emitted.slice(service.emitted.indexOf('closed: closed')).includes('version 2'), 'no event follows')
+      t.equal(service.sockets.length, 1, at)
+      t.equal(service.emitted.filter((text) => text.startsWith('closed')).length, 1)
     }
   })
 
-  t.test('rejects ready if it was closed before', async (t) => {
-    const stand = await start(t)
-    stand.client.close()
-    t.match(await refusal(stand.client.ready), { code: 'MC_CLIENT_CLOSED', message: 'closed' })
+  t.test('rejects ready if it is closed before', async (t) => {
+    const service = await connectClient(t)
+    service.client.close()
+    t.match(await refusal(service.client.ready), { code: 'MC_CLIENT_CLOSED', message: 'closed' })
   })
 })
 
 t.test('the token', async (t) => {
-  t.test('is asked for anew for each connection and goes along as a subprotocol', async (t) => {
+  t.test('is requested for each connection and sent as a subprotocol', async (t) => {
     const tokens = ['first', 'sec.ond~-_!']
-    const stand = await start(t, { getToken: () => tokens.shift()! })
-    t.strictSame(stand.socket.protocols, ['bearer', 'first'])
-    stand.open()
-    stand.cut()
-    stand.clock.advance(1_000)
+    const service = await connectClient(t, { getToken: () => tokens.shift()! })
+    t.strictSame(service.socket.protocols, ['bearer', 'first'])
+    service.open()
+    service.drop()
+    service.clock.advance(1_000)
     await settle()
-    t.strictSame(stand.socket.protocols, ['bearer', 'sec.ond~-_!'])
-    t.strictSame((await start(t)).socket.protocols, [])
+    t.strictSame(service.socket.protocols, ['bearer', 'sec.ond~-_!'])
+    t.strictSame((await connectClient(t)).socket.protocols, [])
   })
 
-  t.test('that no subprotocol may be is an error that ends it', async (t) => {
+  t.test('that is not a valid subprotocol is an error and closes the client', async (t) => {
     for (const token of ['a b', 'a,b', 'a/b', 'a=', 'ä', '', undefined]) {
-      const stand = await start(t, { getToken: async () => token as string })
-      t.match(stand.errors, [{ code: 'MC_CLIENT_INVALID_TOKEN' }], String(token))
-      t.strictSame([stand.client.state, stand.client.cause, stand.sockets.length], ['closed', 'invalid_token', 0])
+      const service = await connectClient(t, { getToken: async () => token as string })
+      t.match(service.errors, [{ code: 'MC_CLIENT_INVALID_TOKEN' }], String(token))
+      t.strictSame([service.client.state, service.client.cause, service.sockets.length], ['closed', 'invalid_token', 0])
     }
   })
 
-  t.test('that cannot be had is an error, and asked for again', async (t) => {
+  t.test('that fails is an error event and is requested again', async (t) => {
     const failure = new Error('no session')
     const answers = [() => { throw failure }, async () => { throw failure }, () => 'good']
-    const stand = await start(t, { getToken: () => answers.shift()!() })
-    stand.clock.advance(500)
+    const service = await connectClient(t, { getToken: () => answers.shift()!() })
+    service.clock.advance(500)
     await settle()
-    t.match(stand.errors, [{ code: 'MC_CLIENT_TOKEN_FAILED', cause: failure }, { code: 'MC_CLIENT_TOKEN_FAILED' }])
-    t.strictSame([stand.client.state, stand.client.cause], ['waiting', 'token_failed'])
-    stand.clock.advance(500)
+    t.match(service.errors, [{ code: 'MC_CLIENT_TOKEN_FAILED', cause: failure }, { code: 'MC_CLIENT_TOKEN_FAILED' }])
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'token_failed'])
+    service.clock.advance(500)
     await settle()
-    t.strictSame(stand.socket.protocols, ['bearer', 'good'])
+    t.strictSame(service.socket.protocols, ['bearer', 'good'])
   })
 
-  t.test('of a client that the error closes is not requested again', async (t) => {
-    const stand = await start(t, { getToken: async () => { throw new Error('no session') } })
-    stand.client.on('error', () => stand.client.close())
-    stand.clock.advance(60_000)
+  t.test('is not requested again when a listener for errors closes the client', async (t) => {
+    const service = await connectClient(t, { getToken: async () => { throw new Error('no session') } })
+    service.client.on('error', () => service.client.close())
+    service.clock.advance(60_000)
     await settle()
-    stand.clock.advance(60_000)
+    service.clock.advance(60_000)
     await settle()
-    t.strictSame([stand.client.state, stand.client.cause, stand.errors.length], ['closed', 'closed', 2])
+    t.strictSame([service.client.state, service.client.cause, service.errors.length], ['closed', 'closed', 2])
   })
 
-  t.test('that never comes is given up after a minute, and asked for again', async (t) => {
+  t.test('that never arrives is given up after a minute and requested again', async (t) => {
     const late = defer<string>()
     const answers = [late.promise, 'good']
-    const stand = await start(t, { getToken: () => answers.shift()! })
-    stand.clock.advance(59_999)
-    t.equal(stand.client.state, 'connecting')
-    stand.clock.advance(1)
-    t.strictSame([stand.client.state, stand.client.cause, stand.sockets.length], ['waiting', 'token_failed', 0])
-    stand.clock.advance(1_000)
+    const service = await connectClient(t, { getToken: () => answers.shift()! })
+    service.clock.advance(59_999)
+    t.equal(service.client.state, 'connecting')
+    service.clock.advance(1)
+    t.strictSame([service.client.state, service.client.cause, service.sockets.length], ['waiting', 'token_failed', 0])
+    service.clock.advance(1_000)
     await settle()
-    t.strictSame(stand.socket.protocols, ['bearer', 'good'])
+    t.strictSame(service.socket.protocols, ['bearer', 'good'])
     late.resolve('late')
     await settle()
-    t.equal(stand.sockets.length, 1, 'the late one opens nothing')
+    t.equal(service.sockets.length, 1, 'the late token opens no connection')
   })
 
-  t.test('that comes after the client was closed opens nothing', async (t) => {
+  t.test('that arrives after the client was closed opens no connection', async (t) => {
     for (const fails of [false, true]) {
       const token = defer<string>()
-      const stand = await start(t, { getToken: () => token.promise })
-      stand.client.close()
+      const service = await connectClient(t, { getToken: () => token.promise })
+      service.client.close()
       if (fails) token.reject(new Error('late'))
       else token.resolve('late')
       await settle()
-      t.strictSame([stand.sockets, stand.errors], [[], []])
+      t.strictSame([service.sockets, service.errors], [[], []])
     }
   })
 })
 
 t.test('commands', async (t) => {
-  t.test('are answered by id, and what is refused carries the code of the service', async (t) => {
-    const stand = await startOpen(t)
-    const started = stand.client.start('/mission {}', { id: 'mine' })
-    const cancelled = stand.client.cancel('m1')
-    t.match(stand.socket.sent.slice(-2), [{ type: 'mission_start', command: '/mission {}', id: 'mine' }, { type: 'mission_cancel', missionId: 'm1' }])
-    stand.say('protocol_error', { replyTo: stand.socket.last('mission_cancel').id, error: { code: 'unknown_mission', message: 'None.' } })
-    stand.say('mission_ack', { replyTo: 'mine', payload: { missionId: 'm2', status: 'accepted' } })
+  t.test('are answered by id, and a refusal contains the error code of the service', async (t) => {
+    const service = await connectSubscribed(t)
+    const started = service.client.start('/mission {}', { id: 'mine' })
+    const cancelled = service.client.cancel('m1')
+    t.match(service.socket.sent.slice(-2), [{ type: 'mission_start', command: '/mission {}', id: 'mine' }, { type: 'mission_cancel', missionId: 'm1' }])
+    service.send('protocol_error', { replyTo: service.socket.last('mission_cancel').id, error: { code: 'unknown_mission', message: 'None.' } })
+    service.send('mission_ack', { replyTo: 'mine', payload: { missionId: 'm2', status: 'accepted' } })
     t.strictSame(await started, { missionId: 'm2', status: 'accepted' })
     t.match(await refusal(cancelled), { code: 'MC_CLIENT_REFUSED', reason: 'unknown_mission', message: 'None.' })
-    t.strictSame(stand.errors, [], 'it is told to whoever asked')
-    const twice = [stand.client.start('a', { id: 'same' }), stand.client.start('b', { id: 'same' })]
+    t.strictSame(service.errors, [], 'only the caller receives it')
+    const twice = [service.client.start('a', { id: 'same' }), service.client.start('b', { id: 'same' })]
     t.match(await refusal(twice[1]!), { code: 'MC_CLIENT_INVALID_OPTION' })
-    stand.say('mission_ack', { replyTo: 'same', payload: { missionId: 'm3', status: 'accepted' } })
+    service.send('mission_ack', { replyTo: 'same', payload: { missionId: 'm3', status: 'accepted' } })
     t.match(await twice[0], { missionId: 'm3' })
   })
 
-  t.test('wait for the connection, but not longer than they may', async (t) => {
-    const stand = await start(t)
-    const early = stand.client.start('early')
-    const short = stand.client.start('short', { timeoutMs: 1_000 })
-    stand.clock.advance(1_000)
+  t.test('wait for the connection within their time limit', async (t) => {
+    const service = await connectClient(t)
+    const early = service.client.start('early')
+    const short = service.client.start('short', { timeoutMs: 1_000 })
+    service.clock.advance(1_000)
     t.match(await refusal(short), { code: 'MC_CLIENT_TIMEOUT', message: 'mission_start' })
-    stand.open()
-    t.match(stand.socket.sent.map(({ type }) => type), ['subscribe', 'mission_start'])
-    stand.clock.advance(29_000)
+    service.open()
+    t.match(service.socket.sent.map(({ type }) => type), ['subscribe', 'mission_start'])
+    service.clock.advance(29_000)
     t.match(await refusal(early), { code: 'MC_CLIENT_TIMEOUT' })
-    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
-    t.strictSame(stand.errors, [], 'an answer that comes late is nobody\'s')
+    service.send('mission_ack', { replyTo: service.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+    t.strictSame(service.errors, [], 'a late answer is ignored')
   })
 
-  t.test('whose answer was cut off have an unknown outcome, unless they may be sent again', async (t) => {
-    const stand = await startOpen(t)
-    const once = stand.client.start('once')
-    const again = stand.client.start('again', { id: 'key', retry: true })
-    const cancelled = stand.client.cancel('m1')
-    stand.cut()
+  t.test('have an unknown outcome when the connection is lost before the answer, unless they may be repeated', async (t) => {
+    const service = await connectSubscribed(t)
+    const once = service.client.start('once')
+    const again = service.client.start('again', { id: 'key', retry: true })
+    const cancelled = service.client.cancel('m1')
+    service.drop()
     t.match(await refusal(once), { code: 'MC_CLIENT_OUTCOME_UNKNOWN', message: 'mission_start' })
-    const later = stand.client.start('later')
-    stand.clock.advance(1_000)
+    const later = service.client.start('later')
+    service.clock.advance(1_000)
     await settle()
-    stand.open()
-    t.match(stand.socket.sent.slice(1), [{ id: 'key', command: 'again' }, { type: 'mission_cancel', missionId: 'm1' }, { command: 'later' }])
-    for (const { id } of stand.socket.sent.slice(1)) stand.say('mission_ack', { replyTo: id, payload: { missionId: `of ${id}`, status: 'accepted' } })
+    service.open()
+    t.match(service.socket.sent.slice(1), [{ id: 'key', command: 'again' }, { type: 'mission_cancel', missionId: 'm1' }, { command: 'later' }])
+    for (const { id } of service.socket.sent.slice(1)) service.send('mission_ack', { replyTo: id, payload: { missionId: `of ${id}`, status: 'accepted' } })
     t.match(await again, { missionId: 'of key' })
     await cancelled
     await later
   })
 
-  t.test('are refused by a client that is closed, those that wait too', async (t) => {
-    const stand = await startOpen(t)
-    const waiting = stand.client.ping()
-    stand.client.close()
+  t.test('are rejected by a closed client, pending ones too', async (t) => {
+    const service = await connectSubscribed(t)
+    const waiting = service.client.ping()
+    service.client.close()
     t.match(await refusal(waiting), { code: 'MC_CLIENT_CLOSED' })
-    t.match(await refusal(stand.client.start('a')), { code: 'MC_CLIENT_CLOSED' })
-    t.match(await refusal(stand.client.waitFor('a')), { code: 'MC_CLIENT_CLOSED' })
-    for await (const update of stand.client.missions()) t.fail(update.missionId)
-    for await (const update of stand.client.missions({ id: 'a' })) t.fail(update.missionId)
+    t.match(await refusal(service.client.start('a')), { code: 'MC_CLIENT_CLOSED' })
+    t.match(await refusal(service.client.waitFor('a')), { code: 'MC_CLIENT_CLOSED' })
+    for await (const update of service.client.missions()) t.fail(update.missionId)
+    for await (const update of service.client.missions({ id: 'a' })) t.fail(update.missionId)
   })
 
-  t.test('of which the simplest measures the way to the service and back', async (t) => {
-    const stand = await startOpen(t)
-    t.equal(stand.client.rttMs, undefined)
-    const rtt = stand.client.ping()
-    stand.clock.advance(12)
-    stand.say('pong', { replyTo: stand.socket.last('ping').id })
+  t.test('ping measures the round-trip time', async (t) => {
+    const service = await connectSubscribed(t)
+    t.equal(service.client.rttMs, undefined)
+    const rtt = service.client.ping()
+    service.clock.advance(12)
+    service.send('pong', { replyTo: service.socket.last('ping').id })
     t.equal(await rtt, 12)
-    t.equal(stand.client.rttMs, 12)
+    t.equal(service.client.rttMs, 12)
   })
 })
 
-t.test('who waits for a mission', async (t) => {
-  const endings = async (stand: Stand, ...ids: string[]) => (await Promise.all(ids.map(async (id) => await stand.client.waitFor(id)))).map(({ status }) => status)
-  const answer = (stand: Stand, mission?: { status: string, seq: number }): void => {
-    const { id, missionId } = stand.socket.last('mission_get')
-    if (mission === undefined) stand.say('protocol_error', { replyTo: id, error: { code: 'unknown_mission', message: 'None.' } })
-    else stand.say('mission_update', { replyTo: id, payload: { missionId, name: 'import', snapshot: true, ...mission } })
+t.test('waitFor', async (t) => {
+  const endings = async (service: FakeService, ...ids: string[]) => (await Promise.all(ids.map(async (id) => await service.client.waitFor(id)))).map(({ status }) => status)
+  const answer = (service: FakeService, mission?: { status: string, seq: number }): void => {
+    const { id, missionId } = service.socket.last('mission_get')
+    if (mission === undefined) service.send('protocol_error', { replyTo: id, error: { code: 'unknown_mission', message: 'None.' } })
+    else service.send('mission_update', { replyTo: id, payload: { missionId, name: 'import', snapshot: true, ...mission } })
   }
 
-  t.test('gets its ending with all that was told of it, live, after a cut, from a state, and when it is long over', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('live', 'planned', 1, 1, { objective: 'all' })
-    stand.update('replayed', 'planned', 1, 2)
-    stand.update('state', 'planned', 1, 3)
-    const live = stand.client.waitFor('live')
-    const others = endings(stand, 'replayed', 'state')
-    stand.update('live', 'error', 2, 4, { error: { code: 'E', message: 'm' }, durationMs: 7 })
+  t.test('returns the final state with all fields: live, replayed, from a snapshot, and afterwards', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('live', 'planned', 1, 1, { objective: 'all' })
+    service.update('replayed', 'planned', 1, 2)
+    service.update('state', 'planned', 1, 3)
+    const live = service.client.waitFor('live')
+    const others = endings(service, 'replayed', 'state')
+    service.update('live', 'error', 2, 4, { error: { code: 'E', message: 'm' }, durationMs: 7 })
     t.strictSame(await live, { missionId: 'live', status: 'error', name: 'import', seq: 2, objective: 'all', error: { code: 'E', message: 'm' }, durationMs: 7 })
-    await reopen(stand)
-    stand.ack('resumed', { at: 5, messages: 1 })
-    stand.update('replayed', 'completed', 2, 5)
-    stand.say('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 1 } })
-    stand.snapshot('state', 'cancelled', 2)
+    await reopen(service)
+    service.ack('resumed', { at: 5, messages: 1 })
+    service.update('replayed', 'completed', 2, 5)
+    service.send('subscription_gap', { payload: { channel: 'mission_update', cause: 'overflow', asOf: cursor(9), messages: 1 } })
+    service.snapshot('state', 'cancelled', 2)
     t.strictSame(await others, ['completed', 'cancelled'])
-    t.strictSame(await endings(stand, 'live', 'state'), ['error', 'cancelled'])
-    t.notOk(stand.socket.sent.some(({ type }) => type === 'mission_get'), 'nothing had to be asked')
+    t.strictSame(await endings(service, 'live', 'state'), ['error', 'cancelled'])
+    t.notOk(service.socket.sent.some(({ type }) => type === 'mission_get'), 'no lookup was needed')
   })
 
-  t.test('that the client does not hold has the service asked, and hears of one that there is not', async (t) => {
-    const stand = await start(t)
-    const early = stand.client.waitFor('early')
-    stand.open()
-    t.equal(stand.socket.sent.length, 1, 'not before the hand-over')
-    stand.ack('fresh', { at: 1, messages: 1 })
-    stand.snapshot('other', 'planned', 1)
-    t.match(stand.socket.last('mission_get'), { missionId: 'early' })
-    answer(stand, { status: 'completed', seq: 3 })
+  t.test('looks up a mission that the client does not hold, and rejects if it does not exist', async (t) => {
+    const service = await connectClient(t)
+    const early = service.client.waitFor('early')
+    service.open()
+    t.equal(service.socket.sent.length, 1, 'not before the catch-up')
+    service.ack('fresh', { at: 1, messages: 1 })
+    service.snapshot('other', 'planned', 1)
+    t.match(service.socket.last('mission_get'), { missionId: 'early' })
+    answer(service, { status: 'completed', seq: 3 })
     t.match(await early, { status: 'completed', missionId: 'early' })
-    const none = stand.client.waitFor('none')
-    stand.clock.advance(50)
+    const none = service.client.waitFor('none')
+    service.clock.advance(50)
     await settle()
-    answer(stand)
+    answer(service)
     t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'none' })
   })
 
-  t.test('asks for one mission after the other and not without pause', async (t) => {
-    const stand = await startOpen(t)
-    const waits = [...'abc'].map((id) => refusal(stand.client.waitFor(id)))
-    const asked = () => stand.socket.sent.filter(({ type }) => type === 'mission_get').map(({ missionId }) => missionId)
+  t.test('looks up one mission after the other, with pauses', async (t) => {
+    const service = await connectSubscribed(t)
+    const waits = [...'abc'].map((id) => refusal(service.client.waitFor(id)))
+    const asked = () => service.socket.sent.filter(({ type }) => type === 'mission_get').map(({ missionId }) => missionId)
     t.strictSame(asked(), ['a'])
-    answer(stand)
+    answer(service)
     await settle()
     t.strictSame(asked(), ['a'])
     for (const known of [['a', 'b'], ['a', 'b', 'c']]) {
-      stand.clock.advance(50)
+      service.clock.advance(50)
       await settle()
       t.strictSame(asked(), known)
-      answer(stand)
+      answer(service)
       await settle()
     }
     t.strictSame((await Promise.all(waits)).map(({ code }) => code), Array(3).fill('MC_CLIENT_NOT_FOUND'))
   })
 
-  t.test('hears that a mission is lost after a restart', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1)
-    const lost = stand.client.waitFor('a')
-    await reopen(stand)
-    stand.ack('gap', { at: 0, messages: 0, gap: { cause: 'epoch_changed' } })
-    t.equal(stand.told.at(-1), 'lost a')
-    answer(stand)
+  t.test('rejects when a mission is lost in a restart', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
+    const lost = service.client.waitFor('a')
+    await reopen(service)
+    service.ack('gap', { at: 0, messages: 0, gap: { cause: 'epoch_changed' } })
+    t.equal(service.emitted.at(-1), 'lost a')
+    answer(service)
     t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'a' })
   })
 
-  t.test('that was just started waits for its first update, over this connection', async (t) => {
-    const stand = await startOpen(t)
-    const started = stand.client.start('go')
-    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+  t.test('waits for the first update of a mission that was started over this connection', async (t) => {
+    const service = await connectSubscribed(t)
+    const started = service.client.start('go')
+    service.send('mission_ack', { replyTo: service.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
     await started
-    const ending = stand.client.waitFor('m')
-    stand.say('heartbeat', { intervalMs: 30_000 })
-    t.notOk(stand.socket.sent.some(({ type }) => type === 'mission_get'))
-    stand.update('m', 'completed', 1, 1)
+    const ending = service.client.waitFor('m')
+    service.send('heartbeat', { intervalMs: 30_000 })
+    t.notOk(service.socket.sent.some(({ type }) => type === 'mission_get'))
+    service.update('m', 'completed', 1, 1)
     t.match(await ending, { status: 'completed' })
-    const again = stand.client.start('go')
-    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
-    t.match(await stand.client.waitFor((await again).missionId), { status: 'completed' }, 'one that was known is not waited for')
+    const again = service.client.start('go')
+    service.send('mission_ack', { replyTo: service.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+    t.match(await service.client.waitFor((await again).missionId), { status: 'completed' }, 'a known mission needs no first update')
   })
 
-  t.test('that was started and is still not heard of at the second heartbeat has the service asked', async (t) => {
-    const stand = await startOpen(t)
-    const started = stand.client.start('go')
-    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+  t.test('looks up a started mission that has no update at the second heartbeat', async (t) => {
+    const service = await connectSubscribed(t)
+    const started = service.client.start('go')
+    service.send('mission_ack', { replyTo: service.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
     await started
-    const ending = stand.client.waitFor('m')
+    const ending = service.client.waitFor('m')
     for (const asked of [false, true]) {
-      stand.say('heartbeat', { intervalMs: 30_000 })
-      t.equal(stand.socket.sent.some(({ type }) => type === 'mission_get'), asked)
+      service.send('heartbeat', { intervalMs: 30_000 })
+      t.equal(service.socket.sent.some(({ type }) => type === 'mission_get'), asked)
     }
-    answer(stand, { status: 'completed', seq: 2 })
+    answer(service, { status: 'completed', seq: 2 })
     t.match(await ending, { status: 'completed' })
   })
 
-  t.test('asks nothing over a connection that has not been handed over', async (t) => {
-    const stand = await startOpen(t)
-    const waits = ['a', 'b'].map((id) => refusal(stand.client.waitFor(id)))
-    answer(stand)
+  t.test('looks up nothing before the catch-up of a connection', async (t) => {
+    const service = await connectSubscribed(t)
+    const waits = ['a', 'b'].map((id) => refusal(service.client.waitFor(id)))
+    answer(service)
     await settle()
-    stand.cut()
-    stand.clock.advance(10_000)
+    service.drop()
+    service.clock.advance(10_000)
     await settle()
-    stand.open()
-    t.strictSame(stand.socket.sent.map(({ type }) => type), ['subscribe'])
-    stand.ack('resumed', { at: 0, messages: 0 })
-    answer(stand)
+    service.open()
+    t.strictSame(service.socket.sent.map(({ type }) => type), ['subscribe'])
+    service.ack('resumed', { at: 0, messages: 0 })
+    answer(service)
     for (const wait of waits) t.match(await wait, { code: 'MC_CLIENT_NOT_FOUND' })
   })
 
-  t.test('that was started and then never heard of is lost', async (t) => {
-    const stand = await startOpen(t)
-    const started = stand.client.start('go')
-    stand.say('mission_ack', { replyTo: stand.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
+  t.test('rejects when a started mission is unknown after a reconnect', async (t) => {
+    const service = await connectSubscribed(t)
+    const started = service.client.start('go')
+    service.send('mission_ack', { replyTo: service.socket.last('mission_start').id, payload: { missionId: 'm', status: 'accepted' } })
     await started
-    const lost = stand.client.waitFor('m')
-    await reopen(stand)
-    stand.ack('resumed', { at: 0, messages: 0 })
-    answer(stand)
+    const lost = service.client.waitFor('m')
+    await reopen(service)
+    service.ack('resumed', { at: 0, messages: 0 })
+    answer(service)
     t.match(await refusal(lost), { code: 'MC_CLIENT_LOST' })
   })
 
-  t.test('that is hidden by the filter is asked for at the heartbeats', async (t) => {
-    const stand = await startOpen(t, { filter: { names: ['other'] } })
-    const ending = stand.client.waitFor('m')
-    answer(stand, { status: 'planned', seq: 1 })
+  t.test('looks up a mission that the filter hides at each heartbeat', async (t) => {
+    const service = await connectSubscribed(t, { filter: { names: ['other'] } })
+    const ending = service.client.waitFor('m')
+    answer(service, { status: 'planned', seq: 1 })
     await settle()
-    stand.clock.advance(50)
-    const asked = () => stand.socket.sent.filter(({ type }) => type === 'mission_get').length
+    service.clock.advance(50)
+    const asked = () => service.socket.sent.filter(({ type }) => type === 'mission_get').length
     t.equal(asked(), 1)
-    stand.say('heartbeat', { intervalMs: 30_000 })
+    service.send('heartbeat', { intervalMs: 30_000 })
     t.equal(asked(), 2)
-    stand.cut()
-    stand.clock.advance(30_000)
+    service.drop()
+    service.clock.advance(30_000)
     await settle()
-    stand.open()
-    stand.ack('resumed', { at: 0, messages: 0 })
-    stand.clock.advance(50)
+    service.open()
+    service.ack('resumed', { at: 0, messages: 0 })
+    service.clock.advance(50)
     await settle()
-    answer(stand, { status: 'completed', seq: 2 })
+    answer(service, { status: 'completed', seq: 2 })
     t.match(await ending, { status: 'completed' })
-    t.strictSame(stand.told.filter((text) => text.includes(' m ')), [], 'a filter is a filter')
+    t.strictSame(service.emitted.filter((text) => text.includes(' m ')), [], 'listeners receive only what the filter passes')
   })
 
-  t.test('is not misled by an answer that crosses an update', async (t) => {
-    const stand = await startOpen(t)
-    const ending = stand.client.waitFor('m')
-    stand.update('m', 'planned', 1, 1)
-    answer(stand)
+  t.test('ignores an outdated answer that crosses an update', async (t) => {
+    const service = await connectSubscribed(t)
+    const ending = service.client.waitFor('m')
+    service.update('m', 'planned', 1, 1)
+    answer(service)
     await settle()
-    stand.update('m', 'completed', 2, 2)
+    service.update('m', 'completed', 2, 2)
     t.match(await ending, { status: 'completed' })
   })
 
-  t.test('may set a time, or think otherwise', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('m', 'planned', 1, 1)
-    const timed = stand.client.waitFor('m', { timeoutMs: 100 })
-    stand.clock.advance(100)
+  t.test('can be limited in time and aborted', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('m', 'planned', 1, 1)
+    const timed = service.client.waitFor('m', { timeoutMs: 100 })
+    service.clock.advance(100)
     t.match(await refusal(timed), { code: 'MC_CLIENT_TIMEOUT', message: 'm' })
     const abort = new AbortController()
-    const stopped = stand.client.waitFor('m', { signal: abort.signal })
+    const stopped = service.client.waitFor('m', { signal: abort.signal })
     abort.abort('enough')
     t.match(await refusal(stopped), { code: 'MC_CLIENT_ABORTED', cause: 'enough' })
-    t.match(await refusal(stand.client.waitFor('m', { signal: abort.signal })), { code: 'MC_CLIENT_ABORTED' })
+    t.match(await refusal(service.client.waitFor('m', { signal: abort.signal })), { code: 'MC_CLIENT_ABORTED' })
     const signal = Object.assign(new FakeTarget(), { aborted: false })
-    const patient = stand.client.waitFor('m', { timeoutMs: 100, signal })
+    const resolved = service.client.waitFor('m', { timeoutMs: 100, signal })
     t.equal(signal.count, 1)
-    stand.update('m', 'completed', 2, 2)
-    t.match(await patient, { status: 'completed' })
-    t.equal(signal.count, 0, 'nothing is left at the signal')
+    service.update('m', 'completed', 2, 2)
+    t.match(await resolved, { status: 'completed' })
+    t.equal(signal.count, 0, 'no listener is left on the signal')
   })
 
-  t.test('may wait for ever by the real clock', async (t) => {
+  t.test('can wait without limit on the real clock', async (t) => {
     const client = connect('ws://a.example', { WebSocket: FakeSocket })
     const wait = refusal(client.waitFor('m', { timeoutMs: Infinity }))
-    // Behind a timer of 1 ms, which is what a time that is too long would become.
+    // A timer that is too long would run after 1 ms.
     await new Promise((resolve) => { setTimeout(resolve, 2) })
     client.close()
     t.match(await wait, { code: 'MC_CLIENT_CLOSED' })
   })
 
-  t.test('hears when the client is closed', async (t) => {
-    const stand = await startOpen(t)
-    const waits = ['a', 'a', 'b'].map((id) => refusal(stand.client.waitFor(id)))
-    stand.client.close()
+  t.test('rejects when the client is closed', async (t) => {
+    const service = await connectSubscribed(t)
+    const waits = ['a', 'a', 'b'].map((id) => refusal(service.client.waitFor(id)))
+    service.client.close()
     for (const wait of waits) t.match(await wait, { code: 'MC_CLIENT_CLOSED' })
   })
 })
 
-t.test('who iterates over missions', async (t) => {
+t.test('iterating over missions', async (t) => {
   const names = (updates: ReadonlyArray<{ missionId: string, status: string, seq: number }>) => updates.map(({ missionId, status, seq }) => `${status} ${missionId} ${seq}`)
 
-  t.test('gets the active ones as they are, then every update, until the client is closed', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('over', 'completed', 1, 1)
-    stand.update('a', 'planned', 1, 2, { tags: ['x'] })
+  t.test('returns the active missions, then every update, until the client is closed', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('over', 'completed', 1, 1)
+    service.update('a', 'planned', 1, 2, { tags: ['x'] })
     const got: string[] = []
     const first = defer<unknown>()
     const done = (async () => {
-      for await (const update of stand.client.missions()) {
+      for await (const update of service.client.missions()) {
         got.push(...names([update]))
         first.resolve(update)
       }
     })()
     t.match(await first.promise, { missionId: 'a', tags: ['x'], snapshot: true })
-    stand.update('a', 'completed', 2, 3)
-    stand.update('b', 'planned', 1, 4)
+    service.update('a', 'completed', 2, 3)
+    service.update('b', 'planned', 1, 4)
     await settle()
-    stand.client.close()
+    service.client.close()
     await done
     t.strictSame(got, ['planned a 1', 'completed a 2', 'planned b 1'])
   })
 
-  t.test('slowly gets the newest progress of each mission and every other update', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1)
-    const updates = stand.client.missions()
+  t.test('slowly returns the newest progress of each mission and every other update', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
+    const updates = service.client.missions()
     const read = async () => names([(await updates.next()).value!])[0]
     t.equal(await read(), 'planned a 1')
-    for (let seq = 2; seq < 100; seq++) stand.update('a', 'execution_progress', seq, undefined, { metadata: seq })
-    stand.update('b', 'execution_progress', 1)
-    stand.update('a', 'execution_progress', 100, 2)
-    stand.update('a', 'execution_progress', 101)
+    for (let seq = 2; seq < 100; seq++) service.update('a', 'execution_progress', seq, undefined, { metadata: seq })
+    service.update('b', 'execution_progress', 1)
+    service.update('a', 'execution_progress', 100, 2)
+    service.update('a', 'execution_progress', 101)
     t.equal(await read(), 'execution_progress a 99')
-    stand.update('a', 'execution_progress', 102)
-    stand.update('b', 'execution_progress', 2)
-    stand.update('a', 'completed', 103, 3)
+    service.update('a', 'execution_progress', 102)
+    service.update('b', 'execution_progress', 2)
+    service.update('a', 'completed', 103, 3)
     const rest = [await read(), await read(), await read(), await read()]
     t.strictSame(rest, ['execution_progress b 2', 'execution_progress a 100', 'execution_progress a 102', 'completed a 103'])
-    stand.update('c', 'execution_progress', 1)
+    service.update('c', 'execution_progress', 1)
     t.equal(await read(), 'execution_progress c 1')
-    stand.update('c', 'execution_progress', 2)
+    service.update('c', 'execution_progress', 2)
     t.equal(await read(), 'execution_progress c 2')
     await updates.return!()
-    stand.update('c', 'execution_progress', 3)
+    service.update('c', 'execution_progress', 3)
     t.match(await updates.next(), { done: true })
   })
 
-  t.test('of one id gets that one until after its ending', async (t) => {
-    const stand = await startOpen(t)
-    stand.update('a', 'planned', 1, 1)
+  t.test('with an id returns the updates of one mission until its end', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
     const got: string[] = []
-    const done = (async () => { for await (const update of stand.client.missions({ id: 'a' })) got.push(...names([update])) })()
+    const done = (async () => { for await (const update of service.client.missions({ id: 'a' })) got.push(...names([update])) })()
     await settle()
-    stand.update('b', 'planned', 1, 2)
-    stand.update('a', 'execution_progress', 2)
-    stand.update('a', 'cancelled', 3, 3)
-    stand.update('a', 'planning_started', 1, 4)
+    service.update('b', 'planned', 1, 2)
+    service.update('a', 'execution_progress', 2)
+    service.update('a', 'cancelled', 3, 3)
+    service.update('a', 'planning_started', 1, 4)
     await done
     t.strictSame(got, ['planned a 1', 'execution_progress a 2', 'cancelled a 3'])
-    const one = stand.client.missions({ id: 'b' })
+    const one = service.client.missions({ id: 'b' })
     t.match(await one.next(), { done: false, value: { status: 'planned' } })
     await one.return!()
-    stand.update('b', 'completed', 2, 5)
+    service.update('b', 'completed', 2, 5)
     const over: unknown[] = []
-    for await (const update of stand.client.missions({ id: 'b' })) over.push(update)
+    for await (const update of service.client.missions({ id: 'b' })) over.push(update)
     t.match(over, [{ status: 'completed', snapshot: true }])
   })
 
-  t.test('of one id fails if there is no such mission, and ends with one that a filter hides', async (t) => {
-    const stand = await startOpen(t, { filter: { tags: ['x'] } })
-    const none = refusal(stand.client.missions({ id: 'none' }).next())
+  t.test('with an id rejects if the mission does not exist, and ends with a mission that the filter hides', async (t) => {
+    const service = await connectSubscribed(t, { filter: { tags: ['x'] } })
+    const none = refusal(service.client.missions({ id: 'none' }).next())
     await settle()
-    stand.say('protocol_error', { replyTo: stand.socket.last('mission_get').id, error: { code: 'unknown_mission', message: 'None.' } })
+    service.send('protocol_error', { replyTo: service.socket.last('mission_get').id, error: { code: 'unknown_mission', message: 'None.' } })
     t.match(await none, { code: 'MC_CLIENT_NOT_FOUND' })
-    stand.clock.advance(50)
+    service.clock.advance(50)
     await settle()
-    const hidden = stand.client.missions({ id: 'hidden' }).next()
+    const hidden = service.client.missions({ id: 'hidden' }).next()
     await settle()
-    stand.say('mission_update', { replyTo: stand.socket.last('mission_get').id, payload: { missionId: 'hidden', status: 'error', name: 'import', seq: 4, snapshot: true } })
+    service.send('mission_update', { replyTo: service.socket.last('mission_get').id, payload: { missionId: 'hidden', status: 'error', name: 'import', seq: 4, snapshot: true } })
     t.match(await hidden, { done: false, value: { status: 'error' } })
   })
 })
 
 t.test('with a storage', async (t) => {
-  t.test('a reload resumes from the cursor with the states, and what was missed comes once and before them', async (t) => {
+  t.test('a reload resumes from the cursor with a snapshot, and missed messages arrive once and before it', async (t) => {
     const storage = new MemoryStorage()
-    const before = await startOpen(t, { storage, storageKey: 'key' })
+    const before = await connectSubscribed(t, { storage, storageKey: 'key' })
     before.update('a', 'planned', 1, 1)
     before.update('b', 'planned', 1, 2)
     t.equal(storage.writes, 0)
     before.clock.advance(500)
-    t.equal(storage.writes, 1, 'not with each message')
+    t.equal(storage.writes, 1, 'not with every message')
     before.update('c', 'planned', 1, 3)
     before.window.fire('pagehide')
-    t.equal(storage.writes, 2, 'but before the page goes')
+    t.equal(storage.writes, 2, 'but before the page is left')
     t.strictSame(JSON.parse(storage.values.get('key')!), { mission_update: cursor(3) })
 
-    const stand = await start(t, { storage, storageKey: 'key' })
-    t.match(stand.open(), { since: { mission_update: cursor(3) }, snapshot: true })
-    stand.told.length = 0
-    stand.ack('resumed', { at: 6, messages: 6 })
-    stand.snapshot('b', 'execution_progress', 7)
-    stand.snapshot('d', 'execution_started', 2)
-    stand.update('a', 'completed', 2, 4, { endedAt: 4 })
-    stand.update('d', 'planning_started', 1, 5)
-    stand.snapshot('c', 'planned', 1)
-    stand.update('d', 'execution_started', 2, 6)
-    t.strictSame(stand.told, ['completed a 2', 'planning_started d 1', 'execution_started d 2', 'execution_progress b 7', 'planned c 1'])
-    t.strictSame(stand.client.cursors.mission_update, cursor(6))
-    await reopen(stand)
-    t.notOk('snapshot' in stand.socket.last('subscribe'), 'the state is there now')
+    const service = await connectClient(t, { storage, storageKey: 'key' })
+    t.match(service.open(), { since: { mission_update: cursor(3) }, snapshot: true })
+    service.emitted.length = 0
+    service.ack('resumed', { at: 6, messages: 6 })
+    service.snapshot('b', 'execution_progress', 7)
+    service.snapshot('d', 'execution_started', 2)
+    service.update('a', 'completed', 2, 4, { endedAt: 4 })
+    service.update('d', 'planning_started', 1, 5)
+    service.snapshot('c', 'planned', 1)
+    service.update('d', 'execution_started', 2, 6)
+    t.strictSame(service.emitted, ['completed a 2', 'planning_started d 1', 'execution_started d 2', 'execution_progress b 7', 'planned c 1'])
+    t.strictSame(service.client.cursors.mission_update, cursor(6))
+    await reopen(service)
+    t.notOk('snapshot' in service.socket.last('subscribe'), 'the client holds the state')
   })
 
-  t.test('a mission that is missed but not among the states is lost', async (t) => {
-    const stand = await start(t, { storage: { getItem: () => JSON.stringify({ mission_update: cursor(3) }), setItem () {} } })
-    stand.open()
-    stand.ack('resumed', { at: 4, messages: 2 })
-    stand.snapshot('b', 'planned', 1)
-    stand.update('a', 'planned', 1, 4)
-    t.strictSame(stand.told.slice(1), ['planned a 1', 'planned b 1', 'lost a'])
+  t.test('a mission in the missed messages that the snapshot lacks is lost', async (t) => {
+    const service = await connectClient(t, { storage: { getItem: () => JSON.stringify({ mission_update: cursor(3) }), setItem () {} } })
+    service.open()
+    service.ack('resumed', { at: 4, messages: 2 })
+    service.snapshot('b', 'planned', 1)
+    service.update('a', 'planned', 1, 4)
+    t.strictSame(service.emitted.slice(1), ['planned a 1', 'planned b 1', 'lost a'])
   })
 
-  t.test('that holds something else, the client starts afresh', async (t) => {
+  t.test('with invalid contents, the client starts without a cursor', async (t) => {
     const good = { epoch: 'e', offset: 1, id: 'i' }
     for (const value of ['', '{', 'null', '5', '[]', ...[
       { ...good, epoch: '' }, { ...good, epoch: 5 }, { ...good, offset: -1 }, { ...good, offset: 1.5 }, { ...good, offset: '1' }, { ...good, id: 7 },
       { ...good, id: 'x'.repeat(129) }, { ...good, epoch: 'x'.repeat(65) }, null, 'e'
     ].map((broken) => JSON.stringify({ mission_update: broken }))]) {
-      const stand = await start(t, { storage: { getItem: () => value, setItem () {} } })
-      t.notOk('since' in stand.open(), value)
-      t.strictSame(stand.errors, [])
+      const service = await connectClient(t, { storage: { getItem: () => value, setItem () {} } })
+      t.notOk('since' in service.open(), value)
+      t.strictSame(service.errors, [])
     }
-    const stand = await start(t, { storage: { getItem: () => JSON.stringify({ mission_update: { ...good, more: 1 }, health_delta: good, metrics_tick: good }), setItem () {} }, channels: ['mission_update', 'metrics_tick'] })
-    t.strictSame(stand.open()['since'], { mission_update: good }, 'what does not belong there is not sent')
+    const service = await connectClient(t, { storage: { getItem: () => JSON.stringify({ mission_update: { ...good, more: 1 }, health_delta: good, metrics_tick: good }), setItem () {} }, channels: ['mission_update', 'metrics_tick'] })
+    t.strictSame(service.open()['since'], { mission_update: good }, 'other contents are not sent')
   })
 
-  t.test('that throws, it is told and all else goes on', async (t) => {
+  t.test('that throws, the error is emitted and everything else works', async (t) => {
     const failure = new Error('quota')
-    const stand = await start(t, { storage: { getItem () { throw failure }, setItem () { throw failure } } })
-    stand.open()
-    stand.ack('fresh', { at: 1, messages: 0 })
-    stand.clock.advance(500)
+    const service = await connectClient(t, { storage: { getItem () { throw failure }, setItem () { throw failure } } })
+    service.open()
+    service.ack('fresh', { at: 1, messages: 0 })
+    service.clock.advance(500)
     await settle()
-    t.match(stand.errors, [{ code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }, { code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }])
-    t.equal(stand.client.state, 'open')
+    t.match(service.errors, [{ code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }, { code: 'MC_CLIENT_STORAGE_FAILED', cause: failure }])
+    t.equal(service.client.state, 'open')
   })
 })
 
 t.test('the types', async (t) => {
-  t.test('refuse wrong names of channels, fields and options', async (t) => {
-    const stand = await start(t)
-    // Never called: the compiler is what tests it.
+  t.test('reject unknown channels, fields and options', async (t) => {
+    const service = await connectClient(t)
+    // Never called: the compiler checks it.
     const misuse = (client: Client): void => {
       client.on('mission_update', ({ missionId, status }, message) => [missionId satisfies string, status satisfies string, message.position?.offset satisfies number | undefined])
       client.on('health_delta', ({ health }) => health.components)
@@ -1243,7 +1243,7 @@ t.test('the types', async (t) => {
       client.on('mission_updates', () => {})
       // @ts-expect-error the payload has no such field
       client.on('mission_update', ({ mission }) => mission)
-      // @ts-expect-error that is a field of another channel
+      // @ts-expect-error a field of another channel
       client.on('mission_stats', ({ missionId }) => missionId)
       // @ts-expect-error no channel of that name
       connect('ws://a.example', { channels: ['mission_news'] })
@@ -1251,17 +1251,17 @@ t.test('the types', async (t) => {
       connect('ws://a.example', { heartbeat: 1 })
       // @ts-expect-error no status of that name
       connect('ws://a.example', { filter: { statuses: ['running'] } })
-      // @ts-expect-error it is to be read only
+      // @ts-expect-error the map is read-only
       client.missionsState.delete('a')
       // @ts-expect-error a time in ms is a number
       client.waitFor('a', { timeoutMs: '1 s' })
       connect('ws://a.example', { WebSocket: WsWebSocket })
     }
     t.type(misuse, 'function')
-    t.equal(stand.client.state, 'connecting')
+    t.equal(service.client.state, 'connecting')
   })
 
-  t.test('are at home in a page: they need no types of Node.js, and take what a browser has', async (t) => {
+  t.test('work in a page: they need no types of Node.js and accept the objects of a browser', async (t) => {
     const path = resolve(fileURLToPath(import.meta.url), '../in-a-page.ts')
     const text = `
       import { connect, type Client } from '../lib/client/index.js'
