@@ -1,10 +1,10 @@
 // What a page writes: with the types of a browser and none of Node.js.
-import { connect, ClientError, type MissionState } from 'fastify-mission-control/client'
+import { connect, ClientError, type ClientMissionState } from 'fastify-mission-control/client'
 
 const client = connect('/ws/mission-control', { WebSocket, storage: sessionStorage, document, window, filter: { tags: ['nightly'] } })
 client.on('mission_update', ({ name, status }) => { document.title = `${name}: ${status}` })
 client.on('error', (err: ClientError) => { document.title = err.code })
-export const ended: Promise<MissionState> = client.waitFor('a', { signal: AbortSignal.timeout(1_000) })
+export const ended: Promise<ClientMissionState> = client.waitFor('a', { signal: AbortSignal.timeout(1_000) })
 
 // @ts-expect-error a channel that does not exist must not compile
 client.on('mission_news', () => {})

@@ -1,7 +1,7 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ServerMessages } from '../../schemas/messages/server-messages.js'
-import type { MissionState } from './missions/mission-map.js'
+import type { ClientMissionState } from './missions/mission-map.js'
 import type { ClientWaitOptions } from './missions/wait-for.js'
 import type { Cursors } from './subscriptions/cursors.js'
 import type { ClientEvents, ClientState, StateCause } from './types.js'
@@ -35,7 +35,7 @@ export interface Client {
   /** Position and message id of the last reliable message, per channel. */
   readonly cursors: Cursors
   /** Active missions and the last 1,000 that ended, by id. The map is live; its values never change. */
-  readonly missionsState: ReadonlyMap<string, MissionState>
+  readonly missionsState: ReadonlyMap<string, ClientMissionState>
   /** Adds a listener for a channel or an event. Returns the function that removes it. */
   on<Name extends ChannelName> (channel: Name, listener: ChannelListener<Name>): () => void
   on<Name extends keyof ClientEvents> (event: Name, listener: (event: ClientEvents[Name]) => void): () => void
@@ -49,7 +49,7 @@ export interface Client {
    * Waits for the end of a mission and returns its final state.
    * @throws MC_CLIENT_NOT_FOUND, MC_CLIENT_LOST, MC_CLIENT_TIMEOUT, MC_CLIENT_ABORTED, MC_CLIENT_CLOSED
    */
-  waitFor (id: string, options?: ClientWaitOptions): Promise<MissionState>
+  waitFor (id: string, options?: ClientWaitOptions): Promise<ClientMissionState>
   /**
    * Starts a mission with a command of the service.
    * @throws MC_CLIENT_REFUSED, MC_CLIENT_OUTCOME_UNKNOWN, MC_CLIENT_TIMEOUT, MC_CLIENT_CLOSED

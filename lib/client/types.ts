@@ -2,7 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { CloseReason } from '../../schemas/messages/close-codes.js'
 import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { ClientError } from './errors.js'
-import type { MissionState } from './missions/mission-map.js'
+import type { ClientMissionState } from './missions/mission-map.js'
 
 /** `stale`: no message has arrived for two heartbeats, and the client has sent a ping. */
 export type ClientState = 'connecting' | 'open' | 'stale' | 'waiting' | 'closed'
@@ -37,7 +37,7 @@ export interface ClientEvents {
   gap: ChannelGap
   error: ClientError
   /** The last known state of an active mission that the service no longer knows or no longer shows. */
-  lost: MissionState
+  lost: ClientMissionState
   diverged: Divergence
   /** The service uses a newer protocol version. Everything this client knows still applies. */
   version: { protocolVersion: number }

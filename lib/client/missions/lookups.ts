@@ -1,7 +1,7 @@
 import type { Requests } from '../connection/requests.js'
 import type { ClientContext } from '../context.js'
 import type { ClientError } from '../errors.js'
-import type { MissionState } from './mission-map.js'
+import type { ClientMissionState } from './mission-map.js'
 
 export interface Lookups {
   add (id: string): void
@@ -15,7 +15,7 @@ const PACE_MS = 50
 /** Looks missions up at the service, one after the other. */
 export function createLookups (
   { clock }: ClientContext, ask: Requests['ask'],
-  onFound: (mission: MissionState) => void, onUnknown: (id: string) => void
+  onFound: (mission: ClientMissionState) => void, onUnknown: (id: string) => void
 ): Lookups {
   const queue = new Set<string>()
   let isAsking = false

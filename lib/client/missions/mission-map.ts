@@ -5,17 +5,17 @@ import type { MissionStatus, TerminalStatus } from '../../../schemas/mission.js'
 import type { StreamPosition } from '../../../schemas/messages/envelope.js'
 
 /** The newest value of each field of a mission. An update creates a new object and never changes an existing one. */
-export type MissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>
+export type ClientMissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>
 
 export interface MissionMap {
-  readonly states: ReadonlyMap<string, MissionState>
+  readonly states: ReadonlyMap<string, ClientMissionState>
   /**
    * Applies an update and returns whether it says anything new. `position` is that of the update if it is reliable,
    * otherwise the last one of the channel.
    */
   apply (update: MissionUpdate, position: StreamPosition, isReliable: boolean): boolean
   /** Removes the active missions whose ids are not in `ids` and returns them. */
-  keepOnly (ids: ReadonlySet<string>): MissionState[]
+  keepOnly (ids: ReadonlySet<string>): ClientMissionState[]
   /** The checksum of the active missions. */
   checksum (): string
 }
@@ -33,19 +33,19 @@ export function merge (known: Partial<MissionUpdate>, update: MissionUpdate): Mi
 
 /** Active missions and the last 1,000 that ended. Duplicate and late updates never move a mission backwards. */
 export function createMissionMap (filter: SubscriptionFilter | undefined): MissionMap {
-  const states = new Map<string, MissionState>()
-  const positions = new WeakMap<MissionState, StreamPosition>()
+  const states = new Map<string, ClientMissionState>()
+  const positions = new WeakMap<ClientMissionState, StreamPosition>()
   // Ids of ended missions, oldest first.
   const ended = new Set<string>()
 
-  const active = (): MissionState[] => [...states.values()].filter(({ status }) => !isTerminalStatus(status))
+  const active = (): ClientMissionState[] => [...states.values()].filter(({ status }) => !isTerminalStatus(status))
 
   function remove (id: string): void {
     states.delete(id)
     ended.delete(id)
   }
 
-  function keep (state: MissionState, position: StreamPosition): void {
+  function keep (state: ClientMissionState, position: StreamPosition): void {
     const { missionId, status } = state
     ended.delete(missionId)
     states.set(missionId, state)

@@ -1,7 +1,7 @@
 import type { AbortSignalLike, ClientTimer } from '../connection/platform.js'
 import type { ClientContext } from '../context.js'
 import { ClientError, type ClientErrorName } from '../errors.js'
-import type { MissionState } from './mission-map.js'
+import type { ClientMissionState } from './mission-map.js'
 import type { Waiters } from './waiters.js'
 
 export interface ClientWaitOptions {
@@ -13,7 +13,7 @@ export interface ClientWaitOptions {
 /** Waits for the end of a mission, with a time limit and a signal. */
 export async function waitFor (
   { clock }: ClientContext, { add }: Waiters, id: string, { timeoutMs, signal }: ClientWaitOptions = {}
-): Promise<MissionState> {
+): Promise<ClientMissionState> {
   let abort!: () => void
   let remove!: () => void
   let timer: ClientTimer | undefined

@@ -2,12 +2,12 @@ import type { Requests } from '../connection/requests.js'
 import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
 import { createLookups } from './lookups.js'
-import { isTerminalStatus, type MissionState } from './mission-map.js'
+import { isTerminalStatus, type ClientMissionState } from './mission-map.js'
 
 export interface Waiter {
   /** Whether the service has known the mission while this waited. */
   wasSeen?: boolean
-  resolve: (mission: MissionState) => void
+  resolve: (mission: ClientMissionState) => void
   reject: (error: ClientError) => void
 }
 
@@ -15,7 +15,7 @@ export interface Waiters {
   /** Waits for the end of a mission; resolves at once if it has ended. Returns the function that removes the waiter. */
   add (id: string, waiter: Waiter): () => void
   /** The newest state of a mission. */
-  onUpdate (mission: MissionState): void
+  onUpdate (mission: ClientMissionState): void
   /** The service has accepted the start of this mission. */
   onStarted (id: string): void
   /** Looks up every awaited mission that the map does not hold. */
@@ -43,7 +43,7 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
 
   const of = (id: string): Iterable<Waiter> => waiters.get(id) ?? []
 
-  function onUpdate (mission: MissionState): void {
+  function onUpdate (mission: ClientMissionState): void {
     expected.delete(mission.missionId)
     for (const waiter of of(mission.missionId)) {
       waiter.wasSeen = true
