@@ -15,7 +15,7 @@ import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUp
 
 const TERMINAL = new Set<string>(TERMINAL_STATUSES)
 
-/** Numbers from 0 to below 1 that are the same for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 to below 1 that depends on the seed only (mulberry32). */
 export function createRandom (seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -40,10 +40,10 @@ function createChance (seed: number): Chance {
   })
 }
 
-/** An ending and where it has its place in the channel; of one that nobody was told of, that is known when somebody listens again. */
+/** A mission that has ended, and the offset of its last message; without a subscriber, the offset is known at the next subscription. */
 interface Ended { id: string, name: string, tags: readonly string[], statuses: Array<MissionStatus | undefined>, offset: number | undefined }
 
-/** A service: a registry and a hub, which are gone when it is restarted. */
+/** A service: a registry and a hub. A restart replaces both. */
 class Service {
   readonly ended: Ended[] = []
   readonly registry: MissionRegistry
@@ -55,7 +55,7 @@ class Service {
     const { websocket, missions, server } = resolveOptions(options, {})
     this.clock = clock
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
-    this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('nobody logs') } })
+    this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('no mission writes to its log') } })
     this.missions = createMissions(this.registry)
     const ended = new EndedMissions({ clock, maxMessages: 10_000, maxAgeMs: 86_400_000 })
     const updates = createMissionUpdateChannel({
@@ -65,9 +65,9 @@ class Service {
       toSnapshot: (mission) => toUpdate(mission),
       ended
     })
-    let told: { id: string, offset: number | undefined } | undefined
+    let lastPublished: { id: string, offset: number | undefined } | undefined
     this.registry.updates.onEnded(({ id, name, status, tags, endedFrom }) => {
-      const offset = told?.id === id ? told.offset : undefined
+      const offset = lastPublished?.id === id ? lastPublished.offset : undefined
       this.ended.push({ id, name, tags, statuses: [status, endedFrom], offset })
     })
     const channels = [
@@ -77,7 +77,7 @@ class Service {
           for (const one of this.ended) one.offset ??= head
           updates.start((update) => {
             const offset = publish(update)
-            told = { id: update.missionId, offset }
+            lastPublished = { id: update.missionId, offset }
             return offset
           }, head)
         }
@@ -95,40 +95,40 @@ class Service {
   }
 }
 
-/** What goes wrong between a client and the service. */
-interface Weather { isDown: boolean, latencyMs: number }
+/** The current state of the network. */
+interface Network { isDown: boolean, latencyMs: number }
 
-/** One connection through the network: bytes take their time, stop, or are lost with the connection. */
+/** One connection through the network, which delays messages, holds them back, or loses them with the connection. */
 class Wire implements SocketLike {
-  static world: { service: () => Service, clock: VirtualClock, weather: Weather, wires: Set<Wire> }
+  static world: { service: () => Service, clock: VirtualClock, network: Network, wires: Set<Wire> }
 
   readonly #listeners = new Map<string, Array<(event: SocketEvent) => void>>()
   #input: ReturnType<Hub['connect']> | undefined
   #inbound: string[] = []
   #outbound: Array<{ texts: string[], bytes: number }> = []
   #isFrozen = false
-  #isBlackHole = false
+  #discardsAll = false
   #isOver = false
   bufferedBytes = 0
 
   constructor () {
-    const { clock, weather, wires } = Wire.world
+    const { clock, network, wires } = Wire.world
     wires.add(this)
-    clock.after(weather.latencyMs, () => this.#arrive())
+    clock.after(network.latencyMs, () => this.#arrive())
   }
 
   addEventListener (type: string, listener: (event: SocketEvent) => void): void {
     this.#listeners.set(type, [...this.#listeners.get(type) ?? [], listener])
   }
 
-  // The client's side.
+  // For the client.
 
   send (text: string): void {
-    if (this.#isOver || this.#isBlackHole) return
+    if (this.#isOver || this.#discardsAll) return
     this.#inbound.push(text)
-    Wire.world.clock.after(Wire.world.weather.latencyMs, () => {
+    Wire.world.clock.after(Wire.world.network.latencyMs, () => {
       const next = this.#inbound.shift()
-      if (next !== undefined && !this.#isOver && !this.#isBlackHole) this.#input!.message(Buffer.from(next))
+      if (next !== undefined && !this.#isOver && !this.#discardsAll) this.#input!.message(Buffer.from(next))
     })
   }
 
@@ -136,7 +136,7 @@ class Wire implements SocketLike {
     this.cut()
   }
 
-  // The service's side.
+  // For the service.
 
   write (batch: Writable): number {
     return this.bufferedBytes >= HIGH_WATER_BYTES ? -1 : this.writeAll(batch.messages())
@@ -146,52 +146,52 @@ class Wire implements SocketLike {
     const bytes = messages.reduce((sum, message) => sum + message.bytes, 0)
     this.#outbound.push({ texts: messages.map(({ text }) => text.toString()), bytes })
     this.bufferedBytes += bytes
-    Wire.world.clock.after(Wire.world.weather.latencyMs, () => this.#deliver())
+    Wire.world.clock.after(Wire.world.network.latencyMs, () => this.#deliver())
     return bytes
   }
 
-  // A peer whose process lives answers pings, and so do frozen ones: only a link that swallows everything does not.
+  // The operating system of a frozen client still answers pings; only a link that discards everything does not.
   ping (): void {
-    if (!this.#isBlackHole) Wire.world.clock.after(Wire.world.weather.latencyMs, () => { if (!this.#isOver) this.#input!.pong() })
+    if (!this.#discardsAll) Wire.world.clock.after(Wire.world.network.latencyMs, () => { if (!this.#isOver) this.#input!.pong() })
   }
 
   terminate (): void { this.cut() }
 
-  // Named as the hub names it: a goodbye arrives behind everything else, if it arrives.
-  goodbye (code: number, reason: string): void {
-    Wire.world.clock.after(Wire.world.weather.latencyMs, () => {
-      if (this.#isFrozen || this.#isBlackHole) return
+  /** Closes the connection after everything that was sent before; the close frame may get lost. */
+  closeWith (code: number, reason: string): void {
+    Wire.world.clock.after(Wire.world.network.latencyMs, () => {
+      if (this.#isFrozen || this.#discardsAll) return
       this.#deliver()
       this.#end(code, reason)
     })
   }
 
-  // The weather.
+  // For the story.
 
-  /** The connection breaks: what was on its way in either direction is lost. */
+  /** Breaks the connection; messages under way in either direction are lost. */
   cut (): void {
     this.#end(1006, '')
   }
 
-  /** The client does not read, or reads again. */
+  /** Makes the client stop reading, or read again. */
   freeze (isFrozen: boolean): void {
     this.#isFrozen = isFrozen
     if (!isFrozen) this.#deliver()
   }
 
-  /** Everything that is sent from now on vanishes, and nobody is told. */
-  swallow (): void { this.#isBlackHole = true }
+  /** Discards everything sent from now on, without an error on either side. */
+  discard (): void { this.#discardsAll = true }
 
   #arrive (): void {
-    const { service, weather } = Wire.world
+    const { service, network } = Wire.world
     if (this.#isOver) return
-    if (weather.isDown || service().hub.admit() !== undefined) return this.#end(1006, '')
+    if (network.isDown || service().hub.admit() !== undefined) return this.#end(1006, '')
     const sink = {
       get bufferedBytes () { return wire.bufferedBytes },
       write: (batch: Writable) => this.write(batch),
       writeAll: (messages: readonly Message[]) => this.writeAll(messages),
       ping: () => this.ping(),
-      close: (code: number, reason: string) => this.goodbye(code, reason),
+      close: (code: number, reason: string) => this.closeWith(code, reason),
       terminate: () => this.terminate()
     }
     const wire = this
@@ -204,7 +204,7 @@ class Wire implements SocketLike {
       const next = this.#outbound.shift()
       if (next === undefined) return
       this.bufferedBytes -= next.bytes
-      if (this.#isBlackHole) continue
+      if (this.#discardsAll) continue
       for (const data of next.texts) if (!this.#isOver) this.#emit('message', { data })
       if (!this.#isOver) this.#input!.drained()
     }
@@ -223,13 +223,13 @@ class Wire implements SocketLike {
   }
 }
 
-/** What one user saw, over all reloads of its page. */
+/** What one user received, across reloads of the page. */
 class Witness {
   readonly filter: SubscriptionFilter | undefined
   readonly storage = new Map<string, string>()
-  /** How often each ending was told, by epoch and mission. */
+  /** How often the end of each mission was received, by epoch and mission. */
   readonly endings = new Map<string, number>()
-  /** By service: its epoch, the offset after which all must have been told, and the last one that the cursor claims. */
+  /** Per service: its epoch, and the range of offsets (`from`, `to`] that the cursor claims to have received. */
   readonly claims = new Map<Service, { epoch: string, from: number, to: number }>()
   readonly problems: string[] = []
   readonly #chance: Chance
@@ -242,7 +242,7 @@ class Witness {
     this.filter = filter
   }
 
-  /** Opens the page, or loads it again with the cursor that the last one kept. */
+  /** Opens the page, or reloads it with the cursor from storage. */
   open (clock: VirtualClock): void {
     this.client = connect('ws://service.example/ws', {
       WebSocket: Wire as never,
@@ -257,12 +257,12 @@ class Witness {
     this.client.on('diverged', ({ expected, actual }) => { this.problems.push(`diverged: ${actual} instead of ${expected}`) })
   }
 
-  /** Remembers what the cursor claims; to be called after every step. */
+  /** Records what the cursor claims. Must be called after every step. */
   note (service: Service): void {
     const cursor = this.client.cursors.mission_update
     const isOld = [...this.claims].some(([one, { epoch }]) => one !== service && epoch === cursor?.epoch)
     if (cursor === undefined || isOld) return
-    // Who has a cursor of an earlier service is told of all endings of this one.
+    // A client with a cursor of an earlier service receives every end of a mission of this one.
     const claim = this.claims.get(service) ?? { epoch: cursor.epoch, from: this.claims.size > 0 ? -1 : cursor.offset, to: cursor.offset }
     if (cursor.offset < claim.to) this.problems.push(`the cursor went back from ${claim.to} to ${cursor.offset}`)
     this.claims.set(service, { ...claim, to: cursor.offset })
@@ -282,7 +282,7 @@ class Witness {
   }
 }
 
-/** What a seed made happen, and how often; for people, and to compare two runs. */
+/** The steps of a story, how often each event happened, and everything that went wrong. */
 export interface Story { seed: number, lines: string[], counts: Record<string, number>, problems: string[] }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -291,11 +291,11 @@ const NAMES = ['import', 'render', 'build']
 const TAGS = ['night', 'day']
 const FILTERS: Array<SubscriptionFilter | undefined> = [undefined, undefined, undefined, { names: ['import', 'render'] }, { tags: ['night'] }, { statuses: ['execution_started', 'execution_progress'] }]
 
-/** A service, its clients and what happens to both, all drawn from one seed. */
+/** A service, its clients and the events of one story, all derived from one seed. */
 class World {
   readonly #chance: Chance
   readonly #clock = createVirtualClock(Date.UTC(2026, 0, 1))
-  readonly #weather: Weather = { isDown: false, latencyMs: 10 }
+  readonly #network: Network = { isDown: false, latencyMs: 10 }
   readonly #wires = new Set<Wire>()
   readonly #witnesses: Witness[] = []
   readonly #lines: string[] = []
@@ -311,7 +311,7 @@ class World {
       missions: { maxEnded: pick([0, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: pick([1, 10, 1_000]) }
     }
     this.#service = new Service(this.#clock, this.#options)
-    Wire.world = { service: () => this.#service, clock: this.#clock, weather: this.#weather, wires: this.#wires }
+    Wire.world = { service: () => this.#service, clock: this.#clock, network: this.#network, wires: this.#wires }
   }
 
   readonly #counts: Record<string, number> = {}
@@ -344,7 +344,7 @@ class World {
     await this.#quiet()
   }
 
-  // Promises and the end of a turn take a few rounds of the loop.
+  // Promises and flushes take a few turns of the event loop.
   async #quiet (): Promise<void> {
     for (let rounds = 0; rounds < 3; rounds++) await nextTurn()
     for (const witness of this.#witnesses) witness.note(this.#service)
@@ -368,10 +368,10 @@ class World {
         if (this.#chance() < 0.8) mission.complete()
       }
     },
-    // More than a connection keeps for a client that does not read.
+    // More than a connection keeps for a client that does not read, if it happens twice.
     flood: () => {
       const { missions } = this.#service
-      for (let at = 5 + this.#chance.upTo(25); at >= 0; at--) {
+      for (let at = 10 + this.#chance.upTo(20); at >= 0; at--) {
         const mission = missions.start({ id: `m${++this.#started}`, name: this.#chance.pick(NAMES) })
         mission.planned({ text: 'x'.repeat(20_000) })
         mission.progress({ taskId: 'a', index: 1, total: 2, status: 'done' })
@@ -380,11 +380,11 @@ class World {
       }
     },
     cut: () => this.#someWire((wire) => wire.cut()),
-    swallow: () => this.#someWire((wire) => wire.swallow()),
+    discard: () => this.#someWire((wire) => wire.discard()),
     freeze: () => this.#someWire((wire) => wire.freeze(true)),
     thaw: () => { for (const wire of this.#wires) wire.freeze(false) },
-    latency: () => { this.#weather.latencyMs = this.#chance.pick([0, 1, 10, 300, 2_000]) },
-    outage: () => { this.#weather.isDown = !this.#weather.isDown },
+    latency: () => { this.#network.latencyMs = this.#chance.pick([0, 1, 10, 300, 2_000]) },
+    outage: () => { this.#network.isDown = !this.#network.isDown },
     wait: () => this.#clock.advance(this.#chance.pick([1_000, 10_000, 40_000])),
     reload: () => {
       const witness = this.#chance.pick(this.#witnesses)
@@ -409,9 +409,9 @@ class World {
     if (this.#wires.size > 0) act(this.#chance.pick([...this.#wires]))
   }
 
-  // The weather clears up, and everybody has the time to come back and to hear two heartbeats.
+  // The network recovers, and every client has the time to reconnect and to receive two heartbeats.
   async #settle (): Promise<void> {
-    Object.assign(this.#weather, { isDown: false, latencyMs: 1 })
+    Object.assign(this.#network, { isDown: false, latencyMs: 1 })
     for (const wire of this.#wires) wire.freeze(false)
     for (let rounds = 0; rounds < 60; rounds++) {
       this.#clock.advance(5_000)
@@ -435,9 +435,9 @@ class World {
       for (const [service, { epoch, from, to }] of claims) {
         for (const { id: missionId, name, tags, statuses, offset } of service.ended) {
           const times = endings.get(`${epoch} ${missionId}`) ?? 0
-          if (times > 1) found.push(`was told ${times} times how ${missionId} ended`)
+          if (times > 1) found.push(`received ${times} times that ${missionId} ended`)
           const isDue = offset !== undefined && offset > from && offset <= to && fitsFilter(filter, { name, tags, statuses })
-          if (isDue && times === 0) found.push(`was not told how ${missionId} ended, offset ${offset} of ${from} to ${to}`)
+          if (isDue && times === 0) found.push(`did not receive that ${missionId} ended, offset ${offset} of ${from} to ${to}`)
         }
       }
       return found.map((problem) => `client ${at}: ${problem}`)
@@ -446,8 +446,8 @@ class World {
 }
 
 const ACTS = [
-  'start', 'start', 'start', 'report', 'report', 'report', 'progress', 'progress', 'progress', 'plan', 'end', 'end', 'end', 'burst', 'flood', 'flood', 'flood',
-  'cut', 'cut', 'swallow', 'freeze', 'freeze', 'freeze', 'thaw', 'latency', 'outage', 'wait', 'wait', 'reload', 'restart'
+  'start', 'start', 'start', 'report', 'report', 'report', 'progress', 'progress', 'progress', 'plan', 'end', 'end', 'end', 'burst', 'flood',
+  'cut', 'cut', 'discard', 'freeze', 'freeze', 'freeze', 'thaw', 'latency', 'outage', 'wait', 'wait', 'reload', 'restart'
 ] as const
 
 function fitsFilter (filter: SubscriptionFilter | undefined, { name, tags, statuses }: { name: string, tags: readonly string[], statuses: Array<MissionStatus | undefined> }): boolean {
@@ -455,7 +455,7 @@ function fitsFilter (filter: SubscriptionFilter | undefined, { name, tags, statu
   return (filter.names?.includes(name) ?? true) && (filter.tags?.some((tag) => tags.includes(tag)) ?? true) && (filter.statuses?.some((status) => statuses.includes(status)) ?? true)
 }
 
-/** Plays what a seed says and tells what went wrong. */
+/** Plays the story of a seed. */
 export async function simulate (seed: number): Promise<Story> {
   return { seed, ...await new World(seed).run() }
 }
