@@ -54,7 +54,7 @@ export class MissionRegistry {
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
     this.#options = options
-    this.#events = new Events((err) => onCallbackError('mission_watcher', err))
+    this.#events = new Events(onListenerError)
     this.deadlines = new DeadlineQueue(clock)
     this.commands = new Commands({ clock, ackGate: this.#ackGate, find: (id) => this.find(id), onCallbackError })
     this.updates = new UpdateStream({
