@@ -9,39 +9,41 @@ import { build, defer, settle, type Deferred, type Stand } from './support/missi
 
 type MissionOptions = NonNullable<OptionsInput['missions']>
 
-/** One call of a history; what `at`, `other` and `n` mean is up to the kind. */
+/** One call of a history; the meaning of `at`, `other` and `n` depends on the kind. */
 interface Call { kind: Kind, at: number, other: number, n: number }
 
 const KINDS = [
-  'start', 'run', 'spawn', 'child', 'settle', 'reportById', 'report', 'progress', 'fail', 'dispose', 'task', 'annotate', 'heartbeat', 'waiting',
-  'extendTimeout', 'cancel', 'cancelById', 'abort', 'waitFor', 'subscribe', 'read', 'leave', 'list', 'meddle', 'advance', 'jump', 'turn'
+  'start', 'run', 'spawn', 'child', 'settle', 'reportById', 'report', 'progress', 'fail', 'cancelled', 'dispose', 'task', 'annotate',
+  'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'cancelById', 'abort', 'waitFor', 'subscribe', 'read', 'return', 'list',
+  'reenter', 'advance', 'stepWallClock', 'turn'
 ] as const
 type Kind = (typeof KINDS)[number]
 
 const pick = <T>(list: readonly T[], n: number): T => list[n % list.length]!
 
-/** Plays calls on a registry and knows, from outside, what must hold of it. */
+/** Runs calls on a registry and checks its promises from outside after each. */
 class History {
   readonly stand: Stand
   readonly faults: string[] = []
-  /** What this history came to: endings, and why missions were asked to end. */
+  /** The kinds of endings and cancel requests that occurred. */
   readonly reached = new Set<string>()
   readonly #known = new Set<Mission>()
   readonly #gates: Array<Deferred<unknown>> = []
   readonly #promises: Array<Promise<unknown>> = []
   readonly #controllers: AbortController[] = []
   readonly #readers: AsyncGenerator<unknown>[] = []
-  readonly #meddling: Call[] = []
-  // Of each id the life that is told now; an id may be used again once it is forgotten.
-  readonly #lives = new Map<string, { seq: number, hasEnded: boolean }>()
+  /** Calls that the next updates make from within a listener. */
+  readonly #reentrant: Call[] = []
+  // The updates of the current mission of each id: the id of a forgotten mission may be used again.
+  readonly #streams = new Map<string, { seq: number, hasEnded: boolean }>()
   #endings = 0
-  #begun = 0
+  #starts = 0
 
   constructor (options: MissionOptions) {
     this.stand = build(options)
-    this.stand.missions.on('mission_update', (update) => this.#hear(update))
+    this.stand.missions.on('mission_update', (update) => this.#receive(update))
     this.stand.missions.on('mission_update', ({ missionId }) => {
-      const call = this.#meddling.pop()
+      const call = this.#reentrant.pop()
       if (call !== undefined) this.#play({ ...call, at: Number(missionId.slice(1)) || 0 })
     })
   }
@@ -54,7 +56,7 @@ class History {
 
   async end (): Promise<void> {
     const { missions, clock, registry } = this.stand
-    this.#meddling.length = 0
+    this.#reentrant.length = 0
     const closing = registry.shutdown()
     for (let i = 0; i < 3; i++) await settle()
     clock.advance(100_000)
@@ -68,15 +70,17 @@ class History {
     }
     this.#check('close')
     const { active, total } = missions.stats()
-    this.#demand(active === 0, `${active} are active after all`)
-    this.#demand(this.#endings === total && this.#begun === total, `${total} missions, ${this.#begun} told, ${this.#endings} endings`)
-    this.#demand(clock.running === 0, `${clock.running} timers are left`)
-    for (const { signal } of this.#controllers) this.#demand(getEventListeners(signal, 'abort').length === 0, 'a listener is left on a signal')
+    this.#expect(active === 0, `${active} missions are still active`)
+    this.#expect(this.#endings === total && this.#starts === total, `${total} missions, ${this.#starts} starts, ${this.#endings} endings`)
+    this.#expect(clock.running === 0, `${clock.running} timers are left`)
+    for (const { signal } of this.#controllers) {
+      this.#expect(getEventListeners(signal, 'abort').length === 0, 'a listener is left on a signal')
+    }
     this.#note()
-    for (const [where] of this.stand.failures) this.#demand(where === 'mission_listener', `${where} failed`)
+    for (const [where] of this.stand.failures) this.#expect(where === 'mission_listener', `${where} failed`)
   }
 
-  #demand (holds: boolean, fault: string): void {
+  #expect (holds: boolean, fault: string): void {
     if (!holds) this.faults.push(fault)
   }
 
@@ -91,26 +95,26 @@ class History {
     }
   }
 
-  #hear ({ missionId, seq, status }: MissionUpdate): void {
-    const life = this.#lives.get(missionId)
+  #receive ({ missionId, seq, status }: MissionUpdate): void {
+    const stream = this.#streams.get(missionId)
     if (seq === 1) {
-      this.#demand(life === undefined || life.hasEnded, `${missionId} begins again before it has ended`)
-      this.#lives.set(missionId, { seq, hasEnded: isTerminal(status) })
-      this.#begun++
+      this.#expect(stream === undefined || stream.hasEnded, `${missionId} starts again before it has ended`)
+      this.#streams.set(missionId, { seq, hasEnded: isTerminal(status) })
+      this.#starts++
     } else {
-      this.#demand(life !== undefined && seq === life.seq + 1, `${missionId}: ${seq} after ${life?.seq}`)
-      this.#demand(life?.hasEnded === false, `${missionId}: ${status} after its ending`)
-      Object.assign(life ?? {}, { seq, hasEnded: isTerminal(status) })
+      this.#expect(stream !== undefined && seq === stream.seq + 1, `${missionId}: ${seq} after ${stream?.seq}`)
+      this.#expect(stream?.hasEnded === false, `${missionId}: ${status} after its ending`)
+      Object.assign(stream ?? {}, { seq, hasEnded: isTerminal(status) })
     }
     if (isTerminal(status)) this.#endings++
   }
 
-  // The counts of the registry against a count of everything that was ever seen.
+  // Compares the totals with a recount of every mission so far.
   #check (after: string): void {
     const { missions, clock } = this.stand
     for (const { id } of missions.list({ limit: 200 }).missions) this.#known.add(missions.get(id)!)
     const all = [...this.#known]
-    const count = (fits: (mission: Mission) => boolean) => all.filter(fits).length
+    const count = (matches: (mission: Mission) => boolean) => all.filter(matches).length
     const durations = all.flatMap(({ outcome }) => outcome?.durationMs ?? [])
     const { avgDurationMs, lateOutcomes: _late, refused: _refused, ...totals } = missions.stats()
     const recount = {
@@ -122,12 +126,13 @@ class History {
       stalled: count(({ isStalled }) => isStalled)
     }
     for (const [name, value] of Object.entries(recount)) {
-      this.#demand(totals[name as keyof typeof recount] === value, `${name} is ${totals[name as keyof typeof recount]}, but there are ${value}, after ${after}`)
+      const published = totals[name as keyof typeof recount]
+      this.#expect(published === value, `${name} is ${published}, but a recount returns ${value}, after ${after}`)
     }
     const mean = durations.length === 0 ? -1 : durations.reduce((sum, ms) => sum + ms, 0) / durations.length
-    this.#demand(Math.abs((avgDurationMs ?? -1) - mean) < 1e-6, `the mean is ${avgDurationMs}, not ${mean}`)
-    this.#demand(all.every(({ status, outcome }) => isTerminal(status) === (outcome !== undefined)), 'a status and an outcome disagree')
-    this.#demand(clock.running <= 1, `${clock.running} timers run`)
+    this.#expect(Math.abs((avgDurationMs ?? -1) - mean) < 1e-6, `the mean is ${avgDurationMs}, not ${mean}`)
+    this.#expect(all.every(({ status, outcome }) => isTerminal(status) === (outcome !== undefined)), 'a status and an outcome disagree')
+    this.#expect(clock.running <= 1, `${clock.running} timers run`)
   }
 
   #add (mission: Mission): void {
@@ -138,7 +143,7 @@ class History {
   #work (n: number): MissionWork<unknown> {
     return async (mission) => {
       this.#add(mission)
-      this.#demand(this.stand.missions.current() === mission, 'the current mission is another')
+      this.#expect(this.stand.missions.current() === mission, 'current() returns another mission')
       if (n % 6 === 0) return n
       if (n % 6 === 1) throw new Error('it broke')
       if (n % 6 === 2) mission.complete()
@@ -146,7 +151,7 @@ class History {
       const gate = defer<unknown>()
       this.#gates.push(gate)
       await gate.promise
-      this.#demand(this.stand.missions.current() === mission, 'the current mission is another after a wait')
+      this.#expect(this.stand.missions.current() === mission, 'current() returns another mission after an await')
       if (n % 2 === 0) mission.signal.throwIfAborted()
     }
   }
@@ -169,8 +174,12 @@ class History {
       child: () => mission && this.#add(mission.child('child')),
       settle: () => n % 2 === 0 ? pick(this.#gates, other)?.resolve(n) : pick(this.#gates, other)?.reject(new Error('late')),
       reportById: () => missions.report(id, pick(MISSION_STATUSES, n)),
-      report: () => mission?.report(pick(MISSION_STATUSES, n), { progress, tasksSummary: [1, 2], ...(n % 5 === 0 && { error: 'x' }) }),
+      report: () => {
+        const details = { progress, tasksSummary: [1, 2], ...(n % 5 === 0 && { error: 'x' }) }
+        return mission?.report(pick(MISSION_STATUSES, n), details)
+      },
       progress: () => mission?.progress(progress),
+      cancelled: () => mission?.cancelled(...(n % 2 === 0 ? ['enough'] : [])),
       fail: () => mission?.fail(n % 2 === 0 ? undefined : new Error('it broke')),
       dispose: () => mission?.[Symbol.asyncDispose](),
       task: () => {
@@ -186,25 +195,31 @@ class History {
       cancel: () => mission?.cancel({ reason: 'enough' }),
       cancelById: () => missions.cancel(id, { by: 'ann' }),
       abort: () => pick(this.#controllers, n)?.abort(),
-      waitFor: () => this.#promises.push(missions.waitFor(id, { signal: signal(), ...(n % 2 === 0 && { timeoutMs: n }) }).catch(() => {})),
+      waitFor: () => {
+        const waiting = missions.waitFor(id, { signal: signal(), ...(n % 2 === 0 && { timeoutMs: n }) })
+        return this.#promises.push(waiting.catch(() => {}))
+      },
       subscribe: () => this.#readers.push(missions.subscribe(n % 2 === 0 ? {} : { id }, { signal: signal() })),
       read: () => { if (this.#readers.length > 0) this.#promises.push(pick(this.#readers, n).next()) },
-      leave: () => { if (this.#readers.length > 0) this.#promises.push(pick(this.#readers, n).return(undefined)) },
+      return: () => { if (this.#readers.length > 0) this.#promises.push(pick(this.#readers, n).return(undefined)) },
       list: () => missions.list({ limit: n % 9 + 1, q: String(other) }),
-      meddle: () => this.#meddling.push({ kind: pick(KINDS.filter((one) => one !== 'turn' && one !== 'advance'), n), at, other, n }),
+      reenter: () => {
+        const kinds = KINDS.filter((one) => one !== 'turn' && one !== 'advance')
+        return this.#reentrant.push({ kind: pick(kinds, n), at, other, n })
+      },
       advance: () => clock.advance(n / 7),
-      jump: () => clock.stepWallClock(n * 1_000 - 500_000)
+      stepWallClock: () => clock.stepWallClock(n * 1_000 - 500_000)
     }
     try {
       calls[kind as Exclude<Kind, 'turn'>]()
     } catch (err) {
       const { code } = err as { code?: string }
-      this.#demand(/^FST_MC_(MISSION_(ENDED|LIVE)|TOO_MANY_MISSIONS)$/.test(code ?? ''), `${kind} threw ${String(err)}`)
+      this.#expect(/^FST_MC_(MISSION_(ENDED|LIVE)|TOO_MANY_MISSIONS)$/.test(code ?? ''), `${kind} threw ${String(err)}`)
     }
   }
 }
 
-t.test('any history of any calls', async (t) => {
+t.test('any sequence of calls', async (t) => {
   const call: fc.Arbitrary<Call> = fc.record({ kind: fc.constantFrom(...KINDS), at: fc.nat(5), other: fc.nat(5), n: fc.nat(1_000) })
   const options: fc.Arbitrary<MissionOptions> = fc.record({
     maxActive: fc.constantFrom(4, 100),
@@ -217,7 +232,7 @@ t.test('any history of any calls', async (t) => {
     maxProgressPerSecond: fc.constantFrom(1, 10, 1_000)
   })
 
-  t.test('gives each mission one ending, its updates no gap, the totals their sum, and leaves nothing behind', { timeout: 110_000 }, async (t) => {
+  t.test('ends each mission once, emits no gaps, keeps the totals and leaves nothing behind', { timeout: 110_000 }, async (t) => {
     const reached = new Set<string>()
     const property = fc.asyncProperty(options, fc.array(call, { maxLength: 150, size: 'max' }), async (chosen, calls) => {
       const history = new History(chosen)
@@ -226,9 +241,9 @@ t.test('any history of any calls', async (t) => {
       for (const one of history.reached) reached.add(one)
       if (history.faults.length > 0) throw new Error(history.faults.slice(0, 5).join('\n'))
     })
-    // What fails prints its seed and its path, which fc.assert takes as options to play it again.
+    // A failure prints its seed and path; pass both to fc.assert to replay it.
     t.strictSame(await uncaught(async () => { await fc.assert(property, { numRuns: 400 }) }), [])
     const all = [...TERMINAL_STATUSES, 'forced', 'late', 'refused', 'request', 'timeout', 'stall', 'parent', 'shutdown']
-    t.strictSame(all.filter((one) => !reached.has(one)), [], 'everything that can happen did')
+    t.strictSame(all.filter((one) => !reached.has(one)), [], 'every kind of ending and cancel request occurred')
   })
 })

@@ -1,16 +1,16 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import type { Mission, SubscribeFilter } from '../lib/missions/index.js'
+import type { SubscribeFilter } from '../lib/missions/index.js'
 import { TERMINAL_STATUSES, type MissionQuery, type MissionStatus, type MissionView } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
-import { build, settle } from './support/missions.js'
+import { build, settle, type Stand } from './support/missions.js'
 
 const HOUR_MS = 3_600_000
 
 const ids = ({ missions }: { missions: readonly MissionView[] }) => missions.map(({ id }) => id)
 
-/** What a promise has come to by now: its value, the code of its error, or `pending`. */
+/** Returns the current result of a promise: its value, the code of its error, or `pending`. */
 async function peek (promise: Promise<unknown>): Promise<unknown> {
   let state: unknown = 'pending'
   promise.then((value) => { state = value }, (err) => { state = err.code ?? err })
@@ -18,7 +18,7 @@ async function peek (promise: Promise<unknown>): Promise<unknown> {
   return state
 }
 
-/** Reads what is there by now; a read that found nothing yet stays open and counts for the next time. */
+/** Reads the views that are available now; a pending read is kept and returns the first view of the next `drain`. */
 class Reader {
   readonly #views: AsyncGenerator<MissionView>
   #open: Promise<IteratorResult<MissionView>> | undefined
@@ -42,19 +42,24 @@ class Reader {
 
 const drain = async (views: AsyncGenerator<MissionView>) => await new Reader(views).drain()
 
-/** Counts how often anybody takes a picture of the mission, which every reader does at every change. */
-function countViews (mission: Mission): () => number {
+/** Counts the listeners that subscriptions have added to a registry and not removed. */
+function countListeners (registry: Stand['registry']): () => number {
   let count = 0
-  const view = mission.view.bind(mission)
-  mission.view = () => {
+  const counted = <Listener>(add: (listener: Listener) => () => void) => (listener: Listener) => {
     count++
-    return view()
+    const remove = add(listener)
+    return () => {
+      count--
+      remove()
+    }
   }
+  registry.updates.onChanged = counted(registry.updates.onChanged.bind(registry.updates))
+  registry.onClosed = counted(registry.onClosed.bind(registry))
   return () => count
 }
 
 t.test('list', async (t) => {
-  t.test('shows the missions that fit every condition, newest first', async (t) => {
+  t.test('returns the missions that match every condition, newest first', async (t) => {
     const { missions, clock } = build({ stallMs: 10_000 })
     const start = clock.now()
     missions.start({ id: 'a', name: 'import', tags: ['nightly', 'big'], tenant: 'acme', objective: 'All ROWS of May' })
@@ -83,14 +88,17 @@ t.test('list', async (t) => {
       [{ q: 'of may' }, ['a']],
       [{ q: '' }, ['Row-c', 'b', 'a']],
       [{ q: '.*' }, []],
-      [{ name: 'import', tag: 'big', tenant: 'acme', stalled: true, status: 'planning_started', q: 'may', since: start, until: start + 1 }, ['a']],
+      [
+        { name: 'import', tag: 'big', tenant: 'acme', stalled: true, status: 'planning_started', q: 'may', since: start, until: start + 1 },
+        ['a']
+      ],
       [{ name: 'import', tenant: 'acme', stalled: false }, []],
       [{ status: undefined, name: undefined } as unknown as MissionQuery, ['Row-c', 'b', 'a']]
     ]
     for (const [query, expected] of cases) t.strictSame(ids(missions.list(query)), expected, JSON.stringify(query))
   })
 
-  t.test('gives pages of at most 200, 50 if it is not told', async (t) => {
+  t.test('returns pages of at most 200 missions, 50 by default', async (t) => {
     const { missions } = build()
     for (let i = 0; i < 401; i++) missions.start({ id: `m${i}`, name: 'job' })
     t.equal(missions.list().missions.length, 50)
@@ -102,21 +110,23 @@ t.test('list', async (t) => {
     }
     t.strictSame(pages, [200, 200, 1])
     t.equal(missions.list({ limit: 1, cursor: missions.list({ limit: 1 }).nextCursor! }).missions[0]!.id, 'm399')
-    t.equal(missions.list({ limit: 200, q: 'm40' }).nextCursor, null, 'the last page has no next one')
-    t.equal(missions.list({ limit: 1, q: 'm400' }).nextCursor, null, 'also when it is full')
+    t.equal(missions.list({ limit: 200, q: 'm40' }).nextCursor, null, 'the last page has no cursor')
+    t.equal(missions.list({ limit: 1, q: 'm400' }).nextCursor, null, 'a full last page has no cursor')
   })
 
-  t.test('refuses what is no query, with a code', async (t) => {
+  t.test('rejects an invalid query with a code', async (t) => {
     const { missions } = build()
-    for (const query of [{ limit: 0 }, { limit: 201 }, { limit: 1.5 }, { cursor: '' }, { cursor: 'x' }, { cursor: '1'.repeat(17) }, { cursor: 5 }, { since: NaN }, { since: '5' },
-      { tag: ['a'] }, { stalled: 'yes' }, { q: 'x'.repeat(129) }, { unknown: 1 }]) {
-      t.throws(() => missions.list(query as MissionQuery), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(query))
-    }
-    for (const query of [null, 'all', 5] as never[]) t.throws(() => missions.list(query), { code: 'FST_MC_INVALID_MISSION', message: /query must be an object/ })
+    const queries = [
+      { limit: 0 }, { limit: 201 }, { limit: 1.5 }, { cursor: '' }, { cursor: 'x' }, { cursor: '1'.repeat(17) }, { cursor: 5 },
+      { since: NaN }, { since: '5' }, { tag: ['a'] }, { stalled: 'yes' }, { q: 'x'.repeat(129) }, { unknown: 1 }
+    ]
+    const code = 'FST_MC_INVALID_MISSION'
+    for (const query of queries) t.throws(() => missions.list(query as MissionQuery), { code }, JSON.stringify(query))
+    for (const query of [null, 'all', 5] as never[]) t.throws(() => missions.list(query), { code, message: /query must be an object/ })
     t.throws(() => missions.list({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
   })
 
-  t.test('leaves out what a viewer may not see, and still fills its pages', async (t) => {
+  t.test('omits missions that are not visible to the viewer, and still fills its pages', async (t) => {
     const { missions, registry } = build()
     for (let i = 0; i < 10; i++) missions.start({ id: `m${i}`, name: 'job', tenant: i % 2 === 0 ? 'acme' : 'other' })
     const isVisible = ({ tenant }: { tenant: string | null }) => tenant === 'acme'
@@ -127,37 +137,38 @@ t.test('list', async (t) => {
     t.equal(second.nextCursor, null)
   })
 
-  t.test('never shows a mission twice nor skips one, whatever starts, ends or is forgotten between two pages', async () => {
+  t.test('neither repeats nor skips a mission when others start, end or are forgotten between two pages', async () => {
     type Act = { kind: 'start' | 'end' | 'wait', at: number }
     const act = fc.record({ kind: fc.constantFrom<Act['kind']>('start', 'end', 'wait'), at: fc.nat(60) })
-    fc.assert(fc.property(fc.array(fc.array(act, { maxLength: 12 }), { maxLength: 20 }), fc.integer({ min: 1, max: 5 }), (rounds, limit) => {
+    const rounds = fc.array(fc.array(act, { maxLength: 12 }), { maxLength: 20 })
+    fc.assert(fc.property(rounds, fc.integer({ min: 1, max: 5 }), (acts, limit) => {
       const { missions, clock } = build({ maxEnded: 3, endedRetentionMs: 500 })
       for (let i = 0; i < 20; i++) missions.start({ id: `m${i}`, name: 'job' })
-      const begun = ids(missions.list({ limit: 200 }))
-      const seen: string[] = []
+      const existing = ids(missions.list({ limit: 200 }))
+      const listed: string[] = []
       const gone = new Set<string>()
       let cursor: string | undefined
       for (let i = 0; ; i++) {
         const page = missions.list({ limit, ...(cursor !== undefined && { cursor }) })
-        seen.push(...ids(page))
+        listed.push(...ids(page))
         if (page.nextCursor === null) break
         cursor = page.nextCursor
-        for (const { kind, at } of rounds[i] ?? []) {
+        for (const { kind, at } of acts[i] ?? []) {
           if (kind === 'start') missions.start('new')
           if (kind === 'wait') clock.advance(at * 10)
           if (kind === 'end') missions.get(`m${at}`)?.complete()
         }
-        for (const id of begun) if (missions.get(id) === undefined) gone.add(id)
+        for (const id of existing) if (missions.get(id) === undefined) gone.add(id)
       }
-      const places = seen.map((id) => begun.indexOf(id))
-      return new Set(seen).size === seen.length && places.every((place, i) => place >= 0 && (i === 0 || place > places[i - 1]!)) &&
-        begun.every((id) => seen.includes(id) || gone.has(id))
+      const places = listed.map((id) => existing.indexOf(id))
+      const isInOrder = places.every((place, i) => place >= 0 && (i === 0 || place > places[i - 1]!))
+      return isInOrder && existing.every((id) => listed.includes(id) || gone.has(id))
     }), { numRuns: 300 })
   })
 })
 
 t.test('subscribe', async (t) => {
-  t.test('gives those that fit now first, then every change', async (t) => {
+  t.test('yields the missions that match now, then every change', async (t) => {
     const { missions } = build()
     missions.start({ id: 'a', name: 'job', tenant: 'acme' })
     missions.start({ id: 'b', name: 'job', tenant: 'other' })
@@ -172,7 +183,7 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
-  t.test('tells once more of a mission that no longer fits, and then no more of it', async (t) => {
+  t.test('yields a mission that no longer matches once more, then stops following it', async (t) => {
     const { missions } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
     const views = missions.subscribe({ status: 'planning_started' })
@@ -185,7 +196,7 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
-  t.test('tells of requests to cancel, stalls, notes and lateness of progress too', async (t) => {
+  t.test('yields cancel requests, stalls, annotations and waiting reasons too', async (t) => {
     const { missions, clock } = build({ stallMs: 1_000 })
     const mission = missions.start({ id: 'a', name: 'job' })
     const views = missions.subscribe({ id: 'a' })
@@ -205,7 +216,7 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
-  t.test('gives a slow reader the newest state of each mission, and every ending', async (t) => {
+  t.test('yields the newest view of each mission to a slow reader, and every ending', async (t) => {
     const { missions } = build({ maxEnded: 5 })
     const views = missions.subscribe()
     const reader = new Reader(views)
@@ -221,7 +232,7 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
-  t.test('tells in the order of the last change', async (t) => {
+  t.test('yields missions in the order of their last change', async (t) => {
     const { missions } = build()
     for (const id of ['a', 'b', 'c']) missions.start({ id, name: 'job' })
     const views = missions.subscribe()
@@ -232,7 +243,7 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
-  t.test('of one id ends with its ending', async (t) => {
+  t.test('to one id ends with the ending of that mission', async (t) => {
     const { missions } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
     missions.start({ id: 'b', name: 'job' })
@@ -248,13 +259,13 @@ t.test('subscribe', async (t) => {
     t.strictSame(await views.next(), { done: true, value: undefined })
   })
 
-  t.test('of one id that has ended gives its ending and ends', async (t) => {
+  t.test('to the id of an ended mission yields its ending and ends', async (t) => {
     const { missions } = build()
     missions.report('a', 'error')
     t.match(await drain(missions.subscribe({ id: 'a' })), { read: [{ id: 'a', status: 'error' }], isOver: true })
   })
 
-  t.test('of one id ends with its ending also when that does not fit the other conditions', async (t) => {
+  t.test('to one id ends with its ending even if the ending does not match the other conditions', async (t) => {
     const { missions } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
     const views = missions.subscribe({ id: 'a', status: 'planning_started' })
@@ -265,7 +276,7 @@ t.test('subscribe', async (t) => {
     t.match(await drain(missions.subscribe({ id: 'a', status: 'planning_started' })), { read: [], isOver: true })
   })
 
-  t.test('of an id that nobody knows waits for it to start', async (t) => {
+  t.test('to an unknown id waits until a mission with this id starts', async (t) => {
     const { missions } = build()
     const views = missions.subscribe({ id: 'a' })
     const first = views.next()
@@ -276,28 +287,34 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
-  t.test('refuses what is no filter at once, with a code', async (t) => {
+  t.test('rejects an invalid filter synchronously with a code', async (t) => {
     const { missions } = build()
     t.throws(() => missions.subscribe({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
-    for (const filter of [{ tag: 5 }, { limit: 5 }, { unknown: 1 }]) t.throws(() => missions.subscribe(filter as SubscribeFilter), { code: 'FST_MC_INVALID_MISSION' })
-    for (const filter of [null, 'all', 5] as never[]) t.throws(() => missions.subscribe(filter), { code: 'FST_MC_INVALID_MISSION', message: /filter must be an object/ })
+    const code = 'FST_MC_INVALID_MISSION'
+    for (const filter of [{ tag: 5 }, { limit: 5 }, { unknown: 1 }]) t.throws(() => missions.subscribe(filter as SubscribeFilter), { code })
+    for (const filter of [null, 'all', 5] as never[]) {
+      t.throws(() => missions.subscribe(filter), { code, message: /filter must be an object/ })
+    }
   })
 
-  t.test('leaves no listener behind, however its reader goes', async (t) => {
-    const leave: Array<[title: string, leave: (views: AsyncGenerator<MissionView>, controller: AbortController) => Promise<unknown>]> = [
+  t.test('removes its listeners, however its reader leaves', async (t) => {
+    type Leave = (views: AsyncGenerator<MissionView>, controller: AbortController) => Promise<unknown>
+    const ways: Array<[title: string, leave: Leave]> = [
       ['break', async (views) => { for await (const view of views) if (view.id === 'a') break }],
-      ['throw in the loop', async (views) => { try { for await (const { id } of views) if (id === 'a') throw new Error(id) } catch (err) { t.match(err, { message: 'a' }) } }],
-      ['return while nobody waits', async (views) => { await views.next(); await views.return(undefined) }],
+      ['throw in the loop', async (views) => {
+        await t.rejects(async () => { for await (const { id } of views) if (id === 'a') throw new Error(id) }, { message: 'a' })
+      }],
+      ['return while no read is pending', async (views) => { await views.next(); await views.return(undefined) }],
       ['return before the first read', async (views) => { await views.return(undefined) }],
-      ['return while a read waits', async (views) => {
+      ['return while a read is pending', async (views) => {
         await views.next()
         const waiting = views.next()
         t.equal(await peek(waiting), 'pending')
         t.strictSame(await peek(views.return(undefined)), { done: true, value: undefined })
         t.strictSame(await peek(waiting), { done: true, value: undefined })
       }],
-      ['throw while nobody waits', async (views) => { await views.next(); await views.throw(new Error('x')).catch(() => {}) }],
-      ['abort while a read waits', async (views, controller) => {
+      ['throw while no read is pending', async (views) => { await views.next(); await views.throw(new Error('x')).catch(() => {}) }],
+      ['abort while a read is pending', async (views, controller) => {
         await views.next()
         const waiting = views.next()
         t.equal(await peek(waiting), 'pending')
@@ -309,23 +326,22 @@ t.test('subscribe', async (t) => {
         t.strictSame(await drain(views), { read: [], isOver: true })
       }]
     ]
-    for (const [title, go] of leave) {
+    for (const [title, leave] of ways) {
       t.test(title, async (t) => {
-        const { missions } = build()
-        const mission = missions.start({ id: 'a', name: 'job' })
+        const { missions, registry } = build()
+        const listeners = countListeners(registry)
+        missions.start({ id: 'a', name: 'job' })
         const controller = new AbortController()
         const views = missions.subscribe({}, { signal: controller.signal })
-        t.strictSame(await uncaught(async () => { await go(views, controller) }), [])
-        const count = countViews(mission)
-        mission.executionStarted()
-        t.equal(count(), 0)
+        t.strictSame(await uncaught(async () => { await leave(views, controller) }), [])
+        t.equal(listeners(), 0)
         t.equal(getEventListeners(controller.signal, 'abort').length, 0)
         t.strictSame(await views.next(), { done: true, value: undefined })
       })
     }
   })
 
-  t.test('gives nothing more once its signal has aborted, not even what waits', async (t) => {
+  t.test('yields nothing after its signal has aborted, not even unread views', async (t) => {
     const { missions } = build()
     missions.start('a')
     missions.start('b')
@@ -338,7 +354,7 @@ t.test('subscribe', async (t) => {
     t.strictSame(await reader.drain(), { read: [], isOver: true })
   })
 
-  t.test('ends when the service has closed, after all endings', async (t) => {
+  t.test('yields all endings of a shutdown, then ends', async (t) => {
     const { missions, clock, registry } = build()
     missions.start({ id: 'a', name: 'job' })
     missions.start({ id: 'b', name: 'job' })
@@ -353,30 +369,33 @@ t.test('subscribe', async (t) => {
     registry.close()
     t.match(await peek(waiting), { value: { status: 'cancelled' } })
     t.match(await reader.drain(), { read: [{ status: 'cancelled' }], isOver: true })
-    t.match(await drain(missions.subscribe()), { read: [{ id: 'a' }, { id: 'b' }], isOver: true }, 'who comes later sees what is left')
+    const later = await drain(missions.subscribe())
+    t.match(later, { read: [{ id: 'a' }, { id: 'b' }], isOver: true }, 'a later subscription yields the missions that are still kept')
   })
 })
 
 t.test('waitFor', async (t) => {
-  t.test('gives the outcome of a mission that ends, and of one that has ended', async (t) => {
+  t.test('resolves with the outcome of a mission that ends or has ended', async (t) => {
     const { missions } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
     const waits = Array.from({ length: 3 }, () => missions.waitFor('a'))
     t.equal(await peek(waits[0]!), 'pending')
     mission.fail({ code: 'BOOM', message: 'it broke' })
-    for (const wait of [...waits, missions.waitFor('a'), missions.waitFor('a', { timeoutMs: 1 })]) t.match(await wait, { id: 'a', status: 'error', error: { code: 'BOOM' } })
+    for (const wait of [...waits, missions.waitFor('a'), missions.waitFor('a', { timeoutMs: 1 })]) {
+      t.match(await wait, { id: 'a', status: 'error', error: { code: 'BOOM' } })
+    }
   })
 
-  t.test('rejects for a mission that nobody knows or that is forgotten', async (t) => {
+  t.test('rejects for an unknown or forgotten mission', async (t) => {
     const { missions, clock } = build()
     missions.report('a', 'completed')
-    t.equal(await peek(missions.waitFor('nobody')), 'FST_MC_MISSION_NOT_FOUND')
+    t.equal(await peek(missions.waitFor('unknown')), 'FST_MC_MISSION_NOT_FOUND')
     t.equal(await peek(missions.waitFor(undefined as never)), 'FST_MC_MISSION_NOT_FOUND')
     clock.advance(HOUR_MS)
     t.equal(await peek(missions.waitFor('a')), 'FST_MC_MISSION_NOT_FOUND')
   })
 
-  t.test('gives the outcome also where nothing that has ended is kept', async (t) => {
+  t.test('resolves with the outcome even if no ended mission is kept', async (t) => {
     const { missions } = build({ maxEnded: 0 })
     const mission = missions.start({ id: 'a', name: 'job' })
     const wait = missions.waitFor('a')
@@ -384,7 +403,7 @@ t.test('waitFor', async (t) => {
     t.match(await wait, { status: 'completed' })
   })
 
-  t.test('waits as long as it is told to, without ending the mission', async (t) => {
+  t.test('rejects after timeoutMs without ending the mission', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
     const wait = missions.waitFor('a', { timeoutMs: 500 })
@@ -398,13 +417,15 @@ t.test('waitFor', async (t) => {
     t.equal(mission.view().cancel, null)
   })
 
-  t.test('refuses a time that no timer keeps, instead of waiting for no time at all', async (t) => {
+  t.test('rejects a time that Node timers cannot represent', async (t) => {
     const { missions } = build()
     missions.start({ id: 'a', name: 'job' })
-    for (const timeoutMs of [-1, 1.5, NaN, Infinity, 2 ** 31]) t.equal(await peek(missions.waitFor('a', { timeoutMs })), 'FST_MC_INVALID_MISSION')
+    for (const timeoutMs of [-1, 1.5, NaN, Infinity, 2 ** 31]) {
+      t.equal(await peek(missions.waitFor('a', { timeoutMs })), 'FST_MC_INVALID_MISSION')
+    }
   })
 
-  t.test('rejects with the reason of its signal, before or while it waits', async (t) => {
+  t.test('rejects with the reason of its signal, aborted before or during the wait', async (t) => {
     const { missions } = build()
     missions.start({ id: 'a', name: 'job' })
     const controller = new AbortController()
@@ -419,7 +440,7 @@ t.test('waitFor', async (t) => {
     t.equal(getEventListeners(signal, 'abort').length, 0)
   })
 
-  t.test('leaves neither a listener nor a timer behind, however it ends', async (t) => {
+  t.test('removes its listeners and timers, however it settles', async (t) => {
     const { missions, registry, clock } = build()
     const mission = missions.start({ id: 'a', name: 'job' })
     const state = registry.find('a')!
@@ -437,7 +458,9 @@ t.test('waitFor', async (t) => {
     const aborted = new AbortController()
     const caught = await uncaught(async () => {
       const waits = [
-        missions.waitFor('a', { timeoutMs: 5 }), missions.waitFor('a', { signal: aborted.signal, timeoutMs: 100 * HOUR_MS }), missions.waitFor('a', { signal, timeoutMs: 100 * HOUR_MS })
+        missions.waitFor('a', { timeoutMs: 5 }),
+        missions.waitFor('a', { signal: aborted.signal, timeoutMs: 100 * HOUR_MS }),
+        missions.waitFor('a', { signal, timeoutMs: 100 * HOUR_MS })
       ].map((wait) => wait.catch((err) => err))
       await settle()
       t.equal(waiting, 3)
@@ -455,7 +478,7 @@ t.test('waitFor', async (t) => {
     t.equal(clock.running, 0)
   })
 
-  t.test('comes to an end when the service closes before the mission has ended', async (t) => {
+  t.test('rejects when the service closes before the mission has ended', async (t) => {
     const { missions, registry } = build()
     missions.start({ id: 'a', name: 'job' })
     const wait = missions.waitFor('a', { timeoutMs: HOUR_MS })
@@ -467,7 +490,7 @@ t.test('waitFor', async (t) => {
   })
 })
 
-t.test('all missions that are active or kept can be copied at once, oldest first', async (t) => {
+t.test('views returns copies of all active and kept missions, oldest first', async (t) => {
   const { missions } = build()
   for (const id of ['a', 'b']) missions.start({ id, name: 'job' })
   missions.report('a', 'completed')

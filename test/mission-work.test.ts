@@ -1,10 +1,10 @@
 import t from 'tap'
 import { CancelledError, type Mission, type MissionWork } from '../lib/missions/index.js'
 import type { MissionUpdate } from '../schemas/index.js'
-import { uncaught } from './support/app.js'
+import { boot, uncaught } from './support/app.js'
 import { build, defer, findStreamFaults, settle } from './support/missions.js'
 
-const brief = (updates: readonly MissionUpdate[]) => updates.map(({ status }) => status)
+const statusesOf = (updates: readonly MissionUpdate[]) => updates.map(({ status }) => status)
 
 const abortError = (cause?: unknown) => Object.assign(new Error('stopped', { cause }), { name: 'AbortError' })
 
@@ -20,50 +20,66 @@ t.test('run', async (t) => {
     ['returns later', async () => { await settle() }, 'completed', null, false],
     ['throws at once', () => { throw boom }, 'error', { code: 'BOOM', message: 'it broke' }, true],
     ['throws later', async () => { await settle(); throw boom }, 'error', { code: 'BOOM', message: 'it broke' }, true],
-    // eslint-disable-next-line no-throw-literal -- whatever a host throws must end its mission
-    ['throws nothing', () => { throw undefined }, 'error', { code: 'error', message: 'unknown error' }, true],
-    ['throws an AbortError that is not of its own signal', () => { throw abortError() }, 'error', { code: 'error', message: 'stopped' }, true],
+    // eslint-disable-next-line no-throw-literal -- any thrown value must end the mission
+    ['throws undefined', () => { throw undefined }, 'error', { code: 'error', message: 'unknown error' }, true],
+    ['throws an AbortError of another signal', () => { throw abortError() }, 'error', { code: 'error', message: 'stopped' }, true],
     ['completes itself and throws', (mission) => { mission.complete(); throw boom }, 'completed', null, true],
     ['fails itself and returns', (mission) => { mission.fail(boom) }, 'error', { code: 'BOOM' }, false],
     ['reports itself cancelled and returns', (mission) => { mission.report('cancelled') }, 'cancelled', null, false],
-    ['returns after it was asked to end', (mission) => { mission.cancel() }, 'completed', null, false],
+    ['returns after a cancel request', (mission) => { mission.cancel() }, 'completed', null, false],
     ['throws the reason of its signal', (mission) => { mission.cancel(); mission.signal.throwIfAborted() }, 'cancelled', null, true],
-    ['throws an AbortError after it was asked to end', (mission) => { mission.cancel(); throw abortError() }, 'cancelled', null, true],
-    ['throws an error caused by its signal', (mission) => { mission.cancel(); throw new Error('x', { cause: mission.signal.reason }) }, 'cancelled', null, true],
-    ['throws something else after it was asked to end', (mission) => { mission.cancel(); throw boom }, 'cancelled', { code: 'BOOM', message: 'it broke' }, true],
-    // eslint-disable-next-line no-throw-literal -- as above
-    ['throws text after it was asked to end', (mission) => { mission.cancel(); throw 'no' }, 'cancelled', { code: 'error', message: 'no' }, true],
-    ['throws an error that cannot be read after it was asked to end', (mission) => { mission.cancel(); throw new HostileError('x') }, 'cancelled', { code: 'error', message: 'x' }, true]
+    ['throws an AbortError after a cancel request', (mission) => { mission.cancel(); throw abortError() }, 'cancelled', null, true],
+    [
+      'throws an error caused by its signal',
+      (mission) => { mission.cancel(); throw new Error('x', { cause: mission.signal.reason }) },
+      'cancelled', null, true
+    ],
+    [
+      'throws another error after a cancel request',
+      (mission) => { mission.cancel(); throw boom },
+      'cancelled', { code: 'BOOM', message: 'it broke' }, true
+    ],
+    [
+      'throws a string after a cancel request',
+      // eslint-disable-next-line no-throw-literal -- as above
+      (mission) => { mission.cancel(); throw 'no' },
+      'cancelled', { code: 'error', message: 'no' }, true
+    ],
+    [
+      'throws an error with throwing getters after a cancel request',
+      (mission) => { mission.cancel(); throw new HostileError('x') },
+      'cancelled', { code: 'error', message: 'x' }, true
+    ]
   ]
   for (const [title, work, status, error, fails] of endings) {
-    t.test(`ends a function that ${title} as ${status}, once, and passes on what it did`, async (t) => {
+    t.test(`ends the mission of a function that ${title} once, as ${status}, and settles like the function`, async (t) => {
       const { missions, updates } = build()
-      let seen: Mission | undefined
-      const outcome = await missions.run('job', (mission) => { seen = mission; return work(mission) }).then(() => 'resolved', () => 'rejected')
-      t.equal(outcome, fails ? 'rejected' : 'resolved')
+      let started: Mission | undefined
+      const running = missions.run('job', (mission) => { started = mission; return work(mission) })
+      t.equal(await running.then(() => 'resolved', () => 'rejected'), fails ? 'rejected' : 'resolved')
       const [view] = missions.list().missions
       t.match(view, { status, error })
       t.strictSame(findStreamFaults(updates), [])
-      t.equal(brief(updates).filter((one) => one === status).length, 1, 'told once')
+      t.equal(statusesOf(updates).filter((one) => one === status).length, 1, 'the ending is emitted once')
       t.match(missions.stats(), { active: 0, total: 1, lateOutcomes: 0 })
-      t.match(await seen!.done, { id: seen!.id, status, error })
+      t.match(await started!.done, { id: started!.id, status, error })
     })
   }
 
-  t.test('gives the value and the very error of the function', async (t) => {
+  t.test('resolves with the value of the function and rejects with its error object', async (t) => {
     const { missions } = build()
     const value = { rows: 7 }
     t.equal(await missions.run('job', async () => value), value)
     await missions.run('job', () => { throw boom }).then(() => t.fail('resolved'), (err) => t.equal(err, boom))
   })
 
-  t.test('has ended its mission when it settles', async (t) => {
+  t.test('settles after its mission has ended', async (t) => {
     const { missions } = build()
     await missions.run({ id: 'a', name: 'job' }, () => {})
     t.equal(missions.get('a')!.status, 'completed')
   })
 
-  t.test('rejects for what cannot be started, and runs nothing', async (t) => {
+  t.test('rejects without calling the function if the mission cannot start', async (t) => {
     const { missions } = build({ maxActive: 1 })
     const work = () => { t.fail('ran') }
     await t.rejects(missions.run('', work), { code: 'FST_MC_INVALID_MISSION' })
@@ -71,7 +87,7 @@ t.test('run', async (t) => {
     await t.rejects(missions.run('job', work), { code: 'FST_MC_TOO_MANY_MISSIONS' })
   })
 
-  t.test('joins the function that runs under a live id', async (t) => {
+  t.test('joins the running function of an active id', async (t) => {
     const { missions } = build()
     const gate = defer<string>()
     const first = missions.run({ id: 'a', name: 'job' }, () => gate.promise)
@@ -83,7 +99,7 @@ t.test('run', async (t) => {
     await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran again')), { code: 'FST_MC_MISSION_ENDED' })
   })
 
-  t.test('refuses what is no function before anything has begun', async (t) => {
+  t.test('rejects work that is not a function before a mission starts', async (t) => {
     const { missions, updates } = build()
     for (const work of [undefined, null, {}, 'work'] as never[]) {
       await t.rejects(missions.run('job', work), { code: 'FST_MC_INVALID_MISSION', message: /work must be a function/ })
@@ -93,16 +109,18 @@ t.test('run', async (t) => {
     t.equal(missions.stats().total, 0)
   })
 
-  t.test('does not run a mission that was ended when its start was told', async (t) => {
+  t.test('does not call the function if a listener ended the mission at its start', async (t) => {
     const { missions } = build()
-    missions.on('mission_update', ({ missionId, status }) => { if (status === 'planning_started') missions.get(missionId)!.complete() })
+    missions.on('mission_update', ({ missionId, status }) => {
+      if (status === 'planning_started') missions.get(missionId)!.complete()
+    })
     await t.rejects(missions.run('job', () => t.fail('ran')), { code: 'FST_MC_MISSION_ENDED' })
     let spawned: Mission | undefined
     t.strictSame(await uncaught(async () => { spawned = missions.spawn('job', () => t.fail('ran')) }), [])
     t.match(await spawned!.done, { status: 'completed' })
   })
 
-  t.test('refuses a live id that no function runs', async (t) => {
+  t.test('rejects an active id without a running function', async (t) => {
     const { missions } = build()
     missions.start({ id: 'a', name: 'job' })
     await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran')), { code: 'FST_MC_MISSION_LIVE' })
@@ -112,7 +130,7 @@ t.test('run', async (t) => {
 })
 
 t.test('spawn', async (t) => {
-  t.test('gives the mission at once, and its outcome as a value', async (t) => {
+  t.test('returns the mission at once, and resolves done with the outcome', async (t) => {
     const { missions } = build()
     const gate = defer()
     const mission = missions.spawn('job', () => gate.promise)
@@ -121,12 +139,13 @@ t.test('spawn', async (t) => {
     t.match(await mission.done, { id: mission.id, status: 'error', error: { message: 'it broke' }, cancel: null, durationMs: 0 })
   })
 
-  t.test('never leaves a rejection unhandled', async (t) => {
+  t.test('never causes an unhandled rejection', async (t) => {
     const { missions, registry } = build()
     const caught = await uncaught(async () => {
       missions.spawn('thrown', () => { throw new Error('thrown') })
       missions.spawn('rejected', async () => { throw new Error('rejected') })
-      missions.spawn('nothing', async () => await Promise.reject(undefined)) // eslint-disable-line prefer-promise-reject-errors -- as above
+      // eslint-disable-next-line prefer-promise-reject-errors -- as above
+      missions.spawn('undefined', async () => await Promise.reject(undefined))
       const late = defer()
       missions.spawn({ id: 'late', name: 'late' }, () => late.promise).cancel()
       registry.find('late')!.force()
@@ -139,7 +158,7 @@ t.test('spawn', async (t) => {
 })
 
 t.test('start', async (t) => {
-  t.test('ends a mission whose scope is left without an ending as abandoned', async (t) => {
+  t.test('ends a mission as abandoned if its scope is left before it ended', async (t) => {
     const { missions, updates } = build()
     const leave = async () => {
       await using mission = missions.start({ id: 'a', name: 'job' })
@@ -147,10 +166,10 @@ t.test('start', async (t) => {
     }
     await leave()
     t.match(missions.get('a')!.view(), { status: 'error', error: { code: 'abandoned' } })
-    t.strictSame(brief(updates), ['planning_started', 'execution_started', 'error'])
+    t.strictSame(statusesOf(updates), ['planning_started', 'execution_started', 'error'])
   })
 
-  t.test('leaves the ending of a mission alone that has one when its scope is left', async (t) => {
+  t.test('keeps the ending of a mission that ended before its scope is left', async (t) => {
     const { missions } = build()
     const leave = async () => {
       await using mission = missions.start({ id: 'a', name: 'job' })
@@ -160,7 +179,7 @@ t.test('start', async (t) => {
     t.match(missions.get('a')!.view(), { status: 'completed', lateOutcome: null })
   })
 
-  t.test('offers the same where the language has no using', async (t) => {
+  t.test('returns a mission that can be disposed without the using syntax', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     await mission[Symbol.asyncDispose]()
@@ -169,7 +188,7 @@ t.test('start', async (t) => {
 })
 
 t.test('current', async (t) => {
-  t.test('is the mission whose function is running, through any wait', async (t) => {
+  t.test('is the mission whose function is running, across every await', async (t) => {
     const { missions } = build()
     t.equal(missions.current(), undefined)
     await missions.run({ id: 'outer', name: 'job' }, async (outer) => {
@@ -186,7 +205,7 @@ t.test('current', async (t) => {
     t.equal(missions.current(), undefined)
   })
 
-  t.test('keeps functions that run side by side apart', async (t) => {
+  t.test('separates functions that run concurrently', async (t) => {
     const { missions } = build()
     const work = async (mission: Mission) => {
       for (let i = 0; i < 3; i++) {
@@ -197,10 +216,10 @@ t.test('current', async (t) => {
     await Promise.all([missions.run('a', work), missions.run('b', work), missions.spawn('c', work).done])
   })
 
-  t.test('is nobody where the shared timer runs, whichever mission has set it', async (t) => {
+  t.test('is undefined in timer callbacks, whichever mission started the shared timer', async (t) => {
     const { missions, clock } = build({ stallMs: 1_000 })
-    const seen: unknown[] = []
-    missions.on('mission_update', ({ stalled }) => { if (stalled === true) seen.push(missions.current()) })
+    const current: unknown[] = []
+    missions.on('mission_update', ({ stalled }) => { if (stalled === true) current.push(missions.current()) })
     const gate = defer()
     const running = missions.run('a', () => {
       missions.start('b')
@@ -210,14 +229,15 @@ t.test('current', async (t) => {
     await settle()
     gate.resolve()
     await running
-    t.strictSame(seen, [undefined, undefined])
+    t.strictSame(current, [undefined, undefined])
   })
 })
 
 t.test('a task', async (t) => {
-  const tasks = (updates: readonly MissionUpdate[]) => updates.flatMap(({ progress }) => progress ? [[progress.taskId, progress.index, progress.total, progress.status]] : [])
+  const tasksOf = (updates: readonly MissionUpdate[]) =>
+    updates.flatMap(({ progress }) => progress ? [[progress.taskId, progress.index, progress.total, progress.status]] : [])
 
-  t.test('is told of before and after, by its place in the plan', async (t) => {
+  t.test('is reported before and after it runs, with its index in the plan', async (t) => {
     const { missions, updates, clock } = build()
     const mission = missions.start('job')
     mission.tasksGenerated(['read', 'write', 'check'])
@@ -229,12 +249,14 @@ t.test('a task', async (t) => {
       }), `${taskId} done`)
       clock.advance(100)
     }
-    t.strictSame(tasks(updates), [['read', 1, 3, 'started'], ['read', 1, 3, 'completed'], ['write', 2, 3, 'started'], ['write', 2, 3, 'completed']])
+    t.strictSame(tasksOf(updates),
+      [['read', 1, 3, 'started'], ['read', 1, 3, 'completed'], ['write', 2, 3, 'started'], ['write', 2, 3, 'completed']])
     t.equal(mission.status, 'execution_progress')
-    t.strictSame(mission.view().tasks, [{ taskId: 'read', index: 1, status: 'completed' }, { taskId: 'write', index: 2, status: 'completed' }])
+    t.strictSame(mission.view().tasks,
+      [{ taskId: 'read', index: 1, status: 'completed' }, { taskId: 'write', index: 2, status: 'completed' }])
   })
 
-  t.test('that throws is told as failed, and ends nothing', async (t) => {
+  t.test('that throws is reported as failed and does not end the mission', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start('job')
     const boom = new Error('it broke')
@@ -245,7 +267,7 @@ t.test('a task', async (t) => {
     t.equal(mission.isTerminal, false)
   })
 
-  t.test('has a place of its own beside others, and keeps it when it runs again', async (t) => {
+  t.test('gets its own index beside concurrent tasks, and keeps it when it runs again', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start('job')
     const gate = defer()
@@ -257,7 +279,7 @@ t.test('a task', async (t) => {
     t.strictSame(mission.view().tasks, ['a', 'b', 'c'].map((taskId, i) => ({ taskId, index: i + 1, status: 'completed' })))
   })
 
-  t.test('with a name that is none rejects with a code and does not run', async (t) => {
+  t.test('with an invalid taskId rejects with a code and does not run', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     for (const taskId of ['', 'x'.repeat(129), undefined as never]) {
@@ -266,18 +288,18 @@ t.test('a task', async (t) => {
     t.strictSame(mission.view().tasks, [])
   })
 
-  t.test('of a mission that has ended still runs, and is told to nobody', async (t) => {
+  t.test('of an ended mission still runs and emits nothing', async (t) => {
     const { missions, updates } = build()
     const mission = missions.start('job')
     mission.complete()
     t.equal(await mission.task('a', () => 1), 1)
-    t.strictSame(brief(updates), ['planning_started', 'completed'])
+    t.strictSame(statusesOf(updates), ['planning_started', 'completed'])
     t.match(mission.view(), { status: 'completed', tasks: [], lateOutcome: null })
   })
 })
 
 t.test('a child', async (t) => {
-  t.test('names its parent with its first update', async (t) => {
+  t.test('carries the id of its parent in its first update', async (t) => {
     const { missions, updatesOf } = build()
     const parent = missions.start('parent')
     const child = parent.child({ name: 'child', objective: 'a part' })
@@ -288,7 +310,7 @@ t.test('a child', async (t) => {
     t.equal(parent.isTerminal, false)
   })
 
-  t.test('is asked to end with its parent, and so is its own child', async (t) => {
+  t.test('is cancelled with its parent, and so are its own children', async (t) => {
     const { missions, updates } = build()
     const parent = missions.start('parent')
     const child = parent.child('child')
@@ -302,7 +324,7 @@ t.test('a child', async (t) => {
     t.strictSame(findStreamFaults(updates), [])
   })
 
-  t.test('that starts after its parent was asked to end is asked at once', async (t) => {
+  t.test('that starts after its parent was cancelled is cancelled at once', async (t) => {
     const { missions } = build()
     const parent = missions.start('parent')
     parent.cancel()
@@ -311,7 +333,7 @@ t.test('a child', async (t) => {
     t.match(parent.child('later').view().cancel, { kind: 'parent' })
   })
 
-  t.test('lives on when its parent ends by itself, also as a child of an ended one', async (t) => {
+  t.test('stays active when its parent ends by itself, and may start after that', async (t) => {
     const { missions } = build()
     const parent = missions.start('parent')
     const child = parent.child('child')
@@ -320,13 +342,17 @@ t.test('a child', async (t) => {
     t.equal(parent.child('late').view().cancel, null)
   })
 
-  t.test('is asked also when its parent ends the moment it is asked', async (t) => {
+  t.test('is cancelled even if its parent ends synchronously when it is cancelled', async (t) => {
     for (const endsOn of ['signal', 'update']) {
       const { missions, updates } = build()
       const parent = missions.start('parent')
       const child = parent.child('child')
       if (endsOn === 'signal') parent.signal.addEventListener('abort', () => parent.report('cancelled'))
-      else missions.on('mission_update', ({ missionId, cancel }) => { if (missionId === parent.id && cancel !== undefined) parent.report('cancelled') })
+      else {
+        missions.on('mission_update', ({ missionId, cancel }) => {
+          if (missionId === parent.id && cancel !== undefined) parent.report('cancelled')
+        })
+      }
       t.equal(parent.cancel(), 'requested')
       t.equal(parent.status, 'cancelled')
       t.match(child.view().cancel, { kind: 'parent' }, endsOn)
@@ -334,7 +360,7 @@ t.test('a child', async (t) => {
     }
   })
 
-  t.test('may end its parent while both are asked, and nothing is told after that ending', async (t) => {
+  t.test('may end its parent while both are cancelled, and nothing is emitted after that ending', async (t) => {
     const { missions, updates } = build()
     const parent = missions.start('parent')
     parent.child('child').signal.addEventListener('abort', () => parent.complete())
@@ -346,7 +372,7 @@ t.test('a child', async (t) => {
 })
 
 t.test('annotate', async (t) => {
-  t.test('adds to what is known and tells the whole', async (t) => {
+  t.test('merges metadata and emits the result', async (t) => {
     const { missions, updates, clock } = build()
     const mission = missions.start({ name: 'job', metadata: { rows: 1, source: 'a' } })
     mission.annotate({ rows: 2, deep: { x: [1] } })
@@ -354,12 +380,12 @@ t.test('annotate', async (t) => {
     t.strictSame(mission.metadata, { rows: 2, source: 'a', deep: { x: [1] } })
     clock.advance(100)
     mission.executionStarted()
-    t.equal('metadata' in updates.at(-1)!, false, 'and only once')
+    t.equal('metadata' in updates.at(-1)!, false, 'metadata is emitted once')
     missions.start('bare').annotate({ first: true })
     t.strictSame(missions.list().missions[0]!.metadata, { first: true })
   })
 
-  t.test('keeps what is known when something added cannot be read', async (t) => {
+  t.test('keeps existing metadata if the added object cannot be read', async (t) => {
     const { missions } = build()
     const mission = missions.start({ name: 'job', metadata: { rows: 1 } })
     const cycle: Record<string, unknown> = {}
@@ -373,16 +399,16 @@ t.test('annotate', async (t) => {
     t.strictSame(mission.metadata, { rows: 1, unserializable: true })
   })
 
-  t.test('changes nothing after the end, also when reading it is what ends the mission', async (t) => {
+  t.test('changes nothing after the end, even if reading the object ended the mission', async (t) => {
     const { missions, updates } = build()
     const mission = missions.start('job')
     mission.annotate({ get x () { return mission.complete().applied } })
     mission.annotate({ late: true })
     t.equal(mission.metadata, null)
-    t.strictSame(brief(updates), ['planning_started', 'completed'])
+    t.strictSame(statusesOf(updates), ['planning_started', 'completed'])
   })
 
-  t.test('gives copies', async (t) => {
+  t.test('exposes metadata only as copies', async (t) => {
     const { missions } = build()
     const mission = missions.start({ name: 'job', metadata: { deep: { x: 1 } } });
     (mission.metadata as { deep: { x: number } }).deep.x = 2;
@@ -391,7 +417,7 @@ t.test('annotate', async (t) => {
   })
 })
 
-t.test('heartbeat says that the work is alive and nothing else', async (t) => {
+t.test('heartbeat counts as activity and emits nothing', async (t) => {
   const { missions, updates, clock } = build({ stallMs: 1_000 })
   const mission = missions.start('job')
   for (let i = 0; i < 5; i++) {
@@ -404,11 +430,11 @@ t.test('heartbeat says that the work is alive and nothing else', async (t) => {
   t.equal(mission.isStalled, true)
   mission.complete()
   mission.heartbeat()
-  t.strictSame(brief(updates), ['planning_started', 'planning_started', 'completed'])
+  t.strictSame(statusesOf(updates), ['planning_started', 'planning_started', 'completed'])
 })
 
 t.test('waiting', async (t) => {
-  t.test('rests the stall clock until the next sign of life', async (t) => {
+  t.test('pauses the stall timer until the next activity', async (t) => {
     const { missions, clock, updates } = build({ stallMs: 1_000 })
     const mission = missions.start('job')
     mission.waiting('for the approval of ann')
@@ -420,10 +446,10 @@ t.test('waiting', async (t) => {
     clock.advance(999)
     t.equal(mission.isStalled, false)
     clock.advance(1)
-    t.equal(mission.isStalled, true, 'and then it runs from there')
+    t.equal(mission.isStalled, true, 'the timer restarts from the activity')
   })
 
-  t.test('is over with any report, applied or not', async (t) => {
+  t.test('ends with any report, applied or not', async (t) => {
     const { missions, updates, clock } = build()
     const mission = missions.start('job')
     mission.waiting('x')
@@ -438,7 +464,7 @@ t.test('waiting', async (t) => {
     t.equal('waiting' in updates.at(-1)!, false)
   })
 
-  t.test('again with another reason is told once', async (t) => {
+  t.test('with another reason emits one update', async (t) => {
     const { missions, updates, clock } = build()
     const mission = missions.start('job')
     mission.waiting('for a')
@@ -448,7 +474,7 @@ t.test('waiting', async (t) => {
     t.strictSame(updates.map(({ waiting }) => waiting), [undefined, 'for a', 'for b'])
   })
 
-  t.test('keeps the first 256 characters of the reason, and nothing after the end', async (t) => {
+  t.test('keeps the first 256 characters of the reason, and is ignored after the end', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     mission.waiting('x'.repeat(300))
@@ -460,7 +486,7 @@ t.test('waiting', async (t) => {
 })
 
 t.test('extendTimeout', async (t) => {
-  t.test('moves the time-out to so long from now', async (t) => {
+  t.test('moves the time-out to the given time from now', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start({ name: 'job', timeoutMs: 1_000 })
     clock.advance(900)
@@ -471,7 +497,7 @@ t.test('extendTimeout', async (t) => {
     t.match(mission.view().cancel, { kind: 'timeout' })
   })
 
-  t.test('gives a time-out to a mission without one, and may shorten it', async (t) => {
+  t.test('adds a time-out to a mission without one, and may shorten it', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start('job')
     mission.extendTimeout(5_000)
@@ -480,10 +506,12 @@ t.test('extendTimeout', async (t) => {
     t.match(mission.view().cancel, { kind: 'timeout' })
   })
 
-  t.test('refuses what is no time, and changes nothing after the end', async (t) => {
+  t.test('rejects an invalid time, and changes nothing after the end', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start('job')
-    for (const ms of [0, -1, 1.5, NaN, Infinity, 2 ** 31, '5' as never]) t.throws(() => mission.extendTimeout(ms), { code: 'FST_MC_INVALID_MISSION' })
+    for (const ms of [0, -1, 1.5, NaN, Infinity, 2 ** 31, '5' as never]) {
+      t.throws(() => mission.extendTimeout(ms), { code: 'FST_MC_INVALID_MISSION' })
+    }
     mission.complete()
     mission.extendTimeout(1)
     clock.advance(10)
@@ -491,7 +519,7 @@ t.test('extendTimeout', async (t) => {
   })
 })
 
-t.test('log is made once, when it is asked for, and knows the mission', async (t) => {
+t.test('log is created once, on first use, with the id of the mission', async (t) => {
   const { missions, logged } = build()
   const mission = missions.start('job')
   t.strictSame(logged, [])
@@ -501,7 +529,7 @@ t.test('log is made once, when it is asked for, and knows the mission', async (t
 })
 
 t.test('signal', async (t) => {
-  t.test('is one for all who ask, and aborts with the request as its reason', async (t) => {
+  t.test('is always the same object and aborts with the cancel request as its reason', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     const { signal } = mission
@@ -511,7 +539,7 @@ t.test('signal', async (t) => {
     t.match(signal.reason, { name: 'CancelledError', code: 'FST_MC_CANCELLED', cancel: { kind: 'request', reason: 'enough', by: 'ann' } })
   })
 
-  t.test('has aborted already for who asks for it afterwards', async (t) => {
+  t.test('is already aborted if it is first read after the cancel request', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     mission.cancel()
@@ -529,7 +557,7 @@ t.test('signal', async (t) => {
 })
 
 t.test('done', async (t) => {
-  t.test('settles with the outcome, asked before or after the end', async (t) => {
+  t.test('resolves with the outcome, read before or after the end', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start('job')
     const { done } = mission
@@ -545,17 +573,7 @@ t.test('done', async (t) => {
     t.match(await other.done, { status: 'completed', error: null })
   })
 
-  t.test('is told to a listener, unless that was taken off before', async (t) => {
-    const { missions } = build()
-    const mission = missions.start('job')
-    const told: unknown[] = []
-    mission.onEnd((outcome) => told.push(outcome))
-    mission.onEnd(() => t.fail('was taken off'))()
-    mission.complete()
-    t.strictSame(told, [mission.outcome])
-  })
-
-  t.test('is told to every listener, whatever another does', async (t) => {
+  t.test('is not affected by a listener of onEnd that throws', async (t) => {
     const { missions, failures } = build()
     const mission = missions.start('job')
     mission.onEnd(() => { throw new Error('thrown') })
@@ -565,14 +583,46 @@ t.test('done', async (t) => {
     t.match(failures, [['mission_listener', { message: 'thrown' }]])
   })
 
-  t.test('cannot be changed by who gets it, nor can what was told', async (t) => {
+  t.test('resolves with a frozen outcome; error and cancel are frozen in updates too', async (t) => {
     const { missions, updates } = build()
     const mission = missions.start('job')
     mission.cancel({ reason: 'enough' })
     mission.report('cancelled', { error: { code: 'x', message: 'y' } })
     const outcome = await mission.done
     const { error, cancel } = updates.at(-1)!
-    for (const told of [outcome, outcome.error, outcome.cancel, error, cancel]) t.throws(() => { Object.assign(told!, { reason: 'other', message: 'other', status: 'other' }) }, TypeError)
+    for (const frozen of [outcome, outcome.error, outcome.cancel, error, cancel]) {
+      t.throws(() => { Object.assign(frozen!, { reason: 'other', message: 'other', status: 'other' }) }, TypeError)
+    }
     t.match(mission.view(), { status: 'cancelled', error: { message: 'y' }, cancel: { reason: 'enough' } })
+  })
+})
+
+t.test('onEnd', async (t) => {
+  t.test('calls its listeners with the outcome, except those that were removed', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    const outcomes: unknown[] = []
+    mission.onEnd((outcome) => outcomes.push(outcome))
+    mission.onEnd(() => t.fail('was removed'))()
+    mission.complete()
+    mission.onEnd(() => t.fail('was added after the end'))
+    t.strictSame(outcomes, [mission.outcome])
+  })
+
+  t.test('calls every listener, and counts and logs one that throws or rejects', async (t) => {
+    const lines: Array<Record<string, unknown>> = []
+    const stream = { write: (line: string) => { lines.push(JSON.parse(line) as Record<string, unknown>) } }
+    const app = await boot(t, {}, { logger: { level: 'debug', stream } })
+    const mission = app.missions.start('job')
+    const outcomes: unknown[] = []
+    mission.onEnd(async () => { throw new Error('rejected') })
+    mission.onEnd(() => { throw new Error('thrown') })
+    mission.onEnd((outcome) => outcomes.push(outcome))
+    t.strictSame(await uncaught(async () => { t.strictSame(mission.complete(), { applied: true }) }), [])
+    t.strictSame(outcomes, [mission.outcome])
+    const { body } = await app.missionControl.metrics.render()
+    t.match(body, /^mission_control_callback_errors_total\{callback="mission_listener"\} 2$/m)
+    const failures = lines.filter(({ callback }) => callback === 'mission_listener')
+    t.match(failures, [{ level: 40, err: { message: 'thrown' } }, { level: 20, err: { message: 'rejected' } }])
   })
 })

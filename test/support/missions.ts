@@ -6,14 +6,14 @@ import { resolveOptions } from '../../lib/base/options.js'
 import { compile } from '../../lib/base/validation.js'
 import { MissionUpdate, type OptionsInput } from '../../schemas/index.js'
 
-/** A clock that moves when told to and knows how many of its timers run. */
+/** A virtual clock that counts its running timers. */
 export interface CountingClock extends VirtualClock {
   readonly running: number
-  /** The most that ever ran at once. */
+  /** The highest value of `running` so far. */
   readonly mostRunning: number
 }
 
-/** A registry on a virtual clock, with every update it emitted and every error it caught. */
+/** A registry on a virtual clock, with the updates it emitted and the listener errors it caught. */
 export interface Stand {
   clock: CountingClock
   registry: MissionRegistry
@@ -21,7 +21,7 @@ export interface Stand {
   missions: Missions
   updates: MissionUpdate[]
   failures: Array<[where: string, err: unknown]>
-  /** The ids that loggers were made for. */
+  /** The ids that loggers were created for. */
   logged: string[]
   /** The updates of one mission. */
   updatesOf: (id: string) => MissionUpdate[]
@@ -56,7 +56,7 @@ export function createCountingClock (startMs = 0): CountingClock {
   }
 }
 
-/** A registry whose updates are kept, unless `isQuiet`. */
+/** Creates a registry; its updates are kept, unless `isQuiet`, which adds no listener. */
 export function build (options: NonNullable<OptionsInput['missions']> = {}, { isQuiet = false } = {}): Stand {
   const clock = createCountingClock(Date.UTC(2026, 0, 1))
   const failures: Stand['failures'] = []
@@ -73,10 +73,11 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
   const missions = createMissions(registry)
   const updates: MissionUpdate[] = []
   if (!isQuiet) missions.on('mission_update', (update) => { updates.push(update) })
-  return { clock, registry, missions, updates, failures, logged, updatesOf: (id) => updates.filter(({ missionId }) => missionId === id) }
+  const updatesOf = (id: string) => updates.filter(({ missionId }) => missionId === id)
+  return { clock, registry, missions, updates, failures, logged, updatesOf }
 }
 
-/** What a stream of updates breaks of what every stream must hold; empty when all is well. */
+/** Returns every breach of the promises of an update stream: valid payloads, sequence without gaps, nothing after an ending. */
 export function findStreamFaults (updates: readonly MissionUpdate[]): string[] {
   const faults: string[] = []
   const known = new Map<string, { seq: number, ending?: string }>()
@@ -93,10 +94,10 @@ export function findStreamFaults (updates: readonly MissionUpdate[]): string[] {
   return faults
 }
 
-/** Lets everything that waits for a promise run. */
+/** Waits one turn of the event loop, so that settled promises are handled. */
 export const settle = async (): Promise<void> => { await new Promise((resolve) => { setImmediate(resolve) }) }
 
-/** A promise and the two functions that settle it. */
+/** A promise with the functions that settle it. */
 export interface Deferred<T = void> { promise: Promise<T>, resolve: (value: T) => void, reject: (err: unknown) => void }
 
 export function defer<T = void> (): Deferred<T> {
