@@ -76,9 +76,10 @@ export const MISSION_CHECKS: readonly Check[] = [
       const missionId = await context.startMission()
       if (!await context.supports('mission_cancel')) throw new Skip('the server does not support mission_cancel')
       const ack = await peer.ask({ type: 'mission_cancel', missionId })
-      const { missionId: acked, status, action } = ack.payload ?? {}
-      const isCancel = acked === missionId && status === 'accepted' && action === 'cancel'
-      expect(ack.type === 'mission_ack' && isCancel, 'mission_ack with action cancel', ack)
+      const { type, payload } = ack
+      const isAccepted = payload?.['missionId'] === missionId && payload['status'] === 'accepted'
+      const isCancel = type === 'mission_ack' && isAccepted && payload['action'] === 'cancel'
+      expect(isCancel, 'mission_ack with action cancel', ack)
       await context.ending(peer, missionId)
     }
   },
