@@ -8,7 +8,7 @@ const breaches = (texts: Record<string, string>): string[] => findHouseBreaches(
 const lines = (count: number, line = ''): string => `${line}\n`.repeat(count)
 
 /** Rooms whose files still break rules; the list becomes shorter until it is gone. */
-const UNFINISHED = /^(lib\/(base|channels|client|conformance|contract|hub|missions|monitoring|routes|index|plugin)\b|schemas\/)|is defined in/
+const UNFINISHED = /^(lib\/(base|contract|hub|missions|monitoring|routes|services)\b|schemas\/)|missionControl is defined/
 
 t.test('sizes, folders and names of the package keep to the house rules', async (t) => {
   t.strictSame(findHouseBreaches(readSources()).filter((breach) => !UNFINISHED.test(breach)), [])
@@ -70,12 +70,13 @@ t.test('a name that is not exported, or only passed on, may be used again', asyn
 
 t.test('an argument type of a constructor or factory ends in Options or Deps', async (t) => {
   const breach = (name: string) => [`lib/a.ts: the argument type ${name} must end in Options or Deps`]
-  t.strictSame(breaches({ 'lib/a.ts': 'class A { constructor ({ clock }: Parts) {} }' }), breach('Parts'))
+  t.strictSame(breaches({ 'lib/a.ts': 'interface Needs { max: number }\nclass A { constructor ({ max }: Needs) {} }' }), breach('Needs'))
+  t.strictSame(breaches({ 'lib/a.ts': 'class A { constructor ({ clock }: AParts) {} }' }), breach('AParts'))
   t.strictSame(breaches({ 'lib/a.ts': 'class A { constructor (setup: ASetup) {} }' }), breach('ASetup'))
-  t.strictSame(breaches({ 'lib/a.ts': 'function createA (clock: Clock, { max }: ALimits) {}' }), breach('ALimits'))
+  t.strictSame(breaches({ 'lib/a.ts': 'type ALimits = { max: number }\nfunction createA (clock: Clock, { max }: ALimits) {}' }), breach('ALimits'))
   const allowed = [
     'class A { constructor ({ clock }: ADeps, options: AOptions) {} }', 'function createA (clock: Clock, max: number) {}',
-    "function createA ({ max }: ResolvedOptions['a']) {}", 'function createA ({ max }: { max: number }) {}', 'function read ({ text }: SourceFile) {}'
+    "function createA ({ max }: ResolvedOptions['a']) {}", 'function createA ({ max }: { max: number }) {}', "function createA ({ max }: Pick<A, 'max'>) {}", 'function createA ({ kind }: CancelRequest) {}', 'interface SourceFile { text: string }\nfunction read ({ text }: SourceFile) {}'
   ]
   for (const text of allowed) t.strictSame(breaches({ 'lib/a.ts': text }), [], text)
 })

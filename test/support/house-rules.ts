@@ -6,7 +6,7 @@ import type { SourceFile } from './import-rules.js'
 export const LIMITS = { fileLines: 250, medianFileLines: 100, functionLines: 60, columns: 120, filesPerFolder: 12 } as const
 
 /** Endings of type names that say nothing about who passes the value. */
-const VAGUE_ENDING = /(Args|Bounds|Config|Host|Info|Init|Input|Params|Settings|Setup|Shared|Traits)$/
+const VAGUE_ENDING = /(Args|Arguments|Bounds|Config|Host|Info|Init|Input|Params|Parts|Settings|Setup|Shared|Traits)$/
 const ARGUMENT_ENDING = /(Options|Deps)$/
 
 /** Every breach of the rules for size, names and folders among `files`, each as a sentence; an empty list means that all hold. */
@@ -57,13 +57,18 @@ function nameOfFunction (node: ts.FunctionLikeDeclaration): string {
   return name?.getText() ?? 'a function without a name'
 }
 
-/** A constructor or factory takes values from users (Options) or from the code that creates it (Deps); its types say which. */
+/**
+ * A type that bundles arguments of a constructor or factory ends in Options, for values from users, or in Deps, for what the code
+ * passes in. A bundle is taken apart in the signature and declared in the same file; other types are things with a name of their own.
+ */
 function checkArguments (source: ts.SourceFile): string[] {
+  const declared = new Set(source.statements.flatMap(definedNames))
   const makers = nodesOf(source).filter((node) => ts.isConstructorDeclaration(node) || isFactory(node))
-  return makers.flatMap((node) => (node as ts.SignatureDeclaration).parameters).flatMap((parameter) => {
-    const name = nameOfType(parameter.type)
+  return makers.flatMap((node) => (node as ts.SignatureDeclaration).parameters).flatMap(({ name: parameter, type }) => {
+    const name = nameOfType(type)
     if (name === undefined || ARGUMENT_ENDING.test(name)) return []
-    return ts.isObjectBindingPattern(parameter.name) || VAGUE_ENDING.test(name)
+    const isBundle = ts.isObjectBindingPattern(parameter) && declared.has(name)
+    return isBundle || VAGUE_ENDING.test(name)
       ? [`${source.fileName}: the argument type ${name} must end in Options or Deps`]
       : []
   })
