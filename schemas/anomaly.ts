@@ -3,9 +3,11 @@ import { Type, type Static } from '@sinclair/typebox'
 export const AnomalySeverity = Type.Union([Type.Literal('info'), Type.Literal('warning'), Type.Literal('critical')])
 export type AnomalySeverity = Static<typeof AnomalySeverity>
 
-/** One alert. `alertId` stays the same from the first `firing` to the `resolved`; a `resolved` has severity `info`. */
+/** One alert. Its `alertId` is constant from the first `firing` to `resolved`; a resolved alert has severity `info`. */
 export const Anomaly = Type.Object({
-  category: Type.Union([Type.Literal('mission'), Type.Literal('performance'), Type.Literal('health'), Type.Literal('monitoring')]),
+  category: Type.Union([
+    Type.Literal('mission'), Type.Literal('performance'), Type.Literal('health'), Type.Literal('monitoring')
+  ]),
   severity: AnomalySeverity,
   message: Type.String({ minLength: 1, maxLength: 512 }),
   metric: Type.Union([Type.String(), Type.Null()]),

@@ -1,11 +1,12 @@
-/** What a checksum is made of: a mission that has not ended. */
+/** The part of an active mission that its checksum covers. */
 export interface ChecksumEntry { missionId: string, status: string }
 
 const encoder = new TextEncoder()
 
 /**
- * A checksum over missions, in any order: their number, a hyphen, and in eight hexadecimal digits the sum modulo 2^32 of the FNV-1a hashes
- * (32 bits, over UTF-8) of each mission's id, a line feed and its status. A server and a client that hold the same missions get the same word.
+ * The checksum of a set of missions, independent of their order: the number of missions, a hyphen, and the sum modulo
+ * 2^32 of their hashes as eight hexadecimal digits. The hash of a mission is FNV-1a (32 bits, over UTF-8) of its id, a
+ * line feed and its status. A server and a client that hold the same missions compute the same checksum.
  */
 export function missionChecksum (missions: Iterable<ChecksumEntry>): string {
   let count = 0

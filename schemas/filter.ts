@@ -4,8 +4,8 @@ import { MissionId, MissionStatus } from './mission.js'
 const texts = Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { minItems: 1, maxItems: 16 })
 
 /**
- * Which missions a subscriber wants to hear of: those that fit every condition that is there, and of each condition one value. A mission that
- * has just left `statuses` is told of once more.
+ * Selects the missions that a subscriber receives. A mission must match every given condition, and one value of each.
+ * When a mission leaves `statuses`, its update is still sent once.
  */
 export const SubscriptionFilter = Type.Object({
   missionIds: Type.Optional(Type.Array(MissionId, { minItems: 1, maxItems: 64 })),

@@ -3,16 +3,18 @@ import { Type, type Static } from '@sinclair/typebox'
 export const HealthStatus = Type.Union([Type.Literal('healthy'), Type.Literal('degraded'), Type.Literal('critical')])
 export type HealthStatus = Static<typeof HealthStatus>
 
-/** `unknown` stands until the first round of checks has ended. */
+/** A health status, or `unknown` until the first round of health checks has ended. */
 export const HealthState = Type.Union([HealthStatus, Type.Literal('unknown')])
 export type HealthState = Static<typeof HealthState>
 
-export const ComponentStatus = Type.Union([Type.Literal('healthy'), Type.Literal('degraded'), Type.Literal('unhealthy')])
+export const ComponentStatus = Type.Union([
+  Type.Literal('healthy'), Type.Literal('degraded'), Type.Literal('unhealthy')
+])
 export type ComponentStatus = Static<typeof ComponentStatus>
 
 /**
- * What a host says of its own health: the overall status and, by name, its components.
- * Other properties are allowed and never leave the process.
+ * Health as a host reports it: the overall status and its components by name. Other properties are allowed and never
+ * leave the process.
  */
 export const HealthReport = Type.Object({
   status: HealthStatus,
@@ -24,8 +26,8 @@ export const HealthReport = Type.Object({
 export type HealthReport = Static<typeof HealthReport>
 
 /**
- * One component as viewers see it. `error` is a code (`check_failed`, `check_timeout`, `invalid_report`), never the
- * text of an exception: that goes to the host's log.
+ * The health of one component, as clients see it. `error` is a code (`check_failed`, `check_timeout` or
+ * `invalid_report`), never the message of an exception: that is written to the host's log.
  */
 export const HealthComponent = Type.Object({
   status: ComponentStatus,
@@ -36,7 +38,7 @@ export const HealthComponent = Type.Object({
 })
 export type HealthComponent = Static<typeof HealthComponent>
 
-/** The last known health: `checkedAt` in ms since 1970, `null` before the first round. */
+/** The last known health. `checkedAt` is in ms since 1970, `null` before the first round of health checks. */
 export const HealthSnapshot = Type.Object({
   status: HealthState,
   checkedAt: Type.Union([Type.Integer(), Type.Null()]),

@@ -3,7 +3,7 @@ import { HealthSnapshot, HealthState } from './health.js'
 import { WsMetrics } from './metrics.js'
 import { MissionId, MissionView } from './mission.js'
 
-/** Answer of `GET /mission-control/ws-metrics`. */
+/** Response of `GET /mission-control/ws-metrics`. */
 export const WsMetricsResponse = Type.Object({ timestamp: Type.String(), metrics: WsMetrics })
 export type WsMetricsResponse = Static<typeof WsMetricsResponse>
 
@@ -15,7 +15,7 @@ const summary = {
   uptimeMs: Type.Integer({ minimum: 0 })
 }
 
-/** Answer of `GET /health`; `health` and `metrics` only with `?details=true`. */
+/** Response of `GET /health`; `health` and `metrics` are included with `?details=true`. */
 export const HealthResponse = Type.Object({
   ...summary,
   health: Type.Optional(HealthSnapshot),
@@ -23,18 +23,18 @@ export const HealthResponse = Type.Object({
 })
 export type HealthResponse = Static<typeof HealthResponse>
 
-/** Answer of `GET /health?probe=live|ready`. */
+/** Response of `GET /health?probe=live|ready`. */
 export const ProbeResponse = Type.Object({ status: Type.Union([Type.Literal('ok'), Type.Literal('unavailable')]) })
 export type ProbeResponse = Static<typeof ProbeResponse>
 
-/** Query of `GET /health`; `details` counts in any case. */
+/** Query of `GET /health`; the value of `details` is case-insensitive. */
 export const HealthQuery = Type.Object({
   details: Type.Optional(Type.String({ maxLength: 16 })),
   probe: Type.Optional(Type.Union([Type.Literal('live'), Type.Literal('ready')]))
 })
 export type HealthQuery = Static<typeof HealthQuery>
 
-/** Body of every refusal: Fastify's own shape. */
+/** Body of every error response, in the shape that Fastify uses. */
 export const ErrorResponse = Type.Object({
   statusCode: Type.Integer(),
   code: Type.Optional(Type.String()),
@@ -43,15 +43,18 @@ export const ErrorResponse = Type.Object({
 })
 export type ErrorResponse = Static<typeof ErrorResponse>
 
-/** Path of one mission's routes. */
+/** Path parameters of the routes of one mission. */
 export const MissionParams = Type.Object({ id: MissionId })
 export type MissionParams = Static<typeof MissionParams>
 
-/** Answer of `GET /mission-control/missions`; `nextCursor` asks for the next page. */
-export const MissionListResponse = Type.Object({ missions: Type.Array(MissionView), nextCursor: Type.Union([Type.String(), Type.Null()]) })
+/** Response of `GET /mission-control/missions`. Pass `nextCursor` as `cursor` to get the next page. */
+export const MissionListResponse = Type.Object({
+  missions: Type.Array(MissionView),
+  nextCursor: Type.Union([Type.String(), Type.Null()])
+})
 export type MissionListResponse = Static<typeof MissionListResponse>
 
-/** Answer of `POST /mission-control/missions/:id/cancel`. */
+/** Response of `POST /mission-control/missions/:id/cancel`. */
 export const CancelResponse = Type.Object({
   missionId: MissionId,
   result: Type.Union([Type.Literal('requested'), Type.Literal('already_requested'), Type.Literal('terminal')])

@@ -1,6 +1,9 @@
 import { Type, type Static } from '@sinclair/typebox'
 
-/** One finished piece of work of the host. `component` and `operation` become Prometheus labels: keep them few and free of ids. */
+/**
+ * One operation of the host that has ended. `component` and `operation` become Prometheus labels: use few values and no
+ * ids.
+ */
 export const Operation = Type.Object({
   component: Type.String({ minLength: 1 }),
   operation: Type.String({ minLength: 1 }),
@@ -10,7 +13,7 @@ export const Operation = Type.Object({
 }, { additionalProperties: false })
 export type Operation = Static<typeof Operation>
 
-/** Latency of the operations of the last `windowMs`, in ms; every figure is 0 while nothing was measured. */
+/** Latency percentiles of the operations of the last `windowMs`, in ms; all 0 if there were none. */
 export const LatencySnapshot = Type.Object({
   p50: Type.Number({ minimum: 0 }),
   p95: Type.Number({ minimum: 0 }),
@@ -20,7 +23,7 @@ export const LatencySnapshot = Type.Object({
 })
 export type LatencySnapshot = Static<typeof LatencySnapshot>
 
-/** Counters of the WebSocket route; `channels[].count` is the number of subscribers now. */
+/** Counters of the WebSocket route; `channels[].count` is the current number of subscribers. */
 export const WsMetrics = Type.Object({
   connectionsOpen: Type.Integer({ minimum: 0 }),
   connectionsTotal: Type.Integer({ minimum: 0 }),

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { LONGEST_TIMER_MS } from './limits.js'
 
-/** The eight statuses in the order of a mission's life; the last three are terminal and of equal rank. */
+/** The eight statuses in the order of a mission's lifecycle. The last three are terminal and of equal rank. */
 export const MISSION_STATUSES = [
   'planning_started', 'tasks_generated', 'planned', 'execution_started', 'execution_progress',
   'completed', 'cancelled', 'error'
@@ -17,7 +17,7 @@ export type TerminalStatus = (typeof TERMINAL_STATUSES)[number]
 /** A mission's id: 1 to 128 characters. */
 export const MissionId = Type.String({ minLength: 1, maxLength: 128 })
 
-/** How far one task is: `index` counts from 1 up to `total`. */
+/** Progress of one task of a mission: `index` counts from 1 up to `total`. */
 export const Progress = Type.Object({
   taskId: Type.String({ minLength: 1, maxLength: 128 }),
   index: Type.Integer({ minimum: 1 }),
@@ -26,14 +26,14 @@ export const Progress = Type.Object({
 })
 export type Progress = Static<typeof Progress>
 
-/** Why a mission failed: a code for programs, at most 2 KiB of text for people, never a stack. */
+/** Why a mission failed: a code for programs and at most 2 KiB of text for people; never a stack trace. */
 export const MissionError = Type.Object({
   code: Type.String({ minLength: 1, maxLength: 64 }),
   message: Type.String({ maxLength: 2_048 })
 })
 export type MissionError = Static<typeof MissionError>
 
-/** What a host says of a mission when it starts one; `timeoutMs` is from now on and outranks the option of that name. */
+/** How a mission is started. `timeoutMs` counts from the start and overrides the option `missions.timeoutMs`. */
 export const MissionInit = Type.Object({
   id: Type.Optional(MissionId),
   name: Type.String({ minLength: 1, maxLength: 128 }),
@@ -45,13 +45,14 @@ export const MissionInit = Type.Object({
 }, { additionalProperties: false })
 export type MissionInit = Static<typeof MissionInit>
 
-/** Who or what asked for the end of a mission. */
+/** What requested that a mission is cancelled. */
 export const CancelKind = Type.Union([
-  Type.Literal('request'), Type.Literal('client'), Type.Literal('timeout'), Type.Literal('stall'), Type.Literal('parent'), Type.Literal('shutdown')
+  Type.Literal('request'), Type.Literal('client'), Type.Literal('timeout'),
+  Type.Literal('stall'), Type.Literal('parent'), Type.Literal('shutdown')
 ])
 export type CancelKind = Static<typeof CancelKind>
 
-/** A request to cancel, as every viewer sees it; `forced` is there when the mission did not end by itself in time. */
+/** A cancel request, as clients see it. `forced` is present if the mission did not end within the grace period. */
 export const CancelState = Type.Object({
   requested: Type.Literal(true),
   kind: CancelKind,
@@ -61,7 +62,7 @@ export const CancelState = Type.Object({
 })
 export type CancelState = Static<typeof CancelState>
 
-/** One task of a mission and the last that was said of it; `index` counts from 1 in the order they were first heard of. */
+/** One task of a mission with its last status; `index` is its position among the tasks of the mission, from 1. */
 export const MissionTask = Type.Object({
   taskId: Type.String(),
   index: Type.Integer({ minimum: 1 }),
@@ -69,7 +70,10 @@ export const MissionTask = Type.Object({
 })
 export type MissionTask = Static<typeof MissionTask>
 
-/** One mission as `missions.list` shows it: a copy, times in ms since 1970; `waiting` is why its stall clock rests. */
+/**
+ * One mission as `missions.list` returns it: a copy. Times are in ms since 1970. While `waiting` holds a reason the
+ * mission does not count as stalled.
+ */
 export const MissionView = Type.Object({
   id: MissionId,
   name: Type.String(),
@@ -96,9 +100,9 @@ export const MissionView = Type.Object({
 export type MissionView = Static<typeof MissionView>
 
 /**
- * Totals over all missions ever tracked; `total` = active + completed + cancelled + errors, the mean is `null` until one ended.
- * `stalled` are those of the active ones that are stalled now, `lateOutcomes` endings that came after the first one and
- * `refused` missions that `maxActive` kept out.
+ * Totals over all missions since the service started. `total` is the sum of `active`, `completed`, `cancelled` and
+ * `errors`; `avgDurationMs` is `null` until a mission has ended. `stalled` counts the active missions that are stalled
+ * now, `lateOutcomes` the endings reported for missions that had ended, `refused` the missions refused by `maxActive`.
  */
 export const MissionTotals = Type.Object({
   active: Type.Integer({ minimum: 0 }),
@@ -113,7 +117,10 @@ export const MissionTotals = Type.Object({
 })
 export type MissionTotals = Static<typeof MissionTotals>
 
-/** Which missions to show: every condition that is there must hold. `since` and `until` are ms since 1970 and bound the start. */
+/**
+ * Selects missions: every given condition must match. `since` and `until` are in ms since 1970 and limit the start
+ * time.
+ */
 export const MissionFilter = Type.Object({
   status: Type.Optional(MissionStatus),
   name: Type.Optional(Type.String({ maxLength: 128 })),
@@ -122,12 +129,12 @@ export const MissionFilter = Type.Object({
   stalled: Type.Optional(Type.Boolean()),
   since: Type.Optional(Type.Number()),
   until: Type.Optional(Type.Number()),
-  /** Part of the id, the name or the objective, in any case. */
+  /** A part of the id, the name or the objective; case-insensitive. */
   q: Type.Optional(Type.String({ maxLength: 128 }))
 }, { additionalProperties: false })
 export type MissionFilter = Static<typeof MissionFilter>
 
-/** One page of a list, newest first; `cursor` is what the page before gave as `nextCursor`. */
+/** One page of missions, newest first; `cursor` is the `nextCursor` of the previous page. */
 export const MissionQuery = Type.Object({
   ...MissionFilter.properties,
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),

@@ -3,7 +3,10 @@ import { LONGEST_TIMER_MS } from './limits.js'
 
 interface CountOptions { default: number, minimum: number, maximum: number, description: string }
 
-/** A value that JSON Schema cannot describe: the `host` keyword checks it, `expected` is the wording in the error message. */
+/**
+ * A value that JSON Schema cannot describe: the `host` keyword checks it, `expected` is the wording in the error
+ * message.
+ */
 export const hostValue = <T>(kind: 'function' | 'functions' | 'object', expected: string, description: string) =>
   Type.Unsafe<T>({ host: kind, expected, description })
 

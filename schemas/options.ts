@@ -7,7 +7,10 @@ import { count, group, hostValue, label, milliseconds, Origin, path, route, seri
 /** A function of the host. The plugin's public options type replaces this loose type with Fastify's own hook type. */
 export type HostFunction = (...args: never[]) => unknown
 
-/** What a client asks for: `subscribe` receives a channel from now on, `replay` also the messages that the client missed. */
+/**
+ * What a client asks for: `subscribe` receives a channel from now on, `replay` also the messages that the client
+ * missed.
+ */
 export interface SubscriptionRequest { action: 'subscribe' | 'replay', channel: ChannelName }
 
 /** Decides synchronously; `request` is the Fastify request that opened the connection. */
@@ -18,11 +21,11 @@ type HealthProviderFunction = () => HealthReport | Promise<HealthReport>
 const websocket = group({
   path: path({ default: '/ws/mission-control', description: 'Path of the WebSocket route.' }),
   heartbeatMs: milliseconds(30_000,
-    'Interval between `heartbeat` messages. Clients are also pinged, after 5/6 of this interval each time.'),
+    'Interval between `heartbeat` messages. Clients are also pinged, at 5/6 of this interval.'),
   compression: Type.Boolean({
     default: false,
-    description: 'Negotiates permessage-deflate. A message is compressed once for all its receivers; messages under 1 KiB are ' +
-      'sent uncompressed.'
+    description: 'Negotiates permessage-deflate. A message is compressed once for all its receivers; messages under ' +
+      '1 KiB are sent uncompressed.'
   }),
   maxPayloadBytes: count({
     default: 16_384,
@@ -32,8 +35,10 @@ const websocket = group({
   }),
   allowedOrigins: Type.Union([Type.Literal('same-origin'), Type.Literal('*'), Type.Array(Origin, { maxItems: 256 })], {
     default: 'same-origin',
-    description: 'Origins of the browser pages that may connect: those of the same host, all, or a list of exact origins.',
-    expected: '"same-origin", "*" or a list of origins such as "https://ops.example.com", in lower case and without a path'
+    description: 'Origins of the browser pages that may connect: those of the same host, all, or a list of exact ' +
+      'origins.',
+    expected: '"same-origin", "*" or a list of origins such as "https://ops.example.com", in lower case and without ' +
+      'a path'
   }),
   maxConnections: count({
     default: 10_000,
@@ -45,22 +50,23 @@ const websocket = group({
     default: 1_000,
     minimum: 1,
     maximum: 1_000_000,
-    description: 'Upgrades accepted per second, with bursts of twice as many. Further upgrades are refused with 503 and ' +
-      '`Retry-After`.'
+    description: 'Upgrades accepted per second, with bursts of twice as many. Further upgrades are refused with 503 ' +
+      'and `Retry-After`.'
   }),
   maxMessagesPerSecond: count({
     default: 50,
     minimum: 1,
     maximum: 100_000,
-    description: 'Messages one client may send per second, with bursts of twice as many. A client that exceeds this is ' +
-      'disconnected with 1008.'
+    description: 'Messages one client may send per second, with bursts of twice as many. A client that exceeds this ' +
+      'is disconnected with 1008.'
   }),
   history: group({
     maxMessages: count({
       default: 10_000,
       minimum: 1,
       maximum: 10_000_000,
-      description: 'Number of reliable messages kept for slow and reconnecting clients, and number of ended missions kept for them.'
+      description: 'Number of reliable messages kept for slow and reconnecting clients, and number of ended ' +
+        'missions kept for them.'
     }),
     maxBytes: count({
       default: 16_777_216,
@@ -69,16 +75,17 @@ const websocket = group({
       description: 'Total size of the reliable messages kept for slow and reconnecting clients.'
     }),
     maxAgeMs: milliseconds(900_000,
-      'How long reliable messages are kept for slow and reconnecting clients. Ended missions are kept for them for 24 hours, ' +
-      'or for this time if it is longer.')
+      'How long reliable messages are kept for slow and reconnecting clients. Ended missions are kept for them for ' +
+        '24 hours, or for this time if it is longer.')
   }),
   authorize: Type.Optional(hostValue<SubscriptionAuthorize>('function', 'a function that returns true or false',
-    'Decides whether a client may subscribe to a channel, and whether it may receive the messages it missed. Any result other ' +
-    'than `true` denies access.'))
+    'Decides whether a client may subscribe to a channel, and whether it may receive the messages it missed. Any ' +
+      'result other than `true` denies access.'))
 })
 
 const routes = group({
-  wsMetrics: route('/mission-control/ws-metrics', 'Path of the JSON metrics of the WebSocket route; `false` disables the route.'),
+  wsMetrics: route('/mission-control/ws-metrics', 'Path of the JSON metrics of the WebSocket route; `false` disables ' +
+    'the route.'),
   health: route('/health', 'Path of the health route and its probes; `false` disables the route.'),
   asyncapi: route('/mission-control/asyncapi.json',
     'Path of the AsyncAPI document that describes the WebSocket route; `false` disables the route.'),
@@ -114,7 +121,8 @@ const missions = group({
   timeoutMs: Type.Optional(Type.Integer({
     minimum: 1,
     maximum: LONGEST_TIMER_MS,
-    description: 'Time after which a mission is cancelled, unless the mission sets its own timeout; no timeout by default.'
+    description: 'Time after which a mission is cancelled, unless the mission sets its own timeout; no timeout by ' +
+      'default.'
   })),
   cancelGraceMs: milliseconds(10_000,
     'How long a mission may take to end after a cancel request. Then it is forced to `cancelled`.'),
@@ -127,7 +135,8 @@ const missions = group({
     expected: '"flag", "cancel" or "error"'
   }),
   endedRetentionMs: milliseconds(3_600_000,
-    'How long ended missions can be looked up. Failed missions are kept for 24 hours, or for this time if it is longer.'),
+    'How long ended missions can be looked up. Failed missions are kept for 24 hours, or for this time if it is ' +
+      'longer.'),
   maxEnded: count({
     default: 1_000,
     minimum: 0,
@@ -138,14 +147,15 @@ const missions = group({
     default: 10,
     minimum: 1,
     maximum: 1_000,
-    description: 'Maximum number of progress messages per second for one mission. The newest progress wins and the last one is always sent.'
+    description: 'Maximum number of progress messages per second for one mission. The newest progress wins and the ' +
+      'last one is always sent.'
   }),
   maxInlineBytes: count({
     default: 32_768,
     minimum: 8_192,
     maximum: 8_388_608,
-    description: 'Largest `planningSession` sent whole; a larger one is truncated. One entry of `tasksSummary` may take 1/32 of ' +
-      'it, a whole `mission_update` twice as much.'
+    description: 'Largest `planningSession` sent whole; a larger one is truncated. One entry of `tasksSummary` may ' +
+      'take 1/32 of it, a whole `mission_update` twice as much.'
   }),
   maxMetadataBytes: count({
     default: 4_096,
@@ -181,12 +191,17 @@ export const Options = Type.Object({
   routes,
   health,
   monitoring: group({
-    trackRequests: Type.Boolean({ default: false, description: 'Records every request to a route of the host as an operation.' })
+    trackRequests: Type.Boolean({
+      default: false,
+      description: 'Records every request to a route of the host as an ' +
+      'operation.'
+    })
   }),
   prometheus,
   missions,
-  onRequest: Type.Optional(hostValue<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list of them',
-    'Hooks that run before every route of the plugin, including the WebSocket upgrade: the place to authenticate.')),
+  onRequest: Type.Optional(hostValue<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list ' +
+    'of them',
+  'Hooks that run before every route of the plugin, including the WebSocket upgrade: the place to authenticate.')),
   clock: Type.Optional(hostValue<object>('object', 'a clock, such as the one createVirtualClock() returns',
     'Source of time, for tests and replays.'))
 }, { additionalProperties: false })

@@ -1,7 +1,7 @@
 import type { ClientMessageType } from '../../schemas/messages/client-messages.js'
 import type { ServerMessageType } from '../../schemas/messages/server-messages.js'
 
-/** What may answer each message of a client. A reply has the `id` of what it answers as `replyTo`. */
+/** The possible replies to each message of a client. A reply carries the `id` of its request as `replyTo`. */
 export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageType[]>> = {
   subscribe: ['subscription_ack', 'subscription_error', 'protocol_error'],
   unsubscribe: ['subscription_ack', 'subscription_error', 'protocol_error'],
@@ -12,7 +12,7 @@ export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageT
   mission_get: ['mission_update', 'protocol_error']
 }
 
-/** What comes without having been asked for. */
+/** The messages that the service sends unasked. */
 export const UNASKED: readonly ServerMessageType[] = [
   'metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert',
   'subscription_gap', 'server_draining', 'heartbeat', 'protocol_error'

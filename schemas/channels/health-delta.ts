@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { HealthSnapshot, HealthState } from '../health.js'
 
-/** A change of health. `snapshot` marks the state that a new subscriber gets, which is no change. */
+/** A change of health. `snapshot` marks the current state, which a new subscriber receives first. */
 export const HealthDelta = Type.Object({
   status: HealthState,
   health: HealthSnapshot,

@@ -5,7 +5,10 @@ import { MetricsTick } from './metrics-tick.js'
 import { MissionStats } from './mission-stats.js'
 import { MissionUpdate } from './mission-update.js'
 
-/** Every channel and the payload of its messages. Names, types, validation, JSON Schema and `whoami` follow from this list. */
+/**
+ * Every channel and the payload of its messages. Names, types, validation, JSON Schema and `whoami` are derived from
+ * this list.
+ */
 export const CHANNEL_PAYLOADS = {
   metrics_tick: MetricsTick,
   health_delta: HealthDelta,
@@ -20,8 +23,11 @@ export type ChannelPayloads = { [Name in ChannelName]: Static<(typeof CHANNEL_PA
 export const CHANNEL_NAMES = Object.keys(CHANNEL_PAYLOADS) as ChannelName[]
 
 /**
- * Channels whose messages that must arrive are kept for a while, so that a client that was away gets them later: they have positions, can be
- * resumed, and their heads are in every heartbeat.
+ * Channels with a history: their reliable messages are kept for a while, so that a reconnecting client can receive
+ * them. These messages have positions, their subscriptions can be resumed, and each heartbeat carries their last
+ * positions.
  */
-export const LOGGED_CHANNELS = ['health_delta', 'mission_update', 'anomaly_alert'] as const satisfies readonly ChannelName[]
+export const LOGGED_CHANNELS = [
+  'health_delta', 'mission_update', 'anomaly_alert'
+] as const satisfies readonly ChannelName[]
 export type LoggedChannel = (typeof LOGGED_CHANNELS)[number]

@@ -2,11 +2,15 @@ import { Type, type Static } from '@sinclair/typebox'
 import { CancelState, MissionError, MissionId, MissionStatus, Progress } from '../mission.js'
 
 /**
- * One step of one mission. `seq` counts a mission's updates from 1. `objective` and `parentId` come with the first update,
- * `cancel` with the one that tells of the request and with the ending, `stalled` and `waiting` for as long as they are so.
- * One with `snapshot: true` is no step: it tells where the mission is, and `seq` is that of its last step, 0 if nobody was told of any.
- * `previousStatus` is there when the status changed. `tags` and `startedAt` come with the first update and with snapshots, `endedAt` with the
- * ending; both are in ms since 1970.
+ * One update of one mission. `seq` counts the updates of a mission from 1.
+ *
+ * - `previousStatus` is present when the status changed.
+ * - `objective`, `parentId` and `startedAt` are sent with the first update and with snapshots.
+ * - `cancel` is sent with the update of the request and with the ending, `endedAt` with the ending.
+ * - `stalled` and `waiting` are sent for as long as they hold.
+ *
+ * An update with `snapshot: true` is the current state of the mission instead of a change. Its `seq` is that of the
+ * last update, 0 if there was none. Times are in ms since 1970.
  */
 export const MissionUpdate = Type.Object({
   missionId: MissionId,

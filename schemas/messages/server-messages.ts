@@ -1,28 +1,31 @@
-import { Type, type Static, type TLiteral, type TOptional, type TUnion } from '@sinclair/typebox'
-import { CHANNEL_NAMES, CHANNEL_PAYLOADS, LOGGED_CHANNELS, type LoggedChannel } from '../channels/index.js'
+import { Type, type Static, type TLiteral, type TUnion } from '@sinclair/typebox'
+import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
 import { MissionId } from '../mission.js'
-import { bare, common, Cursor, onChannel, replyTo, ServerIdentity, withError, withPayload } from './envelope.js'
+import {
+  bare, common, Cursor, cursorByChannel, onChannel, replyTo, ServerIdentity, withError, withPayload
+} from './envelope.js'
 import { MAX_CHANNELS_PER_MESSAGE } from './client-messages.js'
 
-/** Codes of `protocol_error`, each with what it tells the client. */
+/** Codes of `protocol_error` and their meaning. */
 export const PROTOCOL_ERRORS = {
-  invalid_json: 'The message is not JSON.',
-  invalid_message: 'The message is JSON of the wrong shape; `detail` has up to three reasons.',
-  rate_limited: 'Too many messages; the connection is closed right after.',
-  unsupported: 'The host gave no handler for this command.',
-  invalid_command: 'The command is not one that the host takes.',
-  id_reused: 'This id stands for another command that was sent within the last five minutes.',
-  too_many_starts: 'Too many missions were started over this connection; at most five a minute.',
-  forbidden: 'The host refused this command.',
-  unknown_mission: 'There is no such mission, or the client may not see it.',
-  internal_error: 'A handler of the host failed; the reason is in its log.'
+  invalid_json: 'The message is not valid JSON.',
+  invalid_message: 'The message does not match its schema. `detail` lists up to three reasons.',
+  rate_limited: 'The client sent too many messages. The connection is closed next.',
+  unsupported: 'This service has no handler for this command.',
+  invalid_command: 'This service does not know this command.',
+  id_reused: 'The `id` was used for a different command within the last five minutes.',
+  too_many_starts: 'This connection started too many missions. At most five per minute are allowed.',
+  forbidden: 'The service denied this command.',
+  unknown_mission: 'The mission does not exist, or the client may not see it.',
+  internal_error: 'A handler of the service failed. The log of the service has the reason.'
 } as const
 export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS
 
-/** Codes of `subscription_error`. */
+/** Codes of `subscription_error` and their meaning. */
 export const SUBSCRIPTION_ERRORS = {
-  unknown_channel: 'A name is not that of a channel; `positions` are the places of such names in `channels`, from 0.',
-  forbidden: 'This client may not subscribe to a channel; `positions` are the places of such names in `channels`, from 0.'
+  unknown_channel: 'The channel does not exist. `positions` are the indexes of such names in `channels`, from 0.',
+  forbidden: 'The client may not subscribe to the channel. `positions` are the indexes of such names in `channels`, ' +
+    'from 0.'
 } as const
 export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS
 
@@ -52,52 +55,69 @@ const MissionAck = Type.Object({
 })
 
 /**
- * Why messages of a channel do not reach a client. `trimmed`: they are no longer kept. `overflow`: states were dropped because too many waited for
- * a client that did not read. `epoch_changed`: the cursor is of another process. `mismatch`: the cursor does not fit the messages that are kept.
- * `not_authorised`: the client may follow the channel from now on, but not have what was before.
+ * Why messages of a channel are missing.
+ *
+ * - `trimmed`: the messages are no longer in the history.
+ * - `overflow`: replaceable messages were dropped, because too many were pending for a client that did not read.
+ * - `epoch_changed`: the cursor comes from another process.
+ * - `mismatch`: the cursor does not match the history.
+ * - `not_authorised`: the client may receive new messages of the channel, but none from before it subscribed.
  */
 export const GAP_CAUSES = ['trimmed', 'overflow', 'epoch_changed', 'mismatch', 'not_authorised'] as const
 export type GapCause = (typeof GAP_CAUSES)[number]
 
-/** How a subscription begins: without a past, with all that the client missed, or with the present state in its place. */
+/**
+ * How a subscription starts: without a cursor, with all messages after the cursor, or with the current state because
+ * some of those messages are missing.
+ */
 export const SUBSCRIPTION_OUTCOMES = ['fresh', 'resumed', 'gap'] as const
 export type SubscriptionOutcome = (typeof SUBSCRIPTION_OUTCOMES)[number]
 
-/** Offsets of the first and the last message that are missing. */
-const GapRange = Type.Object({ epoch: Type.String(), from: Type.Integer({ minimum: 1 }), to: Type.Integer({ minimum: 1 }) })
+/** Offsets of the first and the last missing message. */
+const GapRange = Type.Object({
+  epoch: Type.String(),
+  from: Type.Integer({ minimum: 1 }),
+  to: Type.Integer({ minimum: 1 })
+})
 
-/** The state of a channel at a cursor; `checksum` is that of the missions in it that have not ended and fit the filter. */
-export const AsOf = Type.Object({ ...Cursor.properties, checksum: Type.Optional(Type.String({ pattern: '^[0-9]+-[0-9a-f]{8}$' })) })
+/** The state of a channel at a cursor. `checksum` covers the active missions that match the filter. */
+export const AsOf = Type.Object({
+  ...Cursor.properties,
+  checksum: Type.Optional(Type.String({ pattern: '^[0-9]+-[0-9a-f]{8}$' }))
+})
 export type AsOf = Static<typeof AsOf>
 
 /**
- * How a client is brought up to date: `messages` more messages of the channel follow before anything newer, and then it is as of `asOf`.
- * They are those after its cursor (`resumed`), or the present state (`fresh`, `gap`), each marked `snapshot: true`: the missions that have not
- * ended, and the endings that it may have missed.
+ * How a client catches up: the next `messages` messages of the channel bring it to the state of `asOf`, newer messages
+ * come after them. They are the messages after its cursor (`resumed`), or the current state (`fresh` and `gap`) with
+ * `snapshot: true` in each: the active missions, and the endings that the client may have missed.
  */
-const handOver = {
+const catchUp = {
   asOf: Type.Optional(AsOf),
   messages: Type.Optional(Type.Integer({ minimum: 0 }))
 }
 
-/** `outcome` and the rest are there for a new subscription; asking again for what a client already has changes nothing. */
+/** `outcome` and the fields after it are present for a new subscription. Subscribing twice changes nothing. */
 const SubscriptionAck = Type.Object({
   channel: oneOf(CHANNEL_NAMES),
   status: oneOf(['subscribed', 'unsubscribed']),
   outcome: Type.Optional(oneOf(SUBSCRIPTION_OUTCOMES)),
   gap: Type.Optional(Type.Object({ cause: oneOf(GAP_CAUSES), range: Type.Optional(GapRange) })),
-  ...handOver
+  ...catchUp
 })
 
-/** Messages of a channel are missing, because the client did not read in time; the present state of the channel follows. */
+/** Messages of a channel are missing, because the client read too slowly. The current state of the channel follows. */
 const SubscriptionGap = Type.Object({
   channel: oneOf(CHANNEL_NAMES),
   cause: oneOf(GAP_CAUSES),
   range: Type.Optional(GapRange),
-  ...handOver
+  ...catchUp
 })
 
-/** The service is about to close this connection; `retryAfterMs` differs by client, so that they do not all come back at once. */
+/**
+ * The service is about to close this connection. `retryAfterMs` differs between clients, so that they do not all
+ * reconnect at once.
+ */
 const ServerDraining = Type.Object({ retryAfterMs: Type.Integer({ minimum: 0 }) })
 
 const WhoAmI = Type.Object({
@@ -107,13 +127,16 @@ const WhoAmI = Type.Object({
   capabilities: Type.Array(Type.String())
 })
 
-/** The last positions of the channels that the client is subscribed to: everything up to them was sent before. `intervalMs` is the time to the next one. */
+/**
+ * `heads` are the last positions of the subscribed channels; everything up to them was sent before the heartbeat.
+ * `intervalMs` is the time until the next heartbeat.
+ */
 const Heartbeat = Type.Object({
   ...common,
   type: Type.Literal('heartbeat'),
   replyTo,
   intervalMs: Type.Optional(Type.Integer({ minimum: 1 })),
-  heads: Type.Optional(Type.Object(Object.fromEntries(LOGGED_CHANNELS.map((name) => [name, Type.Optional(Cursor)])) as Record<LoggedChannel, TOptional<typeof Cursor>>))
+  heads: Type.Optional(Type.Object(cursorByChannel()))
 })
 
 /** Every message the server sends, by `type`. */
