@@ -245,6 +245,16 @@ t.test('every file that the architecture page names exists', async (t) => {
   for (const path of named.filter((path) => !path.includes('queue-depth'))) t.ok(existsSync(join(root, path)), path)
 })
 
+t.test('every constant that the architecture page names is in a file that its paragraph names', async (t) => {
+  const paragraphs = read('docs/architecture.md').split(/\n(?=\d+\. |\n)/)
+  const constants = paragraphs.flatMap((text) => matches(text, /`([A-Z]+(?:_[A-Z]+)*)`/g).map((name) => ({ text, name })))
+  t.ok(constants.length >= 8)
+  for (const { text, name } of constants) {
+    const files = matches(text, /`((?:lib|schemas)\/[\w./-]+\.ts)`/g)
+    t.ok(files.some((path) => existsSync(join(root, path)) && new RegExp(`\\b${name}\\b`).test(read(path))), name)
+  }
+})
+
 /** Words that the project used before it took those of the field. */
 const FORMER_WORDS = /\b(convoys?|travell?ers?|riders?|hand-over|knocks?|told of|goodbye|lanes?|whoever|newcomers?|must arrive|the same \|)(?!\w)|\| (?:The )?[Ss]ame\b/i
 
