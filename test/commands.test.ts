@@ -11,7 +11,7 @@ import { connect, type Client } from './support/client.js'
 
 interface Service { app: FastifyInstance, clock: VirtualClock }
 
-/** A service on a clock that stands still, with handlers if there are any. */
+/** Boots a service on a virtual clock, with `handlers` if given. */
 async function serve (t: Test, handlers?: MissionHandlers, missions: OptionsInput['missions'] = {}): Promise<Service> {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, maxMessagesPerSecond: 100_000 }, missions })
@@ -19,33 +19,36 @@ async function serve (t: Test, handlers?: MissionHandlers, missions: OptionsInpu
   return { app, clock }
 }
 
-let asked = 0
+let sent = 0
 
-/** Sends a command and gives the mission's id of its ack, or the code of its error. */
-async function command (client: Client, message: object, id = `command-${++asked}`): Promise<string> {
+/** Sends a command and returns the mission id of its ack, or the code of its error. */
+async function command (client: Client, message: object, id = `command-${++sent}`): Promise<string> {
   let isAnswered = false
-  const fits = ({ replyTo }: { replyTo?: string }) => !isAnswered && replyTo === id && (isAnswered = true)
+  const isReply = ({ replyTo }: { replyTo?: string }) => !isAnswered && replyTo === id && (isAnswered = true)
   client.send({ ...message, id })
   return await Promise.race([
-    client.next('mission_ack', fits).then(({ payload }) => payload.missionId),
-    client.next('protocol_error', fits).then(({ error }) => error.code)
+    client.next('mission_ack', isReply).then(({ payload }) => payload.missionId),
+    client.next('protocol_error', isReply).then(({ error }) => error.code)
   ])
 }
 
-const start = async (client: Client, text = 'go', id?: string): Promise<string> => await command(client, { type: 'mission_start', command: text }, id)
-const cancel = async (client: Client, missionId: string): Promise<string> => await command(client, { type: 'mission_cancel', missionId })
+const start = async (client: Client, text = 'go', id?: string): Promise<string> =>
+  await command(client, { type: 'mission_start', command: text }, id)
+const cancel = async (client: Client, missionId: string): Promise<string> =>
+  await command(client, { type: 'mission_cancel', missionId })
 
-/** What a client has received of missions and commands so far, as short words in the order of their arrival. */
-const story = ({ received }: Client): string[] => received.flatMap((message) => {
+/** Returns the acks, errors and updates that a client has received so far, each as a few words, in the order of arrival. */
+const transcript = ({ received }: Client): string[] => received.flatMap((message) => {
   if (message.type === 'mission_ack') return [`ack ${message.payload.action ?? 'start'}`]
   if (message.type === 'protocol_error') return [message.error.code]
   return message.type === 'mission_update' ? [`${message.payload.name} ${message.payload.status}`] : []
 })
 
 const updatesOf = (client: Client, missionId: string): MissionUpdate[] =>
-  client.received.flatMap((message) => message.type === 'mission_update' && message.payload.missionId === missionId ? [message.payload] : [])
+  client.received.flatMap((message) => message.type === 'mission_update' ? [message.payload] : [])
+    .filter((update) => update.missionId === missionId)
 
-/** A promise and the function that settles it. */
+/** A promise and the function that resolves it. */
 function gate<T = void> (): { opened: Promise<T>, open: (value: T) => void } {
   let open: (value: T) => void = () => {}
   const opened = new Promise<T>((resolve) => { open = resolve })
@@ -61,13 +64,16 @@ async function callbackErrors (app: FastifyInstance, callback: string): Promise<
   return Number(new RegExp(`^mission_control_callback_errors_total\\{callback="${callback}"\\} (\\d+)$`, 'm').exec(body)?.[1] ?? 0)
 }
 
-t.test('what clients may do is what the last handle() gave', async (t) => {
+t.test('the last call of handle() decides which commands clients may send', async (t) => {
   const { app } = await serve(t)
   const client = await connect(app)
   const mission = app.missions.start('job')
   const capabilities = async () => (await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities
 
-  for (const handlers of [{}, { view: { authorize: () => true } }, { identify: () => 'ann' }, { start: undefined, cancel: undefined } as never]) {
+  const withoutCommands: MissionHandlers[] = [
+    {}, { view: { authorize: () => true } }, { identify: () => 'ann' }, { start: undefined, cancel: undefined } as never
+  ]
+  for (const handlers of withoutCommands) {
     app.missions.handle(handlers)
     t.same(await capabilities(), [])
     t.same([await start(client), await cancel(client, mission.id)], ['unsupported', 'unsupported'])
@@ -76,50 +82,57 @@ t.test('what clients may do is what the last handle() gave', async (t) => {
   t.same(await capabilities(), ['mission_cancel'])
   t.same([await start(client), await cancel(client, mission.id)], ['unsupported', mission.id])
   app.missions.handle({ start: { start: () => app.missions.start('started') } })
-  t.same(await capabilities(), ['mission_start'], 'what is not given again is off')
+  t.same(await capabilities(), ['mission_start'], 'handlers that are not passed again are removed')
   t.match([await start(client), await cancel(client, mission.id)], [/^mission_/, 'unsupported'])
 })
 
-t.test('handle() refuses whatever could mean more, or less, than the host thinks', async (t) => {
+t.test('handle() rejects handlers of the wrong shape, misspelt names included', async (t) => {
   const { app } = await serve(t)
   const client = await connect(app)
   const run = () => app.missions.start('job')
   const authorize = () => true
   const wrong: Array<[unknown, RegExp]> = [
-    [undefined, /the handlers must be an object/], [null, /the handlers must be an object/], [run, /the handlers must be an object/],
+    [undefined, /the handlers must be an object/],
+    [null, /the handlers must be an object/],
+    [run, /the handlers must be an object/],
     [{ stop: {} }, /the handlers has no "stop"; there are start, cancel, view, identify/],
-    [{ cancel: false }, /cancel must be an object/], [{ cancel: true }, /cancel must be an object/], [{ start: null }, /start must be an object/],
-    [{ start: run }, /start must be an object/], [{ view: 'all' }, /view must be an object/],
+    [{ cancel: false }, /cancel must be an object/],
+    [{ cancel: true }, /cancel must be an object/],
+    [{ start: null }, /start must be an object/],
+    [{ start: run }, /start must be an object/],
+    [{ view: 'all' }, /view must be an object/],
     [{ start: { authorize } }, /start\.start must be a function/],
     [{ cancel: { authorise: authorize } }, /cancel has no "authorise"; there are authorize/],
     [{ start: { start: run, autorize: authorize } }, /start has no "autorize"/],
-    [{ view: { authorize: true } }, /view\.authorize must be a function/], [{ identify: 'ann' }, /identify must be a function/],
-    [{ start: { start: run, schema: { type: 'number or so' } } }, /start\.schema can't be used/], [{ start: { start: run, schema: null } }, /start\.schema can't be used/],
+    [{ view: { authorize: true } }, /view\.authorize must be a function/],
+    [{ identify: 'ann' }, /identify must be a function/],
+    [{ start: { start: run, schema: { type: 'number or so' } } }, /start\.schema can't be used/],
+    [{ start: { start: run, schema: null } }, /start\.schema can't be used/],
     [{ start: { start: run, schema: { $async: true, type: 'object' } } }, /start\.schema can't be used \(it is asynchronous\)/]
   ]
   app.missions.handle({ cancel: {} })
   for (const [handlers, message] of wrong) {
     t.throws(() => app.missions.handle(handlers as MissionHandlers), { code: 'FST_MC_INVALID_HANDLER', message })
   }
-  t.match((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, ['mission_cancel'], 'the handlers stay as they were')
+  t.match((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, ['mission_cancel'], 'the earlier handlers stay')
 
   class Starter {
     readonly #name = 'job'
     start () { return app.missions.start(this.#name) }
   }
   app.missions.handle({ start: new Starter() })
-  t.match(await start(await connect(app)), /^mission_/, 'methods of a class are as good')
+  t.match(await start(await connect(app)), /^mission_/, 'handlers may be methods of a class')
 })
 
 t.test('a command', async (t) => {
-  /** What the handler is given for each text; refused texts are not there. */
+  /** Sends each text as a command; returns what the handler received and how each command was answered. */
   const read = async (t: Test, texts: string[], schema?: object) => {
-    const seen: unknown[] = []
+    const received: unknown[] = []
     const { app, clock } = await serve(t, {
       start: {
         ...(schema && { schema }),
         start: (text, { params }) => {
-          seen.push(params === undefined ? text : { params })
+          received.push(params === undefined ? text : { params })
           return app.missions.start('job')
         }
       }
@@ -130,46 +143,64 @@ t.test('a command', async (t) => {
       clock.advance(60_000)
       answers.push((await start(client, text)).replace(/^mission_.*/, 'accepted'))
     }
-    return { seen, answers }
+    return { received, answers }
   }
 
-  t.test('is the host\'s own text, handed on as it is, unless it is /mission', async (t) => {
-    const texts = ['nightly', ' /mission {"a":1}', '/missions', '/mission-control {}', '/Mission {}', '{"a":1}', '/deploy --all\nnow', '\u2028', '__proto__']
-    const { seen, answers } = await read(t, texts)
-    t.strictSame(seen, texts)
+  t.test('other than /mission is passed to the handler unchanged', async (t) => {
+    const texts = [
+      'nightly', ' /mission {"a":1}', '/missions', '/mission-control {}', '/Mission {}', '{"a":1}',
+      '/deploy --all\nnow', '\u2028', '__proto__'
+    ]
+    const { received, answers } = await read(t, texts)
+    t.strictSame(received, texts)
     t.ok(answers.every((answer) => answer === 'accepted'))
   })
 
-  t.test('that is /mission and JSON brings its params', async (t) => {
-    const { seen } = await read(t, ['/mission {"a":[1,{"b":null}]}', '/mission\t\n  {}  ', '/mission{"a":1}', '/mission []', '/mission "text"', '/mission 0', '/mission null', '/mission {"constructor":1}'])
-    t.strictSame(seen, [{ a: [1, { b: null }] }, {}, { a: 1 }, [], 'text', 0, null, { constructor: 1 }].map((params) => ({ params })))
+  t.test('/mission with JSON passes the parsed JSON as params', async (t) => {
+    const { received } = await read(t, [
+      '/mission {"a":[1,{"b":null}]}', '/mission\t\n  {}  ', '/mission{"a":1}', '/mission []', '/mission "text"',
+      '/mission 0', '/mission null', '/mission {"constructor":1}'
+    ])
+    const params: unknown[] = [{ a: [1, { b: null }] }, {}, { a: 1 }, [], 'text', 0, null, { constructor: 1 }]
+    t.strictSame(received, params.map((params) => ({ params })))
   })
 
-  t.test('that is /mission and no JSON is refused, and never taken for text', async (t) => {
-    const texts = ['/mission', '/mission ', '/mission\n', '/mission all of them', '/mission {', '/mission {a:1}', '/mission{"a":', '/mission {} {}', '/mission \u00a0', `/mission ${'['.repeat(8_000)}`]
-    const { seen, answers } = await read(t, texts)
-    t.strictSame(seen, [])
+  t.test('/mission without valid JSON is refused and never passed on as text', async (t) => {
+    const texts = [
+      '/mission', '/mission ', '/mission\n', '/mission all of them', '/mission {', '/mission {a:1}', '/mission{"a":',
+      '/mission {} {}', '/mission \u00a0', `/mission ${'['.repeat(8_000)}`
+    ]
+    const { received, answers } = await read(t, texts)
+    t.strictSame(received, [])
     t.strictSame(answers, texts.map(() => 'invalid_command'))
   })
 
-  t.test('with a key that could change a prototype is refused, wherever the key is and however it is written', async (t) => {
-    const texts = ['{"__proto__":{"polluted":1}}', '{"a":{"b":[{"__proto__":1}]}}', '{"\\u005f_proto__":1}', '{"constructor":{"prototype":{"polluted":1}}}', '{"prototype":1}']
-    const { seen, answers } = await read(t, texts.map((text) => `/mission ${text}`))
-    t.strictSame(seen, [])
+  t.test('with a key that could change a prototype is refused, nested or escaped too', async (t) => {
+    const texts = [
+      '{"__proto__":{"polluted":1}}', '{"a":{"b":[{"__proto__":1}]}}', '{"\\u005f_proto__":1}',
+      '{"constructor":{"prototype":{"polluted":1}}}', '{"prototype":1}'
+    ]
+    const { received, answers } = await read(t, texts.map((text) => `/mission ${text}`))
+    t.strictSame(received, [])
     t.strictSame(answers, texts.map(() => 'invalid_command'))
     t.equal(({} as { polluted?: unknown }).polluted, undefined)
   })
 
-  t.test('must have params that fit the schema, as they are, where there is one', async (t) => {
-    const schema = Type.Object({ scope: Type.String({ maxLength: 5 }), depth: Type.Optional(Type.Integer({ default: 3 })) }, { additionalProperties: false })
-    const bad = ['scope', '/mission {}', '/mission {"scope":1}', '/mission {"scope":"longer"}', '/mission {"scope":"a","depth":"2"}', '/mission {"scope":"a","x":1}', '/mission null', '/mission []']
-    const { seen, answers } = await read(t, [...bad, '/mission {"scope":"a","depth":2}', '/mission {"scope":"a"}'], schema)
+  t.test('with a schema must have matching params, which are neither coerced nor completed with defaults', async (t) => {
+    const properties = { scope: Type.String({ maxLength: 5 }), depth: Type.Optional(Type.Integer({ default: 3 })) }
+    const schema = Type.Object(properties, { additionalProperties: false })
+    const bad = [
+      'scope', '/mission {}', '/mission {"scope":1}', '/mission {"scope":"longer"}', '/mission {"scope":"a","depth":"2"}',
+      '/mission {"scope":"a","x":1}', '/mission null', '/mission []'
+    ]
+    const { received, answers } = await read(t, [...bad, '/mission {"scope":"a","depth":2}', '/mission {"scope":"a"}'], schema)
     t.strictSame(answers, [...bad.map(() => 'invalid_command'), 'accepted', 'accepted'])
-    t.strictSame(seen, [{ params: { scope: 'a', depth: 2 } }, { params: { scope: 'a' } }], 'nothing is converted and no default filled in')
+    t.strictSame(received, [{ params: { scope: 'a', depth: 2 } }, { params: { scope: 'a' } }])
   })
 
-  t.test('is not repeated in its refusal', async (t) => {
-    const { app } = await serve(t, { start: { schema: Type.Object({ scope: Type.Integer() }), start: () => app.missions.start('job') } })
+  t.test('is not repeated in the error', async (t) => {
+    const schema = Type.Object({ scope: Type.Integer() })
+    const { app } = await serve(t, { start: { schema, start: () => app.missions.start('job') } })
     const client = await connect(app)
     for (const text of ['canary', '/mission canary', '/mission {"canary":1}', '/mission {"scope":"canary"}']) {
       client.send({ type: 'mission_start', command: text })
@@ -178,7 +209,7 @@ t.test('a command', async (t) => {
   })
 })
 
-t.test('a start command is validated, then known again by its id, then limited, then authorized, then carried out', async (t) => {
+t.test('a start command is validated, looked up by its id, rate limited, authorized and run, in this order', async (t) => {
   const calls: string[] = []
   const { app } = await serve(t, {
     start: {
@@ -197,19 +228,20 @@ t.test('a start command is validated, then known again by its id, then limited, 
   const ann = '/mission {"who":"ann"}'
   const first = await start(client, ann, 'k')
   t.equal(await start(client, '/mission {"who":"bob"}'), 'forbidden')
-  t.strictSame(calls, ['authorize', 'start', 'authorize'], 'a handler that says no has the last word')
+  t.strictSame(calls, ['authorize', 'start', 'authorize'], 'a command that is not authorized is not run')
   for (let i = 0; i < 3; i++) await start(client, ann)
   calls.length = 0
-  t.equal(await start(client, '/mission {"who":1}'), 'invalid_command', 'the limit is reached, yet a wrong command is called wrong')
-  t.equal(await start(client, '/mission {"who":1}', 'k'), 'invalid_command', 'and is not looked up')
-  t.equal(await start(client, ann, 'k'), first, 'a known id is answered beyond the limit')
+  t.equal(await start(client, '/mission {"who":1}'), 'invalid_command', 'an invalid command is invalid beyond the limit too')
+  t.equal(await start(client, '/mission {"who":1}', 'k'), 'invalid_command', 'an invalid command is not looked up')
+  t.equal(await start(client, ann, 'k'), first, 'a known id is acknowledged beyond the limit')
   t.equal(await start(client, '/mission {"who":"bob"}', 'k'), 'id_reused')
-  t.equal(await start(client, '/mission {"who":"bob"}'), 'too_many_starts', 'not forbidden')
+  t.equal(await start(client, '/mission {"who":"bob"}'), 'too_many_starts', 'the limit comes before authorization')
   t.strictSame(calls, [])
 })
 
-t.test('a connection may start five missions a minute', async (t) => {
-  const { app, clock } = await serve(t, { start: { authorize: (text) => text !== 'forbidden', start: (text) => app.missions.start(text) } })
+t.test('a connection may start five missions per minute', async (t) => {
+  const authorize = (text: string) => text !== 'forbidden'
+  const { app, clock } = await serve(t, { start: { authorize, start: (text) => app.missions.start(text) } })
   const [client, other] = [await connect(app), await connect(app)]
   const starts = async (...texts: string[]) => {
     const answers: string[] = []
@@ -218,12 +250,12 @@ t.test('a connection may start five missions a minute', async (t) => {
   }
   t.strictSame(await starts('a', 'b', 'forbidden'), ['ok', 'ok', 'forbidden'])
   clock.advance(30_000)
-  t.strictSame(await starts('c', 'd', 'e'), ['ok', 'ok', 'too_many_starts'], 'a refused one is one of the five')
-  t.match(await start(other), /^mission_/, 'another connection has five of its own')
+  t.strictSame(await starts('c', 'd', 'e'), ['ok', 'ok', 'too_many_starts'], 'a command that is not authorized counts')
+  t.match(await start(other), /^mission_/, 'every connection has its own limit')
   clock.advance(29_999)
   t.strictSame(await starts('f'), ['too_many_starts'])
   clock.advance(1)
-  t.strictSame(await starts('g', 'h', 'i', 'j'), ['ok', 'ok', 'ok', 'too_many_starts'], 'a try that was refused for it costs nothing')
+  t.strictSame(await starts('g', 'h', 'i', 'j'), ['ok', 'ok', 'ok', 'too_many_starts'], 'a command beyond the limit does not count')
   clock.advance(30_000)
   t.strictSame(await starts('k', 'l', 'm'), ['ok', 'ok', 'too_many_starts'])
 })
@@ -235,18 +267,18 @@ t.test('the ack comes before the first update', async (t) => {
       mission.complete()
       return mission
     },
-    'of a mission that runs in the background and has ended': async (app) => {
+    'of a mission that ended in the background': async (app) => {
       const mission = app.missions.spawn('job', () => {})
       await mission.done
       return mission
     },
-    'of a mission that runs to its end within the handler': async (app) => await app.missions.run('job', (mission) => mission),
+    'of a mission that the handler ran to its end': async (app) => await app.missions.run('job', (mission) => mission),
     'of a mission that fails within the handler': async (app) => {
       const mission = app.missions.spawn('job', () => { throw new Error('broken') })
       await mission.done
       return mission
     },
-    'of a mission that is known by its id alone': (app) => {
+    'of a mission that was registered by its id': (app) => {
       app.missions.report('job', 'completed')
       return app.missions.get('job') ?? app.missions.start('forgotten')
     }
@@ -260,11 +292,11 @@ t.test('the ack comes before the first update', async (t) => {
       client.send({ type: 'mission_start', command: 'go', id: 'k' })
       const { payload: { missionId } } = await client.next('mission_ack')
       await client.next('mission_update', ({ payload }) => (TERMINAL_STATUSES as readonly string[]).includes(payload.status))
-      const [ack, ...updates] = story(client)
+      const [ack, ...updates] = transcript(client)
       t.equal(ack, 'ack start')
       await watcher.settle()
-      t.strictSame(story(watcher), updates, 'others hear the same')
-      t.strictSame(updatesOf(client, missionId).map(({ seq }) => seq), updates.map((_, at) => at + 1), 'and nothing is lost')
+      t.strictSame(transcript(watcher), updates, 'other clients receive the same updates')
+      t.strictSame(updatesOf(client, missionId).map(({ seq }) => seq), updates.map((_, at) => at + 1), 'no update is lost')
       t.ok(updates.length > 0)
     })
   }
@@ -283,10 +315,10 @@ t.test('the ack comes before the first update', async (t) => {
     await client.subscribe('mission_update')
     t.match(await start(client), /^mission_/)
     await client.settle()
-    t.strictSame(story(client), ['ack start', 'job planning_started', 'job completed'])
+    t.strictSame(transcript(client), ['ack start', 'job planning_started', 'job completed'])
   })
 
-  t.test('of everything else that the handler made, in its order', async (t) => {
+  t.test('of every mission that the handler started, in order', async (t) => {
     const { app } = await serve(t, {
       start: {
         start: async () => {
@@ -305,14 +337,14 @@ t.test('the ack comes before the first update', async (t) => {
     await client.subscribe('mission_update')
     await start(client)
     await client.settle()
-    const [ack, ...updates] = story(client)
+    const [ack, ...updates] = transcript(client)
     t.equal(ack, 'ack start')
     t.strictSame(updates.filter((update) => update.startsWith('parent')), ['parent planning_started', 'parent completed'])
     t.strictSame(updates.filter((update) => update.startsWith('child')), ['child planning_started', 'child completed'])
     t.strictSame(updates.filter((update) => update.startsWith('other')), ['other planning_started', 'other execution_started'])
   })
 
-  t.test('and so does an error, of a handler that starts a mission and fails', async (t) => {
+  t.test('of a mission whose handler fails afterwards; the client receives the error first', async (t) => {
     const { app } = await serve(t, {
       start: {
         start: async () => {
@@ -326,11 +358,11 @@ t.test('the ack comes before the first update', async (t) => {
     await client.subscribe('mission_update')
     t.equal(await start(client), 'internal_error')
     await client.settle()
-    t.strictSame(story(client), ['internal_error', 'orphan planning_started', 'orphan planning_started'])
-    t.match(app.missions.list().missions[0]!.cancel, { kind: 'client', reason: 'The start failed' }, 'and the mission is asked to end')
+    t.strictSame(transcript(client), ['internal_error', 'orphan planning_started', 'orphan planning_started'])
+    t.match(app.missions.list().missions[0]!.cancel, { kind: 'client', reason: 'The start failed' }, 'the mission is cancelled')
   })
 
-  t.test('of what a listener reports while it is told', async (t) => {
+  t.test('caused by a listener', async (t) => {
     const { app } = await serve(t, {
       start: {
         start: () => {
@@ -348,10 +380,10 @@ t.test('the ack comes before the first update', async (t) => {
     await client.subscribe('mission_update')
     await start(client)
     await client.settle()
-    t.strictSame(story(client), ['ack start', 'job planning_started', 'job tasks_generated', 'job execution_started', 'job completed'])
+    t.strictSame(transcript(client), ['ack start', 'job planning_started', 'job tasks_generated', 'job execution_started', 'job completed'])
   })
 
-  t.test('for everybody who sent the same command at once', async (t) => {
+  t.test('for every client that sent the same command concurrently', async (t) => {
     const { opened, open } = gate()
     const { app } = await serve(t, {
       identify: userOf,
@@ -372,26 +404,26 @@ t.test('the ack comes before the first update', async (t) => {
     open()
     for (const client of clients) {
       await client.next('mission_update')
-      t.strictSame(story(client), ['ack start', 'job planning_started'])
+      t.strictSame(transcript(client), ['ack start', 'job planning_started'])
     }
   })
 
-  t.test('and what comes after it is told at once', async (t) => {
+  t.test('and later updates are emitted at once', async (t) => {
     const { app } = await serve(t, { start: { start: () => app.missions.start('job') } })
     const client = await connect(app)
     await client.subscribe('mission_update')
     const mission = app.missions.get(await start(client))!
-    const told: MissionStatus[] = []
+    const emitted: MissionStatus[] = []
     await turn()
-    app.missions.on('mission_update', ({ status }) => { told.push(status) })
+    app.missions.on('mission_update', ({ status }) => { emitted.push(status) })
     mission.complete()
-    t.strictSame(told, ['completed'])
+    t.strictSame(emitted, ['completed'])
   })
 })
 
 t.test('the id of a start command', async (t) => {
-  /** A service that counts how often its handler runs, and knows its users by a header. */
-  const count = async (t: Test, { identify }: { identify?: MissionHandlers['identify'] } = {}) => {
+  /** Boots a service that records the commands its handler runs. */
+  const record = async (t: Test, { identify }: { identify?: MissionHandlers['identify'] } = {}) => {
     const runs: string[] = []
     const { app, clock } = await serve(t, {
       ...(identify && { identify }),
@@ -406,49 +438,49 @@ t.test('the id of a start command', async (t) => {
   }
   const as = async (app: FastifyInstance, user: string) => await connect(app, { headers: { 'x-user': user } })
 
-  t.test('makes a repetition answer with the same mission for five minutes', async (t) => {
-    const { app, clock, runs } = await count(t)
+  t.test('returns the same mission for a repeated command within five minutes', async (t) => {
+    const { app, clock, runs } = await record(t)
     const client = await connect(app)
     const first = await start(client, 'go', 'k')
     clock.advance(299_999)
     t.equal(await start(client, 'go', 'k'), first)
     t.strictSame(runs, ['go'])
     clock.advance(1)
-    t.not(await start(client, 'go', 'k'), first, 'a repetition does not prolong it')
+    t.not(await start(client, 'go', 'k'), first, 'a repetition does not extend the five minutes')
     t.strictSame(runs, ['go', 'go'])
   })
 
-  t.test('answers for a mission that has ended too', async (t) => {
-    const { app } = await count(t)
+  t.test('returns a mission that has ended too', async (t) => {
+    const { app } = await record(t)
     const client = await connect(app)
     const first = await start(client, 'go', 'k')
     app.missions.get(first)!.complete()
     t.equal(await start(client, 'go', 'k'), first)
   })
 
-  t.test('may not stand for another command meanwhile', async (t) => {
-    const { app, clock, runs } = await count(t)
+  t.test('cannot be reused for another command within five minutes', async (t) => {
+    const { app, clock, runs } = await record(t)
     const client = await connect(app)
     const first = await start(client, 'go', 'k')
     t.equal(await start(client, 'go on', 'k'), 'id_reused')
-    t.equal(await start(client, 'go', 'k'), first, 'the first one stands')
+    t.equal(await start(client, 'go', 'k'), first, 'the first command keeps its id')
     clock.advance(300_000)
     t.not(await start(client, 'go on', 'k'), first)
     t.strictSame(runs, ['go', 'go on'])
   })
 
-  t.test('is the connection\'s own where nobody says who the client is', async (t) => {
-    const { app } = await count(t)
+  t.test('belongs to the connection without an identify handler', async (t) => {
+    const { app } = await record(t)
     const client = await connect(app)
     const [first, other] = [await start(client, 'go', 'k'), await start(await connect(app), 'go', 'k')]
     t.not(other, first)
-    t.match(await start(await connect(app), 'another', 'k'), /^mission_/, 'nor is it in anybody\'s way')
+    t.match(await start(await connect(app), 'another', 'k'), /^mission_/, 'another connection may use the id for another command')
     await client.close()
     t.not(await start(await connect(app), 'go', 'k'), first)
   })
 
-  t.test('outlives a reconnect of the same user, and says nothing to others', async (t) => {
-    const { app, runs } = await count(t, { identify: userOf })
+  t.test('survives a reconnect of a user known to identify, and is separate for each user', async (t) => {
+    const { app, runs } = await record(t, { identify: userOf })
     const ann = await as(app, 'ann')
     const first = await start(ann, 'go', 'k')
     await ann.close()
@@ -459,12 +491,13 @@ t.test('the id of a start command', async (t) => {
     t.strictSame(runs, ['go', 'go', 'stop'])
   })
 
-  t.test('makes one mission of a command sent 100 times over 3 reconnects', async (t) => {
-    const { app, runs } = await count(t, { identify: userOf })
+  t.test('starts one mission for a command sent 100 times over 3 reconnects', async (t) => {
+    const { app, runs } = await record(t, { identify: userOf })
     const answers = new Set<string>()
     for (let connection = 0; connection < 4; connection++) {
       const client = await as(app, 'ann')
-      for (const answer of await Promise.all(Array.from({ length: 25 }, async () => await start(client, 'go', 'k')))) answers.add(answer)
+      const starts = Array.from({ length: 25 }, async () => await start(client, 'go', 'k'))
+      for (const answer of await Promise.all(starts)) answers.add(answer)
       await client.close()
     }
     t.equal(answers.size, 1)
@@ -472,7 +505,7 @@ t.test('the id of a start command', async (t) => {
     t.equal(app.missions.stats().total, 1)
   })
 
-  t.test('runs the handler once for two at the same time, also from two connections', async (t) => {
+  t.test('runs the handler once for concurrent commands, even from two connections', async (t) => {
     const { opened, open } = gate()
     let runs = 0
     const { app } = await serve(t, {
@@ -489,14 +522,14 @@ t.test('the id of a start command', async (t) => {
     const go = { type: 'mission_start', command: 'go', id: 'k' }
     await one.send(go).send(go).settle()
     two.send(go).send({ ...go, command: 'another' })
-    t.match(await two.next('protocol_error'), { replyTo: 'k', error: { code: 'id_reused' } }, 'the first one is known while it runs')
+    t.match(await two.next('protocol_error'), { replyTo: 'k', error: { code: 'id_reused' } }, 'the id is known while the handler runs')
     open()
     const acks = [await one.next('mission_ack'), await one.next('mission_ack'), await two.next('mission_ack')]
     t.equal(new Set(acks.map(({ payload }) => payload.missionId)).size, 1)
     t.equal(runs, 1)
   })
 
-  t.test('is free again when the start failed, however it failed', async (t) => {
+  t.test('can be used again after the start failed', async (t) => {
     let answer: () => unknown = () => { throw new Error('busy') }
     let isAllowed = false
     const { app, clock } = await serve(t, { start: { authorize: () => isAllowed, start: () => answer() as Mission } })
@@ -504,7 +537,7 @@ t.test('the id of a start command', async (t) => {
     t.equal(await start(client, 'go', 'k'), 'forbidden')
     isAllowed = true
     t.equal(await start(client, 'go', 'k'), 'internal_error')
-    t.equal(await start(client, 'something else', 'k'), 'internal_error', 'not id_reused')
+    t.equal(await start(client, 'something else', 'k'), 'internal_error', 'a failed command does not keep its id')
     const { opened, open } = gate()
     answer = () => new Promise(() => open())
     const hanging = start(client, 'go', 'k')
@@ -519,8 +552,8 @@ t.test('the id of a start command', async (t) => {
     t.match(await start(client, 'go', 'k'), /^mission_/)
   })
 
-  t.test('may be empty, and is not needed', async (t) => {
-    const { app, runs } = await count(t)
+  t.test('may be empty and is optional', async (t) => {
+    const { app, runs } = await record(t)
     const client = await connect(app)
     const first = await start(client, 'go', '')
     t.equal(await start(client, 'go', ''), first)
@@ -530,17 +563,20 @@ t.test('the id of a start command', async (t) => {
     t.equal(runs.length, 3)
   })
 
-  t.test('stays the connection\'s own for a client that nobody knows', async (t) => {
-    const { app } = await count(t, { identify: userOf })
+  t.test('belongs to the connection if identify returns undefined', async (t) => {
+    const { app } = await record(t, { identify: userOf })
     const [one, two] = [await connect(app), await connect(app)]
     const first = await start(one, 'go', 'k')
     t.not(await start(two, 'go', 'k'), first)
     t.equal(await start(one, 'go', 'k'), first)
   })
 
-  t.test('is worth nothing, and nothing is started, where the host can\'t say whose it is', async (t) => {
-    const bad: Array<() => unknown> = [() => { throw new Error('canary') }, () => 7, () => null, () => '', () => ({}), async () => 'ann', async () => { throw new Error('canary') }]
-    const { app, runs } = await count(t)
+  t.test('starts nothing if identify throws or returns neither text nor undefined', async (t) => {
+    const bad: Array<() => unknown> = [
+      () => { throw new Error('canary') }, () => 7, () => null, () => '', () => ({}),
+      async () => 'ann', async () => { throw new Error('canary') }
+    ]
+    const { app, runs } = await record(t)
     const caught = await uncaught(async () => {
       for (const identify of bad) {
         app.missions.handle({ identify: identify as () => string, start: { start: () => app.missions.start('job') } })
@@ -550,18 +586,19 @@ t.test('the id of a start command', async (t) => {
     })
     t.strictSame(caught, [])
     t.strictSame(runs, [])
-    t.equal(await callbackErrors(app, 'identify_handler'), bad.length + 1, 'each is counted, and the rejection too')
+    t.equal(await callbackErrors(app, 'identify_handler'), bad.length + 1, 'every failure is counted, and the rejection separately')
   })
 
-  t.test('can\'t be made to look like that of another user', async (t) => {
-    const { app } = await count(t, { identify: userOf })
-    for (const [user, id, other, otherId] of [['a b', 'c', 'a', 'b c'], ['a" b', 'c', 'a', 'b" c'], ['"a"', 'c', 'a', 'c']] as const) {
+  t.test('cannot collide with the id of another user', async (t) => {
+    const { app } = await record(t, { identify: userOf })
+    const cases = [['a b', 'c', 'a', 'b c'], ['a" b', 'c', 'a', 'b" c'], ['"a"', 'c', 'a', 'c']] as const
+    for (const [user, id, other, otherId] of cases) {
       t.not(await start(await as(app, user), 'go', id), await start(await as(app, other), 'go', otherId))
     }
   })
 })
 
-t.test('what is known of ids is bounded: the oldest goes first', async (t) => {
+t.test('the number of remembered ids is limited; the oldest is dropped first', async (t) => {
   const clock = createVirtualClock()
   const known = new Idempotency<number>(clock, { keepMs: 1_000, max: 2 })
   let runs = 0
@@ -569,7 +606,8 @@ t.test('what is known of ids is bounded: the oldest goes first', async (t) => {
     const keyed = known.once(key, 'same', async () => ++runs, () => true)
     return keyed.isConflict ? 'conflict' : await keyed.outcome
   }
-  t.strictSame([await run('a'), await run('b'), await run('a'), await run('b')], [1, 2, 1, 2], 'a repetition takes no room')
+  const repeated = [await run('a'), await run('b'), await run('a'), await run('b')]
+  t.strictSame(repeated, [1, 2, 1, 2], 'a repetition does not count against the limit')
   t.strictSame([await run('c'), await run('b'), await run('a'), await run('c')], [3, 2, 4, 3])
 })
 
@@ -582,7 +620,7 @@ t.test('mission_cancel', async (t) => {
     ['execution_progress', (mission) => { mission.progress({ taskId: 'a', index: 1, total: 2, status: 'started' }) }]
   ]
 
-  t.test('reaches the work in every phase, and everybody sees the request and the end', async (t) => {
+  t.test('reaches the work in every phase; subscribers receive the request and the ending', async (t) => {
     const { app } = await serve(t, { cancel: {} })
     const [client, watcher] = [await connect(app), await connect(app)]
     await watcher.subscribe('mission_update')
@@ -597,29 +635,30 @@ t.test('mission_cancel', async (t) => {
       t.match({ status, request }, { status: 'cancelled', request: { requested: true, kind: 'client', reason: null, by: null } }, phase)
       t.notOk('forced' in request!)
       await watcher.settle()
-      const [asking, end] = updatesOf(watcher, mission.id).slice(-2)
-      t.match(asking, { status: phase, cancel: { requested: true, kind: 'client' } }, 'the status is what it was')
-      t.match(end, { status: 'cancelled' })
+      const [requested, ended] = updatesOf(watcher, mission.id).slice(-2)
+      t.match(requested, { status: phase, cancel: { requested: true, kind: 'client' } }, 'the status stays')
+      t.match(ended, { status: 'cancelled' })
     }
   })
 
-  t.test('is accepted again and again, and told once', async (t) => {
+  t.test('is acknowledged each time and emitted once', async (t) => {
     const { app } = await serve(t, { cancel: {} })
     const [client, other] = [await connect(app), await connect(app)]
     await client.subscribe('mission_update')
     const mission = app.missions.start('job')
-    for (const asking of [client, other, client]) t.equal(await cancel(asking, mission.id), mission.id)
+    for (const sender of [client, other, client]) t.equal(await cancel(sender, mission.id), mission.id)
     mission.report('cancelled')
-    t.equal(await cancel(client, mission.id), mission.id, 'also after the end')
+    t.equal(await cancel(client, mission.id), mission.id, 'a cancel after the end is acknowledged')
     await client.settle()
-    t.strictSame(story(client), ['job planning_started', 'job planning_started', 'ack cancel', 'ack cancel', 'job cancelled', 'ack cancel'])
+    t.strictSame(transcript(client),
+      ['job planning_started', 'job planning_started', 'ack cancel', 'ack cancel', 'job cancelled', 'ack cancel'])
   })
 
-  t.test('of work that does not listen is carried out when its grace is over', async (t) => {
+  t.test('of work that ignores its signal is forced after the grace period', async (t) => {
     const { app, clock } = await serve(t, { cancel: {} })
     const client = await connect(app)
     await client.subscribe('mission_update')
-    const mission = app.missions.start('deaf')
+    const mission = app.missions.start('stubborn')
     await cancel(client, mission.id)
     clock.advance(9_999)
     t.equal(mission.status, 'planning_started')
@@ -628,7 +667,7 @@ t.test('mission_cancel', async (t) => {
     t.match(updatesOf(client, mission.id).at(-1), { status: 'cancelled', cancel: { kind: 'client', forced: true } })
   })
 
-  t.test('may be sent by somebody who did not start the mission, while its start is not even acknowledged', async (t) => {
+  t.test('is accepted from another client before the start is acknowledged', async (t) => {
     const { opened, open } = gate()
     const { app } = await serve(t, {
       start: {
@@ -648,26 +687,27 @@ t.test('mission_cancel', async (t) => {
     open()
     t.equal(await started, 'early')
     await client.settle()
-    t.strictSame(story(client), ['ack start', 'job planning_started', 'job planning_started'])
+    t.strictSame(transcript(client), ['ack start', 'job planning_started', 'job planning_started'])
     t.match(updatesOf(client, 'early')[1], { cancel: { kind: 'client' } })
   })
 
-  t.test('of a mission the client may not see answers exactly as for one that does not exist', async (t) => {
+  t.test('of a hidden mission is answered exactly like one of an unknown mission', async (t) => {
     const { app } = await serve(t)
     const client = await connect(app, { headers: { 'x-user': 'ann' } })
     const mission = app.missions.start({ name: 'job', tenant: 'acme' })
     const ask = async (missionId: string) => {
-      const { id: _, timestamp: __, unix: ___, ...rest } = await client.send({ type: 'mission_cancel', missionId, id: 'c' }).next('protocol_error')
+      const reply = client.send({ type: 'mission_cancel', missionId, id: 'c' }).next('protocol_error')
+      const { id: _, timestamp: __, unix: ___, ...rest } = await reply
       return rest
     }
     const isTheirs = (candidate: Mission, context: { request: unknown }) => candidate.tenant === userOf(context)
     const hidden: Array<[string, MissionHandlers]> = [
-      ['cancel.authorize says no', { cancel: { authorize: isTheirs } }],
-      ['cancel.authorize says no later', { cancel: { authorize: async (...args) => isTheirs(...args) } }],
-      ['cancel.authorize says nothing', { cancel: { authorize: (() => undefined) as never } }],
-      ['view.authorize says no', { cancel: {}, view: { authorize: isTheirs } }],
-      ['view.authorize says no, whatever cancel.authorize says', { cancel: { authorize: () => true }, view: { authorize: isTheirs } }],
-      ['view.authorize fails', { cancel: {}, view: { authorize: () => { throw new Error('canary') } } }]
+      ['cancel.authorize returns false', { cancel: { authorize: isTheirs } }],
+      ['cancel.authorize resolves with false', { cancel: { authorize: async (...args) => isTheirs(...args) } }],
+      ['cancel.authorize returns undefined', { cancel: { authorize: (() => undefined) as never } }],
+      ['view.authorize returns false', { cancel: {}, view: { authorize: isTheirs } }],
+      ['view.authorize returns false, cancel.authorize returns true', { cancel: { authorize: () => true }, view: { authorize: isTheirs } }],
+      ['view.authorize throws', { cancel: {}, view: { authorize: () => { throw new Error('canary') } } }]
     ]
     for (const [title, handlers] of hidden) {
       app.missions.handle(handlers)
@@ -680,7 +720,7 @@ t.test('mission_cancel', async (t) => {
     t.equal(await cancel(client, mission.id), mission.id)
   })
 
-  t.test('that the host allows too late does nothing any more', async (t) => {
+  t.test('that is authorized after the time-out has no effect', async (t) => {
     const asked = gate()
     const { opened, open } = gate<boolean>()
     const { app, clock } = await serve(t, {
@@ -699,20 +739,21 @@ t.test('mission_cancel', async (t) => {
     t.equal(await answer, 'internal_error')
     open(true)
     await turn()
-    t.equal(mission.view().cancel, null, 'the client was told that it failed')
+    t.equal(mission.view().cancel, null, 'the client has received an error')
     t.equal(await callbackErrors(app, 'cancel_handler'), 1)
   })
 })
 
-t.test('a view.authorize that answers with a promise shows nothing, and a rejection of it ends nothing', async (t) => {
-  const { app } = await serve(t, { cancel: {}, view: { authorize: (async () => { throw new Error('rejected') }) as never } })
+t.test('a view.authorize that returns a promise hides every mission, and its rejection is counted', async (t) => {
+  const authorize = async () => { throw new Error('rejected') }
+  const { app } = await serve(t, { cancel: {}, view: { authorize: authorize as never } })
   const client = await connect(app)
   const mission = app.missions.start('job')
   t.strictSame(await uncaught(async () => { t.equal(await cancel(client, mission.id), 'unknown_mission') }), [])
   t.equal(await callbackErrors(app, 'view_handler'), 2)
 })
 
-t.test('a start that the host allows too late is not carried out', async (t) => {
+t.test('a start that is authorized after the time-out is not run', async (t) => {
   const asked = gate()
   const { opened, open } = gate<boolean>()
   const { app, clock } = await serve(t, {
@@ -729,15 +770,15 @@ t.test('a start that the host allows too late is not carried out', async (t) => 
   await asked.opened
   clock.advance(9_999)
   await client.settle()
-  t.strictSame(story(client), [])
+  t.strictSame(transcript(client), [])
   clock.advance(1)
   t.equal(await answer, 'internal_error')
   open(true)
   await turn()
-  t.equal(app.missions.stats().total, 0, 'the client may have asked again')
+  t.equal(app.missions.stats().total, 0, 'the client may have sent the command again')
 })
 
-t.test('a handler that took too long', async (t) => {
+t.test('a start handler that exceeds its time-out', async (t) => {
   const late = async (t: Test, settle: (app: FastifyInstance) => unknown) => {
     const asked = gate()
     const { opened, open } = gate()
@@ -764,24 +805,24 @@ t.test('a handler that took too long', async (t) => {
     })
     t.strictSame(caught, [])
     await client.settle()
-    return { app, story: story(client) }
+    return { app, received: transcript(client) }
   }
 
-  t.test('finds its missions asked to end, since the client may have asked again', async (t) => {
-    const { app, story } = await late(t, (app) => app.missions.start('late'))
-    t.strictSame(story, ['internal_error', ...Array(2).fill('early planning_started'), ...Array(2).fill('late planning_started')])
+  t.test('has its missions cancelled, because the client may have sent the command again', async (t) => {
+    const { app, received } = await late(t, (app) => app.missions.start('late'))
+    t.strictSame(received, ['internal_error', ...Array(2).fill('early planning_started'), ...Array(2).fill('late planning_started')])
     t.same(app.missions.list().missions.map(({ cancel }) => cancel?.kind), ['client', 'client'])
     t.equal(await callbackErrors(app, 'start_handler'), 1)
   })
 
-  t.test('may reject without a harm, and both failures are counted', async (t) => {
-    const { app, story } = await late(t, () => { throw new Error('late') })
-    t.strictSame(story, ['internal_error', 'early planning_started', 'early planning_started'])
+  t.test('may reject afterwards; both failures are counted', async (t) => {
+    const { app, received } = await late(t, () => { throw new Error('late') })
+    t.strictSame(received, ['internal_error', 'early planning_started', 'early planning_started'])
     t.equal(await callbackErrors(app, 'start_handler'), 2)
   })
 })
 
-t.test('a handler that answers in time leaves no timer', async (t) => {
+t.test('a handler that settles in time leaves no timer running', async (t) => {
   const { app, clock } = await serve(t, { start: { start: () => app.missions.start('job') }, cancel: {} })
   const client = await connect(app)
   const id = await start(client)
@@ -790,11 +831,11 @@ t.test('a handler that answers in time leaves no timer', async (t) => {
   await start(client)
   clock.advance(10_000)
   await client.settle()
-  t.equal(await callbackErrors(app, 'start_handler'), 1, 'the throw, and no time-out after it')
+  t.equal(await callbackErrors(app, 'start_handler'), 1, 'only the throw is counted')
   t.equal(await callbackErrors(app, 'cancel_handler'), 0)
 })
 
-t.test('garbage from a handler is an error, and its mission\'s id can\'t be forged', async (t) => {
+t.test('a start handler must return a mission; any other value is an internal error', async (t) => {
   const { app, clock } = await serve(t)
   const client = await connect(app)
   const ids = ['live', 'forged']
@@ -802,7 +843,7 @@ t.test('garbage from a handler is an error, and its mission\'s id can\'t be forg
   const garbage: unknown[] = [
     { id: 5 }, { id: undefined }, { then: 'x' }, [], Symbol('x'), 0n, app,
     { then: (_resolve: unknown, reject: (err: Error) => void) => reject(new Error('thenable')) },
-    { id: 'nobody' }
+    { id: 'unknown' }
   ]
   for (const value of garbage) {
     clock.advance(60_000)
@@ -810,18 +851,18 @@ t.test('garbage from a handler is an error, and its mission\'s id can\'t be forg
     t.equal(await start(client), 'internal_error')
   }
   app.missions.handle({ start: { start: () => ({ get id () { return ids.shift() } }) as Mission } })
-  t.equal(await start(client), 'live', 'it is read once')
+  t.equal(await start(client), 'live', 'the id is read once')
   for (const answer of ['yes', 1, {}, undefined]) {
     clock.advance(60_000)
     app.missions.handle({ start: { authorize: () => answer as true, start: () => live } })
-    t.equal(await start(client), 'forbidden', 'only true lets a client in')
+    t.equal(await start(client), 'forbidden', 'only true authorizes a client')
   }
   clock.advance(60_000)
   app.missions.handle({ start: { start: () => live } })
-  t.equal(await start(client), 'live', 'a mission that lives already is as good as a new one')
+  t.equal(await start(client), 'live', 'the handler may return an active mission')
 })
 
-t.test('a client that leaves cancels neither what it started nor what is being started', async (t) => {
+t.test('missions of a client that disconnects keep running, and pending starts continue', async (t) => {
   const asked = gate()
   const { opened, open } = gate()
   const { app } = await serve(t, {
@@ -854,5 +895,5 @@ t.test('a client that leaves cancels neither what it started nor what is being s
   })
   t.strictSame(caught, [])
   await watcher.settle()
-  t.strictSame(story(watcher).sort(), ['quick completed', 'quick planning_started', 'slow completed', 'slow planning_started'], 'others see all of it')
+  t.strictSame(transcript(watcher).sort(), ['quick completed', 'quick planning_started', 'slow completed', 'slow planning_started'])
 })

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
+import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { DeadlineQueue, type Deadline } from '../lib/missions/lifetime/deadline-queue.js'
-import type { Mission } from '../lib/missions/index.js'
+import { EndedMissions, toUpdate, type Mission } from '../lib/missions/index.js'
 import type { MissionStatus, MissionUpdate } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
 import { connect } from './support/client.js'
@@ -148,6 +149,72 @@ t.test('cancel', async (t) => {
     const other = missions.start('other')
     other.waiting(`${'w'.repeat(255)}😀`)
     t.equal(other.view().waiting, 'w'.repeat(255))
+  })
+})
+
+t.test('cancelled', async (t) => {
+  t.test('ends the mission as cancelled, with the reason as cancel.reason', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start({ id: 'a', name: 'job' })
+    const { signal } = mission
+    t.strictSame(mission.cancelled('the customer withdrew'), { applied: true })
+    const cancel = { requested: true, kind: 'request', reason: 'the customer withdrew', by: null }
+    t.match(updates, [{ status: 'planning_started' }, { status: 'cancelled', previousStatus: 'planning_started' }])
+    t.strictSame(updates[1]!.cancel, cancel)
+    t.strictSame(mission.view().cancel, cancel)
+    t.strictSame((await mission.done).cancel, cancel)
+    t.equal(signal.aborted, false, 'nothing is left to abort')
+    t.match(missions.stats(), { active: 0, cancelled: 1, total: 1 })
+  })
+
+  t.test('leaves cancel null without a reason', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    t.strictSame(mission.cancelled(), { applied: true })
+    t.match(mission.outcome, { status: 'cancelled', cancel: null, error: null })
+    t.equal('cancel' in updates[1]!, false)
+  })
+
+  t.test('keeps the first cancel request', async (t) => {
+    for (const kind of ['request', 'timeout'] as const) {
+      const { missions, clock } = build()
+      const mission = missions.start({ name: 'job', timeoutMs: 1_000 })
+      if (kind === 'request') mission.cancel({ by: 'ann' })
+      else clock.advance(1_000)
+      const requested = mission.view().cancel
+      t.strictSame(mission.cancelled('stopped'), { applied: true })
+      t.strictSame(mission.view().cancel, requested, kind)
+    }
+  })
+
+  t.test('rejects a reason that is not a string, and changes nothing', async (t) => {
+    const { missions, updates } = build({ stallMs: 1_000 })
+    const mission = missions.start('job')
+    for (const reason of [null, 5, {}, ['x'], new Error('x')] as never[]) {
+      t.throws(() => mission.cancelled(reason), { code: 'FST_MC_INVALID_MISSION', message: /reason must be text/ })
+    }
+    t.match(mission.view(), { status: 'planning_started', cancel: null, seq: 1 })
+    t.equal(updates.length, 1)
+    mission.complete()
+    t.throws(() => mission.cancelled(5 as never), { code: 'FST_MC_INVALID_MISSION' })
+    t.match(missions.stats(), { completed: 1, lateOutcomes: 0 })
+  })
+
+  t.test('after the end is a late outcome and does not add a reason', async (t) => {
+    const { missions, updates } = build()
+    const mission = missions.start('job')
+    mission.complete()
+    t.strictSame(mission.cancelled('too late'), { applied: false, reason: 'terminal' })
+    t.match(mission.view(), { status: 'completed', cancel: null, lateOutcome: 'cancelled' })
+    t.equal(missions.stats().lateOutcomes, 1)
+    t.equal(updates.length, 2)
+  })
+
+  t.test('cuts a long reason to 256 characters', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    mission.cancelled(`${'r'.repeat(255)}😀`)
+    t.equal(mission.view().cancel!.reason, 'r'.repeat(255))
   })
 })
 
@@ -476,6 +543,75 @@ t.test('a listener', async (t) => {
     t.strictSame(caught, [])
     t.equal(updates.length, 2)
     t.strictSame(failures.map(([where]) => where), Array(4).fill('mission_listener'))
+  })
+})
+
+t.test('the offset of an ending', async (t) => {
+  /** Subscribes to the channel of a registry; `log` holds the published updates, each at its offset - 1. */
+  const subscribe = ({ registry, clock }: Stand, log: MissionUpdate[]) => {
+    const endings = new EndedMissions({ clock, maxMessages: 100, maxAgeMs: 1_000 })
+    const channel = createMissionUpdateChannel({
+      updates: registry.updates,
+      visible: () => registry.visible(),
+      isActive: (id) => registry.find(id)?.isTerminal === false,
+      toSnapshot: (mission) => toUpdate(mission),
+      ended: endings
+    })
+    channel.start((update) => log.push(update), 0)
+    return endings
+  }
+  const endingsOf = (log: readonly MissionUpdate[]) => log
+    .flatMap(({ missionId, endedAt }, at) => endedAt === undefined ? [] : [[missionId, at + 1]])
+  const offsetsIn = (endings: EndedMissions, upTo: number) => Array.from({ length: upTo }, (_, at) => at)
+    .flatMap((at) => endings.between(at, at + 1).map(({ missionId }) => [missionId, at + 1]))
+
+  t.test('is that of its own message, even if a listener ends another mission in between', async (t) => {
+    for (const isFirst of [true, false]) {
+      const stand = build({}, { isQuiet: true })
+      const { missions } = stand
+      const listen = () => missions.on('mission_update', ({ missionId, status }) => {
+        if (missionId === 'a' && status === 'completed') missions.get('b')!.complete()
+        if (missionId === 'b' && status === 'completed') missions.start({ id: 'c', name: 'job' }).fail('broken')
+      })
+      const log: MissionUpdate[] = []
+      if (isFirst) listen()
+      const endings = subscribe(stand, log)
+      if (!isFirst) listen()
+      for (const id of ['a', 'b']) missions.start({ id, name: 'job' })
+      missions.get('a')!.complete()
+      t.strictSame(log.map(({ missionId, status }) => `${missionId} ${status}`),
+        ['a planning_started', 'b planning_started', 'a completed', 'b completed', 'c planning_started', 'c error'])
+      t.strictSame(offsetsIn(endings, log.length), [['a', 3], ['b', 4], ['c', 6]])
+    }
+  })
+
+  t.test('is that of its own message for any reports of any listener', async () => {
+    const act = fc.record({ kind: fc.constantFrom('start', 'progress', 'cancel', 'end', 'advance'), at: fc.nat(6) })
+    const acts = fc.array(act, { maxLength: 40 })
+    fc.assert(fc.property(acts, acts, fc.boolean(), (calls, reactions, isFirst) => {
+      const stand = build({ timeoutMs: 300, cancelGraceMs: 100 }, { isQuiet: true })
+      const { missions, clock } = stand
+      let index = 0
+      const run = ({ kind, at }: { kind: string, at: number }) => {
+        const mission = missions.get(`m${at}`)
+        if (kind === 'start' && mission === undefined) missions.start({ id: `m${at}`, name: 'job' })
+        if (kind === 'progress') mission?.progress(progressOf(++index))
+        if (kind === 'cancel') mission?.cancel()
+        if (kind === 'end') mission?.cancelled('enough')
+        if (kind === 'advance') clock.advance(at * 20)
+      }
+      const log: MissionUpdate[] = []
+      const open = [...reactions]
+      const listen = () => missions.on('mission_update', () => {
+        const reaction = open.pop()
+        if (reaction !== undefined && reaction.kind !== 'advance') run(reaction)
+      })
+      if (isFirst) listen()
+      const endings = subscribe(stand, log)
+      if (!isFirst) listen()
+      for (const call of calls) run(call)
+      return JSON.stringify(offsetsIn(endings, log.length)) === JSON.stringify(endingsOf(log))
+    }), { numRuns: 300 })
   })
 })
 

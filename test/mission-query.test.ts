@@ -167,6 +167,21 @@ t.test('list', async (t) => {
   })
 })
 
+t.test('the result of list', async (t) => {
+  t.test('is a plain object that survives JSON, spread and structuredClone', async (t) => {
+    const { missions } = build()
+    for (const id of ['a', 'b', 'c']) missions.start({ id, name: 'job', metadata: { rows: [1, { deep: null }] } })
+    const list = missions.list({ limit: 2 })
+    t.equal(Object.getPrototypeOf(list), Object.prototype)
+    t.strictSame(Reflect.ownKeys(list), ['missions', 'nextCursor'])
+    t.ok(Array.isArray(list.missions))
+    t.type(list.nextCursor, 'string')
+    for (const copy of [{ ...list }, structuredClone(list), JSON.parse(JSON.stringify(list))]) t.strictSame(copy, list)
+    const { missions: last, nextCursor } = missions.list({ limit: 2, cursor: list.nextCursor! })
+    t.strictSame([last.map(({ id }) => id), nextCursor], [['a'], null])
+  })
+})
+
 t.test('subscribe', async (t) => {
   t.test('yields the missions that match now, then every change', async (t) => {
     const { missions } = build()

@@ -12,12 +12,13 @@ import { boot, uncaught } from './support/app.js'
 const URL = '/mission-control/missions'
 const UNKNOWN = 'mission_00000000-0000-4000-8000-000000000000'
 
-const serve = async (t: Test, options: MissionControlOptions = {}) => await boot(t, { ...options, routes: { missions: URL, ...options.routes } })
+const serve = async (t: Test, options: MissionControlOptions = {}) =>
+  await boot(t, { ...options, routes: { missions: URL, ...options.routes } })
 
 const SCHEMAS: Record<string, TSchema> = { list: MissionListResponse, one: MissionView, cancel: CancelResponse, error: ErrorResponse }
 const validators = new Map(Object.entries(SCHEMAS).map(([name, schema]) => [name, compile(schema)]))
 
-/** The body of an answer that fits the schema of its kind; every answer must forbid caches to keep it. */
+/** Checks a response against the schema of its kind and for `no-store`, and returns its body. */
 function read<Body> (t: Test, kind: keyof typeof SCHEMAS, response: LightMyRequestResponse): Body {
   const body = response.json<Body>()
   const validate = validators.get(kind)!
@@ -35,11 +36,12 @@ async function list (t: Test, app: FastifyInstance, query = ''): Promise<Mission
 
 const idsOf = ({ missions }: MissionListResponse): string[] => missions.map(({ id }) => id)
 
-const post = (path: string, headers: Record<string, string> = {}): InjectOptions => ({ method: 'POST', url: path, headers: { host: 'ops.example.com', ...headers } })
+const post = (path: string, headers: Record<string, string> = {}): InjectOptions =>
+  ({ method: 'POST', url: path, headers: { host: 'ops.example.com', ...headers } })
 
 const tenantOf = ({ request }: { request: unknown }) => (request as FastifyRequest).headers['x-tenant']
 
-t.test('without the option there are no such routes', async (t) => {
+t.test('the mission routes do not exist without the option routes.missions', async (t) => {
   const app = await boot(t)
   const mission = app.missions.start('job')
   app.missions.handle({ cancel: {} })
@@ -48,7 +50,7 @@ t.test('without the option there are no such routes', async (t) => {
 })
 
 t.test('the list', async (t) => {
-  t.test('shows missions as they are, newest first', async (t) => {
+  t.test('returns the views of missions, newest first', async (t) => {
     const app = await serve(t)
     t.same(await list(t, app), { missions: [], nextCursor: null })
     const job = app.missions.start({
@@ -60,10 +62,12 @@ t.test('the list', async (t) => {
     job.cancel({ reason: 'enough', by: 'ann' })
     const body = await list(t, app)
     t.same(body, JSON.parse(JSON.stringify(app.missions.list())))
-    t.match(body, { missions: [{ name: 'part', parentId: 'one', error: { code: 'bad_row' } }, { id: 'one', waiting: 'for the upload', cancel: { by: 'ann' }, tasks: [{ taskId: 'read' }] }], nextCursor: null })
+    const part = { name: 'part', parentId: 'one', error: { code: 'bad_row' } }
+    const one = { id: 'one', waiting: 'for the upload', cancel: { by: 'ann' }, tasks: [{ taskId: 'read' }] }
+    t.match(body, { missions: [part, one], nextCursor: null })
   })
 
-  t.test('takes every filter from the query string, one or several', async (t) => {
+  t.test('accepts every filter in the query string, alone or combined', async (t) => {
     const clock = createVirtualClock(1_000)
     const app = await serve(t, { clock, missions: { stallMs: 50 } })
     app.missions.start({ id: 'a', name: 'import', tags: ['nightly', 'big'], tenant: 'acme' })
@@ -73,21 +77,24 @@ t.test('the list', async (t) => {
     clock.advance(100)
     app.missions.start({ id: 'c', name: 'import', tenant: 'acme' })
     const filters: Array<[string, string[]]> = [
-      ['', ['c', 'b', 'a']], ['status=completed', ['b']], ['status=planning_started', ['c', 'a']], ['name=import', ['c', 'a']], ['name=imp', []],
+      ['', ['c', 'b', 'a']], ['status=completed', ['b']], ['status=planning_started', ['c', 'a']],
+      ['name=import', ['c', 'a']], ['name=imp', []],
       ['tag=nightly', ['b', 'a']], ['tenant=acme', ['c', 'a']], ['stalled=true', ['a']], ['stalled=false', ['c', 'b']],
       ['since=1100', ['c', 'b']], ['until=1100', ['a']], ['since=1100&until=1200', ['b']], ['since=1099.5', ['c', 'b']],
       ['q=ROWS', ['b']], ['q=imp', ['c', 'a']], ['q=%20of%20', ['b']],
-      ['name=import&stalled=false', ['c']], ['tag=nightly&tenant=acme&status=planning_started', ['a']], ['limit=2', ['c', 'b']], ['limit=1&name=export', ['b']]
+      ['name=import&stalled=false', ['c']], ['tag=nightly&tenant=acme&status=planning_started', ['a']],
+      ['limit=2', ['c', 'b']], ['limit=1&name=export', ['b']]
     ]
     for (const [query, ids] of filters) t.same(idsOf(await list(t, app, `?${query}`)), ids, query)
   })
 
-  t.test('refuses a query it does not know, and repeats nothing of it', async (t) => {
+  t.test('rejects an invalid query without repeating it', async (t) => {
     const app = await serve(t)
     app.missions.start('job')
     const queries = [
-      'canary=1', 'status=canary', 'status=completed&status=canary', 'status=', 'name=canary&name=canary', 'limit=canary', 'limit=0', 'limit=201', 'limit=1.5', 'limit=',
-      'stalled=canary', 'stalled=1', 'since=canary', 'until=NaN', 'cursor=canary', 'cursor=12345678901234567', 'cursor=-1', 'cursor=',
+      'canary=1', 'status=canary', 'status=completed&status=canary', 'status=', 'name=canary&name=canary',
+      'limit=canary', 'limit=0', 'limit=201', 'limit=1.5', 'limit=', 'stalled=canary', 'stalled=1', 'since=canary', 'until=NaN',
+      'cursor=canary', 'cursor=12345678901234567', 'cursor=-1', 'cursor=',
       `q=${'canary'.repeat(30)}`, `tenant=${'canary'.repeat(30)}`, '__proto__=canary', 'constructor=canary', 'limit[]=1'
     ]
     for (const query of queries) {
@@ -98,25 +105,25 @@ t.test('the list', async (t) => {
     }
   })
 
-  t.test('comes in pages that neither repeat nor skip a mission, whatever starts meanwhile', async (t) => {
+  t.test('has pages that neither repeat nor skip a mission when others start in between', async (t) => {
     const app = await serve(t)
     for (const id of ['a', 'b', 'c', 'd', 'e']) app.missions.start({ id, name: 'job' })
-    const seen: string[] = []
+    const listed: string[] = []
     let query = '?limit=2'
     for (let pages = 1; ; pages++) {
       const page = await list(t, app, query)
-      seen.push(...idsOf(page))
+      listed.push(...idsOf(page))
       app.missions.start(`meanwhile ${pages}`)
       if (page.nextCursor === null) break
       query = `?limit=2&cursor=${page.nextCursor}`
     }
-    t.same(seen, ['e', 'd', 'c', 'b', 'a'])
+    t.same(listed, ['e', 'd', 'c', 'b', 'a'])
     for (let i = 0; i < 60; i++) app.missions.start('more')
-    t.equal((await list(t, app)).missions.length, 50, 'without a limit 50')
+    t.equal((await list(t, app)).missions.length, 50, 'the default limit is 50')
     t.equal((await list(t, app, '?limit=200')).missions.length, 68)
   })
 
-  t.test('leaves out what the client may not see, and fills its pages all the same', async (t) => {
+  t.test('omits missions that are not visible to the client, and still fills its pages', async (t) => {
     const app = await serve(t)
     const contexts: unknown[] = []
     app.missions.handle({
@@ -137,15 +144,16 @@ t.test('the list', async (t) => {
     t.same(idsOf(first), ['4', '2'])
     const last = await page(`limit=2&cursor=${first.nextCursor}`)
     t.same([idsOf(last), last.nextCursor], [['0'], null])
-    t.same(idsOf(await list(t, app)), [], 'nobody\'s tenant sees nothing')
+    t.same(idsOf(await list(t, app)), [], 'a client without a tenant sees nothing')
     t.match(contexts[0], { connectionId: null, request: { url: /mission-control/ } })
   })
 
-  t.test('hides every mission about which the host\'s code fails, and outlives it', async (t) => {
+  t.test('hides a mission for which view.authorize throws or does not return true', async (t) => {
     const app = await serve(t)
     const [good, bad] = [app.missions.start('good'), app.missions.start('bad')]
     const failures: Array<() => unknown> = [
-      () => { throw new Error('canary') }, () => 'yes', () => 1, () => undefined, async () => true, async () => { throw new Error('canary') }
+      () => { throw new Error('canary') }, () => 'yes', () => 1, () => undefined,
+      async () => true, async () => { throw new Error('canary') }
     ]
     const caught = await uncaught(async () => {
       for (const failure of failures) {
@@ -160,21 +168,22 @@ t.test('the list', async (t) => {
 })
 
 t.test('one mission', async (t) => {
-  t.test('is shown as it is, live or ended', async (t) => {
+  t.test('is returned as its view, active or ended', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start({ name: 'job', metadata: { rows: 3 } })
-    for (const act of [() => {}, () => mission.planned({ steps: 2 }), () => mission.fail(new TypeError('broken')), () => mission.complete()]) {
+    const acts = [() => {}, () => mission.planned({ steps: 2 }), () => mission.fail(new TypeError('broken')), () => mission.complete()]
+    for (const act of acts) {
       act()
       const response = await app.inject(`${URL}/${mission.id}`)
       t.equal(response.statusCode, 200)
       t.same(read(t, 'one', response), JSON.parse(JSON.stringify(mission.view())))
     }
     t.match(mission.view(), { status: 'error', lateOutcome: 'completed' })
-    t.notMatch((await app.inject(`${URL}/${mission.id}`)).body, /mission-routes\.test/, 'without a stack')
+    t.notMatch((await app.inject(`${URL}/${mission.id}`)).body, /mission-routes\.test/, 'the error has no stack')
     t.equal((await app.inject({ method: 'HEAD', url: `${URL}/${mission.id}` })).statusCode, 200)
   })
 
-  t.test('that is hidden answers exactly as one that does not exist', async (t) => {
+  t.test('that is hidden is answered exactly like one that does not exist', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start({ name: 'job', tenant: 'acme' })
     app.missions.handle({ view: { authorize: (mission, context) => mission.tenant === tenantOf(context) } })
@@ -188,7 +197,7 @@ t.test('one mission', async (t) => {
     t.equal((await app.inject({ url: `${URL}/${mission.id}`, headers: { 'x-tenant': 'acme' } })).statusCode, 200)
   })
 
-  t.test('is found by any id that a mission may have', async (t) => {
+  t.test('is found by every valid id', async (t) => {
     const app = await boot(t, { routes: { missions: URL } }, { routerOptions: { maxParamLength: 128 } })
     app.missions.handle({ cancel: {} })
     for (const id of ['a/b', 'order 7', '%', '?#', 'ü', '__proto__', 'x'.repeat(128)]) {
@@ -200,14 +209,14 @@ t.test('one mission', async (t) => {
     t.equal((await app.inject(`${URL}/toString`)).statusCode, 404)
   })
 
-  t.test('with an id longer than the router of the host takes is refused by it, but listed', async (t) => {
+  t.test('with an id beyond maxParamLength of the host is listed, and refused by its router', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start({ id: 'x'.repeat(101), name: 'job' })
     t.equal((await app.inject(`${URL}/${mission.id}`)).statusCode, 414)
     t.same(idsOf(await list(t, app)), [mission.id])
   })
 
-  t.test('with an id that no mission can have is a wrong request', async (t) => {
+  t.test('with an invalid id is answered with 400', async (t) => {
     const app = await boot(t, { routes: { missions: URL } }, { routerOptions: { maxParamLength: 500 } })
     const response = await app.inject(`${URL}/${'canary'.repeat(30)}`)
     t.equal(response.statusCode, 400)
@@ -217,7 +226,7 @@ t.test('one mission', async (t) => {
 })
 
 t.test('cancel', async (t) => {
-  t.test('says what became of the request', async (t) => {
+  t.test('returns the result of the request', async (t) => {
     const app = await serve(t)
     app.missions.handle({ cancel: {} })
     const mission = app.missions.start('job')
@@ -237,7 +246,7 @@ t.test('cancel', async (t) => {
     t.equal(await ask(), 'terminal')
   })
 
-  t.test('is not there until the host allows it', async (t) => {
+  t.test('is answered with 501 until the host allows it', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start('job')
     for (const handlers of [{}, { start: { start: () => mission } }, { view: { authorize: () => false } }]) {
@@ -251,7 +260,7 @@ t.test('cancel', async (t) => {
     t.equal(mission.view().cancel, null)
   })
 
-  t.test('asks the same handler as over the WebSocket, and hides what it refuses', async (t) => {
+  t.test('calls cancel.authorize, and hides a mission that it refuses', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start({ name: 'job', tenant: 'acme' })
     const contexts: unknown[] = []
@@ -263,16 +272,16 @@ t.test('cancel', async (t) => {
         }
       }
     })
-    const [refused, unknown] = [await app.inject(post(`${URL}/${mission.id}/cancel`)), await app.inject(post(`${URL}/${UNKNOWN}/cancel`))]
-    t.equal(refused.statusCode, 404)
-    t.match(read(t, 'error', refused), { code: 'FST_MC_MISSION_NOT_FOUND' })
-    t.equal(refused.body, unknown.body)
+    const [refused, unknown] = await Promise.all([mission.id, UNKNOWN].map(async (id) => await app.inject(post(`${URL}/${id}/cancel`))))
+    t.equal(refused!.statusCode, 404)
+    t.match(read(t, 'error', refused!), { code: 'FST_MC_MISSION_NOT_FOUND' })
+    t.equal(refused!.body, unknown!.body)
     t.equal(mission.view().cancel, null)
     t.match(contexts, [{ connectionId: null, request: { params: { id: mission.id } } }])
     t.equal((await app.inject(post(`${URL}/${mission.id}/cancel`, { 'x-tenant': 'acme' }))).statusCode, 202)
   })
 
-  t.test('of a mission that the client may not see finds none', async (t) => {
+  t.test('of a mission that is not visible to the client is answered with 404', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start('job')
     app.missions.handle({ cancel: {}, view: { authorize: () => false } })
@@ -280,7 +289,7 @@ t.test('cancel', async (t) => {
     t.equal(mission.view().cancel, null)
   })
 
-  t.test('tells nothing of why the host\'s code failed, nor waits for it longer than 10 s', async (t) => {
+  t.test('hides why a handler failed, and waits for it at most 10 s', async (t) => {
     const clock = createVirtualClock()
     const app = await serve(t, { clock })
     const mission = app.missions.start('job')
@@ -303,13 +312,14 @@ t.test('cancel', async (t) => {
     t.equal(mission.view().cancel, null)
   })
 
-  t.test('is refused to a page of another origin', async (t) => {
+  t.test('is refused for pages of other origins', async (t) => {
     const app = await serve(t)
     app.missions.handle({ cancel: {} })
     const mission = app.missions.start('job')
     const path = `${URL}/${mission.id}/cancel`
     const form = { 'content-type': 'application/x-www-form-urlencoded' }
-    for (const origin of ['https://evil.example.com', 'http://ops.example.com.evil.example', 'http://ops.example.com:81', 'null', '']) {
+    const origins = ['https://evil.example.com', 'http://ops.example.com.evil.example', 'http://ops.example.com:81', 'null', '']
+    for (const origin of origins) {
       for (const headers of [{ origin }, { origin, ...form }]) {
         const response = await app.inject({ ...post(path, headers), ...('content-type' in headers && { payload: 'a=1' }) })
         t.equal(response.statusCode, 403, origin)
@@ -317,10 +327,10 @@ t.test('cancel', async (t) => {
       }
     }
     t.equal(mission.view().cancel, null)
-    t.equal((await app.inject(post(path, { origin: 'http://ops.example.com' }))).statusCode, 202, 'its own pages may')
+    t.equal((await app.inject(post(path, { origin: 'http://ops.example.com' }))).statusCode, 202, 'pages of its own origin may cancel')
   })
 
-  t.test('is open to the pages that may open a WebSocket', async (t) => {
+  t.test('is allowed for the pages of websocket.allowedOrigins', async (t) => {
     const app = await serve(t, { websocket: { allowedOrigins: ['https://desk.example.com'] } })
     app.missions.handle({ cancel: {} })
     const { id } = app.missions.start('job')
@@ -328,16 +338,18 @@ t.test('cancel', async (t) => {
     t.same([await ask('https://desk.example.com'), await ask('http://ops.example.com')], [202, 403])
   })
 
-  t.test('takes no other method', async (t) => {
+  t.test('accepts only POST', async (t) => {
     const app = await serve(t)
     app.missions.handle({ cancel: {} })
     const mission = app.missions.start('job')
-    for (const method of ['GET', 'PUT', 'DELETE'] as const) t.equal((await app.inject({ method, url: `${URL}/${mission.id}/cancel` })).statusCode, 404)
+    for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+      t.equal((await app.inject({ method, url: `${URL}/${mission.id}/cancel` })).statusCode, 404)
+    }
     t.equal(mission.view().cancel, null)
   })
 })
 
-t.test('the hooks of the host stand in front of every route, before anything is looked at', async (t) => {
+t.test('the onRequest hooks of the host run before validation and handlers on every route', async (t) => {
   const app = await serve(t, {
     onRequest: async (request, reply) => {
       if (request.headers['x-user'] === undefined) await reply.code(401).send({ message: 'not allowed' })
@@ -348,7 +360,13 @@ t.test('the hooks of the host stand in front of every route, before anything is 
   const users: unknown[] = []
   const note = (_mission: Mission, { request }: { request: unknown }) => users.push((request as { user: string }).user) > 0
   app.missions.handle({ view: { authorize: note }, cancel: { authorize: note } })
-  const requests: InjectOptions[] = [{ url: URL }, { url: `${URL}?canary=1` }, { url: `${URL}/${mission.id}` }, post(`${URL}/${mission.id}/cancel`), post(`${URL}/x/cancel`, { origin: 'https://evil.example.com' })]
+  const requests: InjectOptions[] = [
+    { url: URL },
+    { url: `${URL}?canary=1` },
+    { url: `${URL}/${mission.id}` },
+    post(`${URL}/${mission.id}/cancel`),
+    post(`${URL}/x/cancel`, { origin: 'https://evil.example.com' })
+  ]
   for (const request of requests) t.equal((await app.inject(request)).statusCode, 401, JSON.stringify(request))
   t.same(users, [])
   t.equal(mission.view().cancel, null)
@@ -356,10 +374,10 @@ t.test('the hooks of the host stand in front of every route, before anything is 
   const statuses: number[] = []
   for (const request of allowed) statuses.push((await app.inject(request)).statusCode)
   t.same(statuses, [200, 400, 200, 202, 403])
-  t.same(new Set(users), new Set(['ann']), 'and what they found out is there for the handlers')
+  t.same(new Set(users), new Set(['ann']), 'handlers receive the request that the hooks extended')
 })
 
-t.test('the routes are where the host wants them', async (t) => {
+t.test('the routes are mounted under prefix and routes.missions', async (t) => {
   const places: Array<[MissionControlOptions, string, string]> = [
     [{ prefix: '/ops', routes: { missions: URL } }, `/ops${URL}`, `/ops${URL}`],
     [{ routes: { missions: '/jobs/' } }, '/jobs/', '/jobs'],
@@ -376,14 +394,14 @@ t.test('the routes are where the host wants them', async (t) => {
   }
 })
 
-t.test('only these answers are kept from caches', async (t) => {
+t.test('routes of the host keep their own cache headers', async (t) => {
   const app = await serve(t)
   app.get('/mine', async () => 'mine')
   t.equal((await app.inject('/mine')).headers['cache-control'], undefined)
 })
 
-t.test('a host whose compilers take schemas of another kind is no hindrance', async (t) => {
-  const app = Fastify({ schemaErrorFormatter: () => { throw new Error('only for issues of its own kind') } })
+t.test('the routes work beside validator and serializer compilers for other kinds of schemas', async (t) => {
+  const app = Fastify({ schemaErrorFormatter: () => { throw new Error('only for schemas of its own kind') } })
   t.teardown(() => app.close())
   const parse = ({ schema }: { schema: unknown }) => {
     const { safeParse } = schema as { safeParse?: (data: unknown) => { success: boolean, error?: Error } }
@@ -408,7 +426,7 @@ t.test('a host whose compilers take schemas of another kind is no hindrance', as
   t.equal((await app.inject(post(`${URL}/${UNKNOWN}/cancel`))).statusCode, 404)
 })
 
-t.test('a host with @fastify/swagger finds the routes in its OpenAPI document, with all that they take and give', async (t) => {
+t.test('@fastify/swagger documents the routes with their parameters and responses', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger, { openapi: { info: { title: 'host', version: '1.0.0' } } })
@@ -418,17 +436,21 @@ t.test('a host with @fastify/swagger finds the routes in its OpenAPI document, w
   const lists = paths[`/ops${URL}`]!['get']!
   const one = paths[`/ops${URL}/{id}`]!['get']!
   const cancel = paths[`/ops${URL}/{id}/cancel`]!['post']!
-  t.same(lists.parameters!.map(({ in: place, name }) => `${place} ${name}`).sort(),
-    ['query cursor', 'query limit', 'query name', 'query q', 'query since', 'query stalled', 'query status', 'query tag', 'query tenant', 'query until'])
-  for (const operation of [one, cancel]) t.match(operation.parameters, [{ in: 'path', name: 'id', required: true, schema: { minLength: 1, maxLength: 128 } }])
+  const names = ['cursor', 'limit', 'name', 'q', 'since', 'stalled', 'status', 'tag', 'tenant', 'until']
+  t.same(lists.parameters!.map(({ in: place, name }) => `${place} ${name}`).sort(), names.map((name) => `query ${name}`))
+  const id = { in: 'path', name: 'id', required: true, schema: { minLength: 1, maxLength: 128 } }
+  for (const operation of [one, cancel]) t.match(operation.parameters, [id])
   for (const operation of [lists, one, cancel]) t.match(operation.summary, /^[A-Z]/)
-  t.same([lists, one, cancel].map(({ responses }) => Object.keys(responses)), [['200', '400'], ['200', '400', '404'], ['202', '400', '403', '404', '500', '501']])
-  const shown = (operation: Operation, status: string) => JSON.parse(JSON.stringify(operation.responses[status]!.content['application/json']!.schema)) as Record<string, unknown>
-  t.same(Object.keys(shown(one, '200')['properties'] as object), Object.keys(MissionView.properties))
-  t.same(Object.keys(shown(lists, '200')['properties'] as object), ['missions', 'nextCursor'])
-  t.match(shown(cancel, '202'), { properties: { result: { anyOf: [{ enum: ['requested'] }, { enum: ['already_requested'] }, { enum: ['terminal'] }] } } })
-  for (const status of ['400', '403', '404', '500', '501']) t.same(Object.keys(shown(cancel, status)['properties'] as object), ['statusCode', 'code', 'error', 'message'])
-  t.notOk(Object.keys(paths).some((path) => path.includes('/ws/')), 'the WebSocket is no HTTP route')
+  t.same([lists, one, cancel].map(({ responses }) => Object.keys(responses)),
+    [['200', '400'], ['200', '400', '404'], ['202', '400', '403', '404', '500', '501']])
+  t.same(propertiesOf(one, '200'), Object.keys(MissionView.properties))
+  t.same(propertiesOf(lists, '200'), ['missions', 'nextCursor'])
+  const result = { anyOf: [{ enum: ['requested'] }, { enum: ['already_requested'] }, { enum: ['terminal'] }] }
+  t.match(schemaOf(cancel, '202'), { properties: { result } })
+  for (const status of ['400', '403', '404', '500', '501']) {
+    t.same(propertiesOf(cancel, status), ['statusCode', 'code', 'error', 'message'])
+  }
+  t.notOk(Object.keys(paths).some((path) => path.includes('/ws/')), 'the WebSocket route is not documented as an HTTP route')
 })
 
 interface Operation {
@@ -436,3 +458,9 @@ interface Operation {
   parameters?: Array<{ in: string, name: string, required?: boolean, schema: object }>
   responses: Record<string, { content: Record<string, { schema: object }> }>
 }
+
+/** Returns the documented schema of one response. */
+const schemaOf = ({ responses }: Operation, status: string): { properties: object } =>
+  JSON.parse(JSON.stringify(responses[status]!.content['application/json']!.schema)) as { properties: object }
+
+const propertiesOf = (operation: Operation, status: string): string[] => Object.keys(schemaOf(operation, status).properties)
