@@ -49,10 +49,12 @@ export interface MissionControl {
   drain (options?: { withinMs?: number }): Promise<void>
 }
 
+type MissionControlDeps = Pick<Services, 'hub' | 'exposition'>
+
 const DRAIN_MS = 10_000
 
 /** The facade over the services. */
-export function createMissionControl ({ hub, exposition }: Pick<Services, 'hub' | 'exposition'>): MissionControl {
+export function createMissionControl ({ hub, exposition }: MissionControlDeps): MissionControl {
   return {
     wsMetrics: () => hub.wsMetrics(),
     metrics: { render: (accept) => exposition.render(accept) },

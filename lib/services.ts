@@ -53,11 +53,11 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   return { missions, monitoring, hub, exposition }
 }
 
-interface HubParts extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring'> {
+interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring'> {
   onCallbackError: (where: string, err: unknown) => void
 }
 
-function createHub ({ options, clock, missions, monitoring, onCallbackError }: HubParts): Hub {
+function createHub ({ options, clock, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
   const { maxMessages, maxAgeMs } = options.websocket.history
   const alerts = new Alerts()
   const ended = new EndedMissions({ clock, maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) })

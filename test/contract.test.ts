@@ -9,7 +9,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createAsyncApi } from '../lib/contract/asyncapi.js'
 import { toJsonSchema } from '../lib/contract/json-schema.js'
-import { REPLIES, UNASKED } from '../lib/contract/replies.js'
+import { REPLIES, UNSOLICITED } from '../lib/contract/replies.js'
 import missionControl from '../lib/index.js'
 import { CHANNEL_NAMES, CHANNEL_PAYLOADS, CLIENT_MESSAGES, CLOSE_CODES, Options, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, type ClientMessageType } from '../schemas/index.js'
 import * as http from '../schemas/http.js'
@@ -78,7 +78,7 @@ t.test('the AsyncAPI document', async (t) => {
 
   t.test('sends or replies with every server message', async (t) => {
     const sent = operations.filter((operation) => operation.isSend()).map((operation) => operation.messages().all()[0]!.name()!)
-    t.strictSame(sent, [...UNASKED])
+    t.strictSame(sent, [...UNSOLICITED])
     t.strictSame([...new Set([...sent, ...Object.values(REPLIES).flat()])].sort(), Object.keys(SERVER_MESSAGES).sort())
   })
 

@@ -11,7 +11,7 @@ import {
 import { CancelState, MissionError, Progress } from '../../schemas/mission.js'
 import { CLIENT_MESSAGE_TEXTS, PAYLOAD_TEXTS, SERVER_MESSAGE_TEXTS } from './descriptions.js'
 import { pascal, referencesTo, toJsonSchema } from './json-schema.js'
-import { REPLIES, UNASKED } from './replies.js'
+import { REPLIES, UNSOLICITED } from './replies.js'
 
 /** `address` is the path of the WebSocket route, including the prefix. */
 export interface AsyncApiDeps { address: string, server: ServerIdentity }
@@ -25,7 +25,7 @@ const DESCRIPTION = 'Live telemetry of long-running work over one WebSocket. Eac
   'Fields, message types, channels and codes may be added to it, so ignore those that you do not know.'
 
 /** Parts of messages that become schemas of their own, with their descriptions. */
-const PARTS: Readonly<Record<string, { schema: TSchema, text: string }>> = {
+const NAMED_SCHEMAS: Readonly<Record<string, { schema: TSchema, text: string }>> = {
   ServerIdentity: { schema: ServerIdentity, text: 'Name and version of the service.' },
   Position: {
     schema: StreamPosition,
@@ -63,9 +63,9 @@ const requestName = (type: ClientMessageType): string => `${pascal(type)}Request
 const messageName = (type: ServerMessageType): string => `${pascal(type)}Message`
 
 /**
- * The AsyncAPI 3.0.0 document of the WebSocket route, from the view of the service: the messages it receives with their
- * replies, and the messages it sends unasked. It is generated from the schemas that the service validates with. Plain
- * data, and always equal for equal arguments.
+ * The AsyncAPI 3.0.0 document of the WebSocket route, from the point of view of the service: the messages it receives
+ * with their replies, and its unsolicited messages. It is generated from the schemas that the service validates with.
+ * Plain data, and always equal for equal arguments.
  */
 export function createAsyncApi ({ address, server }: AsyncApiDeps): AsyncApiDocument {
   return {
@@ -112,7 +112,7 @@ function receiveOperations () {
 }
 
 function sendOperations () {
-  return Object.fromEntries(UNASKED.map((type) => [`send${pascal(type)}`, {
+  return Object.fromEntries(UNSOLICITED.map((type) => [`send${pascal(type)}`, {
     action: 'send',
     channel: reference,
     summary: SERVER_MESSAGE_TEXTS[type],
@@ -140,13 +140,13 @@ function message (type: string, name: string, text: string, correlation: string)
 }
 
 function schemas () {
-  const parts = Object.fromEntries(Object.entries(PARTS).map(([name, { schema }]) => [name, schema]))
+  const parts = Object.fromEntries(Object.entries(NAMED_SCHEMAS).map(([name, { schema }]) => [name, schema]))
   const references = referencesTo(parts, '#/components/schemas')
   const describe = (title: string, schema: TSchema, description: string) =>
     ({ title, description, ...toJsonSchema(schema, references) })
   return Object.fromEntries([
     ...CLIENT_TYPES.map((type) => describe(requestName(type), CLIENT_MESSAGES[type], CLIENT_MESSAGE_TEXTS[type])),
     ...SERVER_TYPES.map((type) => describe(messageName(type), SERVER_MESSAGES[type], SERVER_MESSAGE_TEXTS[type])),
-    ...Object.entries(PARTS).map(([name, { schema, text }]) => describe(name, schema, text))
+    ...Object.entries(NAMED_SCHEMAS).map(([name, { schema, text }]) => describe(name, schema, text))
   ].map((one) => [one.title, one]))
 }

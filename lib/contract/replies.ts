@@ -12,8 +12,8 @@ export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageT
   mission_get: ['mission_update', 'protocol_error']
 }
 
-/** The messages that the service sends unasked. */
-export const UNASKED: readonly ServerMessageType[] = [
+/** The messages that the service sends without a request. */
+export const UNSOLICITED: readonly ServerMessageType[] = [
   'metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert',
   'subscription_gap', 'server_draining', 'heartbeat', 'protocol_error'
 ]

@@ -84,8 +84,8 @@ export class Broadcaster {
     this.snapshots.trim()
   }
 
-  // Returns the offset of a reliable message. Does nothing while the channel is stopped, because then nobody receives the
-  // message and nobody can ask for it later.
+  // Returns the offset of a reliable message. Does nothing while the channel is stopped, because then nobody receives
+  // the message and nobody can ask for it later.
   #publish (
     state: ChannelState, payload: ChannelPayloads[ChannelName], only?: ReadonlySet<Subscriber>
   ): number | undefined {

@@ -3,8 +3,8 @@ import type { MissionTotals, TerminalStatus } from '../../schemas/mission.js'
 const FIELD = { completed: 'completed', cancelled: 'cancelled', error: 'errors' } as const
 
 /**
- * The counts of the registry. They are changed by the transitions alone, so a read costs O(1). `total` is not stored: it
- * is always the sum of the four counts. Missions that are no longer kept stay counted.
+ * The counts of the registry. They are changed by the transitions alone, so a read costs O(1). `total` is not stored:
+ * it is always the sum of the four counts. Missions that are no longer kept stay counted.
  */
 export class Totals {
   #active = 0

@@ -8,7 +8,7 @@ import { TokenBucket } from './token-bucket.js'
 export const REFUSALS = ['origin', 'connections', 'rate', 'overload', 'closing'] as const
 export type RefusalReason = (typeof REFUSALS)[number]
 
-/** Above this event loop delay upgrades are refused: with more clients a process this late would only fall further behind. */
+/** Above this event loop delay upgrades are refused: more clients would only delay an overloaded process further. */
 const MAX_EVENT_LOOP_DELAY_MS = 1_000
 
 export interface AdmissionDeps {
@@ -19,8 +19,8 @@ export interface AdmissionDeps {
 }
 
 /**
- * Decides whether a new connection may open. Limits the number of connections and the rate of upgrades; refuses everyone
- * while the event loop is overloaded or the service closes.
+ * Decides whether a new connection may open. Limits the number of connections and the rate of upgrades; refuses
+ * everyone while the event loop is overloaded or the service closes.
  */
 export class Admission {
   readonly #deps: AdmissionDeps

@@ -31,7 +31,8 @@ export interface ConnectionDeps {
 
 /**
  * Bytes of replies queued for a client that does not read; beyond it the connection is closed. The same limit applies
- * separately to replaceable messages. A client that reads never comes near it, and thousands that do not stay affordable.
+ * separately to replaceable messages. A client that reads never comes near it, and thousands that do not stay
+ * affordable.
  */
 const MAX_BUFFERED_BYTES = 524_288
 

@@ -1,7 +1,10 @@
-/** How long a client may take to answer a ping. Longer than a usable network needs; a dead peer is soon disconnected. */
+/** How long a client may take to answer a ping: longer than a usable network needs. */
 const PONG_TIMEOUT_MS = 10_000
 
-/** Pings are a little more frequent than heartbeats, so that at the default they beat the idle timeout of 30 s of many proxies. */
+/**
+ * Pings are a little more frequent than heartbeats: at the default, one is sent before the idle timeout of 30 s that
+ * many proxies have.
+ */
 export const pingIntervalMs = (heartbeatMs: number): number => heartbeatMs * 5 / 6
 
 /** Turns of the event loop after a ping within which its pong can have been read. */
