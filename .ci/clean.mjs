@@ -1,4 +1,4 @@
 import { rmSync } from 'node:fs'
 
-// Stale output of a deleted source would be packed and published.
+// Removes folders. Without it, the output of deleted sources would be packed and published.
 for (const folder of process.argv.slice(2)) rmSync(folder, { recursive: true, force: true })

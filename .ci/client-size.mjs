@@ -1,4 +1,4 @@
-// Bundles the client as a page would and fails when it is larger, after gzip, than was promised.
+// Bundles the client for a browser and fails if it is larger after gzip than the documented limit.
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 

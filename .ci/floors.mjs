@@ -1,5 +1,5 @@
-// Reads package-lock.json by itself (there is no audit service to ask) and refuses versions below which weaknesses are
-// known, and addresses of a registry, which would bind every installation to the one this lock file was made with.
+// Reads package-lock.json and refuses versions with known vulnerabilities. It needs no audit service. It also refuses addresses
+// of a registry, because they would tie every installation to that registry.
 import { readFileSync } from 'node:fs'
 
 /** Lowest version of every installed copy. */
@@ -10,7 +10,7 @@ const FLOORS = {
   fastify: '5.12.2',
   ws: '8.21.1'
 }
-// ESLint needs line 6 of Ajv, to which the repair of line 8 was carried over. It reads only our own configuration.
+// ESLint needs Ajv 6, to which the fix of Ajv 8 was backported. It validates only the configuration of this project.
 const DEVELOPMENT_FLOORS = { 'ajv 6': '6.14.0' }
 const NEEDED = ['@fastify/websocket', 'ajv', 'fastify', 'ws']
 

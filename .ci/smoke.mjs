@@ -1,4 +1,4 @@
-// Packs the package, looks at what is in the tarball, installs it in an empty folder as a user would, and uses it there
+// Packs the package, checks the files in the tarball, installs it into an empty folder as a user does, and uses it there
 // from an ES module, from CommonJS and from TypeScript.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -31,13 +31,13 @@ function pack () {
   const paths = files.map(({ path }) => path)
   const strange = paths.filter((path) => !SHIPPED.test(path))
   const missing = EXPECTED.filter((path) => !paths.includes(path))
-  if (strange.length > 0) throw new Error(`the tarball must not hold ${strange.join(', ')}`)
+  if (strange.length > 0) throw new Error(`the tarball must not contain ${strange.join(', ')}`)
   if (missing.length > 0) throw new Error(`the tarball lacks ${missing.join(', ')}`)
   console.log(`${filename}: ${paths.length} files, ${unpackedSize} bytes unpacked`)
   return join(folder, filename)
 }
 
-// The list of files comes on standard output, where the compiler also writes its errors when the build fails.
+// npm prints the list of files to stdout; if the build fails, the compiler prints its errors there too.
 function packed () {
   try {
     return execFileSync('npm', ['pack', '--json', '--pack-destination', folder], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
@@ -47,7 +47,7 @@ function packed () {
   }
 }
 
-// The versions of fastify and of the types are those of the lock file, so that a release of theirs can't fail this run.
+// Fastify and the types have the versions of the lock file, so that one of their releases cannot fail this run.
 function install (tarball) {
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'))
   const locked = ['fastify', '@types/node'].map((name) => `${name}@${packages[`node_modules/${name}`].version}`)

@@ -1,6 +1,6 @@
-// Reads TAP on standard input and shows a line a test file, every failure, every skip, and whatever else was printed.
-// Writes "PASSED FAILED" to the file given, counted in assertions, and exits 1 when one failed, when nothing ran, or when
-// a test was skipped that this machine could have run.
+// Reads TAP from stdin and prints one line per test file, every failure, every skipped test and all other output.
+// Writes "PASSED FAILED", counted in assertions, to the given file. The exit code is 1 if an assertion failed, if none ran, or
+// if a test was skipped that this machine could run.
 import { existsSync, writeFileSync } from 'node:fs'
 import { Parser } from 'tap-parser'
 
@@ -14,7 +14,7 @@ const root = new Parser()
 watch(root, [])
 process.stdin.pipe(root)
 root.on('complete', (results) => {
-  if (!results.ok && failures.length === 0) failures.push('the run as a whole (its plan, or it was cut short)')
+  if (!results.ok && failures.length === 0) failures.push('the run as a whole (wrong plan, or ended early)')
   if (passed === 0 && failures.length === 0) failures.push('no assertion ran')
   for (const skip of skips) console.log(`skipped: ${skip.name}: ${skip.reason}`)
   for (const skip of skips.filter(({ reason }) => !isTraceAbsent(reason))) failures.push(`${skip.name}: skipped, but this machine could run it`)
@@ -23,7 +23,7 @@ root.on('complete', (results) => {
   process.exitCode = failures.length === 0 ? 0 : 1
 })
 
-// A subtest ends with a point that sums it up: it counts only when it fails although nothing inside it did.
+// The last point of a subtest summarizes it. It counts only if it fails although nothing inside the subtest failed.
 function watch (parser, path) {
   let failedBefore = failures.length
   parser.on('child', (child) => {

@@ -1,4 +1,4 @@
-// What a host writes, under the strictest settings and with the declarations of every dependency checked as well.
+// The code of a host, compiled with the strictest settings and including the declarations of all dependencies.
 import fastify from 'fastify'
 import missionControl from 'fastify-mission-control'
 import { type MissionStatus, type ServerMessage } from 'fastify-mission-control/schemas'

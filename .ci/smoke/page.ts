@@ -1,4 +1,4 @@
-// What a page writes: with the types of a browser and none of Node.js.
+// The code of a page, compiled with browser types and without Node.js types.
 import { connect, ClientError, type ClientMissionState } from 'fastify-mission-control/client'
 
 const client = connect('/ws/mission-control', { WebSocket, storage: sessionStorage, document, window, filter: { tags: ['nightly'] } })

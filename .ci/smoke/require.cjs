@@ -4,7 +4,7 @@ const { CHANNEL_NAMES } = require('fastify-mission-control/schemas')
 const { license } = require('fastify-mission-control/package.json')
 const whoami = require('./whoami.cjs')
 
-// Fastify would also find the plugin in a namespace object; other code that requires it would not.
+// Fastify also accepts a namespace object with the plugin, but other code that calls require() does not.
 assert.equal(typeof missionControl, 'function')
 whoami(missionControl).then(({ payload, replyTo }) => {
   assert.deepEqual(payload.server, { name: 'smoke', version: '1.2.3' })
