@@ -387,7 +387,7 @@ t.test('alert rules', async (t) => {
       value: 1_000.5,
       threshold: 1_000,
       details: { component: 'db' },
-      message: 'The component db took more than 1000 ms to answer'
+      message: 'The component db took more than 1000 ms to respond'
     }])
   })
 })

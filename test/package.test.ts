@@ -105,7 +105,7 @@ t.test('what follows from the sources', async (t) => {
 
     const page = readFileSync(join(folder, 'docs/options.md'), 'utf8')
     t.match(page, '| `timers.beatMs` | `1_000` | a whole number from 1 to 5 | Time between beats. Environment: `BEAT_MS`. |')
-    t.match(page, '| `path` | none | text that fits `^(a\\|b)$`, at most 9 characters | Where. |', 'a pattern keeps to its cell')
+    t.match(page, '| `path` | none | a string that matches `^(a\\|b)$`, at most 9 characters | Where. |', 'a pattern keeps to its cell')
     t.match(page, /^# Title\n\n<!-- options -->[^]*<!-- \/options -->\n\nAfter\.\n$/, 'the text around a table stays')
     t.match(readFileSync(join(folder, 'docs/protocol.md'), 'utf8'), '| 1001 | `closing` | later | Bye. |')
     t.match(readFileSync(join(folder, 'docs/conformance.md'), 'utf8'), '| `one-word` | A word \\| one. |')

@@ -35,17 +35,17 @@ t.test('an option that is wrong refuses to boot and names the option, its value 
     [{ websocket: { maxPayloadBytes: 255 } }, /from 256 to 16777216$/],
     [{ websocket: { maxConnections: 0 } }, /websocket\.maxConnections/],
     [{ websocket: { maxMessagesPerSecond: -1 } }, /websocket\.maxMessagesPerSecond is -1/],
-    [{ websocket: { path: 'ws' } }, /websocket\.path is "ws", but must be text that fits/],
+    [{ websocket: { path: 'ws' } }, /websocket\.path is "ws", but must be a string that matches/],
     [{ websocket: { allowedOrigins: 'https://a.example' } }, /websocket\.allowedOrigins is "https:\/\/a\.example", but must be "same-origin", "\*" or a list/],
-    [{ websocket: { allowedOrigins: ['https://a.example/'] } }, /websocket\.allowedOrigins is a list of 1, but/],
+    [{ websocket: { allowedOrigins: ['https://a.example/'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
     [{ websocket: { allowedOrigins: null } }, /websocket\.allowedOrigins is null, but/],
     [{ websocket: null }, /websocket is null, but must be an object$/],
-    [{ websocket: [] }, /websocket is a list of 0, but/],
-    [{ websocket: { heartbeat: 5 } }, /websocket\.heartbeat is not an option; there are path, heartbeatMs/],
+    [{ websocket: [] }, /websocket is a list of length 0, but/],
+    [{ websocket: { heartbeat: 5 } }, /websocket\.heartbeat is not an option; the options are path, heartbeatMs/],
     [{ websocket: { history: { maxMessages: 0 } } }, /websocket\.history\.maxMessages is 0, but must be a whole number/],
-    [{ websocket: { history: { size: 1 } } }, /websocket\.history\.size is not an option; there are maxMessages, maxBytes, maxAgeMs$/],
-    [{ sockets: {} }, /sockets is not an option; there are prefix, server, websocket/],
-    [{ server: { name: '' } }, /server\.name is "", but must be text of 1 to 128 characters$/],
+    [{ websocket: { history: { size: 1 } } }, /websocket\.history\.size is not an option; the options are maxMessages, maxBytes, maxAgeMs$/],
+    [{ sockets: {} }, /sockets is not an option; the options are prefix, server, websocket/],
+    [{ server: { name: '' } }, /server\.name is "", but must be a string of 1 to 128 characters$/],
     [{ routes: { health: true } }, /routes\.health is true, but must be false, or a path that starts with \/$/],
     [{ routes: { health: 'health' } }, /routes\.health is "health", but/],
     [{ monitoring: { trackRequests: 'yes' } }, /monitoring\.trackRequests is "yes", but must be true or false$/],
@@ -53,7 +53,7 @@ t.test('an option that is wrong refuses to boot and names the option, its value 
     [{ health: { provider: Symbol('x') } }, /health\.provider is a symbol, but/],
     [{ prometheus: { registry: 'mine' } }, /prometheus\.registry is "mine", but must be a prom-client Registry$/],
     [{ prometheus: { prefix: 'my-' } }, /prometheus\.prefix is "my-", but/],
-    [{ onRequest: [async () => {}, 'no'] }, /onRequest is a list of 2, but must be a Fastify onRequest hook or a list of them$/],
+    [{ onRequest: [async () => {}, 'no'] }, /onRequest is a list of length 2, but must be a Fastify onRequest hook or a list of them$/],
     [{ clock: () => 0 }, /clock is a function, but must be a clock/],
     [{ prefix: '/x?y' }, /prefix is "\/x\?y", but/]
   ]
@@ -82,7 +82,7 @@ t.test('options that are no object are refused', async (t) => {
 t.test('the words for bounds follow the schema', async (t) => {
   t.equal(describeBounds({ expected: 'mine' }), 'mine')
   t.equal(describeBounds({ type: 'integer', minimum: 1, maximum: 2 }), 'a whole number from 1 to 2')
-  t.equal(describeBounds({ type: 'string', pattern: '^a', maxLength: 3 }), 'text that fits ^a, at most 3 characters')
+  t.equal(describeBounds({ type: 'string', pattern: '^a', maxLength: 3 }), 'a string that matches ^a, at most 3 characters')
 })
 
 t.test('options are filled in, frozen, and the host keeps its own object as it was', async (t) => {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 
-/** A running timer; `cancel` may be called at any time, also from its own callback. */
+/** A running timer. `cancel` may be called at any time, even from its own callback. */
 export interface Timer { cancel (): void }
 
 /**
  * The only source of time of the plugin.
  *
- * `now` is the wall clock in ms since 1970 and may jump; it is for `timestamp` and `unix` alone. `monotonic` is in ms with
- * fractions and never goes back; every duration, throttle and timer uses it. Timers never keep a process alive.
+ * `now` is the wall clock in ms since 1970. It may jump and is only used for timestamps. `monotonic` is in ms with
+ * fractions and never goes back; durations, throttles and timers use it. Timers never keep the process alive.
  */
 export interface Clock {
   now (): number
@@ -17,6 +17,7 @@ export interface Clock {
   every (ms: number, run: () => void): Timer
 }
 
+/** The clock of the process. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -30,14 +31,14 @@ export const systemClock: Clock = {
   }
 }
 
-/** The time of `clock` in both forms of the wire: ISO 8601 in UTC with milliseconds, and ms since 1970. */
+/** The current time in the two formats of the wire: ISO 8601 in UTC with milliseconds, and ms since 1970. */
 export function createUnifiedTimestamp (clock: Clock): { iso: string, unix: number } {
   const unix = clock.now()
   return { iso: new Date(unix).toISOString(), unix }
 }
 
-/** A new id such as `mission_3f0c…`: 122 random bits behind what it names, so that it can't be guessed. */
+/** A new id such as `mission_3f0c…`: the kind and 122 random bits, so that it cannot be guessed. */
 export function createUnifiedId (kind: string): string {
-  // What is joined from pieces stays a tree of them of ten times the size; a change of case gives it in one piece.
+  // V8 keeps a concatenated string as a tree of its parts, which takes ten times the memory; toLowerCase() flattens it.
   return `${kind}_${randomUUID()}`.toLowerCase()
 }

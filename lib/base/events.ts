@@ -1,13 +1,13 @@
 import { isPromiseLike } from './promises.js'
 
-/** Takes a listener off again; further calls do nothing. */
+/** Removes a listener. Further calls do nothing. */
 export type Unsubscribe = () => void
 
 /**
- * Typed events whose listeners cannot hurt each other or the one who emits.
+ * Typed events whose listeners cannot affect each other or the emitter.
  *
- * Listeners run at once, in the order they were added. One that throws or returns a rejecting promise is reported to
- * `onListenerError` and the others still run.
+ * Listeners run synchronously, in the order they were added. The error of one that throws or rejects is passed to
+ * `onListenerError`, and the others still run.
  */
 export class Events<Map extends Record<string, unknown[]>> {
   readonly #listeners = new globalThis.Map<keyof Map, Set<(...args: never[]) => unknown>>()
@@ -17,11 +17,11 @@ export class Events<Map extends Record<string, unknown[]>> {
     this.#onListenerError = onListenerError
   }
 
-  /** Calls `listener` at every `event` until the returned function is called. */
+  /** Calls `listener` for every `event` until the returned function is called. */
   on<Name extends keyof Map & string> (event: Name, listener: (...args: Map[Name]) => unknown): Unsubscribe {
     const listeners = this.#listeners.get(event) ?? new Set()
     this.#listeners.set(event, listeners)
-    // A wrapper per call: the same function added twice is called twice and taken off one at a time.
+    // One wrapper per call: a function that is added twice is called twice, and each of the two can be removed.
     const own = (...args: Map[Name]) => listener(...args)
     listeners.add(own as (...args: never[]) => unknown)
     return () => { listeners.delete(own as (...args: never[]) => unknown) }
@@ -33,19 +33,20 @@ export class Events<Map extends Record<string, unknown[]>> {
     for (const listener of listeners) {
       try {
         const result = (listener as (...args: unknown[]) => unknown)(...args)
-        if (result !== undefined && isPromiseLike(result)) result.then(undefined, (err: unknown) => this.#onListenerError(err, event))
+        if (result === undefined || !isPromiseLike(result)) continue
+        result.then(undefined, (err: unknown) => this.#onListenerError(err, event))
       } catch (err) {
         this.#onListenerError(err, event)
       }
     }
   }
 
-  /** How many listeners `event` has. */
+  /** The number of listeners of `event`. */
   count (event: keyof Map & string): number {
     return this.#listeners.get(event)?.size ?? 0
   }
 
-  /** Takes all listeners off. */
+  /** Removes all listeners. */
   clear (): void {
     this.#listeners.clear()
   }

@@ -1,4 +1,4 @@
-/** Durations counted by buckets, for the exposition. `buckets[i]` counts those up to `boundsMs[i]`, the last one all others. */
+/** Counts durations in buckets: `buckets[i]` those up to `boundsMs[i]`, the last bucket all longer ones. */
 export class Histogram {
   readonly boundsMs: readonly number[]
   readonly #buckets: number[]

@@ -5,7 +5,7 @@ import { InvalidEnvironment, InvalidOption } from './errors.js'
 
 const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
   function: (value) => typeof value === 'function',
-  functions: (value) => typeof value === 'function' || (Array.isArray(value) && value.every((one) => typeof one === 'function')),
+  functions: (value) => [value].flat().every((one) => typeof one === 'function'),
   object: (value) => typeof value === 'object' && value !== null
 }
 
@@ -15,10 +15,10 @@ ajv.addKeyword({ keyword: 'host', validate: (kind: string, value: unknown) => HO
 const validate = ajv.compile<ResolvedOptions>(Options)
 
 /**
- * Turns what the host passed into checked, complete and frozen options. The host's own object is not touched.
- * An option in code wins over `environment`, the environment over the default.
+ * Returns the host's options validated, completed with defaults, and frozen. The host's own object is not changed. An
+ * option in code takes precedence over `environment`, and `environment` over the default.
  *
- * @throws FST_MC_INVALID_OPTION with the option, its value and its bound
+ * @throws FST_MC_INVALID_OPTION with the option, its value and its bounds
  * @throws FST_MC_INVALID_ENVIRONMENT with the variable and its value
  */
 export function resolveOptions (input: OptionsInput, environment: Record<string, string | undefined>): ResolvedOptions {
@@ -28,24 +28,28 @@ export function resolveOptions (input: OptionsInput, environment: Record<string,
   return freezeGroups(options)
 }
 
-/** What a schema accepts, in words: `a whole number from 1 to 50`. */
+/** Describes what a schema accepts, such as `a whole number from 1 to 50`. */
 export function describeBounds (schema: Record<string, unknown>): string {
   if (typeof schema['expected'] === 'string') return schema['expected']
   if (schema['type'] === 'integer') return `a whole number from ${schema['minimum']} to ${schema['maximum']}`
   if (schema['type'] === 'boolean') return 'true or false'
   if (schema['type'] === 'object') return 'an object'
-  if (schema['pattern'] !== undefined) return `text that fits ${schema['pattern']}, at most ${schema['maxLength']} characters`
-  return `text of ${schema['minLength']} to ${schema['maxLength']} characters`
+  if (schema['pattern'] !== undefined) {
+    return `a string that matches ${schema['pattern']}, at most ${schema['maxLength']} characters`
+  }
+  return `a string of ${schema['minLength']} to ${schema['maxLength']} characters`
 }
 
 function explain (first: ErrorObject, last: ErrorObject): string {
   if (first.keyword === 'additionalProperties') {
     const known = Object.keys((first.parentSchema as { properties: object }).properties).join(', ')
-    return `${optionPath(first, first.params['additionalProperty'])} is not an option; there are ${known}`
+    return `${optionPath(first, first.params['additionalProperty'])} is not an option; the options are ${known}`
   }
-  // A failed union reports its branches first and itself last; only the last one names the option as a whole.
+  // Ajv reports the branches of a failed union first and the union itself last; only the last error is about the
+  // option.
   const error = last.keyword === 'anyOf' ? last : first
-  return `${optionPath(error)} is ${render(error.data)}, but must be ${describeBounds(error.parentSchema as Record<string, unknown>)}`
+  const bounds = describeBounds(error.parentSchema as Record<string, unknown>)
+  return `${optionPath(error)} is ${render(error.data)}, but must be ${bounds}`
 }
 
 function optionPath (error: ErrorObject, property?: string): string {
@@ -57,8 +61,9 @@ function optionPath (error: ErrorObject, property?: string): string {
 function render (value: unknown): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'bigint' || typeof value === 'symbol') return `a ${typeof value}`
-  if (typeof value !== 'object' || value === null) return typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : String(value)
-  return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 64))
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? `a list of length ${value.length}` : 'an object'
 }
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
@@ -66,7 +71,7 @@ const isPlain = (value: unknown): value is Record<string, unknown> =>
 
 const HOST_OBJECTS = new Set(['registry', 'clock'])
 
-// Absent and `undefined` are the same to a caller, but not to a validator. Host objects are kept as they are.
+// Removes options that are `undefined`, which the validator would not treat as absent. Host objects are not copied.
 function cloneGroups (input: unknown, name = ''): unknown {
   if (Array.isArray(input)) return [...input]
   if (!isPlain(input) || HOST_OBJECTS.has(name)) return input

@@ -1,9 +1,9 @@
-/** Slots that may be empty at the front before the array is compacted. */
+/** Minimum number of empty slots at the front before the array is compacted. */
 const COMPACT_FROM = 1_024
 
 /**
- * A first-in, first-out queue with a moving head: `shift` is O(1) amortized, where `Array.prototype.shift` on a long array moves every
- * entry. Entries can be read by their index, 0 being the oldest.
+ * A first-in, first-out queue with a moving head: `shift` is O(1) amortized, while `Array.prototype.shift` on a long
+ * array moves every entry. Entries can be read by index; index 0 is the oldest entry.
  */
 export class Queue<T> {
   #entries: Array<T | undefined> = []
@@ -37,7 +37,10 @@ export class Queue<T> {
     return this.#entries.slice(this.#head + from, this.#head + to) as T[]
   }
 
-  /** The index of the first entry for which `isPast` is true, or `length`. The entries must be sorted: false first, then true. */
+  /**
+   * The index of the first entry for which `isPast` returns true, or `length`. All entries for which it returns false
+   * must come before it.
+   */
   findIndexSorted (isPast: (entry: T) => boolean): number {
     let low = 0
     let high = this.length

@@ -1,25 +1,25 @@
 import type { Clock, Timer } from './clock.js'
 
-/** A clock that stands still until it is moved; its timers fire in the order of their time. */
+/** A clock that moves only when `advance` is called. Its timers fire in the order of their time. */
 export interface VirtualClock extends Clock {
-  /** Moves both clocks forward and fires every timer that falls due on the way. */
+  /** Moves the wall clock and the monotonic clock forward and fires every timer that becomes due. */
   advance (ms: number): void
-  /** Moves the wall clock alone, as an operator or NTP does; nothing fires. */
+  /** Moves only the wall clock, as an operator or NTP does. No timer fires. */
   stepWallClock (ms: number): void
 }
 
 interface Entry { at: number, everyMs: number | undefined, run: () => void }
 
 /**
- * A clock for tests and replays that only moves when told to. It starts at `startMs` (ms since 1970).
- * Work that a timer starts with promises runs after `advance` has returned.
+ * A clock for tests and replays. It starts at `startMs` (ms since 1970). Promise callbacks of timers run after
+ * `advance` has returned.
  */
 export function createVirtualClock (startMs = 0): VirtualClock {
   let elapsed = 0
   let wallOffset = startMs
   const entries: Entry[] = []
 
-  // Kept sorted by time, equal times in the order of their making, so that a long trace costs no search per step.
+  // Sorted by time, equal times in the order of creation, so that no step of a long trace needs a search.
   function insert (entry: Entry): void {
     let low = 0
     let high = entries.length

@@ -9,7 +9,7 @@ import { describe } from './describe.js'
 
 export interface HealthRouteDeps {
   url: string
-  /** The last snapshot; the route never waits for a check. */
+  /** The last snapshot; the route never waits for a health check. */
   health: () => HealthSnapshot
   wsMetrics: () => WsMetrics
   server: ServerIdentity
@@ -18,35 +18,44 @@ export interface HealthRouteDeps {
   clock: Clock
 }
 
-interface Answer { statusCode: 200 | 503, body: HealthResponse | ProbeResponse }
+interface HealthReply { statusCode: 200 | 503, body: HealthResponse | ProbeResponse }
 
-const ANSWERS = { anyOf: [HealthResponse, ProbeResponse] }
+const RESPONSES = { anyOf: [HealthResponse, ProbeResponse] }
 
-/** `GET url`: health for people (`?details=true` for all of it) and for orchestrators (`?probe=live` and `?probe=ready`). */
+/**
+ * `GET url`: health for people (all of it with `?details=true`) and for orchestrators (`?probe=live` and
+ * `?probe=ready`).
+ */
 export function mountHealth (app: FastifyInstance, options: HealthRouteDeps): void {
   app.get<{ Querystring: HealthQuery }>(options.url, {
-    schema: describe({ summary: 'Health, for people and for probes', querystring: HealthQuery, response: { 200: ANSWERS, 503: ANSWERS } }),
-    // A host may have given the app compilers for schemas of another kind, or one whose errors repeat the input.
+    schema: describe({
+      summary: 'Health, for people and for probes',
+      querystring: HealthQuery,
+      response: { 200: RESPONSES, 503: RESPONSES }
+    }),
+    // Compilers of the host may not support these schemas, or may repeat the input in their errors.
     validatorCompiler: () => compile(HealthQuery),
     serializerCompiler: () => JSON.stringify
   }, async ({ query }, reply) => {
-    const { statusCode, body } = answer(query, options)
+    const { statusCode, body } = respond(query, options)
     reply.code(statusCode).header('cache-control', 'no-store')
     return body
   })
 }
 
-function answer ({ probe, details }: HealthQuery, options: HealthRouteDeps): Answer {
-  if (probe === 'live') return probeAnswer(true)
+function respond ({ probe, details }: HealthQuery, options: HealthRouteDeps): HealthReply {
+  if (probe === 'live') return respondToProbe(true)
   const health = options.health()
-  if (probe === 'ready') return probeAnswer(!options.isClosing() && health.status !== 'unknown' && health.status !== 'critical')
+  if (probe === 'ready') return respondToProbe(!options.isClosing() && isReady(health))
   const body = summarize(health, options)
   if (details?.toLowerCase() === 'true') Object.assign(body, { health, metrics: { ws: options.wsMetrics() } })
   return { statusCode: health.status === 'critical' ? 503 : 200, body }
 }
 
-function probeAnswer (isFine: boolean): Answer {
-  return isFine ? { statusCode: 200, body: { status: 'ok' } } : { statusCode: 503, body: { status: 'unavailable' } }
+const isReady = ({ status }: HealthSnapshot): boolean => status !== 'unknown' && status !== 'critical'
+
+function respondToProbe (isOk: boolean): HealthReply {
+  return isOk ? { statusCode: 200, body: { status: 'ok' } } : { statusCode: 503, body: { status: 'unavailable' } }
 }
 
 function summarize ({ status }: HealthSnapshot, { server, uptimeMs, clock }: HealthRouteDeps): HealthResponse {

@@ -6,7 +6,6 @@ import type { CommandContext, CommandResult, MissionList, MissionState } from '.
 import { compileQuery, describeFailure, type ErrorObject } from '../base/validation.js'
 import { describe } from './describe.js'
 
-/** What the routes need of the registry and of the host's settings. */
 export interface MissionRoutesDeps {
   url: string
   isOriginAllowed: (request: FastifyRequest) => boolean
@@ -16,24 +15,35 @@ export interface MissionRoutesDeps {
   cancel: (id: string, context: CommandContext) => Promise<CommandResult>
 }
 
-const CANCEL_RESPONSES = { 202: CancelResponse, 400: ErrorResponse, 403: ErrorResponse, 404: ErrorResponse, 500: ErrorResponse, 501: ErrorResponse }
+const CANCEL_RESPONSES = {
+  202: CancelResponse,
+  400: ErrorResponse,
+  403: ErrorResponse,
+  404: ErrorResponse,
+  500: ErrorResponse,
+  501: ErrorResponse
+}
 
 const REFUSALS: Record<string, new () => Error> = { unsupported: Unsupported, unknown_mission: MissionNotFound }
 
-// A host may have given the app compilers for schemas of another kind, or a formatter whose errors repeat the input.
+// Compilers of the host may not support these schemas, and its error formatter may repeat the input.
 const compilers = {
   validatorCompiler: ({ schema }: { schema: unknown }) => compileQuery(schema as typeof MissionQuery),
-  schemaErrorFormatter: (errors: unknown, part: string) => new Error(`${part} ${describeFailure(errors as ErrorObject[]).join('; ')}`),
+  schemaErrorFormatter: (errors: unknown, part: string) =>
+    new Error(`${part} ${describeFailure(errors as ErrorObject[]).join('; ')}`),
   serializerCompiler: () => (body: unknown) => JSON.stringify(body instanceof Error ? describeError(body) : body)
 }
 
-// Where a refusal has a schema, Fastify hands its serializer the error itself, of which JSON shows nothing.
+// If an error response has a schema, Fastify passes the error itself to the serializer, and JSON omits its properties.
 function describeError (refusal: Error): ErrorResponse {
   const { statusCode, code, error, message } = refusal as unknown as ErrorResponse
   return { statusCode, code, error, message } as ErrorResponse
 }
 
-/** The HTTP twins of the mission commands: list, show, cancel. The same handlers decide who may see and cancel what. */
+/**
+ * The HTTP routes that list, show and cancel missions. The handlers of the mission commands decide who may see and
+ * cancel a mission.
+ */
 export function mountMissions (scope: FastifyInstance, routes: MissionRoutesDeps): void {
   scope.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
   mountList(scope, routes)
@@ -47,7 +57,11 @@ function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRou
     method: 'GET',
     url,
     ...compilers,
-    schema: describe({ summary: 'Lists missions, newest first', querystring: MissionQuery, response: { 200: MissionListResponse, 400: ErrorResponse } }),
+    schema: describe({
+      summary: 'Lists missions, newest first',
+      querystring: MissionQuery,
+      response: { 200: MissionListResponse, 400: ErrorResponse }
+    }),
     handler: async (request) => list(request.query, (mission) => isVisible(mission, contextOf(request)))
   })
 }
@@ -57,7 +71,11 @@ function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRout
     method: 'GET',
     url,
     ...compilers,
-    schema: describe({ summary: 'Shows one mission', params: MissionParams, response: { 200: MissionView, 400: ErrorResponse, 404: ErrorResponse } }),
+    schema: describe({
+      summary: 'Returns one mission',
+      params: MissionParams,
+      response: { 200: MissionView, 400: ErrorResponse, 404: ErrorResponse }
+    }),
     handler: async (request) => {
       const mission = find(request.params.id)
       if (mission === undefined || !isVisible(mission, contextOf(request))) throw new MissionNotFound()
@@ -71,8 +89,12 @@ function mountCancel (scope: FastifyInstance, { url, cancel, isOriginAllowed }: 
     method: 'POST',
     url,
     ...compilers,
-    schema: describe({ summary: 'Asks a mission to end', params: MissionParams, response: CANCEL_RESPONSES }),
-    // A page of another origin can send a form; it must not end missions with its visitor's cookies.
+    schema: describe({
+      summary: 'Requests that a mission is cancelled',
+      params: MissionParams,
+      response: CANCEL_RESPONSES
+    }),
+    // A page of another origin can send a form; it must not cancel missions with the cookies of its visitor.
     onRequest: async (request) => { if (!isOriginAllowed(request)) throw new OriginRefused() },
     handler: async (request, reply) => {
       const result = await cancel(request.params.id, contextOf(request))

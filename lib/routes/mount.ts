@@ -23,7 +23,7 @@ export interface RoutesDeps {
   exposition: Exposition
 }
 
-/** Mounts every route that is not switched off; the host's `onRequest` hooks run in front of all of them. */
+/** Mounts every route that is not disabled. The host's `onRequest` hooks run before all of them. */
 export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
   const { hub, options } = deps
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
@@ -40,7 +40,9 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
   const startedAt = clock.monotonic()
   const wsMetrics = () => hub.wsMetrics()
   if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
-  if (routes.asyncapi !== false) mountAsyncApi(scope, { url: routes.asyncapi, address: scope.prefix + websocket.path, server })
+  if (routes.asyncapi !== false) {
+    mountAsyncApi(scope, { url: routes.asyncapi, address: scope.prefix + websocket.path, server })
+  }
   if (routes.prometheus !== false) {
     mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
   }
@@ -57,12 +59,13 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
   }
 }
 
-// In a scope of their own, whose hooks apply to these routes alone.
-async function mountMissionRoutes (scope: FastifyInstance, url: string, { options, missions }: RoutesDeps): Promise<void> {
-  const { allowedOrigins } = options.websocket
+// These routes have a scope of their own, so that its hooks apply to no other route.
+async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: RoutesDeps): Promise<void> {
+  const { missions, options: { websocket: { allowedOrigins } } } = deps
   await scope.register(async (inner) => mountMissions(inner, {
     url,
-    isOriginAllowed: ({ headers: { origin }, host, protocol }) => isOriginAllowed({ origin, host, protocol }, allowedOrigins),
+    isOriginAllowed: ({ headers: { origin }, host, protocol }) =>
+      isOriginAllowed({ origin, host, protocol }, allowedOrigins),
     list: (query, isVisible) => missions.list(query, isVisible),
     find: (id) => missions.find(id),
     isVisible: (mission, context) => missions.commands.isVisible(mission, context),

@@ -2,10 +2,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 interface Mark { missionControl?: 'http' | 'websocket' }
 
-/** The mark of the WebSocket route, in its `config`. */
+/** The `config` that marks the WebSocket route. */
 export const WEBSOCKET_ROUTE: Mark = { missionControl: 'websocket' }
 
-/** Marks every route of the plugin's scope as the plugin's own; to be called before any is mounted. */
+/** Marks every route of the scope as one of the plugin; to be called before the first route is mounted. */
 export function markOwnRoutes (scope: FastifyInstance): void {
   scope.addHook('onRoute', (route) => { route.config = { missionControl: 'http', ...route.config } as object })
 }

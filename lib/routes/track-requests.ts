@@ -2,11 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import type { Operation } from '../../schemas/metrics.js'
 import { isOwnRoute } from './own-route.js'
 
+interface OperationTracker { trackOperation (operation: Operation): void }
+
 /**
- * Makes every finished request of the host an operation metric: component `http`, operation `GET:/users/:id` (the route's pattern,
- * never the URL), an error from status 500 on. Requests to the plugin's own routes and upgrades are left out.
+ * Records every request of the host as an operation: component `http`, operation `GET:/users/:id` (the pattern of the
+ * route, never the URL), an error from status 500 on. Requests to the plugin's own routes and upgrades are not
+ * recorded.
  */
-export function trackRequests (app: FastifyInstance, monitoring: { trackOperation (operation: Operation): void }): void {
+export function trackRequests (app: FastifyInstance, monitoring: OperationTracker): void {
   app.addHook('onResponse', async (request, reply) => {
     if (isOwnRoute(request) || request.ws === true) return
     const isError = reply.statusCode >= 500

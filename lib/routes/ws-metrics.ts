@@ -14,7 +14,7 @@ export interface WsMetricsRouteDeps {
 export function mountWsMetrics (app: FastifyInstance, { url, wsMetrics, clock }: WsMetricsRouteDeps): void {
   app.get(url, {
     schema: describe({ summary: 'Counters of the WebSocket route', response: { 200: WsMetricsResponse } }),
-    // A host may have given the app a compiler for schemas of another kind; these ones need none.
+    // A compiler of the host may not support this schema.
     serializerCompiler: () => JSON.stringify
   }, async (_request, reply): Promise<WsMetricsResponse> => {
     reply.header('cache-control', 'no-store')

@@ -53,7 +53,7 @@ export function builtProject (t: Test): string {
         base: {
           'options.js': `export const describeBounds = ({ type, pattern, maxLength, minimum, maximum }) => pattern === undefined
             ? type === 'string' ? 'text' : 'a whole number from ' + minimum + ' to ' + maximum
-            : 'text that fits ' + pattern + ', at most ' + maxLength + ' characters'`,
+            : 'a string that matches ' + pattern + ', at most ' + maxLength + ' characters'`,
           'errors.js': "import createError from '@fastify/error'\nexport const Bad = createError('FST_MC_BAD', '%s is bad', 503)\nexport const isBad = () => true",
           'errors.d.ts': '/** Something is bad. */\nexport declare const Bad: unknown;\n'
         }

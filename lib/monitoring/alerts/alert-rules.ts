@@ -2,11 +2,13 @@ import type { Anomaly } from '../../../schemas/anomaly.js'
 import type { HealthComponent, HealthSnapshot } from '../../../schemas/health.js'
 import type { MissionTotals } from '../../../schemas/mission.js'
 
-/** What the rules judge: the totals and the health of one moment. */
-export interface AlertInput { totals: MissionTotals, health: HealthSnapshot }
+/** What the rules evaluate: totals and health at the same time. */
+export interface AlertFacts { totals: MissionTotals, health: HealthSnapshot }
 
-/** Something that is wrong now. `key` names the trouble from one evaluation to the next: one alert a key. */
-export interface AlertCondition extends Pick<Anomaly, 'category' | 'rule' | 'message' | 'metric' | 'value' | 'threshold' | 'details'> {
+type AnomalyFields = 'category' | 'rule' | 'message' | 'metric' | 'value' | 'threshold' | 'details'
+
+/** A condition that is true now. `key` identifies it across evaluations: there is at most one alert per key. */
+export interface AlertCondition extends Pick<Anomaly, AnomalyFields> {
   key: string
   severity: 'warning' | 'critical'
 }
@@ -16,7 +18,7 @@ type Finding = Omit<AlertCondition, 'rule' | 'category' | 'key'> & { subject?: s
 interface AlertRule {
   rule: string
   category: Anomaly['category']
-  find (input: AlertInput): Finding[]
+  find (facts: AlertFacts): Finding[]
 }
 
 const ACTIVE_LIMITS = { warning: 10, critical: 25 }
@@ -24,7 +26,7 @@ const ERROR_RATE_LIMITS = { warning: 0.3, critical: 0.5 }
 const ERROR_RATE_LEAST_ENDED = 5
 const RESPONSE_TIME_LIMIT_MS = 1_000
 
-/** Every rule; a new one is one more entry. */
+/** Every rule. To add a rule, add an entry. */
 const RULES: readonly AlertRule[] = [
   {
     rule: 'mission_active',
@@ -45,7 +47,7 @@ const RULES: readonly AlertRule[] = [
   {
     rule: 'health_component',
     category: 'health',
-    find: ({ health }) => components(health).filter(([, component]) => component.status === 'unhealthy').map(([name, { error }]) => ({
+    find: ({ health }) => unhealthyComponents(health).map(([name, { error }]) => ({
       subject: name,
       severity: 'critical',
       message: `The component ${name} is unhealthy`,
@@ -60,18 +62,20 @@ const RULES: readonly AlertRule[] = [
     category: 'health',
     find: ({ health }) => components(health).flatMap(([name, { responseTimeMs }]) =>
       exceeding('response_time_ms', responseTimeMs ?? 0, { warning: RESPONSE_TIME_LIMIT_MS, critical: Infinity },
-        (limit) => `The component ${name} took more than ${limit} ms to answer`)
+        (limit) => `The component ${name} took more than ${limit} ms to respond`)
         .map((finding) => ({ ...finding, subject: name, details: { component: name } })))
   }
 ]
 
-/** Everything that the rules find wrong, in the order of the rules. */
-export function evaluateRules (input: AlertInput): AlertCondition[] {
-  return RULES.flatMap(({ rule, category, find }) => find(input).map(({ subject, ...finding }) =>
+/** All conditions that are true, in the order of the rules. */
+export function evaluateRules (facts: AlertFacts): AlertCondition[] {
+  return RULES.flatMap(({ rule, category, find }) => find(facts).map(({ subject, ...finding }) =>
     ({ key: subject === undefined ? rule : `${rule}:${subject}`, rule, category, ...finding })))
 }
 
-function exceeding (metric: string, value: number, limits: { warning: number, critical: number }, describe: (limit: number) => string): Finding[] {
+type Limits = Readonly<Record<'warning' | 'critical', number>>
+
+function exceeding (metric: string, value: number, limits: Limits, describe: (limit: number) => string): Finding[] {
   const severity = value > limits.critical ? 'critical' : 'warning'
   const threshold = limits[severity]
   return value > threshold ? [{ severity, message: describe(threshold), metric, value, threshold, details: null }] : []
@@ -79,4 +83,8 @@ function exceeding (metric: string, value: number, limits: { warning: number, cr
 
 function components (health: HealthSnapshot): [string, HealthComponent][] {
   return Object.entries(health.components)
+}
+
+function unhealthyComponents (health: HealthSnapshot): [string, HealthComponent][] {
+  return components(health).filter(([, { status }]) => status === 'unhealthy')
 }

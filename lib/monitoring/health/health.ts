@@ -1,23 +1,23 @@
 import type { HealthComponent, HealthReport, HealthSnapshot, HealthStatus } from '../../../schemas/health.js'
 import { HealthChecks, type HealthChecksDeps } from './checks.js'
-import { HEALTH_EVENTS, worstOf, type HealthEvent } from './levels.js'
+import { HEALTH_EVENTS, worstOf, type HealthEvent } from './severity.js'
 import { readReportedHealth, reportedComponents } from './report.js'
 import { COMPONENT_SEVERITY, type HealthCheck, type HealthReading } from './sources.js'
 import { HealthHysteresis } from './hysteresis.js'
 
 export interface HealthDeps extends Omit<HealthChecksDeps, 'onRound'> {
-  /** Called once at each change of the overall status that is to be announced. */
+  /** Called once per change of the overall status that is announced. */
   onTransition: (event: HealthEvent, snapshot: HealthSnapshot) => void
 }
 
-/** What a host may add to `reportHealth`: its components. Other properties are allowed and never leave the process. */
+/** The components that a host may pass to `reportHealth`. Other properties are allowed and never leave the process. */
 export type ReportedHealth = Partial<HealthReport>
 
 interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][] }
 
 /**
- * The health of the service: the worst of the check rounds, whose status changes with hysteresis, and of the host's own
- * word, which holds at once and until its next one.
+ * The health of the service: the worse of the status of the check rounds, which changes with hysteresis, and the status
+ * reported by the host, which holds at once and until the next report.
  */
 export class Health {
   readonly #deps: HealthDeps
@@ -27,12 +27,12 @@ export class Health {
   #checkedAt: number | null = null
   #reported: ReportedStatus | undefined
   #snapshot: HealthSnapshot = freeze({ status: 'unknown', checkedAt: null, components: {} })
-  // What the last event said; differs from the snapshot's status while a bad first round waits to be confirmed.
+  // The status of the last event. Differs from the snapshot's status while a bad first round is not confirmed yet.
   #announced: HealthStatus | undefined
 
-  constructor (init: HealthDeps) {
-    this.#deps = init
-    this.#checks = new HealthChecks({ ...init, onRound: (round) => this.#observe(round) })
+  constructor (deps: HealthDeps) {
+    this.#deps = deps
+    this.#checks = new HealthChecks({ ...deps, onRound: (round) => this.#observe(round) })
   }
 
   /** The health after the last round or report: frozen, and the same object until the next one. */
@@ -44,7 +44,7 @@ export class Health {
   }
 
   /**
-   * Takes the host's word for its health.
+   * Sets the reported status.
    *
    * @throws FST_MC_INVALID_HEALTH_REPORT
    */
@@ -53,7 +53,7 @@ export class Health {
     const before = this.#snapshot.status
     this.#reported = { status: report.status, components: reportedComponents(report, this.#deps.clock.now()) }
     const after = this.#recompute()
-    // A milder word does not announce a bad first round that still waits for its confirmation.
+    // A milder report must not announce a bad first round that is not confirmed yet.
     if (after !== before || after === status) this.#announce(before)
   }
 
@@ -67,11 +67,11 @@ export class Health {
 
   #observe (round: HealthReading): void {
     const before = this.#snapshot.status
-    const edge = this.#hysteresis.observe(round.level)
+    const transition = this.#hysteresis.observe(round.status)
     this.#round = round.components
     this.#checkedAt = this.#deps.clock.now()
     this.#recompute()
-    if (edge !== undefined) this.#announce(before)
+    if (transition !== undefined) this.#announce(before)
   }
 
   #recompute (): HealthSnapshot['status'] {
@@ -85,20 +85,20 @@ export class Health {
     const { status } = this.#snapshot
     if (status === 'unknown' || (status === before && status === this.#announced)) return
     this.#announced = status
-    // Nobody has recovered who was never seen to be ill.
+    // Do not emit a recovery unless a failure was announced.
     if (status === 'healthy' && (before === 'healthy' || before === 'unknown')) return
     this.#deps.onTransition(HEALTH_EVENTS[status], this.#snapshot)
   }
 }
 
-/** One component a name: where several sources speak of the same one, the worst counts. */
+/** Merges components by name: if several sources report the same component, the worst status wins. */
 function mergeComponents (components: readonly [string, HealthComponent][]): Record<string, HealthComponent> {
   const merged = new Map<string, HealthComponent>()
   for (const [name, component] of components) {
-    const other = merged.get(name)
-    if (other === undefined || COMPONENT_SEVERITY[component.status] >= COMPONENT_SEVERITY[other.status]) merged.set(name, component)
+    const other = merged.get(name)?.status ?? 'healthy'
+    if (COMPONENT_SEVERITY[component.status] >= COMPONENT_SEVERITY[other]) merged.set(name, component)
   }
-  // Not an object literal filled by assignment: a component may be called `__proto__`.
+  // Assigning to an object literal would fail for a component called `__proto__`.
   return Object.fromEntries(merged)
 }
 

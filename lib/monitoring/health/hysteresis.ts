@@ -1,18 +1,18 @@
 import type { HealthState, HealthStatus } from '../../../schemas/health.js'
-import { HEALTH_EVENTS, isWorse, mildestOf, worstOf, type HealthEvent } from './levels.js'
+import { HEALTH_EVENTS, isWorse, mildestOf, worstOf, type HealthEvent } from './severity.js'
 
-/** A change worth telling: the status that now holds, and the event that announces it. */
+/** A change to announce: the new status and its event. */
 export interface HealthTransition { event: HealthEvent, status: HealthStatus }
 
 /**
- * Turns the levels of health rounds into a status that does not flap.
+ * Turns the results of health rounds into a status that does not flap.
  *
- * - It gets worse when two rounds in a row are worse than it, to the milder level of the two.
- * - It gets better when three rounds in a row are better than it, to the worst level of the three.
- * - The first round sets the status at once, being all that is known. If that is bad it is announced later, by the edge of
- *   the first two bad rounds in a row; until then the milder of those two may also replace it.
+ * - After two rounds in a row that are worse than the status, it becomes the milder result of the two.
+ * - After three rounds in a row that are better than the status, it becomes the worst result of the three.
+ * - The first round sets the status at once. If it is bad, it is announced only with the transition of the first two
+ *   bad rounds in a row, which may also replace it with the milder result of the two.
  *
- * Whoever saw the status after some round and every edge since knows the status.
+ * The status after any round plus all later transitions give the current status.
  */
 export class HealthHysteresis {
   #status: HealthState = 'unknown'
@@ -22,12 +22,12 @@ export class HealthHysteresis {
   /** `unknown` before the first round. */
   get status (): HealthState { return this.#status }
 
-  /** Takes the level of one more round and answers the edge if there is one. */
-  observe (level: HealthStatus): HealthTransition | undefined {
-    this.#recent = [...this.#recent.slice(-2), level]
+  /** Takes the result of one more round and returns the transition, if there is one. */
+  observe (result: HealthStatus): HealthTransition | undefined {
+    this.#recent = [...this.#recent.slice(-2), result]
     if (this.#status !== 'unknown') return this.#step()
-    this.#status = level
-    this.#isAnnounced = level === 'healthy'
+    this.#status = result
+    this.#isAnnounced = result === 'healthy'
     return undefined
   }
 

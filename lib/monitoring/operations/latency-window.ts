@@ -4,23 +4,24 @@ const SLICES = 6
 const SLICE_MS = 10_000
 const SUB_BUCKETS_LOG2 = 5
 const SUB_BUCKETS = 1 << SUB_BUCKETS_LOG2
-/** Durations from 2^-10 ms (1 µs) up to 2^22 ms (70 minutes) have buckets of their own. */
+/** Buckets cover durations from 2^-10 ms (1 µs) to 2^22 ms (70 minutes). */
 const LOWEST_OCTAVE = -10
 const OCTAVES = 32
-/** Bucket 0 is for zero alone. */
+/** Bucket 0 counts only durations of zero. */
 const BUCKETS = 1 + OCTAVES * SUB_BUCKETS
 
-// The upper half of an IEEE 754 double is sign, 11 bits of exponent and 20 of mantissa: cut behind the first five bits of
-// the mantissa it is, but for a constant, the number of a log-linear bucket. That is several times cheaper than a logarithm.
+// The upper half of an IEEE 754 double consists of the sign, 11 bits of exponent and 20 bits of mantissa. Cut after the
+// first five bits of the mantissa it is, apart from a constant, the number of a log-linear bucket. This is several
+// times cheaper than a logarithm.
 const MANTISSA_BITS_CUT = 20 - SUB_BUCKETS_LOG2
 const FIRST_BUCKET_BITS = (1023 + LOWEST_OCTAVE) << SUB_BUCKETS_LOG2
 
 /**
- * The latency of the last minute, in constant memory: a log-linear histogram with 32 buckets an octave in six slices of
- * 10 s, the oldest of which is emptied when time moves on. Quantiles are off by at most 1/64 (1.6 %) of their value;
- * durations below 1 µs and above 70 minutes count as those.
+ * Latency percentiles of the last minute in constant memory: log-linear histograms with 32 buckets per octave, in six
+ * rotating slices of 10 s. The error of a percentile is at most 1/64 (1.6 %). Durations below 1 µs and above 70 minutes
+ * are counted as these limits.
  *
- * Times are ms of a clock that never goes back (`Clock.monotonic`).
+ * Times are in ms of the monotonic clock.
  */
 export class LatencyWindow {
   readonly #slices = Array.from({ length: SLICES }, () => new Uint32Array(BUCKETS))
@@ -39,7 +40,7 @@ export class LatencyWindow {
     this.#current[this.#bucketOf(durationMs)]! += 1
   }
 
-  /** Quantiles of what was recorded within the window; all zero if that is nothing. */
+  /** Percentiles of the durations within the window; all 0 if there are none. */
   snapshot (nowMs: number): LatencySnapshot {
     this.#rotate(nowMs)
     const sums = new Uint32Array(BUCKETS)
@@ -61,7 +62,7 @@ export class LatencyWindow {
   #rotate (nowMs: number): void {
     const now = Math.floor(nowMs / SLICE_MS)
     if (now <= this.#sliceNumber) return
-    // After a gap longer than the window every slice is emptied once, however long the gap.
+    // After a gap longer than the window each slice is emptied once, regardless of the length of the gap.
     const firstStale = Math.max(this.#sliceNumber + 1, now - SLICES + 1)
     for (let sliceNumber = firstStale; sliceNumber <= now; sliceNumber++) this.#sliceAt(sliceNumber).fill(0)
     this.#sliceNumber = now
@@ -76,7 +77,7 @@ export class LatencyWindow {
   }
 }
 
-/** The middles of the buckets that hold the values of these ranks, which count from 1 and rise. */
+/** The middle of the bucket that contains each rank. Ranks count from 1 and must be sorted. */
 function quantiles (counts: Uint32Array, ranks: readonly number[]): number[] {
   let bucket = 0
   let seen = counts[0]!

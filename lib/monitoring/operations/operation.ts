@@ -1,5 +1,6 @@
 import { Operation } from '../../../schemas/metrics.js'
 import { InvalidOperation } from '../../base/errors.js'
+import { isPromiseLike } from '../../base/promises.js'
 import { compile, describeFailure } from '../../base/validation.js'
 
 const ERROR_CODE_MAX_LENGTH = 64
@@ -10,20 +11,21 @@ const isOperation = compile(Operation)
 export type OperationOutcome = Pick<Operation, 'status' | 'errorCode'>
 
 /**
- * A copy of an operation that has the right shape and, if it has a duration, a finite one of at least 0 ms.
+ * A copy of an operation. A duration that is negative or not finite is left out.
  *
- * @throws FST_MC_INVALID_OPERATION with the place of the fault, without the host's words
+ * @throws FST_MC_INVALID_OPERATION with the invalid property, but not its value
  */
 export function readOperation (given: Operation): Operation {
   if (hasShape(given)) return copy(given, isDuration(given.durationMs))
   const fault = describeFailure(isOperation.errors).join('; ')
-  // NaN and Infinity are no numbers to a schema; they cost an operation its duration, not its count.
+  // A schema accepts neither NaN nor Infinity. Such an operation is still counted, without a duration.
   if (typeof given?.durationMs === 'number' && hasShape({ ...given, durationMs: 0 })) return copy(given, false)
   throw new InvalidOperation(fault)
 }
 
 /**
- * Calls `fn`, tells `onEnd` once how it ended, and gives or throws what `fn` did; a promise of `fn` is followed to its end.
+ * Calls `fn`, calls `onEnd` once with the outcome, and returns or throws what `fn` did. If `fn` returns a promise, the
+ * operation ends when the promise settles.
  */
 export function timeOperation<T> (fn: () => T, onEnd: (outcome: OperationOutcome) => void): T {
   let result: T
@@ -37,15 +39,15 @@ export function timeOperation<T> (fn: () => T, onEnd: (outcome: OperationOutcome
     onEnd({ status: 'success' })
     return result
   }
-  // The follower is given back, not the promise itself: a lazy query that is awaited twice would run twice, and a rejection
-  // nobody handles must stay visible to the host.
+  // Returns a derived promise instead of the original: a lazy query that is awaited twice would run twice, and an
+  // unhandled rejection must stay visible to the host.
   return Promise.resolve(result).then(
     (value) => { onEnd({ status: 'success' }); return value },
     (err: unknown) => { onEnd(failureOf(err)); throw err }
   ) as T
 }
 
-// Not a type guard: a value of the right type may still be of the wrong shape, such as one with an empty name.
+// No type guard, because a value of the right type may still be invalid: a name can be empty.
 function hasShape (given: unknown): boolean {
   return isOperation(given)
 }
@@ -63,7 +65,7 @@ function isDuration (durationMs: number | undefined): boolean {
 
 function failureOf (err: unknown): OperationOutcome {
   const errorCode = codeOf(err)
-  return errorCode === undefined ? { status: 'error' } : { status: 'error', errorCode: errorCode.slice(0, ERROR_CODE_MAX_LENGTH) }
+  return { status: 'error', ...(errorCode !== undefined && { errorCode: errorCode.slice(0, ERROR_CODE_MAX_LENGTH) }) }
 }
 
 function codeOf (err: unknown): string | undefined {
@@ -71,11 +73,7 @@ function codeOf (err: unknown): string | undefined {
     const code = (err as { code?: unknown } | null | undefined)?.code
     return typeof code === 'string' ? code : undefined
   } catch {
-    // A getter that throws has no code to give, and must not replace the error that the host is waiting for.
+    // A getter that throws must not replace the error that the host expects.
     return undefined
   }
-}
-
-function isPromiseLike (value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
 }

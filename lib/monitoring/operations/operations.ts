@@ -1,7 +1,9 @@
-/** Upper bounds of the duration buckets in ms; a longer duration falls in one more bucket behind the last. */
-export const DURATION_BOUNDS_MS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000] as const
+/** Upper bounds of the duration buckets in ms. Longer durations are counted in one more bucket. */
+export const DURATION_BOUNDS_MS = [
+  1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000
+] as const
 
-/** Pairs of component and operation that are counted apart; whatever comes beyond them is counted together. */
+/** Maximum number of pairs of component and operation with a series of their own; further pairs share one. */
 const MAX_PAIRS = 500
 const OTHER = 'other'
 
@@ -9,7 +11,9 @@ const LABEL_MAX_LENGTH = 64
 const LABEL = /^[A-Za-z0-9_.:/-]{1,64}$/
 const NOT_IN_LABEL = /[^A-Za-z0-9_.:/-]/g
 
-/** Lifetime figures of one component and operation. `buckets` is not cumulative and has one entry more than there are bounds. */
+/**
+ * Lifetime counts of one component and operation. `buckets` is not cumulative and has one entry more than `boundsMs`.
+ */
 export interface OperationSeries {
   component: string
   operation: string
@@ -20,7 +24,7 @@ export interface OperationSeries {
   buckets: readonly number[]
 }
 
-/** All series at one moment, a copy. */
+/** A copy of all series. */
 export interface OperationTotals {
   boundsMs: readonly number[]
   series: readonly OperationSeries[]
@@ -29,11 +33,11 @@ export interface OperationTotals {
 interface Series extends OperationSeries { buckets: number[] }
 
 /**
- * Lifetime totals by component and operation. They only rise, and their number is bounded: from the 501st pair on all new
- * ones are counted as `other`/`other`. Names are made safe as label values, see `labelValue`.
+ * Lifetime totals by component and operation. They never decrease, and their number is bounded: from the 501st pair on,
+ * new pairs are counted as `other`/`other`. Names are converted to safe label values, see `labelValue`.
  */
 export class Operations {
-  // Two levels of maps, as joining the names to one key would cost more than the rest of a record.
+  // Two levels of maps, because joining the names to one key would cost more than the rest of `record`.
   readonly #byComponent = new Map<string, Map<string, Series>>()
   readonly #series: Series[] = []
 
@@ -46,7 +50,8 @@ export class Operations {
   }
 
   totals (): OperationTotals {
-    return { boundsMs: DURATION_BOUNDS_MS, series: this.#series.map((series) => ({ ...series, buckets: [...series.buckets] })) }
+    const series = this.#series.map((one) => ({ ...one, buckets: [...one.buckets] }))
+    return { boundsMs: DURATION_BOUNDS_MS, series }
   }
 
   #find (component: string, operation: string): Series {
@@ -76,7 +81,7 @@ export class Operations {
   }
 }
 
-/** A name as the value of a metrics label: at most 64 characters of `A-Z a-z 0-9 _ . : / -`, others replaced by `_`. */
+/** Converts a name to a safe label value: at most 64 characters of `A-Z a-z 0-9 _ . : / -`, others replaced by `_`. */
 export function labelValue (name: string): string {
   return LABEL.test(name) ? name : name.slice(0, LABEL_MAX_LENGTH).replace(NOT_IN_LABEL, '_')
 }
@@ -86,6 +91,6 @@ function addDuration (series: Series, durationMs: number): void {
   while (bucket < DURATION_BOUNDS_MS.length && durationMs > DURATION_BOUNDS_MS[bucket]!) bucket++
   series.buckets[bucket]! += 1
   series.durationCount += 1
-  // Two absurd durations must not make the sum infinite for ever.
+  // Clamped, because two absurd durations could otherwise make the sum infinite.
   series.durationSumMs += Math.min(durationMs, Number.MAX_SAFE_INTEGER)
 }

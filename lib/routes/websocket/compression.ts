@@ -3,11 +3,11 @@ import type { WebSocketServer } from 'ws'
 import type { Encoding } from '../../hub/wire/message.js'
 
 const HEADER = /^sec-websocket-extensions:\s*/i
-/** The largest and the default window; zlib cannot deflate with 8 bits alone. */
+/** The largest window is the default; zlib cannot deflate with the smallest one that the extension allows, 8 bits. */
 const MAX_WINDOW_BITS = 15
 const MIN_WINDOW_BITS = 9
 
-/** How each connection of a WebSocket server wants its frames, read from the answer to its handshake. */
+/** The frame encoding of each connection of a WebSocket server, read from the response to its handshake. */
 export class NegotiatedCompression {
   readonly #encodings = new WeakMap<IncomingMessage, Encoding>()
 
@@ -18,7 +18,7 @@ export class NegotiatedCompression {
     })
   }
 
-  /** To be asked once for each connection, which then knows it itself. */
+  /** The encoding of one connection. To be called once per connection, because the entry is removed. */
   of (request: IncomingMessage): Encoding {
     const encoding = this.#encodings.get(request) ?? 'plain'
     this.#encodings.delete(request)
@@ -27,8 +27,8 @@ export class NegotiatedCompression {
 }
 
 /**
- * The encoding that an accepted `Sec-WebSocket-Extensions` allows. A message compressed on its own can be read whether or not the context is
- * taken over, but ws, which may compress beside us, shares none with us: so only where the server takes none over.
+ * The encoding that an accepted `Sec-WebSocket-Extensions` allows. Frames compressed here share no context with frames
+ * that ws compresses, so compression requires `server_no_context_takeover`.
  */
 export function encodingOf (extensions: string): Encoding {
   const [name, ...parameters] = extensions.split(';').map((part) => part.trim())

@@ -7,13 +7,13 @@ import { HIGH_WATER_BYTES } from '../../hub/delivery/outbox.js'
 import type { WriteQueue } from '../../hub/delivery/write-queue.js'
 
 /**
- * The one place that writes frames beside ws, which has no way to send a frame that is shared between connections. Whole frames only, in one
- * write each time, so that what ws writes by itself (pings, pongs, the close frame) can only come between them. Where that is not safe the same
- * messages go through `send` of ws:
- * while ws holds back frames of its own, and where there is no socket. While a message of somebody else is only partly sent nothing is.
+ * Writes frames directly to the socket, because ws cannot send one encoded frame to several connections. Each write
+ * consists of whole frames, so frames that ws writes by itself (pings, pongs, the close frame) never end up inside one.
+ * If direct writes are not safe, the messages go through `send` of ws: while ws queues frames of its own, and if there
+ * is no socket. Nothing is written while a fragmented message of the host is incomplete.
  */
 export class WebSocketFrameWriter implements Socket {
-  // What every write needs comes first, so that it lies together.
+  // Fields that every write reads come first, so that they are adjacent in memory.
   readonly #websocket: WebSocket
   readonly #stream: Stream | undefined
   readonly #encoding: Encoding
@@ -22,7 +22,7 @@ export class WebSocketFrameWriter implements Socket {
   readonly #send: WebSocket['send']
   #isFragmented = false
 
-  /** `stream` is the socket under the WebSocket; `onDrained` is called when it has taken what was written. */
+  /** `stream` is the socket under the WebSocket; `onDrained` is called when its buffer has been flushed. */
   constructor (websocket: WebSocket, stream: Stream | undefined, encoding: Encoding, onDrained: () => void) {
     this.#websocket = websocket
     this.#stream = stream
@@ -33,7 +33,8 @@ export class WebSocketFrameWriter implements Socket {
     this.#watchSends()
   }
 
-  // Nothing may come between the parts of somebody else's message (RFC 6455 §5.4): until its end this counts as full.
+  // No other message may interrupt a fragmented message (RFC 6455 §5.4): until its last fragment the buffer counts as
+  // full.
   get bufferedBytes (): number { return this.#isFragmented ? Infinity : this.#websocket.bufferedAmount }
 
   write (batch: Writable, writes: WriteQueue): number {
@@ -67,15 +68,15 @@ export class WebSocketFrameWriter implements Socket {
 
   terminate (): void { this.#websocket.terminate() }
 
-  // What ws counts beyond the socket's own buffer it has queued itself, behind a compressing send for example. It only ever does so when
-  // somebody else has sent something, so that the rest of ws is not looked at before.
+  // If ws counts more bytes than the socket's buffer holds, it queues frames itself, for example behind a compressing
+  // send. It does so only after the host has sent something, so the costly check is skipped before.
   #isSafe (stream: Stream): boolean {
     const websocket = this.#websocket
     if (websocket.readyState !== websocket.OPEN) return false
     return !this.#isShared || this.bufferedBytes === stream.writableLength
   }
 
-  // ws calls back with an error when the socket is gone; the `close` event tells the hub, so there is nothing to do with it.
+  // ws calls back with an error when the socket is closed. It is ignored, because the hub receives the `close` event.
   #sendEach (messages: readonly Message[]): number {
     let bytes = 0
     for (const message of messages) {
@@ -85,11 +86,11 @@ export class WebSocketFrameWriter implements Socket {
     return bytes
   }
 
-  // A host can reach the socket too, and send what it likes through it.
+  // The host can reach the WebSocket too and send its own messages.
   #watchSends (): void {
     const send = this.#send as (...args: unknown[]) => void
     this.#websocket.send = (...args: unknown[]) => {
-      const options = args.find((arg) => typeof arg === 'object' && arg !== null && 'fin' in arg) as { fin?: boolean } | undefined
+      const options = args.find(isSendOptions)
       const wasFragmented = this.#isFragmented
       this.#isShared = true
       this.#isFragmented = options?.fin === false
@@ -98,3 +99,6 @@ export class WebSocketFrameWriter implements Socket {
     }
   }
 }
+
+const isSendOptions = (arg: unknown): arg is { fin?: boolean } =>
+  typeof arg === 'object' && arg !== null && 'fin' in arg

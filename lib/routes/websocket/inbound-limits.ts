@@ -1,44 +1,47 @@
 import type { Duplex } from 'node:stream'
 
-/** What one message of a client may be at most; of a compressed one, its compressed bytes count. */
+/** Limits for one message of a client. For a compressed message the compressed bytes count. */
 export interface MessageLimits { maxBytes: number, maxFragments: number }
 
-/** Which limit a message breaks; the names are those of the close codes. */
+/** The limit that a message exceeds, named as in `CLOSE_CODES`. */
 export type ExceededLimit = 'message_too_large' | 'too_many_fragments'
 
 type Reader = (this: Duplex, chunk: Buffer) => void
 
-/** Opcodes from here on are control frames: they may come in the middle of a message and are none of it (RFC 6455 §5.5). */
+/** Opcodes from here on are control frames, which may occur between the fragments of a message (RFC 6455 §5.5). */
 const FIRST_CONTROL_OPCODE = 8
 
-/** Two bytes, eight of length and four of mask (RFC 6455 §5.2). */
+/** Two bytes, eight bytes of length and four of mask (RFC 6455 §5.2). */
 const LONGEST_HEADER_BYTES = 14
 
 /**
- * Holds one connection to our limits where the WebSocket server is the host's and allows more. ws tells of a message only when it has all
- * of it in memory, so this follows the frames in the byte stream beside it, and knows how long a frame is when it begins.
- * Calls `onExceeded` once; ws sees neither that chunk nor any after it, so that nothing piles up.
+ * Enforces the limits on one connection of a host's WebSocket server, which may allow more. ws emits a message only
+ * when all of it is in memory, so this parses the frame headers of the byte stream, which contain the length of each
+ * frame. Calls `onExceeded` once. ws receives neither that chunk nor any after it, so nothing accumulates.
  */
-export function limitInboundFrames (stream: Duplex, limits: MessageLimits, onExceeded: (limit: ExceededLimit) => void): void {
+export function limitInboundFrames (
+  stream: Duplex, limits: MessageLimits, onExceeded: (limit: ExceededLimit) => void
+): void {
   const frames = new FrameParser(limits)
   let isExceeded = false
   for (const reader of stream.listeners('data') as Reader[]) {
-    // `listener` on a wrapper is what EventEmitter itself sets for `once`: ws still finds its own listener to take it off.
-    const guarded = Object.assign((chunk: Buffer) => { if (!isExceeded) reader.call(stream, chunk) }, { listener: reader })
+    // EventEmitter sets `listener` on its own `once` wrappers too: ws can still remove its listener.
+    const read = (chunk: Buffer) => { if (!isExceeded) reader.call(stream, chunk) }
+    const guarded = Object.assign(read, { listener: reader })
     stream.off('data', reader)
     stream.on('data', guarded)
   }
-  // In front of ws, which would make an object of every fragment in the chunk.
+  // Before ws, which would create an object for every fragment in the chunk.
   stream.prependListener('data', (chunk: Buffer) => {
     if (isExceeded) return
-    const exceeded = frames.follow(chunk)
+    const exceeded = frames.parse(chunk)
     if (exceeded === undefined) return
     isExceeded = true
     onExceeded(exceeded)
   })
 }
 
-/** Follows the frames of a client through its bytes, whatever chunks they come in. What breaks RFC 6455 is left to ws to refuse. */
+/** Parses the frame headers of a byte stream in chunks of any size. Violations of RFC 6455 are left to ws. */
 export class FrameParser {
   readonly #limits: MessageLimits
   readonly #header = Buffer.alloc(LONGEST_HEADER_BYTES)
@@ -51,8 +54,8 @@ export class FrameParser {
     this.#limits = limits
   }
 
-  /** Takes the next bytes; the answer is the limit that a message in them breaks, if one does. */
-  follow (chunk: Buffer): ExceededLimit | undefined {
+  /** Parses the next chunk. Returns the limit that a message in it exceeds, if any. */
+  parse (chunk: Buffer): ExceededLimit | undefined {
     for (let at = 0; at < chunk.length;) {
       if (this.#payloadBytesLeft > 0) {
         const skipped = Math.min(this.#payloadBytesLeft, chunk.length - at)
@@ -68,7 +71,7 @@ export class FrameParser {
     return undefined
   }
 
-  // How long the header is, as far as its bytes tell so far.
+  // The length of the header, as far as the bytes received so far determine it.
   get #headerLength (): number {
     if (this.#headerBytes < 2) return 2
     const isMasked = (this.#header[1]! & 0x80) !== 0

@@ -19,18 +19,18 @@ import { isWebSocketRoute, WEBSOCKET_ROUTE } from '../own-route.js'
 import { limitInboundFrames } from './inbound-limits.js'
 import { UpgradeDispatch } from './upgrade.js'
 
-/** Limits of the receiving side that ws enforces itself; without them unfinished fragments pile up in memory. */
+/** Limits for incoming messages that ws enforces; without them unfinished fragments would accumulate in memory. */
 const MAX_FRAGMENTS = 256
 const MAX_BUFFERED_CHUNKS = 4_096
 
-/** Nothing is taken over from message to message in either direction, so that no connection keeps a compression state. */
+/** No context takeover in either direction, so that no connection keeps a compression state. */
 const DEFLATE = { serverNoContextTakeover: true, clientNoContextTakeover: true }
 
-/** What clients that are refused are told to wait before they try again. */
+/** The `Retry-After` of refused upgrades. */
 const RETRY_AFTER_SECONDS = 1
 
-/** What ws closes a connection for by itself, by the code of its error; all else is a broken frame. */
-const FAILURES: Record<string, CloseReason> = {
+/** Close reasons by the code of the error with which ws closes a connection; any other code means a broken frame. */
+const CLOSE_REASONS: Record<string, CloseReason> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'message_too_large',
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'message_too_large',
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 'too_many_fragments',
@@ -45,30 +45,36 @@ const REFUSAL = {
   closing: TooManyConnections
 } as const
 
+type WebSocketOptions = ResolvedOptions['websocket']
+
 export interface WebSocketRouteDeps {
   hub: Hub
-  /** Whether the WebSocket server is the host's, with limits of its own. */
+  /** Whether the WebSocket server is the host's, which has limits of its own. */
   isHostServer: boolean
-  options: ResolvedOptions['websocket']
+  options: WebSocketOptions
 }
 
 /**
- * Gives the scope WebSocket support: the host's own @fastify/websocket if it has registered one, else one for this scope alone,
- * so that the host may still register its own later.
+ * Adds WebSocket support to the scope: the host's @fastify/websocket if it is registered, else one for this scope
+ * alone, so that the host can still register its own later.
  */
-export async function provideWebSocket (scope: FastifyInstance, options: ResolvedOptions['websocket']): Promise<{ isHostServer: boolean }> {
+export async function provideWebSocket (
+  scope: FastifyInstance, options: WebSocketOptions
+): Promise<{ isHostServer: boolean }> {
   const isHostServer = scope.hasDecorator('websocketServer')
   if (!isHostServer) await registerOwn(scope, options)
   return { isHostServer }
 }
 
 /**
- * Refuses upgrades to the other routes of the scope, which a host's @fastify/websocket would carry out and then close, and those of
- * foreign pages; on close it cuts off those that still wait in a hook.
+ * Refuses upgrades from pages of other origins, and upgrades to the other routes of the scope, which the host's
+ * @fastify/websocket would accept and then close. When the service closes, it destroys the sockets whose upgrade is
+ * still in a hook.
  */
-export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: ResolvedOptions['websocket']): void {
+export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: WebSocketOptions): void {
   const sockets = new Set<Socket>()
-  // The hub's goodbye comes before: who is left never became a connection, and the HTTP server waits for them without bound.
+  // The hub has closed its connections before. The remaining sockets never became a connection, and the HTTP server
+  // would wait for them without a limit.
   scope.addHook('preClose', async () => { for (const socket of sockets) socket.destroy() })
   scope.addHook('onRequest', async (request, reply) => {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') return
@@ -84,7 +90,7 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
   })
 }
 
-/** The WebSocket route: who may come in, and the wiring of each socket to the hub. */
+/** The WebSocket route: admits connections and connects each socket to the hub. */
 export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, options }: WebSocketRouteDeps): void {
   const negotiated = options.compression ? new NegotiatedCompression(scope.websocketServer) : undefined
   scope.route({
@@ -93,8 +99,8 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     exposeHeadRoute: false,
     config: WEBSOCKET_ROUTE as object,
     schema: { hide: true } as object,
-    // The last hook before the handler, and with a callback instead of a promise the upgrade follows in the same step: however many
-    // upgrades end their hooks at once, the limit holds exactly.
+    // This is the last hook before the handler, and with a callback instead of a promise the upgrade follows
+    // synchronously. So the limit is exact, no matter how many upgrades finish their hooks at once.
     preHandler (request, reply, done) {
       const reason = request.ws ? hub.admit() : undefined
       if (reason === undefined) done()
@@ -102,7 +108,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     },
     handler: async () => { throw new UpgradeRequired() },
     wsHandler (socket, request) {
-      // Left to the library, clients of ours would be closed without a code before we could say goodbye.
+      // On close, the library would close these clients without a code before the hub can send its close frames.
       scope.websocketServer.clients?.delete(socket)
       const input = attach(socket, request, hub, negotiated?.of(request.raw) ?? 'plain')
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
@@ -110,35 +116,36 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
   })
 }
 
-// Sent, not thrown: Fastify logs what is thrown, and a flood of connections would become a flood of error lines.
+// Sent instead of thrown: Fastify logs thrown errors, so a flood of connections would flood the log.
 function refuse (reply: FastifyReply, reason: RefusalReason): FastifyReply {
   const { statusCode, code, message } = new REFUSAL[reason]()
   if (reason !== 'origin') reply.header('retry-after', RETRY_AFTER_SECONDS)
   return reply.code(statusCode!).send({ statusCode, code, error: STATUS_CODES[statusCode!], message })
 }
 
-async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['websocket']): Promise<void> {
+async function registerOwn (scope: FastifyInstance, options: WebSocketOptions): Promise<void> {
   const dispatch = new UpgradeDispatch(scope.server, scope.prefix + options.path)
   await scope.register(websocket, {
     options: {
       maxPayload: options.maxPayloadBytes,
       maxFragments: MAX_FRAGMENTS,
       maxBufferedChunks: MAX_BUFFERED_CHUNKS,
-      // ws cuts a flood of pings off without a word; up to here the rate limit is first, and says why. The bound stays for pings of a
-      // peer that does not read our pongs.
+      // Beyond this, ws terminates a connection without a close code. The rate limit of the hub applies first and sends
+      // one; this limit remains for a peer that sends pings but does not read the pongs.
       maxPendingAutoPongs: options.maxMessagesPerSecond * BURST_SECONDS + 1,
       perMessageDeflate: options.compression ? DEFLATE : false,
       clientTracking: false,
       closeTimeout: CLOSE_GRACE_MS
     } as object,
-    // The hub says goodbye with a code and a bound on time; the default does neither.
+    // The hub sends close frames with a code and limits their time; the default does neither.
     preClose: async () => { dispatch.close() },
-    // ws answers a broken frame with the right close code; cutting the socket here, as the default does, could swallow it.
+    // ws replies to a broken frame with the right close code. Destroying the socket here, as the default does, could
+    // drop it.
     errorHandler (err, _socket, request) {
       try {
         request.log.debug({ err }, 'websocket error')
       } catch {
-        // This is called from an event of the socket, where a logger that throws would end the process; the hub has counted the error.
+        // In an event of the socket, a logger that throws would end the process. The hub has counted the error.
       }
     }
   })
@@ -146,24 +153,28 @@ async function registerOwn (scope: FastifyInstance, options: ResolvedOptions['we
   scope.addHook('onReady', async () => { dispatch.guard() })
 }
 
-// Everything is attached in the turn of the upgrade: a message that came before would be lost.
+// All listeners are added in the tick of the upgrade; a message that arrived earlier would be lost.
 function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): SocketEvents {
-  const sink = new WebSocketFrameWriter(websocket, socketOf(request), encoding, () => input.drained())
-  const input = hub.connect(sink, request)
+  const writer = new WebSocketFrameWriter(websocket, socketOf(request), encoding, () => input.drained())
+  const input = hub.connect(writer, request)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
-  websocket.on('error', (err) => input.failed(FAILURES[String((err as { code?: string }).code)] ?? 'invalid_frame'))
+  websocket.on('error', (err: { code?: string }) => input.failed(CLOSE_REASONS[String(err.code)] ?? 'invalid_frame'))
   websocket.on('close', () => input.closed())
   return input
 }
 
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: SocketEvents, maxBytes: number): void {
   const stream = socketOf(request)
-  if (stream !== undefined) limitInboundFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.refused(limit))
-  // Where the host's server negotiated compression, only the message itself shows its size.
-  websocket.prependListener('message', (data: RawData) => { if ((data as Buffer).length > maxBytes) input.refused('message_too_large') })
+  if (stream !== undefined) {
+    limitInboundFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.refused(limit))
+  }
+  // If the host's server negotiated compression, only the decompressed message has the real size.
+  websocket.prependListener('message', (data: RawData) => {
+    if ((data as Buffer).length > maxBytes) input.refused('message_too_large')
+  })
 }
 
-// A request that a test injects has none.
+// An injected request has no socket.
 const socketOf = (request: FastifyRequest): Socket | undefined => request.raw.socket

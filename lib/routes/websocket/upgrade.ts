@@ -5,10 +5,10 @@ import type { Socket } from 'node:net'
 type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 /**
- * Keeps the `upgrade` listeners of one server out of each other's way. An HTTP server calls all of them for every upgrade, and as soon as
- * there is one it no longer answers such requests itself. So that the plugin changes nothing but its own path:
- * our listener takes that path alone, listeners of others never see it, and an upgrade that nobody takes is served as the ordinary
- * request it would be without us (RFC 9110 §7.8: a server may ignore Upgrade).
+ * Separates the `upgrade` listeners of one HTTP server. The server calls all of them for every upgrade, and with at
+ * least one listener it no longer responds to such requests itself. To affect only the path of the plugin, our listener
+ * handles that path alone, other listeners never receive it, and an upgrade without a listener is served as an ordinary
+ * request, as it would be without the plugin (RFC 9110 §7.8: a server may ignore Upgrade).
  */
 export class UpgradeDispatch {
   readonly #server: Server
@@ -16,23 +16,24 @@ export class UpgradeDispatch {
   readonly #before: Set<unknown>
   #own: UpgradeListener[] = []
 
-  /** To be made before @fastify/websocket is registered for our route; `path` is that route's. */
+  /** To be created before @fastify/websocket is registered. `path` is the path of the WebSocket route. */
   constructor (server: Server, path: string) {
     this.#server = server
     this.#path = path
     this.#before = new Set(server.rawListeners('upgrade'))
   }
 
-  /** To be called right after that registration. */
+  /** To be called right after @fastify/websocket was registered. */
   claim (): void {
-    const added = this.#server.rawListeners('upgrade').filter((listener) => !this.#before.has(listener)) as UpgradeListener[]
+    const listeners = this.#server.rawListeners('upgrade') as UpgradeListener[]
+    const added = listeners.filter((listener) => !this.#before.has(listener))
     this.#own = added.map((listener) => this.#replace(listener, (request, socket, head) => {
       if (this.#isOurs(request)) upgrade(listener, request, socket, head)
       else if (this.#isAlone()) serveWithoutUpgrade(this.#server, request, socket)
     }))
   }
 
-  /** To be called when all plugins are loaded: listeners of others no longer see upgrades to our path. */
+  /** To be called when all plugins are loaded: from then on other listeners do not receive upgrades to our path. */
   guard (): void {
     for (const listener of this.#server.rawListeners('upgrade') as UpgradeListener[]) {
       if (this.#own.includes(listener)) continue
@@ -42,12 +43,13 @@ export class UpgradeDispatch {
     }
   }
 
-  /** Takes our listeners off. */
+  /** Removes our listeners. */
   close (): void {
     for (const listener of this.#own) this.#server.off('upgrade', listener)
   }
 
-  // `listener` on a wrapper is what EventEmitter itself sets for `once`: removeListener with the original still finds it.
+  // EventEmitter sets `listener` on its own `once` wrappers too: `off` with the original listener still finds the
+  // wrapper.
   #replace (listener: UpgradeListener, by: UpgradeListener): UpgradeListener {
     const wrapper = Object.assign(by, { listener })
     this.#server.off('upgrade', listener)
@@ -64,8 +66,9 @@ export class UpgradeDispatch {
   }
 }
 
-// A service that closes answers 503 on the spot, before any hook that would end the socket afterwards; left open, that socket
-// would hold up the close for ever. Every other answer comes later, since our own hooks are asynchronous.
+// While the service closes, Fastify responds with 503 synchronously, before any hook that would end the socket. Such a
+// socket would block the close forever. All other responses are sent later, because the plugin's hooks are
+// asynchronous.
 function upgrade (listener: UpgradeListener, request: IncomingMessage, socket: Duplex, head: Buffer): void {
   const tcp = socket as Socket
   const writtenBefore = tcp.bytesWritten
@@ -74,13 +77,13 @@ function upgrade (listener: UpgradeListener, request: IncomingMessage, socket: D
 }
 
 function serveWithoutUpgrade (server: Server, request: IncomingMessage, socket: Duplex): void {
-  // Node takes its own listener off before it emits `upgrade`.
+  // Node.js removes its own listener before it emits `upgrade`.
   socket.on('error', () => socket.destroy())
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false
   response.assignSocket(socket as Socket)
   response.once('finish', () => (socket as Socket).destroySoon())
-  // The parser has let go of the connection, so that a body could no longer be read: better refused than taken for empty.
+  // The HTTP parser is detached, so a body cannot be read. Refusing it is better than treating it as empty.
   if (hasBody(request)) response.writeHead(400).end()
   else server.emit('request', request, response)
 }

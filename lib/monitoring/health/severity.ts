@@ -1,6 +1,6 @@
 import type { HealthState, HealthStatus } from '../../../schemas/health.js'
 
-/** How bad a state is, from 0; `unknown` never outweighs a known one. */
+/** The severity of each state. `unknown` never outweighs a known state. */
 const SEVERITY: Record<HealthState, number> = { unknown: 0, healthy: 1, degraded: 2, critical: 3 }
 
 /** Whether `one` is a worse state than `other`. */
@@ -18,10 +18,10 @@ export function mildestOf<State extends HealthState> (first: State, ...others: r
   return others.reduce((mildest, state) => isWorse(mildest, state) ? state : mildest, first)
 }
 
-/** Events that tell of a change of health. */
+/** Events that announce a change of health. */
 export type HealthEvent = 'health_degraded' | 'health_critical' | 'system_recovery'
 
-/** The event that announces that the status is now this. */
+/** The event that announces each status. */
 export const HEALTH_EVENTS: Record<HealthStatus, HealthEvent> = {
   healthy: 'system_recovery',
   degraded: 'health_degraded',
