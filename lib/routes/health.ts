@@ -26,8 +26,8 @@ const RESPONSES = { anyOf: [HealthResponse, ProbeResponse] }
  * `GET url`: health for people (all of it with `?details=true`) and for orchestrators (`?probe=live` and
  * `?probe=ready`).
  */
-export function mountHealth (app: FastifyInstance, options: HealthRouteDeps): void {
-  app.get<{ Querystring: HealthQuery }>(options.url, {
+export function mountHealth (app: FastifyInstance, deps: HealthRouteDeps): void {
+  app.get<{ Querystring: HealthQuery }>(deps.url, {
     schema: describe({
       summary: 'Health, for people and for probes',
       querystring: HealthQuery,
@@ -37,18 +37,18 @@ export function mountHealth (app: FastifyInstance, options: HealthRouteDeps): vo
     validatorCompiler: () => compile(HealthQuery),
     serializerCompiler: () => JSON.stringify
   }, async ({ query }, reply) => {
-    const { statusCode, body } = respond(query, options)
+    const { statusCode, body } = respond(query, deps)
     reply.code(statusCode).header('cache-control', 'no-store')
     return body
   })
 }
 
-function respond ({ probe, details }: HealthQuery, options: HealthRouteDeps): HealthReply {
+function respond ({ probe, details }: HealthQuery, deps: HealthRouteDeps): HealthReply {
   if (probe === 'live') return respondToProbe(true)
-  const health = options.health()
-  if (probe === 'ready') return respondToProbe(!options.isClosing() && isReady(health))
-  const body = summarize(health, options)
-  if (details?.toLowerCase() === 'true') Object.assign(body, { health, metrics: { ws: options.wsMetrics() } })
+  const health = deps.health()
+  if (probe === 'ready') return respondToProbe(!deps.isClosing() && isReady(health))
+  const body = summarize(health, deps)
+  if (details?.toLowerCase() === 'true') Object.assign(body, { health, metrics: { ws: deps.wsMetrics() } })
   return { statusCode: health.status === 'critical' ? 503 : 200, body }
 }
 
