@@ -20,20 +20,20 @@ const root = resolve(fileURLToPath(import.meta.url), '../..')
 const emitted = (name: string) => JSON.parse(readFileSync(resolve(root, 'schemas/json', name), 'utf8')) as Record<string, unknown>
 const ROUTE = '/mission-control/asyncapi.json'
 
-/** What the parser may say of a correct document, each with the reason. */
+/** Diagnostics of the parser that are accepted, each with the reason. */
 const ACCEPTED: Record<string, string> = {
-  'asyncapi-latest-version': 'generators and viewers know 3.0.0; 3.1.0 adds nothing that this document needs'
+  'asyncapi-latest-version': 'generators and viewers support 3.0.0, and this document needs nothing that 3.1.0 adds'
 }
 
-/** The document as a program of another language sees it; anything that the parser finds fails the test. */
+/** The document as generators of other languages read it. Any other diagnostic of the parser fails the test. */
 async function parse (t: Test, text: string): Promise<AsyncAPIDocumentInterface> {
   const { document, diagnostics } = await new Parser().parse(text)
   for (const { code, message, path } of diagnostics) {
     const reason = ACCEPTED[String(code)]
     if (reason === undefined) t.fail(`${code}: ${message} at ${path.join('.')}`)
-    else t.comment(`accepted: ${code}, since ${reason}`)
+    else t.comment(`accepted: ${code}, because ${reason}`)
   }
-  if (document === undefined) throw new Error('the parser gave no document')
+  if (document === undefined) throw new Error('the parser returned no document')
   return document
 }
 
@@ -42,7 +42,7 @@ t.test('the AsyncAPI document', async (t) => {
   const [channel] = document.channels().all()
   const operations = document.operations().all()
 
-  t.test('is of version 3.0.0, names the service, and has one channel with the address of the WebSocket route', async (t) => {
+  t.test('has version 3.0.0, the name of the service, and one channel with the address of the WebSocket route', async (t) => {
     t.equal(document.version(), '3.0.0')
     t.strictSame([document.info().title(), document.info().version()], ['imports', '1.4.0'])
     t.equal(document.channels().all().length, 1)
@@ -50,7 +50,7 @@ t.test('the AsyncAPI document', async (t) => {
     t.ok(channel!.bindings().get('ws'))
   })
 
-  t.test('has every message of both sides, each described, with its type on the wire and its correlation', async (t) => {
+  t.test('contains every message of both sides with its description, wire type and correlation id', async (t) => {
     const messages = channel!.messages().all()
     t.strictSame(messages.filter((message) => message.id().endsWith('Request')).map((message) => message.name()), Object.keys(CLIENT_MESSAGES))
     t.strictSame(messages.filter((message) => message.id().endsWith('Message')).map((message) => message.name()), Object.keys(SERVER_MESSAGES))
@@ -61,13 +61,13 @@ t.test('the AsyncAPI document', async (t) => {
     }
   })
 
-  t.test('describes every schema and gives the payloads of channels a type of their own', async (t) => {
+  t.test('describes every schema and defines one named type per channel payload', async (t) => {
     const schemas = document.components().schemas().all()
     for (const schema of schemas) t.match(schema.description(), /^[A-Z].+\.$/, schema.id())
     t.equal(schemas.filter((schema) => schema.id().endsWith('Payload')).length, CHANNEL_NAMES.length)
   })
 
-  t.test('receives every client message and says what may answer it', async (t) => {
+  t.test('has a receive operation with the possible replies for every client message', async (t) => {
     const received = operations.filter((operation) => operation.isReceive())
     t.strictSame(received.map((operation) => operation.messages().all()[0]!.name()), Object.keys(CLIENT_MESSAGES))
     for (const operation of received) {
@@ -76,13 +76,13 @@ t.test('the AsyncAPI document', async (t) => {
     }
   })
 
-  t.test('sends or replies with every server message', async (t) => {
+  t.test('uses every server message in a send operation or as a reply', async (t) => {
     const sent = operations.filter((operation) => operation.isSend()).map((operation) => operation.messages().all()[0]!.name()!)
     t.strictSame(sent, [...UNSOLICITED])
     t.strictSame([...new Set([...sent, ...Object.values(REPLIES).flat()])].sort(), Object.keys(SERVER_MESSAGES).sort())
   })
 
-  t.test('has all close codes and error codes', async (t) => {
+  t.test('lists all close codes and error codes', async (t) => {
     const extensions = channel!.extensions()
     t.strictSame((extensions.get('x-close-codes')!.value() as Array<{ code: number, reason: string }>).map(({ code, reason }) => [reason, code]),
       Object.entries(CLOSE_CODES).map(([reason, { code }]) => [reason, code]))
@@ -90,7 +90,7 @@ t.test('the AsyncAPI document', async (t) => {
     t.strictSame(extensions.get('x-subscription-errors')!.value(), { ...SUBSCRIPTION_ERRORS })
   })
 
-  t.test('checks the messages of a real service', async (t) => {
+  t.test('validates the messages of a running service', async (t) => {
     const { components } = document.json() as { components: { schemas: Record<string, object> } }
     const ajv = new Ajv({ strict: false, logger: false, schemas: [{ $id: 'doc', ...document.json<object>() }] })
     const client = await connect(await boot(t))
@@ -102,38 +102,38 @@ t.test('the AsyncAPI document', async (t) => {
       const name = `${message.type.split('_').map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')}Message`
       t.ok(components.schemas[name], name)
       t.ok(ajv.validate({ $ref: `doc#/components/schemas/${name}` }, message), ajv.errorsText())
-      t.notOk(ajv.validate({ $ref: `doc#/components/schemas/${name}` }, { ...message, unix: '1' }), 'and refuses others')
+      t.notOk(ajv.validate({ $ref: `doc#/components/schemas/${name}` }, { ...message, unix: '1' }), 'a changed field is invalid')
     }
   })
 })
 
 t.test('the AsyncAPI route', async (t) => {
-  t.test('serves the document with the name of the service and the real path, always the same', async (t) => {
+  t.test('serves one constant document with the configured name of the service and the full path', async (t) => {
     const app = await boot(t, { prefix: '/ops', websocket: { path: '/live' }, server: { name: 'imports', version: '1.4.0' } })
-    const answer = await app.inject(`/ops${ROUTE}`)
-    t.match(answer.headers, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-    const document = await parse(t, answer.body)
+    const response = await app.inject(`/ops${ROUTE}`)
+    t.match(response.headers, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+    const document = await parse(t, response.body)
     t.equal(document.channels().all()[0]!.address(), '/ops/live')
     t.equal(document.info().title(), 'imports')
-    t.strictSame(answer.json(), JSON.parse(JSON.stringify(createAsyncApi({ address: '/ops/live', server: { name: 'imports', version: '1.4.0' } }))))
-    t.equal((await app.inject(`/ops${ROUTE}`)).body, answer.body)
+    t.strictSame(response.json(), JSON.parse(JSON.stringify(createAsyncApi({ address: '/ops/live', server: { name: 'imports', version: '1.4.0' } }))))
+    t.equal((await app.inject(`/ops${ROUTE}`)).body, response.body)
   })
 
-  t.test('is nested as the plugin is, can be moved, and can be left out', async (t) => {
+  t.test('follows the prefixes around the plugin, and can be moved or disabled', async (t) => {
     const nested = Fastify()
     t.teardown(() => nested.close())
     await nested.register(async (scope) => { await scope.register(missionControl, { prefix: '/b', routes: { asyncapi: '/wire.json' } }) }, { prefix: '/a' })
     t.match((await nested.inject('/a/b/wire.json')).json(), { channels: { missionControl: { address: '/a/b/ws/mission-control' } } })
-    const none = await boot(t, { routes: { asyncapi: false } })
-    t.equal((await none.inject(ROUTE)).statusCode, 404)
+    const disabled = await boot(t, { routes: { asyncapi: false } })
+    t.equal((await disabled.inject(ROUTE)).statusCode, 404)
   })
 
-  t.test('stands behind the hooks of the plugin', async (t) => {
+  t.test('runs the onRequest hooks of the plugin first', async (t) => {
     const app = await boot(t, { onRequest: async (_request, reply) => { await reply.code(401).send({ error: 'no' }) } })
     t.equal((await app.inject(ROUTE)).statusCode, 401)
   })
 
-  t.test('and the Prometheus page do not ask serializers of the host', async (t) => {
+  t.test('does not use the serializers of the host, nor does the Prometheus route', async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     app.setSerializerCompiler(() => () => 'not for these schemas')
@@ -160,7 +160,7 @@ t.test('the OpenAPI document of a host', async (t) => {
   }
 
   for (const [version, openapi] of [['3.0', {}], ['3.1', { openapi: '3.1.0' }]] as const) {
-    t.test(`of version ${version} is valid and shows every route but the WebSocket`, async (t) => {
+    t.test(`of version ${version} is valid and contains every route except the WebSocket route`, async (t) => {
       const document = (await host(t, openapi)).swagger()
       const validator = new Validator()
       t.match(await validator.validate(JSON.parse(JSON.stringify(document)) as { openapi: string }), { valid: true })
@@ -177,7 +177,7 @@ t.test('the OpenAPI document of a host', async (t) => {
     })
   }
 
-  t.test('is in the package too', async (t) => {
+  t.test('is also part of the package', async (t) => {
     const document = emitted('openapi.json')
     t.match(await new Validator().validate(document as { openapi: string }), { valid: true })
     t.strictSame(Object.entries(document['paths'] as Paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)).sort(), PATHS)
@@ -185,15 +185,15 @@ t.test('the OpenAPI document of a host', async (t) => {
 })
 
 t.test('the emitted files', async (t) => {
-  t.test('have the AsyncAPI document of a service with default options', async (t) => {
+  t.test('include the AsyncAPI document of a service with default options', async (t) => {
     const { websocket, server } = Options.properties
     const { name, version } = server.properties
-    const setup = { address: websocket.properties.path.default as string, server: { name: name.default as string, version: version.default as string } }
-    t.strictSame(emitted('asyncapi.json'), JSON.parse(JSON.stringify(createAsyncApi(setup))))
+    const deps = { address: websocket.properties.path.default as string, server: { name: name.default as string, version: version.default as string } }
+    t.strictSame(emitted('asyncapi.json'), JSON.parse(JSON.stringify(createAsyncApi(deps))))
     await parse(t, readFileSync(resolve(root, 'schemas/json/asyncapi.json'), 'utf8'))
   })
 
-  t.test('have everything that goes over HTTP, and it fits what a real service answers', async (t) => {
+  t.test('define every HTTP query and response, and the responses of a running service match', async (t) => {
     const document = emitted('http.json')
     t.strictSame(Object.keys(document['definitions'] as object), [...Object.keys(http), 'MissionQuery', 'MissionView'].sort())
     const ajv = new Ajv({ strict: false, schemas: [document] })
@@ -208,11 +208,11 @@ t.test('the emitted files', async (t) => {
     fits('MissionView', (await app.inject(`/missions/${id}`)).json())
     fits('ErrorResponse', (await app.inject('/missions/none')).json())
     fits('CancelResponse', (await app.inject({ method: 'POST', url: `/missions/${id}/cancel` })).json())
-    t.notOk(ajv.validate({ $ref: 'urn:fastify-mission-control:http#/definitions/MissionListResponse' }, { missions: [{}], nextCursor: null }), 'parts are followed')
+    t.notOk(ajv.validate({ $ref: 'urn:fastify-mission-control:http#/definitions/MissionListResponse' }, { missions: [{}], nextCursor: null }), 'references to other definitions are resolved')
   })
 })
 
-t.test('schemas become what generators of other languages know', async (t) => {
+t.test('schemas are converted to forms that generators of other languages support', async (t) => {
   t.strictSame(toJsonSchema(CHANNEL_PAYLOADS.health_delta).properties, {
     ...toJsonSchema(CHANNEL_PAYLOADS.health_delta).properties as object,
     status: { type: 'string', enum: ['healthy', 'degraded', 'critical', 'unknown'] }

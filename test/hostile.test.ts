@@ -23,8 +23,8 @@ import { closeFrame, exchange, fragments, frame, OPCODE, openTcp, RawClient, upg
 
 const nextTurn = () => new Promise<void>((resolve) => { setImmediate(resolve) })
 
-/** A service whose host has a WebSocket server of its own, with that server's wide limits. */
-async function bootBesideHost (t: Test, options: MissionControlOptions = {}): Promise<FastifyInstance> {
+/** A service whose host has registered a WebSocket server of its own, which has higher limits. */
+async function bootWithHostServer (t: Test, options: MissionControlOptions = {}): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(websocket)
@@ -35,7 +35,7 @@ async function bootBesideHost (t: Test, options: MissionControlOptions = {}): Pr
 const metric = async (app: FastifyInstance, name: string, labels?: Record<string, string>): Promise<number> =>
   valueOf(parseExposition((await app.missionControl.metrics.render()).body, 'text'), `mission_control_ws_${name}`, labels)
 
-/** Many upgrades at once; what became of each. */
+/** Sends many upgrades at once and returns a client for each. */
 async function connectMany (app: FastifyInstance, count: number, options: RawOptions = {}): Promise<RawClient[]> {
   if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
   return await Promise.all(Array.from({ length: count }, () => RawClient.connect(app, options)))
@@ -47,7 +47,7 @@ const statusesOf = (clients: readonly RawClient[]): Record<number, number> => {
   return counts
 }
 
-t.test('no spelling of the path leads past a hook that refuses', async (t) => {
+t.test('no spelling of the path bypasses a hook that refuses', async (t) => {
   const spellings = [
     '/ws/mission-control', '//ws/mission-control', '/ws//mission-control', '/ws/mission-control/', '/ws/./mission-control', '/ws/x/../mission-control',
     '/ws/%2e/mission-control', '/ws/%6dission-control', '/ws%2fmission-control', '/WS/Mission-Control', '/ws/mission-control;x=1', '/ws/mission-control?token=1',
@@ -57,11 +57,11 @@ t.test('no spelling of the path leads past a hook that refuses', async (t) => {
   const lenient: FastifyServerOptions = { routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, useSemicolonDelimiter: true } as NonNullable<FastifyServerOptions['routerOptions']> }
   for (const [server, settings] of Object.entries({ strict: {}, lenient })) {
     const app = await boot(t, { onRequest: async (_request, reply) => await reply.code(401).send() }, settings)
-    const beside = Fastify(settings)
-    t.teardown(() => beside.close())
-    await beside.register(websocket)
-    await beside.register(missionControl, { onRequest: async (_request, reply) => await reply.code(401).send() })
-    for (const [title, one] of [[`a ${server} router`, app], [`a ${server} router and the host's WebSocket server`, beside]] as const) {
+    const withHostServer = Fastify(settings)
+    t.teardown(() => withHostServer.close())
+    await withHostServer.register(websocket)
+    await withHostServer.register(missionControl, { onRequest: async (_request, reply) => await reply.code(401).send() })
+    for (const [title, one] of [[`a ${server} router`, app], [`a ${server} router and the host's WebSocket server`, withHostServer]] as const) {
       for (const path of spellings) {
         const answer = await exchange(one, upgradeRequest({ path, headers: [] }))
         t.match(answer, /^HTTP\/1\.1 4\d\d /, `${path} with ${title}`)
@@ -72,8 +72,8 @@ t.test('no spelling of the path leads past a hook that refuses', async (t) => {
   }
 })
 
-t.test('upgrades with a broken handshake get no connection and hold none', async (t) => {
-  for (const make of [boot, bootBesideHost]) {
+t.test('an upgrade with a broken handshake opens no connection and occupies none', async (t) => {
+  for (const make of [boot, bootWithHostServer]) {
     const app = await make(t)
     const good = upgradeRequest()
     const broken = [
@@ -83,19 +83,19 @@ t.test('upgrades with a broken handshake get no connection and hold none', async
     ]
     for (const request of broken) t.notMatch(await exchange(app, request), /^HTTP\/1\.[01] 101/, JSON.stringify(request))
     t.equal(app.missionControl.wsMetrics().connectionsTotal, 0)
-    t.equal((await RawClient.connect(app, { headers: ['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits'] })).head.includes('Extensions'), false, 'nothing is compressed')
+    t.equal((await RawClient.connect(app, { headers: ['Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits'] })).head.includes('Extensions'), false, 'compression is not negotiated')
   }
 })
 
 t.test('a hook in front of the upgrade', async (t) => {
-  t.test('lets nobody in when it throws, rejects, fails by callback or answers by itself', async (t) => {
+  t.test('denies access when it throws, rejects, passes an error to its callback or sends a response', async (t) => {
     const hooks: Record<string, [MissionControlOptions['onRequest'], RegExp]> = {
       throws: [() => { throw new Error('canary') }, / 500 /],
       rejects: [async () => { throw Object.assign(new Error('no'), { statusCode: 403 }) }, / 403 /],
-      'rejects with nothing': [async () => await Promise.reject(undefined), / 500 /], // eslint-disable-line prefer-promise-reject-errors -- a host may
-      'fails by callback': [(_request, _reply, done) => done(Object.assign(new Error('no'), { statusCode: 401 })), / 401 /],
-      answers: [(_request, reply) => { reply.code(401).send({ error: 'no' }) }, / 401 /],
-      'answers in a promise': [async (_request, reply) => await reply.code(401).send({ error: 'no' }), / 401 /],
+      'rejects with undefined': [async () => await Promise.reject(undefined), / 500 /], // eslint-disable-line prefer-promise-reject-errors -- a host may do this
+      'passes an error to its callback': [(_request, _reply, done) => done(Object.assign(new Error('no'), { statusCode: 401 })), / 401 /],
+      'sends a response': [(_request, reply) => { reply.code(401).send({ error: 'no' }) }, / 401 /],
+      'sends a response asynchronously': [async (_request, reply) => await reply.code(401).send({ error: 'no' }), / 401 /],
       redirects: [async (_request, reply) => await reply.redirect('/login'), / 302 /],
       'is the second of two': [[async () => {}, async (_request, reply) => await reply.code(403).send()], / 403 /]
     }
@@ -108,11 +108,11 @@ t.test('a hook in front of the upgrade', async (t) => {
       })
       t.same(caught, [], title)
       t.equal(app.missionControl.wsMetrics().connectionsTotal, 0, title)
-      t.equal(await metric(app, 'messages_received_total'), 0, `${title}: what was sent early is never read`)
+      t.equal(await metric(app, 'messages_received_total'), 0, `${title}: messages sent with the upgrade are never read`)
     }
   })
 
-  t.test('holds up nobody else while it hangs; what is sent meanwhile waits for it, and none of it is lost', async (t) => {
+  t.test('delays no other client while it is pending; messages sent meanwhile are kept and then answered', async (t) => {
     let release = () => {}
     const gate = new Promise<void>((resolve) => { release = resolve })
     const app = await boot(t, { onRequest: async (request) => { if (request.headers['x-slow'] !== undefined) await gate } })
@@ -125,34 +125,34 @@ t.test('a hook in front of the upgrade', async (t) => {
     const pings = Array.from({ length: 20 }, (_, at) => frame(OPCODE.text, JSON.stringify({ type: 'ping', id: `early ${at + 1}` })))
     for (const ping of pings) slow[0]!.write(ping)
     const other = await connect(app)
-    t.same((await other.settle()).length, 0, 'others are served')
+    t.same((await other.settle()).length, 0, 'other clients are served')
     t.equal(app.missionControl.wsMetrics().connectionsTotal, 1)
-    t.equal(await metric(app, 'messages_received_total'), 1, 'nothing is read before the hook has ended')
+    t.equal(await metric(app, 'messages_received_total'), 1, 'no message is read before the hook has ended')
     t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 0)
 
     release()
     const clients = await Promise.all(slow.map((socket) => RawClient.over(socket)))
     t.same(statusesOf(clients), { 101: 200 })
     for (const client of clients) t.equal((await client.next('subscription_ack'))['replyTo'], 'early 0')
-    for (let at = 1; at <= 20; at++) t.equal((await clients[0]!.next('pong'))['replyTo'], `early ${at}`, 'in the order in which they were sent')
+    for (let at = 1; at <= 20; at++) t.equal((await clients[0]!.next('pong'))['replyTo'], `early ${at}`, 'in the order they were sent')
     t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 200)
   })
 
-  t.test('that never ends does not hold up the end of the service', { timeout: 20_000 }, async (t) => {
-    for (const make of [boot, bootBesideHost]) {
-      let asked = () => {}
-      const isAsked = new Promise<void>((resolve) => { asked = resolve })
+  t.test('that never ends does not delay the close of the service', { timeout: 20_000 }, async (t) => {
+    for (const make of [boot, bootWithHostServer]) {
+      let started = () => {}
+      const hasStarted = new Promise<void>((resolve) => { started = resolve })
       const app = await make(t, {
         onRequest: async (request) => {
           if (request.headers['x-slow'] === undefined) return
-          asked()
+          started()
           await new Promise(() => {})
         }
       })
       const live = await connect(app)
       const hanging = await openTcp(app)
       hanging.write(upgradeRequest({ headers: ['X-Slow: 1'] }))
-      await isAsked
+      await hasStarted
       await app.close()
       t.same(await live.closed, { code: 1012, reason: 'server_restart' })
       hanging.destroy()
@@ -160,8 +160,8 @@ t.test('a hook in front of the upgrade', async (t) => {
   })
 })
 
-t.test('the limit on connections holds', async (t) => {
-  t.test('exactly, when 1,000 connect at once; the others get 503, and a slot that is left is free again', async (t) => {
+t.test('the limit on connections', async (t) => {
+  t.test('is exact when 1,000 clients connect at once: the others receive 503, and a closed connection frees its slot', async (t) => {
     const app = await boot(t, { websocket: { maxConnections: 100 } })
     const clients = await connectMany(app, 1_000)
     t.same(statusesOf(clients), { 101: 100, 503: 900 })
@@ -176,8 +176,8 @@ t.test('the limit on connections holds', async (t) => {
     t.match(app.missionControl.wsMetrics(), { connectionsOpen: 100, connectionsTotal: 160 })
   })
 
-  t.test('exactly, when the hooks of all of them end in the same moment', async (t) => {
-    for (const make of [boot, bootBesideHost]) {
+  t.test('is exact when the hooks of all upgrades end at the same time', async (t) => {
+    for (const make of [boot, bootWithHostServer]) {
       let waiting = 0
       let release = () => {}
       const gate = new Promise<void>((resolve) => { release = resolve })
@@ -193,7 +193,7 @@ t.test('the limit on connections holds', async (t) => {
     }
   })
 
-  t.test('and refused or broken clients take no slot', async (t) => {
+  t.test('does not count refused upgrades and broken handshakes', async (t) => {
     const app = await boot(t, { websocket: { maxConnections: 2 } })
     for (let round = 0; round < 3; round++) {
       await exchange(app, upgradeRequest({ headers: ['Origin: http://evil.example'] }))
@@ -203,10 +203,10 @@ t.test('the limit on connections holds', async (t) => {
   })
 })
 
-t.test('handshakes that drip in disturb nobody, and end with 408', async (t) => {
+t.test('slow handshakes do not disturb other clients, and end with 408', async (t) => {
   const app = await boot(t, {}, { http: { headersTimeout: 300, connectionsCheckingInterval: 50 } } as FastifyServerOptions)
   await app.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 })
-  const dripping = await Promise.all(Array.from({ length: 300 }, async () => {
+  const slow = await Promise.all(Array.from({ length: 300 }, async () => {
     const socket = await openTcp(app)
     socket.write(upgradeRequest().slice(0, 60))
     return socket
@@ -216,7 +216,7 @@ t.test('handshakes that drip in disturb nobody, and end with 408', async (t) => 
   app.missions.start('job')
   t.equal((await client.next('mission_update')).payload.name, 'job')
   t.equal(app.missionControl.wsMetrics().connectionsTotal, 1)
-  for (const socket of dripping) {
+  for (const socket of slow) {
     let answer = ''
     for await (const chunk of socket) answer += String(chunk)
     if (!answer.startsWith('HTTP/1.1 408 ')) t.fail(`answered ${answer}`)
@@ -224,8 +224,8 @@ t.test('handshakes that drip in disturb nobody, and end with 408', async (t) => 
   t.same(await client.settle(), [])
 })
 
-t.test('a peer that is gone', async (t) => {
-  t.test('without a word is noticed when it does not answer a ping, and one that only sends is none', async (t) => {
+t.test('a peer', async (t) => {
+  t.test('that does not answer a ping is disconnected, unless it sends something else', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock })
     const mute = await RawClient.connect(app, { isMute: true })
@@ -249,7 +249,7 @@ t.test('a peer that is gone', async (t) => {
     talking.socket.destroy()
   })
 
-  t.test('by the end of its half of the connection or by a reset frees its slot at once', async (t) => {
+  t.test('that ends or resets its side of the connection frees its slot at once', async (t) => {
     const app = await boot(t)
     const ends: Array<(client: RawClient) => void> = [
       ({ socket }) => { socket.end() },
@@ -267,8 +267,8 @@ t.test('a peer that is gone', async (t) => {
     }
   })
 
-  t.test('but keeps the connection after our goodbye is cut off soon', { timeout: 20_000 }, async (t) => {
-    for (const make of [boot, bootBesideHost]) {
+  t.test('that does not close the connection after our close frame is terminated soon', { timeout: 20_000 }, async (t) => {
+    for (const make of [boot, bootWithHostServer]) {
       const clock = createVirtualClock()
       const app = await make(t, { clock })
       const witness = await connect(app)
@@ -284,7 +284,7 @@ t.test('a peer that is gone', async (t) => {
       for (const client of [flooding, broken]) client.send({ type: 'ping' }).write(frame(3))
       app.missions.start('job')
       await witness.settle()
-      t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent + 2, 'they get neither answers nor news any more')
+      t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent + 2, 'they receive no more replies and no more updates')
       t.same([await metric(app, 'closed_total', { reason: 'rate_limited' }), await metric(app, 'closed_total', { reason: 'invalid_frame' })], [1, 1], 'each is counted once')
       clock.advance(2_000)
       await Promise.all([flooding.ended, broken.ended])
@@ -304,31 +304,31 @@ const LIMIT = 16_384
 const text = (payload: string | Buffer, options = {}) => frame(OPCODE.text, payload, options)
 const parts = (count: number, part: string | Buffer = '') => [PING, ...Array.from({ length: count - 1 }, () => part)]
 
-/** Bytes of a client, with the code and the counted reason of the close that they lead to. */
+/** Frames that a client sends, with the close code that follows and the reason under which it is counted. */
 const abuses: Array<[string, Buffer[], { code: number, reason: string }]> = [
   ['a message of 10 MB', [text(Buffer.alloc(10_000_000, 'x'))], TOO_LARGE],
-  ['a message of one byte more than the limit', [text(' '.repeat(LIMIT + 1))], TOO_LARGE],
-  ['fragments of one byte more than the limit', fragments(OPCODE.text, [' '.repeat(LIMIT), ' ']), TOO_LARGE],
+  ['a message one byte above the limit', [text(' '.repeat(LIMIT + 1))], TOO_LARGE],
+  ['fragments one byte above the limit', fragments(OPCODE.text, [' '.repeat(LIMIT), ' ']), TOO_LARGE],
   ['a length of 2^53', [text('', { length: 2 ** 53 })], TOO_LARGE],
   ['257 fragments', fragments(OPCODE.text, parts(257)), TOO_MANY_FRAGMENTS],
-  ['10,000 fragments of nothing', fragments(OPCODE.text, parts(10_000)), TOO_MANY_FRAGMENTS],
+  ['10,000 empty fragments', fragments(OPCODE.text, parts(10_000)), TOO_MANY_FRAGMENTS],
   ['an unmasked frame', [text(PING, { isMasked: false })], BROKEN_FRAME],
   ...[1, 2, 4, 7].map((reservedBits): [string, Buffer[], typeof BROKEN_FRAME] => [`reserved bits ${reservedBits}`, [text(PING, { reservedBits })], BROKEN_FRAME]),
   ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode): [string, Buffer[], typeof BROKEN_FRAME] => [`opcode ${opcode}`, [frame(opcode, PING)], BROKEN_FRAME]),
   ['a ping of 126 bytes', [frame(OPCODE.ping, Buffer.alloc(126))], BROKEN_FRAME],
   ['a ping in two fragments', [frame(OPCODE.ping, '', { isFinal: false })], BROKEN_FRAME],
-  ['a continuation of nothing', [frame(OPCODE.continuation, PING)], BROKEN_FRAME],
-  ['a message in the middle of another', [text('{', { isFinal: false }), text(PING)], BROKEN_FRAME],
+  ['a continuation without a message', [frame(OPCODE.continuation, PING)], BROKEN_FRAME],
+  ['a message between the fragments of another', [text('{', { isFinal: false }), text(PING)], BROKEN_FRAME],
   ...[0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65_535].map((code): [string, Buffer[], typeof BROKEN_FRAME] => [`close code ${code}`, [closeFrame(code)], BROKEN_FRAME]),
   ['a close frame of one byte', [frame(OPCODE.close, 'x')], BROKEN_FRAME],
   ['a close reason that is not UTF-8', [closeFrame(1000, Buffer.from([0xff]))], NO_UTF8],
   ['text that is not UTF-8', [text(Buffer.from([0x22, 0xc3, 0x28, 0x22]))], NO_UTF8],
-  ['text with a surrogate in UTF-8', [text(Buffer.from([0xed, 0xa0, 0x80]))], NO_UTF8],
-  ['fragments that are not UTF-8 only together', fragments(OPCODE.text, [Buffer.from([0x22, 0xe2, 0x82]), Buffer.from([0x22])]), NO_UTF8]
+  ['text with an encoded surrogate', [text(Buffer.from([0xed, 0xa0, 0x80]))], NO_UTF8],
+  ['fragments that are invalid UTF-8 only when joined', fragments(OPCODE.text, [Buffer.from([0x22, 0xe2, 0x82]), Buffer.from([0x22])]), NO_UTF8]
 ]
 
-for (const [place, make] of [['', boot], [', also beside a WebSocket server of the host that allows 100 MiB', bootBesideHost]] as const) {
-  t.test(`a client that breaks the rules of the frames is closed with the code for it, and nobody else notices${place}`, async (t) => {
+for (const [where, make] of [['', boot], [', on a WebSocket server of the host that allows 100 MiB too', bootWithHostServer]] as const) {
+  t.test(`a client that breaks a frame rule is closed with the matching code, and other clients are not affected${where}`, async (t) => {
     const app = await make(t)
     const witness = await connect(app)
     await witness.subscribe('mission_update')
@@ -338,7 +338,7 @@ for (const [place, make] of [['', boot], [', also beside a WebSocket server of t
         const client = await RawClient.connect(app)
         t.equal((await client.write(...frames).ended).code, code, title)
         t.equal(await metric(app, 'closed_total', { reason }), before + 1, `${title} counts once`)
-        t.same(client.types, [], 'nothing of it is carried out')
+        t.same(client.types, [], 'no message is carried out')
         t.same(await witness.settle(), [], title)
       }
     })
@@ -349,8 +349,8 @@ for (const [place, make] of [['', boot], [', also beside a WebSocket server of t
   })
 }
 
-t.test('a client that stays just within the rules is served', async (t) => {
-  for (const make of [boot, bootBesideHost]) {
+t.test('a client that stays just within the limits is served', async (t) => {
+  for (const make of [boot, bootWithHostServer]) {
     const app = await make(t)
     const euro = Buffer.from('{"type":"ping","id":"€"}')
     const cut = euro.indexOf('€') + 1
@@ -358,18 +358,18 @@ t.test('a client that stays just within the rules is served', async (t) => {
       'a message of exactly the limit': [text(PING.padEnd(LIMIT))],
       'fragments of exactly the limit': fragments(OPCODE.text, [PING, ' '.repeat(LIMIT - PING.length)]),
       '256 fragments': fragments(OPCODE.text, parts(256)),
-      'a fragment a byte': fragments(OPCODE.text, [...PING]),
-      'one byte a packet': [],
-      'a character split over two fragments': fragments(OPCODE.text, [euro.subarray(0, cut), euro.subarray(cut)]),
-      'pings between its fragments': fragments(OPCODE.text, [...PING]).flatMap((one) => [one, frame(OPCODE.ping, 'p')]),
-      'pongs that nobody asked for': [frame(OPCODE.pong, 'p'), text(PING)],
+      'one fragment per byte': fragments(OPCODE.text, [...PING]),
+      'one packet per byte': [],
+      'a character split across two fragments': fragments(OPCODE.text, [euro.subarray(0, cut), euro.subarray(cut)]),
+      'pings between the fragments of a message': fragments(OPCODE.text, [...PING]).flatMap((one) => [one, frame(OPCODE.ping, 'p')]),
+      'an unsolicited pong': [frame(OPCODE.pong, 'p'), text(PING)],
       'a ping of 125 bytes': [frame(OPCODE.ping, Buffer.alloc(125)), text(PING)],
       'a binary message': [frame(OPCODE.binary, PING)]
     }
     for (const [title, frames] of Object.entries(allowed)) {
       const client = await RawClient.connect(app)
       client.write(...frames)
-      if (title === 'one byte a packet') {
+      if (title === 'one packet per byte') {
         for (const byte of text(PING)) {
           client.socket.write(Buffer.from([byte]))
           await nextTurn()
@@ -381,21 +381,21 @@ t.test('a client that stays just within the rules is served', async (t) => {
   }
 })
 
-t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
-  t.test('our own limits still hold, also for a message that never ends', async (t) => {
-    const app = await bootBesideHost(t, { websocket: { maxMessagesPerSecond: 100_000 } })
+t.test('on a WebSocket server of the host that allows 100 MiB', async (t) => {
+  t.test('the inbound limits of the plugin apply, even to a message that never ends', async (t) => {
+    const app = await bootWithHostServer(t, { websocket: { maxMessagesPerSecond: 100_000 } })
     const witness = await connect(app)
     await witness.settle()
     const half = (bytes: number) => text(Buffer.alloc(bytes, 'x'), { isFinal: false })
     const more = (bytes: number) => frame(OPCODE.continuation, Buffer.alloc(bytes, 'x'), { isFinal: false })
     const endless = Array.from({ length: 100 }, () => more(8_192))
     const large: Record<string, Buffer[]> = {
-      'the head of 100 MB alone': [text('', { length: 100_000_000 })],
-      'the head of 100 MB, and a part of it': [text(Buffer.alloc(1_000_000), { length: 100_000_000 })],
-      'fragments without end': [half(8_192), ...endless],
-      'fragments without end, and pings between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.ping, 'x'.repeat(125))])],
-      'fragments without end, and pongs between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.pong, '')])],
-      'fragments without end behind many small messages': [...Array.from({ length: 2_000 }, () => text(PING)), half(8_192), ...endless]
+      'only the frame header of 100 MB': [text('', { length: 100_000_000 })],
+      'the frame header of 100 MB and a part of the payload': [text(Buffer.alloc(1_000_000), { length: 100_000_000 })],
+      'endless fragments': [half(8_192), ...endless],
+      'endless fragments with pings between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.ping, 'x'.repeat(125))])],
+      'endless fragments with pongs between them': [half(8_192), ...endless.flatMap((one) => [one, frame(OPCODE.pong, '')])],
+      'endless fragments after many small messages': [...Array.from({ length: 2_000 }, () => text(PING)), half(8_192), ...endless]
     }
     for (const [title, frames] of Object.entries(large)) {
       const client = await RawClient.connect(app)
@@ -406,8 +406,8 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     t.equal(await metric(app, 'closed_total', { reason: 'message_too_large' }), Object.keys(large).length)
   })
 
-  t.test('many small messages in few packets are no large one, nor are years of pings', async (t) => {
-    const app = await bootBesideHost(t, { websocket: { maxMessagesPerSecond: 100_000 } })
+  t.test('many small messages in few packets do not count as a large one, nor do many pings', async (t) => {
+    const app = await bootWithHostServer(t, { websocket: { maxMessagesPerSecond: 100_000 } })
     const client = await RawClient.connect(app)
     for (let round = 0; round < 3; round++) {
       client.write(...Array.from({ length: 10_000 }, () => text('x')), text(JSON.stringify({ type: 'ping', id: `round ${round}` })))
@@ -421,7 +421,7 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
   })
 
-  t.test('a message that is large only when unpacked is refused too', async (t) => {
+  t.test('a message that is too large only after decompression is refused too', async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     await app.register(websocket, { options: { perMessageDeflate: { threshold: 0 } } })
@@ -433,7 +433,7 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     t.same(await client.closed, { code: 1009, reason: 'message_too_large' })
   })
 
-  t.test('what breaks a limit is not even read by the library, which would keep every fragment', async (t) => {
+  t.test('chunks that exceed a limit never reach ws, which would keep every fragment', async (t) => {
     const stream = new PassThrough()
     const read: number[] = []
     const exceeded: string[] = []
@@ -448,11 +448,11 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     t.same(read, [chunks[0]!.length])
     t.same(exceeded, ['too_many_fragments'])
     stream.off('data', reader)
-    t.equal(stream.listenerCount('data'), 1, 'the library still finds its own listener to take it off')
+    t.equal(stream.listenerCount('data'), 1, 'ws can still remove its own listener')
   })
 
-  t.test('a WebSocket that the host injects in its tests is served as well', async (t) => {
-    const app = await bootBesideHost(t)
+  t.test('a WebSocket injected by the tests of the host is served too', async (t) => {
+    const app = await bootWithHostServer(t)
     await app.ready()
     const socket = await app.injectWS('/ws/mission-control')
     socket.send(PING)
@@ -461,7 +461,7 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     socket.terminate()
   })
 
-  t.test('frames are followed through chunks of any size', async () => {
+  t.test('frames are parsed from chunks of any size', async () => {
     const limits = { maxBytes: 100_000, maxFragments: 4 }
     const bytes = fc.oneof(fc.integer({ min: 0, max: 125 }), fc.integer({ min: 126, max: 700 }), fc.integer({ min: 65_500, max: 66_000 }))
     const part = fc.record({ opcode: fc.constantFrom(OPCODE.ping, OPCODE.pong, OPCODE.text, OPCODE.text, OPCODE.text), bytes, isMasked: fc.boolean(), isFinal: fc.boolean() })
@@ -489,8 +489,8 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
     }))
   })
 
-  t.test('none of our other routes upgrades', async (t) => {
-    for (const make of [boot, bootBesideHost]) {
+  t.test('no other route of the plugin accepts an upgrade', async (t) => {
+    for (const make of [boot, bootWithHostServer]) {
       const app = await make(t)
       for (const path of ['/health', '/health?probe=live', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']) {
         t.match(await exchange(app, upgradeRequest({ path })), /^HTTP\/1\.1 400 (?!.*101 Switching)/s, path)
@@ -500,8 +500,8 @@ t.test('beside a host\'s WebSocket server that allows 100 MiB', async (t) => {
   })
 })
 
-t.test('whatever JSON a client sends', async (t) => {
-  t.test('1,000, 16,000 or 200,000 levels deep, it is answered in a few words and the connection stays', async (t) => {
+t.test('a JSON message of a client', async (t) => {
+  t.test('with 1,000, 16,000 or 200,000 levels is answered with a short error, and the connection stays open', async (t) => {
     const app = await boot(t, { websocket: { maxPayloadBytes: 2_000_000 } })
     const client = await RawClient.connect(app)
     for (const levels of [1_000, 16_000, 200_000]) {
@@ -521,7 +521,7 @@ t.test('whatever JSON a client sends', async (t) => {
     t.ok(await client.send({ type: 'ping' }).next('pong'))
   })
 
-  t.test('it pollutes no prototype: 10,000 messages of odd keys', async (t) => {
+  t.test('pollutes no prototype: 10,000 messages with unusual keys', async (t) => {
     const app = await boot(t, { websocket: { maxMessagesPerSecond: 100_000, maxPayloadBytes: 65_536 } })
     const client = await RawClient.connect(app)
     const before = Object.getOwnPropertyNames(Object.prototype)
@@ -542,11 +542,11 @@ t.test('whatever JSON a client sends', async (t) => {
     t.same(caught, [])
     t.same(Object.getOwnPropertyNames(Object.prototype), before)
     t.equal(({} as Record<string, unknown>)['polluted'], undefined)
-    t.ok(client.received.length > 10_000, 'each got an answer')
+    t.ok(client.received.length > 10_000, 'each message is answered')
     t.same(app.missionControl.wsMetrics().channels.map(({ channel }) => channel), CHANNEL_NAMES)
   })
 
-  t.test('60 kB of unknown properties or names, all in one message, get one short answer', async (t) => {
+  t.test('with 60 kB of unknown properties or names is answered with one short error', async (t) => {
     const app = await boot(t, { websocket: { maxPayloadBytes: 65_536 } })
     const client = await RawClient.connect(app)
     const properties = Object.fromEntries(Array.from({ length: 3_300 }, (_, at) => [`canary${at}`, at]))
@@ -563,7 +563,7 @@ t.test('whatever JSON a client sends', async (t) => {
     t.equal(client.received.length, messages.length + 1)
   })
 
-  t.test('no list of names is answered with more than ten times its bytes', async (t) => {
+  t.test('with a list of names is answered with at most ten times its bytes', async (t) => {
     const app = await boot(t, { websocket: { maxMessagesPerSecond: 1_000 } })
     for (const type of ['subscribe', 'unsubscribe']) {
       for (const names of [['x'], Array(64).fill('x'), Array(64).fill(''), Array(64).fill('y'.repeat(200)), Array(64).fill('mission_update'), Array(65).fill('x'), Array.from({ length: 64 }, (_, at) => `x${at}`)]) {
@@ -577,7 +577,7 @@ t.test('whatever JSON a client sends', async (t) => {
     }
   })
 
-  t.test('a lone surrogate travels as an escape, so that every message stays UTF-8', async (t) => {
+  t.test('with a lone surrogate is answered with an escape, so that every message is valid UTF-8', async (t) => {
     const app = await boot(t)
     const client = await RawClient.connect(app)
     await client.send({ type: 'subscribe', channels: ['mission_update'] }).next('subscription_ack')
@@ -589,7 +589,7 @@ t.test('whatever JSON a client sends', async (t) => {
     t.match(client.received.find(({ json }) => json?.['type'] === 'pong')!.payload.toString(), '\\ud800')
   })
 
-  t.test('the same id in many messages is given back in each answer', async (t) => {
+  t.test('may reuse the id of an earlier one: every reply contains it', async (t) => {
     const app = await boot(t)
     const client = await RawClient.connect(app)
     for (let at = 0; at < 30; at++) client.send({ type: at % 2 === 0 ? 'ping' : 'whoami', id: 'same' })
@@ -597,7 +597,7 @@ t.test('whatever JSON a client sends', async (t) => {
   })
 })
 
-/** A clock that counts the timers under way. */
+/** A clock that counts the active timers. */
 function countTimers (clock: Clock): Clock & { count: number } {
   const counting = {
     ...clock,
@@ -618,7 +618,7 @@ function countTimers (clock: Clock): Clock & { count: number } {
   return counting
 }
 
-t.test('5,000 subscribes and unsubscribes leave no timer and no listener behind', async (t) => {
+t.test('5,000 subscribe and unsubscribe messages leave no timer and no listener behind', async (t) => {
   const clock = createVirtualClock()
   const counting = countTimers(clock)
   const app = await boot(t, { clock: counting, websocket: { maxMessagesPerSecond: 100_000, history: { maxAgeMs: 1_000 } } })
@@ -630,7 +630,7 @@ t.test('5,000 subscribes and unsubscribes leave no timer and no listener behind'
     for (let at = 0; at < 50; at++) client.send({ type: at % 2 === 0 ? 'subscribe' : 'unsubscribe', channels })
     await client.send({ type: 'ping' }).next('pong')
   }
-  t.ok(counting.count - before <= 4, 'channels that keep messages wait for who comes back')
+  t.ok(counting.count - before <= 4, 'logged channels stay open for clients that reconnect')
   clock.advance(1_000)
   t.equal(counting.count, before)
   t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 2_500 * channels.length)
@@ -640,7 +640,7 @@ t.test('5,000 subscribes and unsubscribes leave no timer and no listener behind'
   app.monitoring.trackOperation({ component: 'db', operation: 'read', status: 'success' })
   clock.advance(20_000)
   await client.send({ type: 'ping' }).next('pong')
-  t.same(client.types, ['pong'], 'nobody is told anything')
+  t.same(client.types, ['pong'], 'no message is sent')
 
   client.received.length = 0
   client.send({ type: 'subscribe', channels })
@@ -650,7 +650,7 @@ t.test('5,000 subscribes and unsubscribes leave no timer and no listener behind'
   app.monitoring.reportHealth('degraded')
   await client.send({ type: 'ping' }).next('pong')
   const updates = client.types.slice(client.types.indexOf('pong') + 1, -1)
-  t.same(updates, ['mission_update', 'metrics_tick', 'health_delta'], 'and after all of it each message comes once')
+  t.same(updates, ['mission_update', 'metrics_tick', 'health_delta'], 'each message is received once')
 })
 
 t.test('a client that sends too much', async (t) => {
@@ -661,7 +661,7 @@ t.test('a client that sends too much', async (t) => {
     ['pong frames', () => frame(OPCODE.pong, 'p')],
     ['a mix', (at) => [text(PING), frame(OPCODE.ping), frame(OPCODE.pong), text('x'), frame(OPCODE.binary, Buffer.from([0xff]))][at % 5]!]
   ]
-  t.test('gets one rate_limited error and is closed with 1008; nothing of the rest is carried out, and nobody else notices', async (t) => {
+  t.test('receives one rate_limited error and is closed with 1008; no later message is carried out, and other clients are not affected', async (t) => {
     let starts = 0
     const app = await boot(t, { clock: createVirtualClock() })
     app.missions.handle({ start: { start: () => { starts++; return app.missions.start('job') } } })
@@ -676,7 +676,7 @@ t.test('a client that sends too much', async (t) => {
         const errors = client.received.filter(({ json }) => json?.['error']?.code === 'rate_limited')
         t.equal(errors.length, 1, title)
         t.equal(client.received.at(-1)!.opcode, OPCODE.close)
-        t.equal(client.received.at(-2), errors[0], 'it is the last thing it is told')
+        t.equal(client.received.at(-2), errors[0], 'the error is the last message before the close frame')
         t.same(await witness.settle(), [], title)
       }
     })
@@ -689,7 +689,7 @@ t.test('a client that sends too much', async (t) => {
     t.equal((await witness.next('mission_update')).payload.name, 'job')
   })
 
-  t.test('may send twice the rate in a burst, to the message', async (t) => {
+  t.test('may send a burst of exactly twice the rate', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 10 } })
     const client = await RawClient.connect(app)
@@ -700,7 +700,7 @@ t.test('a client that sends too much', async (t) => {
     t.same(await client.send(PING).ended, { code: 1008, reason: 'rate_limited' })
   })
 
-  t.test('is another than one that sends at the allowed rate for ever and answers our pings', async (t) => {
+  t.test('stays connected if it sends at exactly the allowed rate and answers pings', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 1, heartbeatMs: 6_000 } })
     const client = await RawClient.connect(app)
@@ -712,7 +712,7 @@ t.test('a client that sends too much', async (t) => {
     t.equal(app.missionControl.wsMetrics().connectionsOpen, 1)
   })
 
-  t.test('has one pong for free for each ping of ours, and no more', async (t) => {
+  t.test('may send one pong per ping of the service without a rate limit, and no more', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 1 } })
     const client = await RawClient.connect(app, { isMute: true })
@@ -726,7 +726,7 @@ t.test('a client that sends too much', async (t) => {
     client.socket.destroy()
   })
 
-  t.test('cannot save up by silence, nor by a clock of the host that was set back', async (t) => {
+  t.test('cannot save up more than one burst while it is silent', async (t) => {
     const bucket = new TokenBucket(10, 0)
     const take = (now: number) => {
       let taken = 0
@@ -741,21 +741,21 @@ t.test('a client that sends too much', async (t) => {
   })
 })
 
-/** Every way in which a function of a host can fail to give what it should. */
+/** The ways in which a callback of a host can fail. */
 const misbehaviours: Record<string, () => any> = {
   throws: () => { throw new Error('canary') },
-  'throws nothing': () => { throw undefined as unknown as Error }, // eslint-disable-line no-throw-literal -- a host may
+  'throws undefined': () => { throw undefined as unknown as Error }, // eslint-disable-line no-throw-literal -- a host may do this
   rejects: async () => { throw new Error('canary') },
   'rejects later': async () => { await nextTurn(); throw new Error('canary') },
-  hangs: () => new Promise(() => {}),
+  'never settles': () => new Promise(() => {}),
   'returns a symbol': () => Symbol('canary'),
-  'returns an object that is none': () => new Proxy({}, { get () { throw new Error('canary') } }),
-  'returns what only looks like a promise': () => ({ then (_resolve: unknown, reject?: (err: unknown) => void) { reject?.(new Error('canary')); throw new Error('canary') } }),
-  'returns an endless structure': () => { const self: Record<string, unknown> = {}; self['self'] = self; return self }
+  'returns a proxy that throws': () => new Proxy({}, { get () { throw new Error('canary') } }),
+  'returns a broken thenable': () => ({ then (_resolve: unknown, reject?: (err: unknown) => void) { reject?.(new Error('canary')); throw new Error('canary') } }),
+  'returns a cyclic object': () => { const self: Record<string, unknown> = {}; self['self'] = self; return self }
 }
 
 for (const [title, misbehave] of Object.entries(misbehaviours)) {
-  t.test(`a host whose every callback ${title} hurts nobody but itself`, async (t) => {
+  t.test(`a host whose every callback ${title} does not affect its clients`, async (t) => {
     const clock = createVirtualClock(Date.parse('2026-01-01'))
     const lines: string[] = []
     const caught = await uncaught(async () => {
@@ -788,11 +788,11 @@ for (const [title, misbehave] of Object.entries(misbehaviours)) {
 
       await client.settle()
       const answers = client.received.filter((message) => message.type === 'protocol_error').map(({ error }) => error.code)
-      t.equal(answers.length, 4, 'each command gets an answer')
+      t.equal(answers.length, 4, 'each command is answered')
       t.ok(answers.every((code) => ['internal_error', 'forbidden', 'unknown_mission'].includes(code)), String(answers))
       t.notMatch(JSON.stringify(client.received) + JSON.stringify(viewer.received), 'canary')
       const steps = (await viewer.settle(), viewer.received).flatMap((message) => message.type === 'mission_update' ? [message.payload.status] : [])
-      t.same(steps, ['planning_started', 'execution_progress', 'error'], 'viewers see every step')
+      t.same(steps, ['planning_started', 'execution_progress', 'error'], 'viewers receive every update')
       t.ok(viewer.received.some(({ type }) => type === 'metrics_tick') && viewer.received.some(({ type }) => type === 'health_delta'))
       for (const url of ['/health', '/health?details=true', '/mission-control/ws-metrics', '/api/v1/metrics/prometheus']) {
         const response = await app.inject(url)
@@ -807,7 +807,10 @@ for (const [title, misbehave] of Object.entries(misbehaviours)) {
   })
 }
 
-/** What an attacker writes to a log: lines of its own, terminal commands, text that runs the other way, and JSON that looks like the log's. */
+/**
+ * Text that an attacker could try to inject into a log: extra lines, terminal sequences, reversed text, and JSON like
+ * that of the log.
+ */
 const forgeries: string[] = [
   '\n', '\r\n', '\r', '\u0085', '\u2028', '\u2029', '\v', '\f', '\0', '\b', '\t', '\u001b[2J', '\u001b[31mred\u001b[0m', '\u001b]0;title\u0007', '\u009b2J', '\u007f',
   '\u202ereversed', '\u2066isolated\u2069', '\u200b', '\ufeff', '\ud800', '\udfff', '😀', 'ß'.repeat(64), '"', '\\', '\\n', '"}\n{"level":60,"msg":"forged"}', '\n{"level":60,"msg":"forged"}\n',
@@ -816,7 +819,7 @@ const forgeries: string[] = [
 ]
 
 for (const level of ['trace', 'info']) {
-  t.test(`at log level ${level} every line stays one JSON object, whatever clients and missions are called, and no message is logged`, async (t) => {
+  t.test(`at log level ${level} every line is one JSON object whatever names clients and missions have, and no message is logged`, async (t) => {
     let log = ''
     const stream = { write (chunk: string) { log += chunk } }
     const app = await boot(t, {}, { logger: { level, stream } })
@@ -849,16 +852,16 @@ for (const level of ['trace', 'info']) {
     const lines = log.slice(0, -1).split('\n')
     t.ok(lines.length > 2 * forgeries.length, 'requests are logged')
     for (const line of lines) {
-      // No control character may reach a terminal, and what JSON calls a line is one.
+      // No control character may reach a terminal, and no character may start a new line.
       if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(line)) t.fail(`a control character in ${JSON.stringify(line)}`) // eslint-disable-line no-control-regex
       const { msg, level, pid } = JSON.parse(line) as Record<string, unknown>
       t.ok(typeof pid === 'number' && level !== 60 && msg !== 'forged')
     }
-    t.notMatch(log, 'canary', 'nothing of a message')
+    t.notMatch(log, 'canary', 'no part of a message is logged')
   })
 }
 
-t.test('a channel that fails costs the message that asked for it, not the process', async (t) => {
+t.test('a failing channel fails the request of the client, not the process', async (t) => {
   const failures: string[] = []
   const sent: string[] = []
   const hub = new Hub({
@@ -892,7 +895,7 @@ t.test('a channel that fails costs the message that asked for it, not the proces
   await hub.close()
 })
 
-t.test('a logger that throws costs only its lines', async (t) => {
+t.test('a logger that throws loses only its log lines', async (t) => {
   const fails = () => { throw new Error('the disk is full') }
   const logger = { level: 'trace', fatal: fails, error: fails, warn: fails, info: () => {}, debug: fails, trace: fails, child: () => logger }
   const app = await boot(t, {}, { loggerInstance: logger as never })
@@ -912,7 +915,7 @@ t.test('a logger that throws costs only its lines', async (t) => {
   t.same(await client.settle(), [])
 })
 
-t.test('a wall clock that jumps changes no cadence and no duration', async (t) => {
+t.test('a wall clock that jumps changes no interval and no duration', async (t) => {
   const start = Date.parse('2026-03-29T01:00:00Z')
   const clock = createVirtualClock(start)
   const app = await boot(t, { clock, channels: { missionStatsMs: 10_000, metricsTickMinMs: 2_500 }, websocket: { heartbeatMs: 30_000 } })
@@ -942,10 +945,10 @@ t.test('a wall clock that jumps changes no cadence and no duration', async (t) =
   for (const { samples } of page.values()) for (const { value, name } of samples) t.ok(value >= 0, name)
 })
 
-t.test('10,000 missions with hostile names and as many odd clients add no series and no line to the metrics', async (t) => {
+t.test('10,000 missions with hostile names and as many invalid messages add no series and no line to the metrics', async (t) => {
   const app = await boot(t, { websocket: { maxMessagesPerSecond: 100_000 } })
   const client = await RawClient.connect(app)
-  const tell = async (from: number, to: number) => {
+  const report = async (from: number, to: number) => {
     for (let at = from; at < to; at++) {
       const name = `${forgeries[at % forgeries.length]}"} 1\nforged_metric{x="${at}`.slice(0, 128)
       const mission = app.missions.start({ id: `${at}${name}`.slice(0, 128), name, tags: [name], tenant: name, metadata: { [name]: name } })
@@ -963,9 +966,9 @@ t.test('10,000 missions with hostile names and as many odd clients add no series
     const [plain, open] = [await app.missionControl.metrics.render(), await app.missionControl.metrics.render('application/openmetrics-text')]
     return [series(plain.body, 'text'), series(open.body, 'openmetrics')]
   }
-  await tell(0, 100)
+  await report(0, 100)
   const few = await read()
-  await tell(100, 10_000)
+  await report(100, 10_000)
   t.same(await read(), few)
   t.notMatch(JSON.stringify(few), /forged|canary/)
   const page = parseExposition((await app.missionControl.metrics.render()).body, 'text')
@@ -974,7 +977,7 @@ t.test('10,000 missions with hostile names and as many odd clients add no series
   t.equal(app.missions.stats().total, 10_000)
 })
 
-/** Regular expressions of a source file: literals, and `pattern` of schemas. */
+/** The regular expressions of a source file: literals, and the `pattern` of schemas. */
 function patternsIn (path: string): RegExp[] {
   const found: RegExp[] = []
   const visit = (node: ts.Node): void => {
@@ -990,14 +993,14 @@ function patternsIn (path: string): RegExp[] {
   return found
 }
 
-t.test('no regular expression of the sources takes more than one walk through a long text', { timeout: 30_000 }, async (t) => {
+t.test('every regular expression of the sources takes linear time on a long text', { timeout: 30_000 }, async (t) => {
   const root = new URL('../', import.meta.url)
   const files = ['lib', 'schemas'].flatMap((folder) => readdirSync(new URL(folder, root), { recursive: true }).map((name) => `${folder}/${String(name)}`)).filter((name) => name.endsWith('.ts'))
   const patterns = files.flatMap((name) => patternsIn(new URL(name, root).pathname))
   t.ok(patterns.length > 10)
   const pumps = ['a', '0', ' ', '/', '.', '-', '_', ':', '"', '\\', '\n', 'é', 'a.', '0.', 'a:', 'a ']
   for (const pump of pumps) {
-    // A search that is quadratic in this length would take hours: then this test runs into its time limit.
+    // A search that is quadratic in this length would take hours, so the test would exceed its time limit.
     const long = pump.repeat(1_000_000 / pump.length)
     for (const text of [long, `http://${long}!`, `${long}\0`]) for (const pattern of patterns) text.search(pattern)
   }
