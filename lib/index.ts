@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 import type { Missions } from './missions/index.js'
 import type { Monitoring } from './monitoring/index.js'
 import type { MissionControl } from './mission-control.js'
-import { missionControl as plugin } from './plugin.js'
+import { registerMissionControl } from './plugin.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -31,7 +31,7 @@ declare module 'fastify' {
  * mission.complete()
  * ```
  */
-const missionControl = fp(plugin, { name: 'fastify-mission-control', fastify: '5.x' })
+const missionControl = fp(registerMissionControl, { name: 'fastify-mission-control', fastify: '5.x' })
 
 export default missionControl
 // What `require()` gives, so that both module systems get the plugin itself.

@@ -14,7 +14,7 @@ import { createServices } from './services.js'
  * The plugin: checks the options, builds the services, decorates the host with their facades, mounts the routes, and
  * takes everything down on close.
  */
-export async function missionControl (app: FastifyInstance, input: MissionControlOptions): Promise<void> {
+export async function registerMissionControl (app: FastifyInstance, input: MissionControlOptions): Promise<void> {
   if (app.hasDecorator('missionControl')) throw new AlreadyRegistered()
   const options = resolveOptions(input as OptionsInput, process.env)
   const clock = (options.clock as Clock | undefined) ?? systemClock

@@ -49,7 +49,7 @@ t.test('imports that the level table allows are not reported', async (t) => {
     'schemas/channels/mission-update.ts': '',
     'schemas/checksum.ts': '',
     'lib/plugin.ts': "import './routes/websocket/route.js'\nimport './missions/index.js'",
-    'lib/index.ts': "import fp from 'fastify-plugin'\nimport { missionControl } from './plugin.js'"
+    'lib/index.ts': "import fp from 'fastify-plugin'\nimport { registerMissionControl } from './plugin.js'"
   }), [])
 })
 

@@ -1,6 +1,7 @@
 import {
   MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type TerminalStatus
 } from '../../../schemas/mission.js'
+import type { MissionDetails } from '../types.js'
 
 /** Why a report was not applied: it contains nothing new, it goes backward, or the mission has ended. */
 export type Refusal = 'repeated' | 'backward' | 'terminal'
@@ -25,4 +26,10 @@ export function judge (current: MissionStatus | undefined, next: MissionStatus, 
   if (isTerminal(current)) return 'terminal'
   if (current === next) return next === 'execution_progress' && hasNews ? undefined : 'repeated'
   return RANK.get(next)! < RANK.get(current)! ? 'backward' : undefined
+}
+
+/** Whether a report calls serializers or listeners of the host. */
+export function runsHostCode (status: MissionStatus, details: MissionDetails): boolean {
+  const { error, tasksSummary, planningSession } = details
+  return error !== undefined || tasksSummary !== undefined || planningSession !== undefined || isTerminal(status)
 }

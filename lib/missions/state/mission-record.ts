@@ -55,7 +55,8 @@ export class MissionRecord {
   protected readonly startedMonotonic: number
   #tasks: Tasks | undefined
 
-  constructor ({ id, number, parentId, init }: MissionIdentity, clock: Clock, payloads: Payloads) {
+  constructor (identity: MissionIdentity, clock: Clock, payloads: Payloads) {
+    const { id, number, parentId, init } = identity
     this.id = id
     this.number = number
     this.parentId = parentId

@@ -11,7 +11,7 @@ import {
 } from '../types.js'
 import type { Payloads } from '../payload/payload.js'
 import { createCancelState, cutReason } from './cancel-state.js'
-import { isTerminal, judge, type Refusal, type ReportResult } from './lifecycle.js'
+import { isTerminal, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
 import { MissionRecord, type MissionIdentity } from './mission-record.js'
 
 /** What all missions of one registry share. Every call is synchronous. */
@@ -246,9 +246,4 @@ export class MissionState extends MissionRecord {
     this.updatedAt = this.#deps.clock.now()
     this.#deps.updates.changed(this, step, isReplaceable)
   }
-}
-
-/** Whether a report calls serializers or listeners of the host. */
-function runsHostCode (status: MissionStatus, { error, tasksSummary, planningSession }: MissionDetails): boolean {
-  return error !== undefined || tasksSummary !== undefined || planningSession !== undefined || isTerminal(status)
 }
