@@ -9,7 +9,7 @@ import { connect, type Client } from './support/client.js'
 import { build } from './support/missions.js'
 
 const START = Date.UTC(2026, 5, 1)
-// A long heartbeat: on a clock that jumps, no answer to a ping could come in time.
+// A long heartbeat interval: on a clock that jumps, no pong could arrive in time.
 const setup = async (t: Tap, options: MissionControlOptions = {}) => {
   const clock = createVirtualClock(START)
   const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 }, ...options })
@@ -22,7 +22,7 @@ const typesOf = async (client: Client) => (await client.settle()).map(({ type })
 t.test('metrics_tick', async (t) => {
   const operation = { component: 'db', operation: 'read', status: 'success' } as const
 
-  t.test('comes at once after the first operation, then at most once per interval, and only when something was measured', async (t) => {
+  t.test('is sent at once after the first operation, then at most once per interval, and only if an operation was recorded', async (t) => {
     const { clock, app, client } = await setup(t)
     await client.subscribe('metrics_tick')
     clock.advance(60_000)
@@ -42,7 +42,7 @@ t.test('metrics_tick', async (t) => {
     t.equal((await client.next('metrics_tick')).payload.count, 12)
   })
 
-  t.test('is triggered by an operation without a duration too, with numbers even when nothing was measured', async (t) => {
+  t.test('is also sent for an operation without a duration, with zeros if nothing was measured', async (t) => {
     const { app, client } = await setup(t)
     await client.subscribe('metrics_tick')
     app.monitoring.trackOperation(operation)
@@ -63,7 +63,7 @@ t.test('metrics_tick', async (t) => {
     t.same(await typesOf(gone), [])
   })
 
-  t.test('obeys its interval option', async (t) => {
+  t.test('uses the interval option', async (t) => {
     const { clock, app, client } = await setup(t, { channels: { metricsTickMinMs: 100 } })
     await client.subscribe('metrics_tick')
     for (const waitMs of [0, 99, 1, 100]) {
@@ -73,7 +73,7 @@ t.test('metrics_tick', async (t) => {
     t.equal((await typesOf(client)).length, 3)
   })
 
-  t.test('is never triggered by the work of the plugin itself', async (t) => {
+  t.test('is never triggered by the plugin itself', async (t) => {
     const { app, client } = await setup(t, { monitoring: { trackRequests: true } })
     await client.subscribe('metrics_tick', 'mission_stats', 'health_delta')
     app.missions.start('job').complete()
@@ -84,7 +84,7 @@ t.test('metrics_tick', async (t) => {
   })
 })
 
-t.test('requests of the host become operations when asked for', async (t) => {
+t.test('requests of the host are recorded as operations if trackRequests is set', async (t) => {
   const clock = createVirtualClock()
   const app = await boot(t, { clock, monitoring: { trackRequests: true } })
   app.get('/users/:id', async () => 'ok')
@@ -105,7 +105,7 @@ t.test('requests of the host become operations when asked for', async (t) => {
 })
 
 t.test('mission_stats', async (t) => {
-  t.test('comes at once and then at its interval, from one computation for all', async (t) => {
+  t.test('is sent at once and then at its interval, computed once for all subscribers', async (t) => {
     const { clock, app, client } = await setup(t)
     await client.subscribe('mission_stats')
     const first = (await client.next('mission_stats')).payload
@@ -125,7 +125,7 @@ t.test('mission_stats', async (t) => {
     t.same(await second.next('mission_stats'), stats)
   })
 
-  t.test('stops its timer after the last subscriber and when the connection goes', async (t) => {
+  t.test('stops its timer when the last subscriber unsubscribes or disconnects', async (t) => {
     const { clock, app, client } = await setup(t, { channels: { missionStatsMs: 50 } })
     await client.subscribe('mission_stats')
     await client.send({ type: 'unsubscribe', channels: ['mission_stats'] }).next('subscription_ack', ({ payload }) => payload.status === 'unsubscribed')
@@ -140,7 +140,7 @@ t.test('mission_stats', async (t) => {
 })
 
 t.test('mission_update', async (t) => {
-  t.test('carries every mission under its own id, also when many run at once', async (t) => {
+  t.test('carries every mission under its own id, even if many run at once', async (t) => {
     const { app, client } = await setup(t)
     await client.subscribe('mission_update')
     const missions = ['a', 'b', 'c'].map((id) => app.missions.start({ id, name: `job ${id}` }))
@@ -157,7 +157,7 @@ t.test('mission_update', async (t) => {
     t.equal(updates.length, 18, 'and nothing twice')
   })
 
-  t.test('brings reports for an id alone, errors included', async (t) => {
+  t.test('is sent for reports that have only an id, including errors', async (t) => {
     const { app, client } = await setup(t)
     await client.subscribe('mission_update')
     app.missions.report('job-1', 'planned', { planningSession: { steps: ['x'] }, tasksSummary: ['x'] })
@@ -167,7 +167,7 @@ t.test('mission_update', async (t) => {
   })
 })
 
-t.test('only progress that brings nothing else may be replaced by newer progress', async (t) => {
+t.test('only updates with nothing but progress are replaceable', async (t) => {
   const { clock, registry } = build()
   const { delivery } = createUpdates({ registry, clock }).channel
   const progress = { missionId: 'm', name: 'job', seq: 3, status: 'execution_progress' } as const
@@ -180,7 +180,7 @@ t.test('only progress that brings nothing else may be replaced by newer progress
 })
 
 t.test('health_delta', async (t) => {
-  t.test('gives a new subscriber the present state, unknown before the first round, and then only changes', async (t) => {
+  t.test('sends a new subscriber the current state, unknown before the first round, and then only changes', async (t) => {
     const { app, client } = await setup(t, { health: { provider: () => new Promise(() => {}) } })
     await client.subscribe('health_delta')
     t.match((await client.next('health_delta')).payload, { status: 'unknown', snapshot: true, health: { checkedAt: null } })
@@ -194,7 +194,7 @@ t.test('health_delta', async (t) => {
     t.same((await client.settle()).map((message) => message.type === 'health_delta' && message.payload.status), ['critical', 'healthy'])
   })
 
-  t.test('sends nothing of the host but status and response time of its components', async (t) => {
+  t.test('sends nothing from the host except status and response time of its components', async (t) => {
     const { app, client } = await setup(t)
     await client.subscribe('health_delta')
     app.monitoring.reportHealth('critical', {
@@ -207,7 +207,7 @@ t.test('health_delta', async (t) => {
 })
 
 t.test('anomaly_alert', async (t) => {
-  t.test('tells when an alert begins, changes and ends, and says nothing in between', async (t) => {
+  t.test('is sent when an alert fires, changes its severity or is resolved, and never in between', async (t) => {
     const { clock, app, client } = await setup(t)
     await client.subscribe('anomaly_alert')
     t.same(await client.settle(), [])
@@ -232,7 +232,7 @@ t.test('anomaly_alert', async (t) => {
     t.same(await client.settle(), [])
   })
 
-  t.test('is up to date for the first subscriber after nobody listened', async (t) => {
+  t.test('is current for the first subscriber after a time without subscribers', async (t) => {
     const { app, client } = await setup(t)
     for (let i = 0; i < 5; i++) app.missions.start('job').fail('no')
     await client.subscribe('anomaly_alert')
@@ -240,7 +240,7 @@ t.test('anomaly_alert', async (t) => {
   })
 })
 
-t.test('the host may publish on a channel what fits it, and nothing else', async (t) => {
+t.test('the host can publish only payloads that match the schema of the channel', async (t) => {
   const { app, client } = await setup(t)
   await client.subscribe('anomaly_alert')
   const anomaly = {
@@ -268,7 +268,7 @@ function port (app: { server: { address (): unknown } }): number {
   return (app.server.address() as { port: number }).port
 }
 
-t.test('the state of mission_update tells all that is known of each mission that has not ended', async (t) => {
+t.test('the snapshot of mission_update has the complete state of each active mission', async (t) => {
   const { missions, clock, registry } = build({ stallMs: 1_000 })
   const { channel, endings } = createUpdates({ registry, clock })
   const silent = missions.start({ id: 'silent', name: 'job', objective: 'all', metadata: { rows: 1 }, tags: ['night'] })
@@ -283,7 +283,7 @@ t.test('the state of mission_update tells all that is known of each mission that
   t.match(endings.find('failed'), { missionId: 'failed', status: 'error', error: { message: 'broken' }, durationMs: 0, endedAt: clock.now(), snapshot: true })
 })
 
-/** The channel of missions over a registry. */
+/** The mission_update channel of a registry. */
 function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'registry' | 'clock'>) {
   const endings = new EndedMissions({ clock, maxMessages: 10, maxAgeMs: 1_000 })
   const channel = createMissionUpdateChannel({
@@ -296,7 +296,7 @@ function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'reg
   return { channel, endings }
 }
 
-t.test('endings are kept up to their number and their age, the newest of each mission by its id', async (t) => {
+t.test('ended missions are kept up to a number and an age, and the newest of each id is found', async (t) => {
   const { missions, clock, registry } = build({ maxEnded: 0 })
   const { endings } = createUpdates({ registry, clock })
   const end = (id: string) => missions.start({ id, name: 'job' }).complete()
@@ -326,7 +326,7 @@ t.test('endings are kept up to their number and their age, the newest of each mi
   t.equal(endings.count, 0)
 })
 
-t.test('who unsubscribes before the first tick is not waited for', async (t) => {
+t.test('a subscriber that unsubscribes before the first tick is not waited for', async (t) => {
   const clock = createVirtualClock()
   let measure = () => {}
   const told: unknown[] = []

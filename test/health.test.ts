@@ -28,7 +28,7 @@ const setup = (options: { provider?: HealthProvider, log?: { warn (fields: objec
   })
   const events: Array<[HealthEvent, HealthSnapshot]> = []
   for (const event of EVENTS) monitoring.on(event, (snapshot) => { events.push([event, snapshot]) })
-  /** Moves time second by second, as runs end between two moments and not within one. */
+  /** Moves time second by second, because runs settle between two steps. */
   const pass = async (ms: number) => {
     for (let rest = ms; rest > 0; rest -= 1_000) {
       clock.advance(Math.min(rest, 1_000))
@@ -63,7 +63,7 @@ const never = () => new Promise<void>(() => {})
 t.test('transitions', async (t) => {
   const LEVELS: HealthStatus[] = ['healthy', 'degraded', 'critical']
   const short = { h: 'healthy', d: 'degraded', c: 'critical' } as const
-  /** Status after each level, with the event of an edge behind it. */
+  /** The status after each round, followed by the event of the transition if there is one. */
   const trace = (levels: string) => {
     const transitions = new HealthHysteresis()
     return [...levels].map((letter) => {
@@ -72,7 +72,7 @@ t.test('transitions', async (t) => {
     }).join(' ')
   }
 
-  t.test('need two bad rounds in and three good rounds out', async (t) => {
+  t.test('need two bad rounds to get worse and three good rounds to get better', async (t) => {
     t.equal(new HealthHysteresis().status, 'unknown')
     t.equal(trace('hdd'), 'h h d:health_degraded')
     t.equal(trace('hcc'), 'h h c:health_critical')
@@ -84,7 +84,7 @@ t.test('transitions', async (t) => {
     t.equal(trace('hddcc'), 'h h d:health_degraded d c:health_critical')
   })
 
-  t.test('count the milder of two different bad levels', async (t) => {
+  t.test('use the milder of two different bad results', async (t) => {
     t.equal(trace('hcd'), 'h h d:health_degraded')
     t.equal(trace('hdc'), 'h h d:health_degraded')
     t.equal(trace('hdcc'), 'h h d:health_degraded c:health_critical')
@@ -136,7 +136,7 @@ t.test('transitions', async (t) => {
     }), { numRuns: 1_000 })
   })
 
-  t.test('tell everyone who saw the status once all there is to know', async () => {
+  t.test('together with any earlier status determine the current status', async () => {
     const event = { healthy: 'system_recovery', degraded: 'health_degraded', critical: 'health_critical' }
     fc.assert(fc.property(fc.constantFrom(...LEVELS), levels, (first, history) => {
       const transitions = new HealthHysteresis()
@@ -152,7 +152,7 @@ t.test('transitions', async (t) => {
 })
 
 t.test('rounds', async (t) => {
-  t.test('begin at once, and leave the health unknown until the first has ended', async (t) => {
+  t.test('start at once, and leave the health unknown until the first has ended', async (t) => {
     const { clock, monitoring, add, names, start } = setup()
     let finish = (): void => {}
     add({ name: 'slow', run: () => new Promise<void>((resolve) => { finish = resolve }) })
@@ -170,7 +170,7 @@ t.test('rounds', async (t) => {
     t.strictSame(names(), [])
   })
 
-  t.test('of a service without checks make it healthy', async (t) => {
+  t.test('without any check make the service healthy', async (t) => {
     const { monitoring, start } = setup()
     await start()
     t.equal(monitoring.health().status, 'healthy')
@@ -184,7 +184,7 @@ t.test('rounds', async (t) => {
     t.strictSame(begun, ['a', 'b', 'c'])
   })
 
-  t.test('never begin twice, however often the service is started', async (t) => {
+  t.test('start only once, no matter how often the service is started', async (t) => {
     const { monitoring, add, start, round } = setup()
     let runs = 0
     add({ run: () => { runs += 1 } })
@@ -195,7 +195,7 @@ t.test('rounds', async (t) => {
     t.equal(runs, 2)
   })
 
-  t.test('give one frozen snapshot until the next one', async (t) => {
+  t.test('return the same frozen snapshot until the next round', async (t) => {
     const { monitoring, add, start, round } = setup()
     add()
     await start()
@@ -207,7 +207,7 @@ t.test('rounds', async (t) => {
     t.not(monitoring.health(), snapshot)
   })
 
-  t.test('are left out while one still waits for a slow check', async (t) => {
+  t.test('are skipped while the previous one waits for a slow check', async (t) => {
     const { clock, monitoring, add, start, round } = setup()
     add({ name: 'slow', run: never, timeoutMs: 15_000 })
     let runs = 0
@@ -224,7 +224,7 @@ t.test('rounds', async (t) => {
     t.equal(runs, 2)
   })
 
-  t.test('are not disturbed by steps of the wall clock', async (t) => {
+  t.test('are not affected by steps of the wall clock', async (t) => {
     const { clock, add, start, round, db } = setup()
     let runs = 0
     add({ run: () => { runs += 1; clock.stepWallClock(-3_600_000) } })
@@ -237,7 +237,7 @@ t.test('rounds', async (t) => {
 })
 
 t.test('a health check', async (t) => {
-  t.test('that is bad for two rounds makes one event, and one that is good for three another', async (t) => {
+  t.test('emits one event after two bad rounds, and another after three good ones', async (t) => {
     const { monitoring, add, start, round, names, events } = setup()
     const check = switchable()
     add({ run: check.run, critical: true })
@@ -258,7 +258,7 @@ t.test('a health check', async (t) => {
     t.equal(monitoring.health().status, 'healthy')
   })
 
-  t.test('makes the service critical only if it is', async (t) => {
+  t.test('makes the service critical only if the check is critical', async (t) => {
     const statusOf = async (critical: boolean | undefined, level: 'degraded' | 'unhealthy') => {
       const { monitoring, add, start } = setup()
       add({ run: switchable(level).run, ...critical !== undefined && { critical } })
@@ -272,7 +272,7 @@ t.test('a health check', async (t) => {
     t.strictSame(await statusOf(undefined, 'unhealthy'), ['degraded', false])
   })
 
-  t.test('that throws or rejects fails with a code, and only the log gets the exception', async (t) => {
+  t.test('that throws or rejects fails with a code, and the exception is only logged', async (t) => {
     const failure = new Error(SECRET)
     for (const run of [() => { throw failure }, async () => { throw failure }]) {
       const { monitoring, add, start, round, warnings } = setup()
@@ -286,7 +286,7 @@ t.test('a health check', async (t) => {
     }
   })
 
-  t.test('is logged again when it fails in another way, and when it fails again', async (t) => {
+  t.test('is logged again when it fails with another code, or after a success', async (t) => {
     const { clock, add, start, round, warnings } = setup()
     let run: () => unknown = () => { throw new Error('first') }
     add({ run: () => run() as undefined })
@@ -304,7 +304,7 @@ t.test('a health check', async (t) => {
     t.strictSame(warnings.map(({ code }) => code), ['check_failed', 'invalid_report', 'check_failed', 'check_timeout'])
   })
 
-  t.test('that takes too long fails, and its signal aborts with the reason', async (t) => {
+  t.test('that takes too long fails, and its signal aborts with a reason', async (t) => {
     const { clock, monitoring, add, start, db } = setup()
     let reason: unknown
     add({ timeoutMs: 200, run: (signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => { reason = signal.reason; reject(signal.reason) })) })
@@ -329,7 +329,7 @@ t.test('a health check', async (t) => {
     t.notOk(signals.some((signal) => signal.aborted))
   })
 
-  t.test('that ignores its signal is not run a second time until it has settled', async (t) => {
+  t.test('that ignores its signal does not run again until it has settled', async (t) => {
     const { add, start, pass, round, db } = setup()
     const finish: Array<() => void> = []
     add({ run: () => new Promise<void>((resolve) => { finish.push(resolve) }) })
@@ -368,7 +368,7 @@ t.test('a health check', async (t) => {
     t.notMatch(JSON.stringify(monitoring.health()), SECRET)
   })
 
-  t.test('that gives garbage is unhealthy for that reason', async (t) => {
+  t.test('that returns garbage is unhealthy with a code of its own', async (t) => {
     const nasty = { get status () { throw new Error('getter') } }
     for (const garbage of [null, true, 0, 'ok', [], {}, { status: 'fine' }, { status: 'critical' }, Symbol('s'), nasty]) {
       const { add, start, db } = setup()
@@ -390,7 +390,7 @@ t.test('a health check', async (t) => {
     t.match(db(), { status: 'degraded', error: null })
   })
 
-  t.test('with an interval of its own runs by that, and rounds read its last outcome', async (t) => {
+  t.test('with its own interval runs at that interval, and rounds use its last result', async (t) => {
     const { add, start, pass, round, db } = setup()
     let fast = 0
     let slow = 0
@@ -411,7 +411,7 @@ t.test('a health check', async (t) => {
     t.strictSame([fast, slow], [8, 2], 'at 24 and 28, and at 25 s')
   })
 
-  t.test('added while the service runs begins at once and counts from the next round', async (t) => {
+  t.test('that is added later starts at once and counts from the next round', async (t) => {
     const { monitoring, add, start, pass, round, db } = setup()
     await start()
     let runs = 0
@@ -424,7 +424,7 @@ t.test('a health check', async (t) => {
     t.equal(db()?.status, 'healthy')
   })
 
-  t.test('added while a round waits for another has no say in it yet', async (t) => {
+  t.test('that is added during a round does not count in that round', async (t) => {
     const { clock, monitoring, add, start } = setup()
     add({ name: 'slow', run: never })
     await start()
@@ -434,7 +434,7 @@ t.test('a health check', async (t) => {
     t.strictSame(Object.keys(monitoring.health().components), ['slow'])
   })
 
-  t.test('that was removed is aborted, gone from the next round, and its name is free', async (t) => {
+  t.test('that is removed is aborted, missing from the next round, and its name is free', async (t) => {
     const { monitoring, add, start, round } = setup()
     let signal: AbortSignal | undefined
     const remove = add({ intervalMs: 1_000, run: (given) => { signal = given; return never() } })
@@ -453,7 +453,7 @@ t.test('a health check', async (t) => {
     t.equal(signal, undefined, 'its timer is gone')
   })
 
-  t.test('of the wrong shape, or with a name that is taken, is refused', async (t) => {
+  t.test('that is invalid, or has the name of another check, is refused', async (t) => {
     const { monitoring, add } = setup()
     const run = () => {}
     const wrong: Array<[unknown, RegExp]> = [
@@ -470,7 +470,7 @@ t.test('a health check', async (t) => {
     t.throws(() => add(), { code: 'FST_MC_INVALID_HEALTH_CHECK', message: /already a check named "db"/ })
   })
 
-  t.test('named after a part of every object is only a name', async (t) => {
+  t.test('may be named like a member of Object.prototype', async (t) => {
     const { monitoring, add, start } = setup()
     add({ name: '__proto__', run: switchable('unhealthy').run })
     await start()
@@ -479,7 +479,7 @@ t.test('a health check', async (t) => {
     t.equal(({} as Record<string, unknown>)['status'], undefined)
   })
 
-  t.test('that hurts in every way leaves no rejection behind', async (t) => {
+  t.test('that fails in any way leaves no unhandled rejection', async (t) => {
     const { clock, add, start, round, names } = setup()
     const nasty = { then () { throw new Error('from then') } }
     let late = (_: unknown): void => {}
@@ -497,7 +497,7 @@ t.test('a health check', async (t) => {
     t.strictSame(names(), ['health_degraded'])
   })
 
-  t.test('is not hurt by a log that throws', async (t) => {
+  t.test('is not affected by a log that throws', async (t) => {
     const failure = new Error('disk full')
     const { add, start, db, failures } = setup({ log: { warn () { throw failure } } })
     add({ run () { throw new Error('down') } })
@@ -508,7 +508,7 @@ t.test('a health check', async (t) => {
 })
 
 t.test('closing', async (t) => {
-  t.test('aborts the checks that run with a reason and begins none any more', async (t) => {
+  t.test('aborts running checks with a reason and starts no more', async (t) => {
     const { clock, monitoring, add, start, warnings } = setup()
     let signal: AbortSignal | undefined
     let runs = 0
@@ -526,7 +526,7 @@ t.test('closing', async (t) => {
     t.strictSame(warnings, [])
   })
 
-  t.test('leaves no timer behind', async (t) => {
+  t.test('leaves no timer running', async (t) => {
     const timers = new Set<object>()
     const { clock } = setup()
     const counting = (run: 'after' | 'every') => (ms: number, fire: () => void) => {
@@ -570,7 +570,7 @@ t.test('closing', async (t) => {
 })
 
 t.test('the provider', async (t) => {
-  t.test('gives status and components, and nothing else leaves the process', async (t) => {
+  t.test('returns status and components, and nothing else leaves the process', async (t) => {
     const { monitoring, start } = setup({
       provider: async () => ({
         status: 'degraded',
@@ -590,7 +590,7 @@ t.test('the provider', async (t) => {
     })
   })
 
-  t.test('cannot pass the check with one answer and tell another', async (t) => {
+  t.test('cannot pass validation with one value and return another', async (t) => {
     let reads = 0
     const moody = { get status () { return reads++ === 0 ? 'healthy' : SECRET } }
     const { monitoring, start } = setup({ provider: () => ({ status: 'healthy', components: { moody } }) as HealthReport })
@@ -598,7 +598,7 @@ t.test('the provider', async (t) => {
     t.match(monitoring.health().components, { moody: { status: 'healthy' } })
   })
 
-  t.test('is asked once a round and held to two bad rounds as a check is', async (t) => {
+  t.test('is called once per round and needs two bad rounds like a check', async (t) => {
     let calls = 0
     const { start, round, names } = setup({ provider: () => ({ status: calls++ === 0 ? 'healthy' : 'critical' }) })
     await start()
@@ -609,7 +609,7 @@ t.test('the provider', async (t) => {
     t.equal(calls, 3)
   })
 
-  t.test('that throws, rejects, hangs or gives garbage is a failed component', async (t) => {
+  t.test('that throws, rejects, hangs or returns garbage is a failed component', async (t) => {
     const cases: Array<[string, () => unknown]> = [
       ['check_failed', () => { throw new Error(SECRET) }],
       ['check_failed', async () => { throw new Error(SECRET) }],
@@ -638,7 +638,7 @@ t.test('the provider', async (t) => {
     }
   })
 
-  t.test('that comes to itself is no component any more', async (t) => {
+  t.test('that works again is no longer a component', async (t) => {
     let isBroken = true
     const { monitoring, start, round } = setup({ provider: () => { if (isBroken) throw new Error('down'); return { status: 'healthy' } } })
     await start()
@@ -647,7 +647,7 @@ t.test('the provider', async (t) => {
     t.strictSame(monitoring.health().components, {})
   })
 
-  t.test('that names a component as a check does shows the worse of both', async (t) => {
+  t.test('that reports a component with the name of a check results in the worse of both', async (t) => {
     const { monitoring, add, start } = setup({ provider: () => ({ status: 'healthy', components: { db: { status: 'degraded' }, up: { status: 'healthy' } } }) })
     add({ name: 'db' })
     add({ name: 'up', run: switchable('unhealthy').run })
@@ -656,8 +656,8 @@ t.test('the provider', async (t) => {
   })
 })
 
-t.test("the host's word", async (t) => {
-  t.test('holds at once and until the next one, with one event a change', async (t) => {
+t.test('the reported status', async (t) => {
+  t.test('holds at once and until the next report, with one event per change', async (t) => {
     const { monitoring, names, events, start, round } = setup()
     await start()
     monitoring.reportHealth('critical')
@@ -686,7 +686,7 @@ t.test("the host's word", async (t) => {
     t.strictSame(names(), ['health_degraded'])
   })
 
-  t.test('and the checks: the worst of both, and one event when both say the same', async (t) => {
+  t.test('and the status of the checks result in the worse of both, with one event if they agree', async (t) => {
     const { monitoring, add, start, round, names } = setup()
     const check = switchable()
     add({ run: check.run, critical: true })
@@ -707,7 +707,7 @@ t.test("the host's word", async (t) => {
     t.strictSame(names(), ['health_critical', 'health_degraded', 'system_recovery'])
   })
 
-  t.test('does not announce a bad first round of checks that nothing has confirmed', async (t) => {
+  t.test('does not announce a bad first round of checks that is not confirmed', async (t) => {
     const { monitoring, add, start, round, names } = setup()
     add({ run: switchable('unhealthy').run, critical: true })
     await start()
@@ -718,7 +718,7 @@ t.test("the host's word", async (t) => {
     t.strictSame(names(), ['health_critical'])
   })
 
-  t.test('announces a bad first round itself, and its confirmation says nothing more', async (t) => {
+  t.test('announces a bad first round at once, and its confirmation emits no further event', async (t) => {
     const { monitoring, add, start, round, names } = setup()
     add({ run: switchable('unhealthy').run, critical: true })
     await start()
@@ -728,7 +728,7 @@ t.test("the host's word", async (t) => {
     t.strictSame(names(), ['health_critical'])
   })
 
-  t.test('of degraded is told again to those who saw an unconfirmed worse round', async (t) => {
+  t.test('of degraded is announced again after an unconfirmed worse round', async (t) => {
     const { monitoring, add, start, round, names } = setup()
     const check = switchable('unhealthy')
     add({ run: check.run, critical: true })
@@ -755,7 +755,7 @@ t.test("the host's word", async (t) => {
     t.strictSame(monitoring.health().components, {})
   })
 
-  t.test('that makes no sense is refused without repeating it, and changes nothing', async (t) => {
+  t.test('that is invalid is refused without repeating it, and changes nothing', async (t) => {
     const { monitoring, names } = setup()
     const wrong: Array<[unknown, unknown?]> = [[undefined], [SECRET], ['unknown'], [5], [{}], ['healthy', null], ['healthy', SECRET], ['healthy', []],
       ['healthy', { status: SECRET }], ['healthy', { components: SECRET }], ['healthy', { components: { [SECRET]: SECRET } }],
@@ -770,7 +770,7 @@ t.test("the host's word", async (t) => {
     t.strictSame(names(), [])
   })
 
-  t.test('reaches every listener whatever the others do', async (t) => {
+  t.test('reaches every listener no matter what the others do', async (t) => {
     const { monitoring, names, failures } = setup()
     monitoring.on('health_critical', () => { throw new Error('thrown') })
     monitoring.on('health_critical', async () => { throw new Error('rejected') })
@@ -783,11 +783,11 @@ t.test("the host's word", async (t) => {
   })
 })
 
-t.test('any mix of rounds and words', async (t) => {
+t.test('any mix of rounds and reports', async (t) => {
   const state = fc.constantFrom<HealthStatus>('healthy', 'degraded', 'critical')
   const step = fc.record({ isWord: fc.boolean(), status: state })
 
-  t.test('makes exactly one event at each change of the status after the first round, none else', async () => {
+  t.test('emits exactly one event per change of the status after the first round', async () => {
     await fc.assert(fc.asyncProperty(state, fc.array(step, { maxLength: 25 }), async (first, steps) => {
       let level = 'healthy' as HealthStatus
       const { monitoring, events, start, round } = setup({ provider: () => ({ status: level }) })

@@ -87,7 +87,7 @@ t.test('an upgrade with a broken handshake opens no connection and occupies none
   }
 })
 
-t.test('a hook in front of the upgrade', async (t) => {
+t.test('a hook before the upgrade', async (t) => {
   t.test('denies access when it throws, rejects, passes an error to its callback or sends a response', async (t) => {
     const hooks: Record<string, [MissionControlOptions['onRequest'], RegExp]> = {
       throws: [() => { throw new Error('canary') }, / 500 /],

@@ -32,12 +32,12 @@ t.test('latency', async (t) => {
   const quantile = (values: number[], percent: number) => values.toSorted((a, b) => a - b)[Math.ceil(percent * values.length / 100) - 1] ?? 0
   const isClose = (estimate: number, exact: number) => Math.abs(estimate - exact) <= exact / 64
 
-  t.test('is zero while nothing was measured', async (t) => {
+  t.test('is zero if nothing was measured', async (t) => {
     const { monitoring } = setup()
     t.strictSame(monitoring.latency(), { p50: 0, p95: 0, p99: 0, count: 0, windowMs: 60_000 })
   })
 
-  t.test('has the quantiles of what was recorded within 1.6 %', async () => {
+  t.test('has the percentiles of the recorded durations with an error of at most 1.6 %', async () => {
     const duration = fc.oneof(fc.constant(0), fc.double({ min: 0.001, max: 4_000_000, noNaN: true }), fc.integer({ min: 1, max: 300 }))
     fc.assert(fc.property(fc.array(duration, { minLength: 1, maxLength: 300 }), (durations) => {
       const window = new LatencyWindow(0)
@@ -48,7 +48,7 @@ t.test('latency', async (t) => {
     }))
   })
 
-  t.test('forgets by the ten seconds what is older than a minute, over any gaps', async () => {
+  t.test('forgets durations older than a minute in steps of ten seconds, across any gap', async () => {
     const step = fc.record({ gapMs: fc.oneof(fc.integer({ min: 0, max: 15_000 }), fc.integer({ min: 0, max: 500_000 })), durationMs: fc.integer({ min: 1, max: 1_000 }) })
     fc.assert(fc.property(fc.integer({ min: 0, max: 1e9 }), fc.array(step, { maxLength: 60 }), (startMs, steps) => {
       const window = new LatencyWindow(startMs)
@@ -68,7 +68,7 @@ t.test('latency', async (t) => {
     }))
   })
 
-  t.test('keeps zero and clamps what no clock measures', async (t) => {
+  t.test('keeps zero and clamps durations outside of its range', async (t) => {
     const only = (durationMs: number) => {
       const window = new LatencyWindow(0)
       window.record(durationMs, 0)
@@ -81,7 +81,7 @@ t.test('latency', async (t) => {
     t.ok(isClose(only(Number.MAX_VALUE).p99, 2 ** 22))
   })
 
-  t.test('of the last minute is what the service tells, failed operations too', async (t) => {
+  t.test('covers all operations of the last minute, including failed ones', async (t) => {
     const { clock, monitoring, track } = setup()
     track({ durationMs: 100 })
     track({ durationMs: 3_000, status: 'error' })
@@ -105,7 +105,7 @@ t.test('latency', async (t) => {
 })
 
 t.test('operations', async (t) => {
-  t.test('that failed count as errors, never as successes', async (t) => {
+  t.test('that failed are counted as errors', async (t) => {
     const { monitoring, track } = setup()
     track({})
     track({ status: 'error', errorCode: 'ECONNRESET', durationMs: 4 })
@@ -131,7 +131,7 @@ t.test('operations', async (t) => {
     t.ok(Number.isFinite(monitoring.operations().series[0]!.durationSumMs))
   })
 
-  t.test('whose duration is no duration are counted without one', async (t) => {
+  t.test('with an invalid duration are counted without a duration', async (t) => {
     const { monitoring, metrics, track } = setup()
     for (const durationMs of [NaN, Infinity, -Infinity, -1]) track({ durationMs, errorCode: 'E' })
     monitoring.trackOperation({ component: 'db', operation: 'query', status: 'success', durationMs: undefined } as unknown as Operation)
@@ -141,7 +141,7 @@ t.test('operations', async (t) => {
     t.ok(metrics.every((metric) => isOperation(metric) && !('durationMs' in metric)))
   })
 
-  t.test('have names that are safe as labels', async (t) => {
+  t.test('have names that are safe label values', async (t) => {
     const { monitoring, track } = setup()
     const names: Array<[string, string]> = [
       ['api/v1:users.get-all_2', 'api/v1:users.get-all_2'],
@@ -155,7 +155,7 @@ t.test('operations', async (t) => {
     t.strictSame(monitoring.operations().series.map((series) => series.component), names.map(([, label]) => label))
   })
 
-  t.test('named after parts of every object are only names', async (t) => {
+  t.test('may be named like members of Object.prototype', async (t) => {
     const { monitoring, track } = setup()
     const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty']
     for (const name of names) track({ component: name, operation: name, durationMs: 1 })
@@ -163,7 +163,7 @@ t.test('operations', async (t) => {
     t.equal(({} as Record<string, unknown>)['success'], undefined)
   })
 
-  t.test('of more than 500 pairs of names are counted together beyond them', async (t) => {
+  t.test('beyond 500 pairs of names are counted together', async (t) => {
     const { monitoring, track } = setup()
     for (let i = 0; i < 2_000; i++) track({ component: `c${i % 100}`, operation: `o${Math.floor(i / 100)}`, status: i % 2 === 0 ? 'success' : 'error' })
     track({ component: 'c0', operation: 'o0' })
@@ -173,7 +173,7 @@ t.test('operations', async (t) => {
     t.match(series.at(-1), { component: 'other', operation: 'other', success: 750, error: 750 })
   })
 
-  t.test('are told as they were given, in a copy', async (t) => {
+  t.test('are emitted as a copy', async (t) => {
     const { monitoring, metrics } = setup()
     const given: Operation = { component: 'my db', operation: 'query', status: 'error', durationMs: 7, errorCode: 'E_X' }
     monitoring.trackOperation(given)
@@ -181,7 +181,7 @@ t.test('operations', async (t) => {
     t.not(metrics[0], given)
   })
 
-  t.test('leave totals that a reader cannot change', async (t) => {
+  t.test('have totals that a reader cannot change', async (t) => {
     const { monitoring, track } = setup()
     track({ durationMs: 1 })
     const { series } = monitoring.operations()
@@ -191,7 +191,7 @@ t.test('operations', async (t) => {
     t.equal(monitoring.operations().series[0]!.buckets[0], 1)
   })
 
-  t.test('of the wrong shape are refused without repeating them', async (t) => {
+  t.test('that are invalid are refused without repeating them', async (t) => {
     const { monitoring, metrics } = setup()
     const good = { component: 'db', operation: 'query', status: 'success' }
     const wrong: unknown[] = [undefined, null, SECRET, 1, [], {}, { ...good, status: SECRET }, { ...good, component: '' }, { ...good, operation: 5 },
@@ -206,7 +206,7 @@ t.test('operations', async (t) => {
 })
 
 t.test('timing', async (t) => {
-  t.test('counts a function by what it does and gives what it gave', async (t) => {
+  t.test('counts the outcome of a function and returns its result', async (t) => {
     const { clock, monitoring, metrics } = setup()
     const value = {}
     t.equal(monitoring.time('pdf', 'render', () => { clock.advance(12); return value }), value)
@@ -220,7 +220,7 @@ t.test('timing', async (t) => {
     ])
   })
 
-  t.test('follows a promise to its end', async (t) => {
+  t.test('waits for a promise to settle', async (t) => {
     const { clock, monitoring, metrics } = setup()
     let finish = (_: string): void => {}
     const pending = monitoring.time('db', 'query', async () => await new Promise<string>((resolve) => { finish = resolve }))
@@ -242,14 +242,14 @@ t.test('timing', async (t) => {
     t.equal(metrics.length, 1)
   })
 
-  t.test('leaves a rejection that nobody catches visible to the host', async (t) => {
+  t.test('keeps an unhandled rejection visible to the host', async (t) => {
     const { monitoring } = setup()
     const failure = new Error('uncared for')
     const caught = await uncaught(async () => { monitoring.time('db', 'query', async () => { throw failure }) })
     t.strictSame(caught, [failure])
   })
 
-  t.test('survives whatever is thrown', async (t) => {
+  t.test('supports any thrown value', async (t) => {
     const { monitoring, metrics } = setup()
     const nasty = { get code () { throw new Error('from the getter') } }
     const thrown = [null, undefined, 0, 'text', Symbol('s'), nasty, { code: 42 }]
@@ -262,13 +262,13 @@ t.test('timing', async (t) => {
     t.equal(metrics.length, thrown.length)
   })
 
-  t.test('cuts error codes', async (t) => {
+  t.test('truncates error codes', async (t) => {
     const { monitoring, metrics } = setup()
     try { monitoring.time('a', 'b', () => { throw Object.assign(new Error(), { code: 'E'.repeat(1_000) }) }) } catch {}
     t.equal(metrics[0]?.errorCode, 'E'.repeat(64))
   })
 
-  t.test('with a wrong name is refused before the function runs', async (t) => {
+  t.test('with an invalid name is refused before the function runs', async (t) => {
     const { monitoring } = setup()
     let calls = 0
     t.throws(() => monitoring.time('', 'b', () => { calls += 1 }), { code: 'FST_MC_INVALID_OPERATION' })
@@ -276,7 +276,7 @@ t.test('timing', async (t) => {
     t.equal(calls, 0)
   })
 
-  t.test('of work that ends after close is not counted, and the work is not hurt', async (t) => {
+  t.test('of work that ends after close is not counted, and the work is not affected', async (t) => {
     const { monitoring } = setup()
     let finish = (_: string): void => {}
     const pending = monitoring.time('db', 'query', async () => await new Promise<string>((resolve) => { finish = resolve }))
@@ -289,7 +289,7 @@ t.test('timing', async (t) => {
 })
 
 t.test('listeners', async (t) => {
-  t.test('that throw or reject hurt nobody else', async (t) => {
+  t.test('that throw or reject do not affect others', async (t) => {
     const { monitoring, failures, metrics, track } = setup()
     monitoring.on('operation_metric', () => { throw new Error('thrown') })
     monitoring.on('operation_metric', async () => { throw new Error('rejected') })
@@ -302,7 +302,7 @@ t.test('listeners', async (t) => {
     t.match(failures, [['monitoring.operation_metric', { message: 'thrown' }], ['monitoring.operation_metric', { message: 'rejected' }]])
   })
 
-  t.test('hear nothing after they were taken off', async (t) => {
+  t.test('are not called after they were removed', async (t) => {
     const { monitoring, track } = setup()
     let calls = 0
     const off = monitoring.on('operation_metric', () => { calls += 1 })
@@ -315,7 +315,7 @@ t.test('listeners', async (t) => {
 })
 
 t.test('after close', async (t) => {
-  t.test('whatever the host says is ignored and whatever it asks is answered', async (t) => {
+  t.test('reports are ignored and queries still return the last state', async (t) => {
     const { clock, monitoring, metrics, track } = setup()
     track({ durationMs: 5 })
     monitoring.close()
@@ -349,7 +349,7 @@ t.test('alert rules', async (t) => {
     evaluateRules({ totals: totals(some.totals), health: health(some.components) })
   const brief = (conditions: AlertCondition[]) => conditions.map(({ rule, severity, value, threshold }) => [rule, severity, value, threshold])
 
-  t.test('say nothing of a service that is well', async (t) => {
+  t.test('find nothing in a healthy service', async (t) => {
     t.strictSame(evaluate({ totals: { active: 10, completed: 7, errors: 3 }, components: { db: { responseTimeMs: 1_000 }, host: { responseTimeMs: null } } }), [])
   })
 
@@ -360,7 +360,7 @@ t.test('alert rules', async (t) => {
     t.match(evaluate({ totals: { active: 26 } }), [{ key: 'mission_active', category: 'mission', metric: 'active', details: null, message: '26 missions are active, more than 25' }])
   })
 
-  t.test('judge the error rate once five missions have ended', async (t) => {
+  t.test('evaluate the error rate once five missions have ended', async (t) => {
     t.strictSame(evaluate({ totals: { errors: 4 } }), [])
     t.strictSame(brief(evaluate({ totals: { errors: 5 } })), [['mission_error_rate', 'critical', 1, 0.5]])
     t.strictSame(brief(evaluate({ totals: { errors: 5, completed: 3, cancelled: 2 } })), [['mission_error_rate', 'warning', 0.5, 0.3]])
@@ -368,7 +368,7 @@ t.test('alert rules', async (t) => {
     t.match(evaluate({ totals: { errors: 4, completed: 6 } }), [{ category: 'mission', metric: 'error_rate', message: '4 of 10 ended missions failed, more than 30 %' }])
   })
 
-  t.test('call an unhealthy component critical, each by itself', async (t) => {
+  t.test('find each unhealthy component separately, as critical', async (t) => {
     const found = evaluate({ components: { db: { status: 'unhealthy', error: 'check_timeout' }, cache: { status: 'unhealthy' }, mail: { status: 'degraded' } } })
     t.match(found, [
       { key: 'health_component:db', rule: 'health_component', category: 'health', severity: 'critical', metric: null, value: null, threshold: null, details: { component: 'db', error: 'check_timeout' } },
@@ -377,7 +377,7 @@ t.test('alert rules', async (t) => {
     t.equal(found.length, 2)
   })
 
-  t.test('warn of a component that takes more than a second', async (t) => {
+  t.test('warn of a component that takes more than a second to respond to respond', async (t) => {
     t.match(evaluate({ components: { db: { responseTimeMs: 1_000.5 } } }), [{
       key: 'health_response_time:db',
       rule: 'health_response_time',
@@ -406,7 +406,7 @@ t.test('alerts', async (t) => {
     ...some
   })
 
-  t.test('fire once however long the condition is true', async (t) => {
+  t.test('fire once, no matter how long the condition is true', async (t) => {
     const alerts = new Alerts()
     const [fired] = alerts.evaluate([condition()])
     t.ok(isAnomaly(fired))
@@ -415,7 +415,7 @@ t.test('alerts', async (t) => {
     for (let i = 0; i < 20; i++) t.strictSame(alerts.evaluate([condition({ value: 12 + i })]), [])
   })
 
-  t.test('fire again under the same id when they get worse or milder', async (t) => {
+  t.test('fire again with the same id when their severity changes', async (t) => {
     const alerts = new Alerts()
     const [first] = alerts.evaluate([condition()])
     const [worse] = alerts.evaluate([condition({ severity: 'critical', value: 26 })])
@@ -424,7 +424,7 @@ t.test('alerts', async (t) => {
     t.match(milder, { alertId: first!.alertId, state: 'firing', severity: 'warning', value: 24 })
   })
 
-  t.test('are resolved once, and get a new id the next time', async (t) => {
+  t.test('are resolved once, and have a new id the next time', async (t) => {
     const alerts = new Alerts()
     const [first] = alerts.evaluate([condition({ severity: 'critical' })])
     const [resolved, ...more] = alerts.evaluate([])
@@ -436,7 +436,7 @@ t.test('alerts', async (t) => {
     t.not(again!.alertId, first!.alertId)
   })
 
-  t.test('of different keys do not touch each other', async (t) => {
+  t.test('with different keys do not affect each other', async (t) => {
     const alerts = new Alerts()
     const a = condition({ key: 'health_component:a' })
     const b = condition({ key: 'health_component:b' })
@@ -447,7 +447,7 @@ t.test('alerts', async (t) => {
     t.match(alerts.evaluate([b]), [{ alertId: firstA!.alertId, state: 'resolved' }])
   })
 
-  t.test('that fire now are what a newcomer gets, with their latest values', async (t) => {
+  t.test('that are firing are sent to a new subscriber with their latest values', async (t) => {
     const alerts = new Alerts()
     t.strictSame(alerts.firing(), [])
     const [first] = alerts.evaluate([condition()])

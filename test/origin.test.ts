@@ -60,19 +60,19 @@ const sameOrigin: Row[] = [
   { title: 'an empty port', origin: 'http://ops.example.com:', isAllowed: false }
 ]
 
-t.test('of two origins that are nearly the same only the same one may connect', async (t) => {
+t.test('an origin that is only similar to the same origin may not connect', async (t) => {
   for (const { title, origin, host = HOST, protocol = 'http', isAllowed } of sameOrigin) {
     t.equal(isOriginAllowed({ origin, host, protocol }, 'same-origin'), isAllowed, title)
   }
 })
 
-t.test('a foreign page gets 403 before the upgrade and never counts as a connection', async (t) => {
+t.test('a page of another origin gets 403 before the upgrade and never counts as a connection', async (t) => {
   const app = await boot(t)
   let refusals = 0
   for (const { title, origin, host = HOST, protocol = 'http', isAllowed } of sameOrigin) {
-    // A zero byte is no header at all to Node, and without a proxy the app is never behind TLS.
+    // Node.js accepts no zero byte in a header, and without a proxy the app is never behind TLS.
     if (protocol === 'https' || origin?.includes('\0') === true) continue
-    // Node trims what stands around a header's value.
+    // Node.js trims the whitespace around the value of a header.
     if (origin !== origin?.trim()) continue
     const headers = origin === undefined ? [] : [`Origin: ${origin}`]
     if (isAllowed) {
@@ -90,7 +90,7 @@ t.test('a foreign page gets 403 before the upgrade and never counts as a connect
   t.match((await app.missionControl.metrics.render()).body, new RegExp(`refused.*origin.* ${refusals}$`, 'm'), 'each refusal is counted as one')
 })
 
-t.test('two Origin headers are refused, whichever of them is the good one', async (t) => {
+t.test('two Origin headers are refused, even if one of them is allowed', async (t) => {
   const app = await boot(t)
   for (const origins of [[`http://${HOST}`, 'http://evil.example'], ['http://evil.example', `http://${HOST}`], [`http://${HOST}`, `http://${HOST}`], ['', `http://${HOST}`]]) {
     t.match(await exchange(app, upgradeRequest({ headers: origins.map((origin) => `Origin: ${origin}`), host: HOST })), /^HTTP\/1\.1 403 /)
@@ -98,7 +98,7 @@ t.test('two Origin headers are refused, whichever of them is the good one', asyn
   t.equal(app.missionControl.wsMetrics().connectionsTotal, 0)
 })
 
-t.test('a browser\'s upgrade without a Host has no origin that could be the same', async (t) => {
+t.test('an upgrade from a browser without a Host header has no same origin', async (t) => {
   const app = await boot(t)
   for (const origin of ['http://localhost', 'http://', '']) {
     const request = upgradeRequest({ headers: [`Origin: ${origin}`] }).replace('HTTP/1.1', 'HTTP/1.0').replace(/Host: .*\r\n/, '')
@@ -106,7 +106,7 @@ t.test('a browser\'s upgrade without a Host has no origin that could be the same
   }
 })
 
-t.test('an allow-list holds exactly what it says', async (t) => {
+t.test('a list of origins allows exactly these origins', async (t) => {
   const list = ['https://ops.example.com', 'http://localhost:5173', 'app://mobile']
   for (const origin of [...list, undefined]) t.equal(isOriginAllowed({ origin, host: HOST, protocol: 'https' }, list), true, String(origin))
   const near = [
@@ -123,14 +123,14 @@ t.test('an allow-list holds exactly what it says', async (t) => {
   t.equal(app.missionControl.wsMetrics().connectionsTotal, 1)
 })
 
-t.test('a star lets every page in', async (t) => {
+t.test('a star allows every origin', async (t) => {
   const app = await boot(t, { websocket: { allowedOrigins: '*' } })
   for (const origin of ['http://evil.example', 'null', '']) {
     t.equal((await RawClient.connect(app, { headers: [`Origin: ${origin}`] })).status, 101, origin)
   }
 })
 
-t.test('the same origin is found behind a proxy that ends TLS, if the app trusts it', async (t) => {
+t.test('same-origin works behind a proxy that terminates TLS, if the app trusts it', async (t) => {
   const forwarded = ['X-Forwarded-Proto: https', `X-Forwarded-Host: ${HOST}`]
   const app = await boot(t, {}, { trustProxy: '127.0.0.1' })
   t.equal((await RawClient.connect(app, { headers: [...forwarded, `Origin: https://${HOST}`], host: '10.0.0.5:3000' })).status, 101)
@@ -139,7 +139,7 @@ t.test('the same origin is found behind a proxy that ends TLS, if the app trusts
   }
 })
 
-t.test('forged forwarding headers change nothing where no proxy is trusted', async (t) => {
+t.test('forged forwarding headers are ignored if no proxy is trusted', async (t) => {
   const app = await boot(t)
   const forged = ['X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: https', 'Forwarded: host=evil.example', 'X-Original-Host: evil.example', 'X-Forwarded-Port: 443']
   for (const origin of ['https://evil.example', 'http://evil.example']) {
@@ -171,7 +171,7 @@ t.test('in a browser, a page of another port cannot connect and a page of the sa
 
 const portOf = (app: FastifyInstance) => (app.server.address() as AddressInfo).port
 
-/** Opens a page of one server and lets it connect to the other: the type of the answer to a ping, or `refused`. */
+/** Opens a page of one server that connects to the other. Returns the type of the reply to a ping, or `refused`. */
 async function connectFromPage (chrome: Browser, pages: FastifyInstance, target: FastifyInstance): Promise<string> {
   const page = await chrome.newPage()
   await page.goto(`http://127.0.0.1:${portOf(pages)}/page`)

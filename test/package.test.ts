@@ -24,7 +24,7 @@ const root = resolve(fileURLToPath(import.meta.url), '../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 const manifest = JSON.parse(read('package.json')) as Manifest
 
-/** Runs a script of `.ci` in `folder` and gives what it said. */
+/** Runs a script of `.ci` in `folder` and returns its output. */
 function run (script: string, folder: string, args: string[] = [], input = ''): { status: number | null, said: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, '.ci', script), ...args], { cwd: folder, input, encoding: 'utf8' })
   return { status, said: stdout + stderr }
@@ -42,27 +42,27 @@ t.test('the package', async (t) => {
     for (const source of ['lib/index.ts', 'lib/client/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
   })
 
-  t.test('has one program, which holds a server against the protocol', async (t) => {
+  t.test('has one program, which checks a server against the protocol', async (t) => {
     t.strictSame(manifest.bin, { 'fastify-mission-control-conformance': 'dist/lib/conformance/cli.js' })
     t.match(read('lib/conformance/cli.ts'), /^#!\/usr\/bin\/env node\n/)
   })
 
-  t.test("runs on Node 20.19 and later beside the host's own Fastify 5", async (t) => {
+  t.test("runs on Node.js 20.19 and later with the host's own Fastify 5", async (t) => {
     t.strictSame(manifest.engines, { node: '>=20.19' })
     t.strictSame(Object.keys(manifest.peerDependencies), ['fastify'])
     t.match(manifest.peerDependencies['fastify'], /^\^5\./)
     t.notOk('fastify' in manifest.dependencies)
   })
 
-  t.test('runs nothing when it is installed', async (t) => {
+  t.test('runs no script on installation', async (t) => {
     for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) t.notOk(script in manifest.scripts, script)
   })
 
-  t.test('ships what runs, its sources and its documents, and nothing else', async (t) => {
+  t.test('contains the build, the sources and the documents, and nothing else', async (t) => {
     t.strictSame(manifest.files, ['dist/lib', 'dist/schemas', 'lib', 'schemas', 'docs', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'])
   })
 
-  t.test('depends on what its sources import and on nothing else', async (t) => {
+  t.test('depends on exactly the packages that its sources import', async (t) => {
     const sources = ['lib', 'schemas'].flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts')).map((name) => read(join(folder, name)))).join('\n')
     const imported = [...sources.matchAll(/^(?! \*).*(?:\bfrom |\bimport\()'([^.'][^']*)'/gm)].map(([, name]) => name!).filter((name) => !name.startsWith('node:'))
@@ -78,7 +78,7 @@ t.test('the package', async (t) => {
 t.test('the emitted JSON Schema', async (t) => {
   const compile = (side: string) => new Ajv({ strictTypes: false }).compile(JSON.parse(read(`schemas/json/${side}-messages.json`)))
 
-  t.test('takes what a client may send and refuses what it may not', async (t) => {
+  t.test('accepts valid client messages and refuses others', async (t) => {
     const validate = compile('client')
     t.ok(validate({ type: 'subscribe', channels: ['metrics_tick'], id: '1' }))
     t.notOk(validate({ type: 'subscribe', channels: [] }))
@@ -86,7 +86,7 @@ t.test('the emitted JSON Schema', async (t) => {
     t.notOk(validate({ type: 'shutdown' }))
   })
 
-  t.test('tells the messages of the server apart', async (t) => {
+  t.test('distinguishes the messages of the server', async (t) => {
     const validate = compile('server')
     const envelope = { protocolVersion: 1, id: 'a', timestamp: '2025-01-02T03:04:05.678Z', unix: 1735787045678, server: { name: 's', version: '1' } }
     t.ok(validate({ ...envelope, type: 'heartbeat', intervalMs: 30_000 }))
@@ -96,8 +96,8 @@ t.test('the emitted JSON Schema', async (t) => {
   })
 })
 
-t.test('what follows from the sources', async (t) => {
-  t.test('is written once and then stands the check', async (t) => {
+t.test('generated files', async (t) => {
+  t.test('are written once and then pass the check', async (t) => {
     const folder = builtProject(t)
     t.match(run('emit.mjs', folder), { status: 0, said: 'docs/options.md written' })
     t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
@@ -135,7 +135,7 @@ t.test('what follows from the sources', async (t) => {
     })
   })
 
-  t.test('is found to have drifted when a schema changed, file by file, and is left as it was', async (t) => {
+  t.test('are each reported as outdated if a schema changed, and are not written by the check', async (t) => {
     const folder = builtProject(t)
     run('emit.mjs', folder)
     replaceIn(folder, 'dist/schemas/index.js', "const: 'net'", "const: 'table'")
@@ -149,7 +149,7 @@ t.test('what follows from the sources', async (t) => {
     t.same(run('emit.mjs', folder, ['--check']), { status: 0, said: '' })
   })
 
-  t.test('says which document or marker is missing and does not make one up', async (t) => {
+  t.test('are reported with the missing document or marker, which is not created', async (t) => {
     const folder = builtProject(t)
     rmSync(join(folder, 'docs/errors.md'))
     replaceIn(folder, 'docs/protocol.md', '<!-- /close-codes -->', '')
@@ -162,7 +162,7 @@ t.test('what follows from the sources', async (t) => {
     t.notOk(existsSync(join(folder, 'docs/errors.md')))
   })
 
-  t.test('needs a description of every option and every error', async (t) => {
+  t.test('need a description of every option and every error', async (t) => {
     const folder = builtProject(t)
     replaceIn(folder, 'dist/lib/base/errors.d.ts', '/** Something is bad. */', '')
     t.match(run('emit.mjs', folder), { status: 1, said: 'Bad has no description' })
@@ -177,26 +177,26 @@ t.test('the count at the end of a CI run', async (t) => {
   }
   const file = (...points: string[]) => ['# Subtest: test/a.test.ts', ...points.map((point) => `    ${point}`)]
 
-  t.test('is of assertions, not of the subtests around them', async (t) => {
+  t.test('counts assertions, not the subtests around them', async (t) => {
     t.match(tally(t, [...file('# Subtest: inner', '    ok 1 - a', '    ok 2 - b', '    1..2', 'ok 1 - inner', 'ok 2 - c', '1..2'), 'ok 1 - test/a.test.ts', '1..1']),
       { status: 0, counts: '3 0' })
   })
 
-  t.test('has a failure once, though it fails everything around it', async (t) => {
+  t.test('counts a failure once, although it fails every subtest around it', async (t) => {
     t.match(tally(t, [...file('# Subtest: inner', '    not ok 1 - a', '    1..1', 'not ok 1 - inner', '1..1'), 'not ok 1 - test/a.test.ts', '1..1']),
       { status: 1, counts: '0 1', said: 'FAILED: test/a.test.ts > inner > a' })
   })
 
-  t.test('has a file that fails after its last assertion', async (t) => {
+  t.test('counts a file that fails after its last assertion', async (t) => {
     t.match(tally(t, [...file('ok 1 - a', '1..1'), 'not ok 1 - test/a.test.ts', '1..1']), { status: 1, counts: '1 1', said: 'FAILED: test/a.test.ts\n' })
   })
 
-  t.test('has a run that was cut short, and one of nothing', async (t) => {
+  t.test('reports a run that was aborted, and an empty run', async (t) => {
     t.match(tally(t, [...file('ok 1 - a', '1..1'), 'ok 1 - test/a.test.ts', '1..2']), { status: 1, counts: /^1 [12]$/ })
     t.match(tally(t, ['1..0']), { status: 1, counts: '0 1' })
   })
 
-  t.test('has a skipped test as a failure, unless its trace is really absent', async (t) => {
+  t.test('counts a skipped test as a failure, unless its trace is missing', async (t) => {
     const skip = (reason: string) => tally(t, [...file('ok 1 - a', `ok 2 - b # SKIP ${reason}`, '1..2'), 'ok 1 - test/a.test.ts', '1..1'])
     t.match(skip('promtool is not installed'), { status: 1, counts: '1 1', said: 'skipped: test/a.test.ts > b: promtool is not installed' })
     t.match(skip(`no recorded trace at ${fileURLToPath(import.meta.url)}`), { status: 1, counts: '1 1' })
@@ -225,13 +225,13 @@ t.test('the lock file check', async (t) => {
 })
 
 t.test('a test that needs something from the machine', async (t) => {
-  t.test('runs with the path of what is there', async (t) => {
+  t.test('runs with the path of the dependency if it is present', async (t) => {
     const node = findProgram('no-such-program', 'node')
     t.strictSame(onlyWith(node), {})
     t.ok(existsSync(pathOf(node)))
   })
 
-  t.test('is skipped with the reason where it is missing', async (t) => {
+  t.test('is skipped with a reason if it is missing', async (t) => {
     const missing = findProgram('no-such-program')
     t.strictSame(onlyWith(findProgram('node'), missing), { skip: 'no-such-program is not installed' })
     t.throws(() => pathOf(missing), { message: 'no-such-program is not installed; guard the test with onlyWith()' })

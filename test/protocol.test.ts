@@ -6,7 +6,7 @@ import { connect } from './support/client.js'
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
-t.test('every server message has the whole envelope', async (t) => {
+t.test('every server message has the complete envelope', async (t) => {
   const app = await boot(t, { server: { name: 'imports', version: '2.1.0' } })
   const client = await connect(app)
   const pong = await client.send({ type: 'ping' }).next('pong')
@@ -17,7 +17,7 @@ t.test('every server message has the whole envelope', async (t) => {
   t.not(again.id, pong.id, 'every message has an id of its own')
 })
 
-t.test('a broadcast has one id for all who receive it', async (t) => {
+t.test('a broadcast has the same id for all receivers', async (t) => {
   const app = await boot(t)
   const clients = await Promise.all([connect(app), connect(app), connect(app)])
   for (const client of clients) await client.subscribe('mission_update')
@@ -26,7 +26,7 @@ t.test('a broadcast has one id for all who receive it', async (t) => {
   t.equal(new Set(ids).size, 1)
 })
 
-t.test('a reply carries the id of what it answers, and none where there was none', async (t) => {
+t.test('a reply carries the id of its request as replyTo, if the request has an id', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   const messages = [
@@ -51,7 +51,7 @@ t.test('a reply carries the id of what it answers, and none where there was none
   t.notOk('replyTo' in tooLong)
 })
 
-t.test('what is not JSON is answered with invalid_json and costs nothing else', async (t) => {
+t.test('a message that is not JSON gets invalid_json, and the connection stays open', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   const frames: Array<[string, string | Buffer]> = [
@@ -66,7 +66,7 @@ t.test('what is not JSON is answered with invalid_json and costs nothing else', 
   t.ok(await client.send(Buffer.from('{"type":"ping"}') as never).next('pong'), 'JSON in a binary frame is as good as in a text frame')
 })
 
-t.test('JSON of the wrong shape is answered with up to three short reasons that repeat nothing of it', async (t) => {
+t.test('an invalid message gets up to three short reasons that repeat nothing of it', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   const messages: unknown[] = [
@@ -90,14 +90,14 @@ t.test('JSON of the wrong shape is answered with up to three short reasons that 
   t.ok(await client.send({ type: 'ping' }).next('pong'), 'the connection stays')
 })
 
-t.test('of duplicate keys the last one counts', async (t) => {
+t.test('the last of several duplicate keys counts', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   t.ok(await client.send('{"type":"whoami","type":"ping"}').next('pong'))
 })
 
 t.test('subscribe', async (t) => {
-  t.test('acknowledges each channel once and counts it once, however often it is named', async (t) => {
+  t.test('acknowledges and counts each channel once, no matter how often it is listed', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     client.send({ type: 'subscribe', channels: ['mission_update', 'mission_update', 'metrics_tick'] })
@@ -112,7 +112,7 @@ t.test('subscribe', async (t) => {
     t.equal((await client.settle()).length, 1, 'and sends each message once')
   })
 
-  t.test('takes every documented channel, mission_update too', async (t) => {
+  t.test('accepts every documented channel', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     await client.subscribe(...CHANNEL_NAMES)
@@ -128,7 +128,7 @@ t.test('subscribe', async (t) => {
     t.same(types, ['mission_stats', 'mission_stats', 'health_delta', 'health_delta', 'mission_update', 'mission_stats'])
   })
 
-  t.test('names the places of unknown channels in one error, and subscribes to the others', async (t) => {
+  t.test('lists the positions of unknown channels in one error, and subscribes to the others', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     const near = ['Mission_stats', ' mission_stats', 'mission_stats ', 'mission', '__proto__', 'constructor', 'toString', '']
@@ -140,7 +140,7 @@ t.test('subscribe', async (t) => {
     t.same(rest, [])
   })
 
-  t.test('carries out nothing of a message with more than 64 names, and all of one with 64', async (t) => {
+  t.test('accepts 64 names in one message, and refuses a message with more as a whole', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     for (const type of ['subscribe', 'unsubscribe']) {
@@ -154,7 +154,7 @@ t.test('subscribe', async (t) => {
   })
 })
 
-t.test('after unsubscribe nothing of the channel comes any more, and the counts fall', async (t) => {
+t.test('after unsubscribe no message of the channel follows, and the counts decrease', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   await client.subscribe('mission_update', 'mission_stats')
@@ -175,7 +175,7 @@ t.test('after unsubscribe nothing of the channel comes any more, and the counts 
   await after.close()
 })
 
-t.test('whoami tells the server, its channels and what it can do', async (t) => {
+t.test('whoami returns the server, its channels and its capabilities', async (t) => {
   const app = await boot(t, { server: { name: 'imports', version: '2.1.0' } })
   const client = await connect(app)
   t.same((await client.send({ type: 'whoami' }).next('whoami')).payload,
@@ -187,7 +187,7 @@ t.test('whoami tells the server, its channels and what it can do', async (t) => 
 })
 
 t.test('mission_start', async (t) => {
-  t.test('is acknowledged strictly before the first update of its mission, however fast that is', async (t) => {
+  t.test('is acknowledged before the first update of its mission, however fast the mission is', async (t) => {
     const app = await boot(t)
     const watcher = await connect(app)
     const client = await connect(app)
@@ -212,7 +212,7 @@ t.test('mission_start', async (t) => {
     t.equal((await watcher.next('mission_update')).payload.missionId, ack.payload.missionId, 'others see the mission too')
   })
 
-  t.test('holds back only the missions of its own handler', async (t) => {
+  t.test('holds back only the updates of missions that its own handler started', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     await client.subscribe('mission_update')
@@ -228,7 +228,7 @@ t.test('mission_start', async (t) => {
     t.equal((await client.next('mission_update')).payload.name, 'slow')
   })
 
-  t.test('is answered with a code when the handler is absent, says no, throws, rejects, returns garbage or hangs', async (t) => {
+  t.test('gets an error code if the handler is missing, denies, throws, rejects, returns garbage or hangs', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 } })
     const client = await connect(app)
@@ -258,7 +258,7 @@ t.test('mission_start', async (t) => {
     t.equal(app.missions.stats().total, 0)
   })
 
-  t.test('gives the handler the command and the request behind the connection', async (t) => {
+  t.test('passes the command and the request of the connection to the handler', async (t) => {
     const app = await boot(t)
     const client = await connect(app, { headers: { 'x-user': 'ann' } })
     const seen: unknown[] = []
@@ -275,7 +275,7 @@ t.test('mission_start', async (t) => {
     t.same(seen, ['/deploy', 'ann', 'string'])
   })
 
-  t.test('refuses handlers that are none', async (t) => {
+  t.test('refuses invalid handlers', async (t) => {
     const app = await boot(t)
     for (const handlers of [{ start: {} }, { start: { start: 'x' } }, { start: { start () {}, authorize: true } }, { cancel: { authorize: 1 } }]) {
       t.throws(() => app.missions.handle(handlers as never), { code: 'FST_MC_INVALID_HANDLER' })
@@ -284,7 +284,7 @@ t.test('mission_start', async (t) => {
 })
 
 t.test('mission_cancel', async (t) => {
-  t.test('is acknowledged for any mission the client may see, whoever started it and in any phase', async (t) => {
+  t.test('is acknowledged for every mission that the client may see, no matter who started it and in which status', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     app.missions.handle({ cancel: {} })
@@ -298,7 +298,7 @@ t.test('mission_cancel', async (t) => {
     }
   })
 
-  t.test('answers for a mission that is hidden just as for one that does not exist', async (t) => {
+  t.test('replies to a hidden mission as to one that does not exist', async (t) => {
     const app = await boot(t)
     const client = await connect(app)
     const mission = app.missions.start('job')
@@ -317,7 +317,7 @@ t.test('mission_cancel', async (t) => {
   })
 })
 
-t.test('a client that leaves cancels nothing', async (t) => {
+t.test('a client that disconnects cancels nothing', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   app.missions.handle({ start: { start: () => app.missions.start('job') }, cancel: {} })
@@ -326,7 +326,7 @@ t.test('a client that leaves cancels nothing', async (t) => {
   t.equal(app.missions.get(payload.missionId)!.signal.aborted, false)
 })
 
-t.test('heartbeats come at their interval from one timer, and stop when nobody is connected', async (t) => {
+t.test('heartbeats are sent at their interval from one timer, and stop when no client is connected', async (t) => {
   const clock = createVirtualClock()
   const app = await boot(t, { clock })
   const clients = [await connect(app), await connect(app)]
@@ -346,7 +346,7 @@ t.test('heartbeats come at their interval from one timer, and stop when nobody i
   t.equal(app.missionControl.wsMetrics().messagesSentTotal, sent)
 })
 
-t.test('messagesSentTotal counts every frame, acks and heartbeats too', async (t) => {
+t.test('messagesSentTotal counts every message, including acks and heartbeats', async (t) => {
   const clock = createVirtualClock()
   const app = await boot(t, { clock })
   const client = await connect(app)

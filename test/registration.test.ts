@@ -25,7 +25,7 @@ const refusal = async (options: unknown): Promise<{ code: string, message: strin
   }
 }
 
-t.test('an option that is wrong refuses to boot and names the option, its value and its bound', async (t) => {
+t.test('an invalid option refuses to boot and names the option, its value and its bounds', async (t) => {
   const cases: Array<[unknown, RegExp]> = [
     [{ websocket: { heartbeatMs: 0 } }, /websocket\.heartbeatMs is 0, but must be a whole number from 1 to 2147483647$/],
     [{ websocket: { heartbeatMs: 1.5 } }, /websocket\.heartbeatMs is 1\.5, but/],
@@ -75,17 +75,17 @@ t.test('there are at most 45 options, and each has a description', async (t) => 
 
 interface Schema { properties?: Record<string, Schema>, description?: string }
 
-t.test('options that are no object are refused', async (t) => {
+t.test('options that are not an object are refused', async (t) => {
   t.throws(() => resolveOptions('x' as never, {}), { code: 'FST_MC_INVALID_OPTION', message: /the options object is "x", but must be an object/ })
 })
 
-t.test('the words for bounds follow the schema', async (t) => {
+t.test('bounds are described from the schema', async (t) => {
   t.equal(describeBounds({ expected: 'mine' }), 'mine')
   t.equal(describeBounds({ type: 'integer', minimum: 1, maximum: 2 }), 'a whole number from 1 to 2')
   t.equal(describeBounds({ type: 'string', pattern: '^a', maxLength: 3 }), 'a string that matches ^a, at most 3 characters')
 })
 
-t.test('options are filled in, frozen, and the host keeps its own object as it was', async (t) => {
+t.test('options are completed and frozen, and the host\'s own object is not changed', async (t) => {
   const input = Object.freeze({ websocket: Object.freeze({ heartbeatMs: 5, path: undefined }), channels: undefined })
   const options = resolveOptions(input as never, {})
   t.match(options, {
@@ -106,7 +106,7 @@ t.test('options are filled in, frozen, and the host keeps its own object as it w
   t.throws(() => { (kept.websocket.allowedOrigins as string[]).push('x') }, TypeError)
 })
 
-t.test('the environment stands in for options that the code does not give, and a bad value refuses to boot', async (t) => {
+t.test('environment variables set options that the code leaves out, and an invalid value refuses to boot', async (t) => {
   const variables = {
     ONEAGENT_MISSION_STATS_INTERVAL_MS: 'missionStatsMs',
     ONEAGENT_ANOMALY_ALERT_INTERVAL_MS: 'anomalyAlertMs',
@@ -130,20 +130,20 @@ t.test('the environment stands in for options that the code does not give, and a
   t.ok(await client.next('mission_stats'), 'read when the plugin is registered')
 })
 
-t.test('registering twice says what to do instead', async (t) => {
+t.test('registering twice throws an error that says what to do instead', async (t) => {
   const app = await boot(t)
   await t.rejects(async () => await app.register(missionControl), { code: 'FST_MC_ALREADY_REGISTERED', message: /app\.missions/ })
   await t.rejects(async () => await app.register(async (scope) => { await scope.register(missionControl) }), { code: 'FST_MC_ALREADY_REGISTERED' })
 })
 
-t.test('the plugin is the default export, a named one, and what require gives', async (t) => {
+t.test('the plugin is the default export, a named export, and the result of require', async (t) => {
   t.equal(missionControl, named)
   t.equal((await import('../lib/index.js'))['module.exports'], missionControl)
   t.equal((missionControl as unknown as Record<symbol, unknown>)[Symbol.for('skip-override')], true)
   t.ok(createRequire(import.meta.url)('fastify-plugin'))
 })
 
-t.test('every route can be moved or left out', async (t) => {
+t.test('every route can be moved or disabled', async (t) => {
   const moved = await boot(t, {
     websocket: { path: '/live' }, routes: { wsMetrics: '/a', health: '/b', prometheus: '/c', asyncapi: '/d' }
   })
@@ -154,13 +154,13 @@ t.test('every route can be moved or left out', async (t) => {
   for (const url of ['/mission-control/ws-metrics', '/mission-control/asyncapi.json', '/health', '/api/v1/metrics/prometheus']) t.equal((await none.inject(url)).statusCode, 404, url)
 })
 
-t.test('a plain request to the WebSocket route is told to upgrade', async (t) => {
+t.test('a plain request to the WebSocket route gets 426', async (t) => {
   const app = await boot(t)
   t.match((await app.inject('/ws/mission-control')).json(), { statusCode: 426, code: 'FST_MC_UPGRADE_REQUIRED' })
   t.equal((await app.inject({ method: 'HEAD', url: '/ws/mission-control' })).statusCode, 404)
 })
 
-t.test('everything works under a prefix, the plugin\'s own or that of the scope it is registered in', async (t) => {
+t.test('everything works under a prefix, of the plugin or of the scope in which it is registered', async (t) => {
   const own = await boot(t, { prefix: '/ops' })
   const nested = Fastify()
   t.teardown(() => nested.close())
@@ -173,7 +173,7 @@ t.test('everything works under a prefix, the plugin\'s own or that of the scope 
   }
 })
 
-t.test('hooks stand in front of every route, the upgrade too', async (t) => {
+t.test('hooks run before every route, including the upgrade', async (t) => {
   const seen: string[] = []
   const app = await boot(t, {
     onRequest: [
@@ -201,7 +201,7 @@ t.test('hooks stand in front of every route, the upgrade too', async (t) => {
   t.equal(await tryUpgrade(single), 500)
 })
 
-t.test('two apps in one process know nothing of each other', async (t) => {
+t.test('two apps in one process do not affect each other', async (t) => {
   const [first, second] = [await boot(t), await boot(t)]
   first.missions.start('job')
   const client = await connect(first)
@@ -213,7 +213,7 @@ t.test('two apps in one process know nothing of each other', async (t) => {
   await client.close()
 })
 
-t.test('a prom-client registry of the host shows both sides and is given back on close', async (t) => {
+t.test('a prom-client registry of the host has the metrics of both, until the plugin removes its own on close', async (t) => {
   const registry = new Registry()
   const orders = new Counter({ name: 'orders_total', help: 'Orders.', registers: [registry] })
   orders.inc(3)
@@ -287,7 +287,8 @@ for (const [title, make] of Object.entries(hosts)) {
       t.equal(String((await once(host, 'message'))[0]), 'hello', 'the routes of the host work')
     }
     t.equal(await tryUpgrade(app, { path: '/health' }), 400, 'other routes of ours do not upgrade')
-    // Registered in a scope, @fastify/websocket leaves the socket of an upgrade to an unknown path open for ever, with or without us.
+    // Registered in a scope, @fastify/websocket keeps the socket of an upgrade to an unknown path open forever, with or
+    // without the plugin.
     if (!title.endsWith('scope of its own')) t.equal(await tryUpgrade(app, { path: '/nowhere' }), 404)
     t.equal(app.missionControl.wsMetrics().connectionsTotal, 2)
 
@@ -303,7 +304,7 @@ for (const [title, make] of Object.entries(hosts)) {
   })
 }
 
-t.test('an upgrade that is not for us leaves the routes of the host as they were', async (t) => {
+t.test('an upgrade to another path is served as the host would serve it without the plugin', async (t) => {
   const app = await boot(t)
   app.get('/plain', async () => 'plain')
   app.post('/plain', async () => 'taken')
@@ -324,7 +325,7 @@ t.test('an upgrade that is not for us leaves the routes of the host as they were
   t.match(await ask('POST /plain HTTP/1.1\r\nTransfer-Encoding: chunked'), /^HTTP\/1\.1 400 /)
 })
 
-t.test('another upgrade listener beside Fastify keeps its own paths', async (t) => {
+t.test('another upgrade listener on the server keeps its own paths', async (t) => {
   const app = await boot(t)
   const seen: string[] = []
   app.server.on('upgrade', (request, socket) => {
@@ -336,7 +337,7 @@ t.test('another upgrade listener beside Fastify keeps its own paths', async (t) 
   t.same(seen, ['/socket.io/'])
 })
 
-t.test('a service that closes is alive, not ready, and admits nobody', async (t) => {
+t.test('a closing service is alive, not ready, and refuses connections', async (t) => {
   const app = await boot(t, {}, { return503OnClosing: false })
   const frozen = await connect(app)
   frozen.socket.pause()
@@ -352,7 +353,7 @@ t.test('a service that closes is alive, not ready, and admits nobody', async (t)
   await closing
 })
 
-t.test('no upgrade is let in while the service closes', async (t) => {
+t.test('no upgrade is accepted while the service closes', async (t) => {
   const app = await boot(t)
   const client = await connect(app)
   const { port } = app.server.address() as { port: number }
@@ -364,7 +365,7 @@ t.test('no upgrade is let in while the service closes', async (t) => {
   await closing
 })
 
-t.test('the service closes when it never listened, with clients, and twice', async (t) => {
+t.test('the service closes without having listened, with clients connected, and twice', async (t) => {
   const idle = Fastify()
   await idle.register(missionControl)
   await idle.close()
@@ -377,7 +378,7 @@ t.test('the service closes when it never listened, with clients, and twice', asy
   for (const client of clients) t.same(await client.closed, { code: 1012, reason: 'server_restart' })
 })
 
-t.test('refused upgrades fill no error log', async (t) => {
+t.test('refused upgrades write no error lines to the log', async (t) => {
   const lines: string[] = []
   const app = await boot(t, { websocket: { maxConnections: 1 } }, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
   await connect(app)
@@ -386,7 +387,7 @@ t.test('refused upgrades fill no error log', async (t) => {
   t.same(lines.map((line) => JSON.parse(line) as { level: number, err?: unknown }).filter(({ level, err }) => level > 30 || err !== undefined), [])
 })
 
-t.test('a logger of the host that throws hurts nobody', async (t) => {
+t.test('a logger of the host that throws affects nothing', async (t) => {
   const app = await boot(t, {}, { loggerInstance: throwingLogger() })
   app.missions.on('mission_update', () => { throw new Error('listener') })
   t.same(await uncaught(async () => { app.missions.start('job').complete() }), [])
@@ -401,7 +402,7 @@ function throwingLogger (): FastifyBaseLogger {
   return logger as unknown as FastifyBaseLogger
 }
 
-t.test('works with the host\'s logger and without one, on any address', async (t) => {
+t.test('the plugin works with and without a logger of the host, on any address', async (t) => {
   const lines: string[] = []
   const app = await boot(t, {}, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
   const client = await connect(app)

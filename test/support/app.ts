@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import type { VirtualClock } from '../../lib/base/virtual-clock.js'
 import missionControl, { type MissionControlOptions } from '../../lib/index.js'
 
-/** A service with the plugin that is closed when the test ends, soon. */
+/** A service with the plugin. It is closed when the test ends. */
 export async function boot (t: Test, options: MissionControlOptions = {}, server: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = Fastify(server)
   t.teardown(() => app.close())
@@ -12,8 +12,8 @@ export async function boot (t: Test, options: MissionControlOptions = {}, server
 }
 
 /**
- * Unless `options` say so, missions that are still active when `app` closes get a grace of 1 ms only; a virtual clock, which nobody moves any
- * more, goes on by this one. To be called before the plugin is registered.
+ * Sets a close grace of 1 ms for missions that are still active when `app` closes, unless `options` has one. A virtual clock,
+ * which no test moves any more, is advanced by this grace. To be called before the plugin is registered.
  */
 export function closingSoon (app: FastifyInstance, options: MissionControlOptions): MissionControlOptions {
   const { clock, missions } = options
@@ -22,7 +22,7 @@ export function closingSoon (app: FastifyInstance, options: MissionControlOption
   return { ...options, missions: { closeGraceMs: 1, ...missions } }
 }
 
-/** Rejections and exceptions that nobody caught while `run` ran and the loop settled after it. */
+/** Unhandled rejections and exceptions while `run` ran and in the ticks after it. */
 export async function uncaught (run: () => Promise<unknown>): Promise<unknown[]> {
   const caught: unknown[] = []
   const keep = (err: unknown) => { caught.push(err) }

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 
 const real = (path: string): string => pathToFileURL(resolve(fileURLToPath(import.meta.url), '../../../dist', path)).href
 
-/** A built project as small as the emitter takes one. */
+/** The smallest built project that the emitter accepts. */
 export function builtProject (t: Test): string {
   return t.testdir({
     docs: {

@@ -12,8 +12,8 @@ type Message = ServerMessages[ServerMessageType]
 interface Waiter { matches: (message: Message) => boolean, resolve: (message: Message) => void, reject: (err: Error) => void }
 
 /**
- * A WebSocket client over a real socket. Every message it receives is held against the server's schemas; one that does not fit
- * fails whatever waits for the next message.
+ * A WebSocket client over a real socket. Every received message is validated against the server's schemas; an invalid one
+ * fails the pending wait for the next message.
  */
 export class Client {
   /** All messages in the order of their arrival, read or not. */
@@ -34,7 +34,7 @@ export class Client {
     }))
   }
 
-  /** The next unread message of this type (and that fits); those before it stay unread. */
+  /** The next unread message of this type that matches; earlier messages stay unread. */
   async next<Type extends ServerMessageType> (type: Type, fits: (message: ServerMessages[Type]) => boolean = () => true): Promise<ServerMessages[Type]> {
     const matches = (message: Message) => message.type === type && fits(message as ServerMessages[Type])
     const at = this.#unread.findIndex(matches)
@@ -56,7 +56,7 @@ export class Client {
     return this
   }
 
-  /** All messages that arrived before the answer to a ping sent now: what came, and what did not. */
+  /** All unread messages that arrived before the reply to a ping that is sent now. */
   async settle (): Promise<Message[]> {
     const id = `settle-${Math.random()}`
     this.send({ type: 'ping', id })
@@ -92,7 +92,7 @@ export function urlOf (app: FastifyInstance, path = '/ws/mission-control'): stri
   return `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}${path}`
 }
 
-/** Connects to an app, which starts to listen if it does not yet. */
+/** Connects to an app, which is started if it does not listen yet. */
 export async function connect (app: FastifyInstance, { path, ...options }: ClientOptions & { path?: string } = {}): Promise<Client> {
   if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
   const socket = new WebSocket(urlOf(app, path), options)
@@ -101,7 +101,7 @@ export async function connect (app: FastifyInstance, { path, ...options }: Clien
   return client
 }
 
-/** Tries to connect and tells the HTTP status of the refusal; `101` if there was none. */
+/** Tries to connect and returns the HTTP status: 101, or that of the refusal. */
 export async function tryUpgrade (app: FastifyInstance, { path, ...options }: ClientOptions & { path?: string } = {}): Promise<number> {
   if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
   const socket = new WebSocket(urlOf(app, path), options)

@@ -5,10 +5,10 @@ import { WebSocketServer, type ServerOptions, type WebSocket } from 'ws'
 import { NegotiatedCompression } from '../../lib/routes/websocket/compression.js'
 import type { Encoding } from '../../lib/hub/wire/message.js'
 
-/** One connection of the server: the WebSocket, the socket under it and how it wants its frames. */
+/** One connection of the server: the WebSocket, its socket and its frame encoding. */
 export interface Accepted { websocket: WebSocket, stream: Socket, encoding: Encoding }
 
-/** A bare WebSocket server that hands its sockets out, for frames that are written beside it. */
+/** A bare WebSocket server that exposes its sockets, for tests that write frames directly. */
 export async function openFrameServer (t: Test, options: ServerOptions, onConnection: (accepted: Accepted) => void): Promise<{ url: string, origin: string }> {
   const http = createServer((_request, response) => { response.setHeader('content-type', 'text/html').end('<!doctype html>') })
   const server = new WebSocketServer({ server: http, ...options })

@@ -8,7 +8,7 @@ export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, 
 
 export interface FrameOptions { isFinal?: boolean, isMasked?: boolean, reservedBits?: number, /** Says another length than the payload has. */ length?: number }
 
-/** One frame as bytes, also one that no library would send. */
+/** The bytes of one frame, including frames that no library would send. */
 export function frame (opcode: number, payload: string | Buffer = '', { isFinal = true, isMasked = true, reservedBits = 0, length }: FrameOptions = {}): Buffer {
   const body = Buffer.from(payload)
   const mask = isMasked ? randomBytes(4) : Buffer.alloc(0)
@@ -21,7 +21,7 @@ export function frame (opcode: number, payload: string | Buffer = '', { isFinal 
   return Buffer.concat([head, mask, body])
 }
 
-/** One message in as many frames as there are parts. */
+/** One message in one frame per part. */
 export function fragments (opcode: number, parts: ReadonlyArray<string | Buffer>): Buffer[] {
   return parts.map((part, at) => frame(at === 0 ? opcode : OPCODE.continuation, part, { isFinal: at === parts.length - 1 }))
 }
@@ -44,9 +44,9 @@ function encodeLength (length: number): Buffer {
 
 export interface RawOptions {
   path?: string
-  /** Header lines in their order, repeated ones too, in front of those that an upgrade needs. */
+  /** Header lines in order, including repeated ones, before those that an upgrade needs. */
   headers?: string[]
-  /** Bytes right behind the request, in the same packet. */
+  /** Bytes sent directly after the request, in the same packet. */
   early?: Buffer
   /** Never answers a ping or a close frame. */
   isMute?: boolean
@@ -61,7 +61,7 @@ export function upgradeRequest ({ path = '/ws/mission-control', headers = [], ho
   ].join('\r\n')
 }
 
-/** A TCP connection to an app, which starts to listen if it does not yet. Errors of the connection show as its end. */
+/** A TCP connection to an app, which is started if it does not listen yet. An error of the connection ends it. */
 export async function openTcp (app: FastifyInstance): Promise<Socket> {
   if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
   const socket = connectTcp({ port: (app.server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
@@ -70,7 +70,7 @@ export async function openTcp (app: FastifyInstance): Promise<Socket> {
   return socket
 }
 
-/** Sends a request as bytes and gives all that comes back until the server ends the connection, or upgrades it. */
+/** Sends a request as bytes and returns the response until the server ends or upgrades the connection. */
 export async function exchange (app: FastifyInstance, request: string | Buffer): Promise<string> {
   const socket = await openTcp(app)
   socket.write(request)
@@ -88,16 +88,16 @@ interface Waiter { matches: (received: Received) => boolean, resolve: (received:
 /** One frame of the server; `json` is its text, parsed. */
 export interface Received { opcode: number, payload: Buffer, json: Record<string, any> | undefined }
 
-/** A WebSocket client without manners: it sends any bytes at any time, and reads only when told to. */
+/** A WebSocket client for protocol violations: it sends any bytes at any time, and can stop reading. */
 export class RawClient {
   readonly socket: Socket
-  /** The HTTP status of the answer to the upgrade. */
+  /** The HTTP status of the response to the upgrade. */
   readonly status: number
-  /** The headers of that answer, as text. */
+  /** The headers of the response to the upgrade, as text. */
   readonly head: string
   /** All frames of the server, read or not. */
   readonly received: Received[] = []
-  /** When the connection is over: the code and the reason of the close frame; no code if none came. */
+  /** Resolves at the end of the connection with the code and the reason of the close frame; without a close frame, no code. */
   readonly ended: Promise<{ code: number | undefined, reason: string }>
   readonly #isMute: boolean
   #bytes: Buffer = Buffer.alloc(0)
@@ -106,14 +106,14 @@ export class RawClient {
   #goodbye: { code: number | undefined, reason: string } = { code: undefined, reason: '' }
   #isOver = false
 
-  /** Connects and waits for the answer to the upgrade, whatever it is. */
+  /** Connects and waits for the response to the upgrade. */
   static async connect (app: FastifyInstance, options: RawOptions = {}): Promise<RawClient> {
     const socket = await openTcp(app)
     socket.write(Buffer.concat([Buffer.from(upgradeRequest(options)), options.early ?? Buffer.alloc(0)]))
     return await RawClient.over(socket, options.isMute)
   }
 
-  /** Takes over a connection on which an upgrade was asked for. */
+  /** Takes over a connection on which an upgrade was requested. */
   static async over (socket: Socket, isMute = false): Promise<RawClient> {
     let bytes = Buffer.alloc(0)
     while (!bytes.includes('\r\n\r\n')) {
@@ -167,7 +167,7 @@ export class RawClient {
     return (await this.#wait((received) => received.opcode === opcode)).payload
   }
 
-  /** Stops to read; what the server sends piles up in the kernel, then in the server. */
+  /** Stops reading. Data from the server accumulates in the kernel, then in the server. */
   freeze (): this {
     this.socket.pause()
     return this
@@ -211,7 +211,7 @@ export class RawClient {
   }
 }
 
-/** The first frame of a server, which masks nothing; `undefined` while it is not complete. */
+/** The first unmasked frame in these bytes; `undefined` if it is not complete. */
 function readFrame (bytes: Buffer): { opcode: number, payload: Buffer, size: number } | undefined {
   if (bytes.length < 2) return undefined
   const short = bytes[1]! & 0x7f

@@ -2,11 +2,11 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Something a test needs from the machine: where it is, or why the test has to be skipped. */
+/** Something that a test needs from the machine: its path, or why the test is skipped. */
 export type Available = { path: string } | { skip: string }
 
 /**
- * Options for `t.test` that skip the test, with the reason printed, where what it needs is missing.
+ * Options for `t.test` that skip the test with a printed reason if its dependency is missing.
  *
  * @example
  * const promtool = findPromtool()
@@ -17,7 +17,7 @@ export function onlyWith (...needs: Available[]): { skip?: string } {
   return missing === undefined ? {} : missing as { skip: string }
 }
 
-/** The path of a need that `onlyWith` has found present. */
+/** The path of a dependency that `onlyWith` has found. */
 export function pathOf (need: Available): string {
   if ('skip' in need) throw new Error(`${need.skip}; guard the test with onlyWith()`)
   return need.path
@@ -33,7 +33,7 @@ export function findPackage (name: string): Available {
   return existsSync(path) ? { path } : { skip: `the package ${name} is not installed` }
 }
 
-/** The first of `names` that is a program on the PATH. */
+/** The first program among `names` that is on the PATH. */
 export function findProgram (...names: string[]): Available {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
   const path = names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable)
