@@ -653,7 +653,7 @@ t.test('5,000 subscribe and unsubscribe messages leave no timer and no listener 
   t.same(updates, ['mission_update', 'metrics_tick', 'health_delta'], 'each message is received once')
 })
 
-t.test('a client that sends too much', async (t) => {
+t.test('a rate-limited client', async (t) => {
   const floods: Array<[string, (at: number) => Buffer]> = [
     ['pings', (at) => text(`{"type":"ping","id":"${at}"}`)],
     ['messages that are not JSON', () => text('{')],
@@ -661,7 +661,7 @@ t.test('a client that sends too much', async (t) => {
     ['pong frames', () => frame(OPCODE.pong, 'p')],
     ['a mix', (at) => [text(PING), frame(OPCODE.ping), frame(OPCODE.pong), text('x'), frame(OPCODE.binary, Buffer.from([0xff]))][at % 5]!]
   ]
-  t.test('receives one rate_limited error and is closed with 1008; no later message is carried out, and other clients are not affected', async (t) => {
+  t.test('that sends too much receives one rate_limited error and is closed with 1008; no later message is carried out, and other clients are not affected', async (t) => {
     let starts = 0
     const app = await boot(t, { clock: createVirtualClock() })
     app.missions.handle({ start: { start: () => { starts++; return app.missions.start('job') } } })
