@@ -318,6 +318,25 @@ t.test('the ack comes before the first update', async (t) => {
     t.strictSame(transcript(client), ['ack start', 'job planning_started', 'job completed'])
   })
 
+  t.test('and before mission_ended', async (t) => {
+    const ended: string[] = []
+    const { app } = await serve(t, {
+      start: {
+        start: async () => {
+          const mission = app.missions.spawn('job', () => {})
+          await mission.done
+          t.strictSame(ended, [], 'the ending waits for the ack')
+          return mission
+        }
+      }
+    })
+    app.missions.on('mission_ended', ({ id }) => { ended.push(id) })
+    const client = await connect(app)
+    const id = await start(client)
+    await turn()
+    t.strictSame(ended, [id])
+  })
+
   t.test('of every mission that the handler started, in order', async (t) => {
     const { app } = await serve(t, {
       start: {

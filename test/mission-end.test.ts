@@ -546,9 +546,53 @@ t.test('a listener', async (t) => {
   })
 })
 
+t.test('mission_ended', async (t) => {
+  t.test('is emitted once per mission with its handle, after the update with the ending', async (t) => {
+    const { missions } = build()
+    const events: Array<[event: string, id: string]> = []
+    missions.on('mission_ended', (mission) => {
+      t.ok(mission.isTerminal)
+      t.equal(mission, missions.get(mission.id))
+      events.push(['ended', mission.id])
+    })
+    missions.on('mission_update', ({ missionId, status }) => {
+      events.push([status, missionId])
+      if (missionId === 'a' && status === 'completed') missions.get('b')!.fail('broken')
+    })
+    for (const id of ['a', 'b']) missions.start({ id, name: 'job' })
+    missions.get('a')!.complete()
+    missions.get('a')!.fail('late')
+    t.strictSame(events.slice(2), [['completed', 'a'], ['ended', 'a'], ['error', 'b'], ['ended', 'b']])
+  })
+
+  t.test('is emitted without update listeners, for which nothing is built', async (t) => {
+    const { missions } = build({ serializers: { planningSession: () => t.fail('was serialized') } }, { isQuiet: true })
+    const ended: Mission[] = []
+    const off = missions.on('mission_ended', (mission) => { ended.push(mission) })
+    const mission = missions.start('job')
+    mission.planned({ steps: 1 })
+    mission.complete()
+    t.strictSame(ended, [mission])
+    t.equal(mission.view().seq, 0)
+    off()
+    missions.start('other').complete()
+    t.equal(ended.length, 1)
+  })
+
+  t.test('does not end the process if a listener throws or rejects; both are counted', async (t) => {
+    const { missions, failures } = build({}, { isQuiet: true })
+    const ended: string[] = []
+    missions.on('mission_ended', () => { throw new Error('thrown') })
+    missions.on('mission_ended', async () => { throw new Error('rejected') })
+    missions.on('mission_ended', ({ status }) => { ended.push(status) })
+    t.strictSame(await uncaught(async () => { missions.start('job').cancelled() }), [])
+    t.strictSame(ended, ['cancelled'])
+    t.match(failures, [['mission_listener', { message: 'thrown' }], ['mission_listener', { message: 'rejected' }]])
+  })
+})
+
 t.test('the offset of an ending', async (t) => {
-  /** Subscribes to the channel of a registry; `log` holds the published updates, each at its offset - 1. */
-  const subscribe = ({ registry, clock }: Stand, log: MissionUpdate[]) => {
+  const createChannel = ({ registry, clock }: Stand) => {
     const endings = new EndedMissions({ clock, maxMessages: 100, maxAgeMs: 1_000 })
     const channel = createMissionUpdateChannel({
       updates: registry.updates,
@@ -557,6 +601,11 @@ t.test('the offset of an ending', async (t) => {
       toSnapshot: (mission) => toUpdate(mission),
       ended: endings
     })
+    return { channel, endings }
+  }
+  /** Starts the channel of a registry; `log` receives the published updates, the one with offset 1 first. */
+  const subscribe = (stand: Stand, log: MissionUpdate[]) => {
+    const { channel, endings } = createChannel(stand)
     channel.start((update) => log.push(update), 0)
     return endings
   }
@@ -583,6 +632,21 @@ t.test('the offset of an ending', async (t) => {
         ['a planning_started', 'b planning_started', 'a completed', 'b completed', 'c planning_started', 'c error'])
       t.strictSame(offsetsIn(endings, log.length), [['a', 3], ['b', 4], ['c', 6]])
     }
+  })
+
+  t.test('is the offset at which the channel starts for missions that ended before', async (t) => {
+    const stand = build({}, { isQuiet: true })
+    const { missions } = stand
+    for (const id of ['a', 'b']) missions.start({ id, name: 'job' })
+    const { channel, endings } = createChannel(stand)
+    missions.on('mission_ended', ({ id }) => {
+      if (id !== 'a') return
+      // The ending of b is emitted after this listener, and without an update: nobody listened when b ended.
+      missions.get('b')!.complete()
+      channel.start(() => { t.fail('was published'); return undefined }, 7)
+    })
+    missions.get('a')!.complete()
+    t.strictSame(endings.between(6, 7).map(({ missionId }) => missionId), ['a', 'b'])
   })
 
   t.test('is that of its own message for any reports of any listener', async () => {

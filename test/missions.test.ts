@@ -79,6 +79,17 @@ t.test('a mission', async (t) => {
     })
   })
 
+  t.test('exposes the properties it was started with', async (t) => {
+    const { missions, clock } = build()
+    const init = { id: 'a', name: 'import', objective: 'all rows', tags: ['nightly'], tenant: 'acme' }
+    const parent = missions.start(init)
+    const { id, name, objective, tags, tenant, parentId, startedAt } = parent
+    t.strictSame({ id, name, objective, tags: [...tags], tenant }, init)
+    t.strictSame([parentId, startedAt], [null, clock.now()])
+    const child = parent.child('part')
+    t.strictSame([child.objective, child.tags, child.tenant, child.parentId], [null, [], null, 'a'])
+  })
+
   t.test('may skip steps and ends with the first terminal status', async (t) => {
     for (const status of TERMINAL_STATUSES) {
       const { missions, updates } = build()
