@@ -14,6 +14,11 @@ export const MissionStatus = Type.Union(MISSION_STATUSES.map((status) => Type.Li
 export type MissionStatus = (typeof MISSION_STATUSES)[number]
 export type TerminalStatus = (typeof TERMINAL_STATUSES)[number]
 
+const TERMINAL: ReadonlySet<unknown> = new Set(TERMINAL_STATUSES)
+
+/** Whether a status ends a mission. */
+export const isTerminal = (status: unknown): status is TerminalStatus => TERMINAL.has(status)
+
 /** A mission's id: 1 to 128 characters. */
 export const MissionId = Type.String({ minLength: 1, maxLength: 128 })
 

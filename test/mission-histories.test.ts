@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
-import { isTerminal } from '../lib/missions/state/lifecycle.js'
+import { isTerminal } from '../schemas/mission.js'
 import type { Mission, MissionWork } from '../lib/missions/index.js'
 import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionUpdate, type OptionsInput } from '../schemas/index.js'
 import { uncaught } from './support/app.js'

@@ -1,7 +1,6 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { MissionStatus } from '../../schemas/mission.js'
-import { TERMINAL_STATUSES } from '../../schemas/mission.js'
+import { isTerminal, type MissionStatus } from '../../schemas/mission.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
 import type { EndedMissions, MissionState } from '../missions/index.js'
@@ -33,8 +32,6 @@ export interface MissionUpdateChannelDeps {
 /** Endings that a client gets which subscribes for the first time. */
 const FRESH_ENDINGS = 100
 
-const TERMINAL = new Set<string>(TERMINAL_STATUSES)
-
 /**
  * `mission_update`: every step of every mission. Progress is replaceable by newer progress of the same mission; any
  * other step is reliable and supersedes the pending progress of its mission. Endings are kept even while nobody is
@@ -57,7 +54,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     start (publishUpdate, head) {
       ended.settle(head)
       publish = publishUpdate
-      unsubscribe = updates.onUpdate((update) => { if (!TERMINAL.has(update.status)) publishUpdate(update) })
+      unsubscribe = updates.onUpdate((update) => { if (!isTerminal(update.status)) publishUpdate(update) })
     },
     stop () {
       unsubscribe?.()
@@ -72,7 +69,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     },
     fits: (attributes, filter) => matches(attributes as MissionAttributes, filter),
     checksumEntry: (attributes) =>
-      TERMINAL.has((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
+      isTerminal((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
   }
 }
 

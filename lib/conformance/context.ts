@@ -1,5 +1,5 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
-import { TERMINAL_STATUSES } from '../../schemas/mission.js'
+import { isTerminal } from '../../schemas/mission.js'
 import { expect, show, Skip } from './outcome.js'
 import { Peer, type WireMessage } from './peer.js'
 
@@ -18,10 +18,9 @@ export interface ConformanceOptions {
 
 const DEFAULT_TIMEOUT_MS = 5_000
 
-const TERMINAL: readonly unknown[] = TERMINAL_STATUSES
 
 /** Whether the message reports the end of a mission. */
-export const isTerminalUpdate = ({ payload }: WireMessage): boolean => TERMINAL.includes(payload?.['status'])
+export const isTerminalUpdate = ({ payload }: WireMessage): boolean => isTerminal(payload?.['status'])
 
 /** Messages that a check can cause. */
 export interface Traffic {

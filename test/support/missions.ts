@@ -1,6 +1,6 @@
 import type { Timer } from '../../lib/base/clock.js'
 import { createVirtualClock, type VirtualClock } from '../../lib/base/virtual-clock.js'
-import { isTerminal } from '../../lib/missions/state/lifecycle.js'
+import { isTerminal } from '../../schemas/mission.js'
 import { createMissions, MissionRegistry, type MissionLog, type Missions } from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
 import { compile } from '../../lib/base/validation.js'

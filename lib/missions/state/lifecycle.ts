@@ -1,6 +1,4 @@
-import {
-  MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type TerminalStatus
-} from '../../../schemas/mission.js'
+import { isTerminal, MISSION_STATUSES, type MissionStatus } from '../../../schemas/mission.js'
 import type { MissionDetails } from '../types.js'
 
 /** Why a report was not applied: it contains nothing new, it goes backward, or the mission has ended. */
@@ -10,11 +8,8 @@ export type Refusal = 'repeated' | 'backward' | 'terminal'
 export type ReportResult = { readonly applied: true } | { readonly applied: false, readonly reason: Refusal }
 
 const RANK = new Map<string, number>(MISSION_STATUSES.map((status, rank) => [status, rank]))
-const TERMINAL = new Set<string>(TERMINAL_STATUSES)
 
 export const isMissionStatus = (value: unknown): value is MissionStatus => typeof value === 'string' && RANK.has(value)
-
-export const isTerminal = (status: MissionStatus): status is TerminalStatus => TERMINAL.has(status)
 
 /**
  * The lifecycle table: returns why a report must be refused, or `undefined`. `current` is `undefined` for a mission

@@ -1,5 +1,5 @@
-import type {
-  CancelKind, MissionError, MissionInit, MissionStatus, Progress, TerminalStatus
+import {
+  isTerminal, type CancelKind, type MissionError, type MissionInit, type MissionStatus, type Progress, type TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { callGuarded } from '../../base/promises.js'
@@ -11,7 +11,7 @@ import {
 } from '../types.js'
 import type { Payloads } from '../payload/payload.js'
 import { createCancelState, cutReason } from './cancel-state.js'
-import { isTerminal, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
+import { judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
 import { MissionRecord, type MissionIdentity } from './mission-record.js'
 
 /** What all missions of one registry share. Every call is synchronous. */
