@@ -683,7 +683,7 @@ t.test('progress', async (t) => {
     t.strictSame(updates.at(-1)!.planningSession, { steps: 1 })
   })
 
-  t.test('is neither serialized nor kept while nobody listens', async (t) => {
+  t.test('is neither serialized nor kept without listeners', async (t) => {
     let built = 0
     const { missions, clock } = build({ serializers: { planningSession: () => ++built } }, { isQuiet: true })
     const mission = missions.start('job')

@@ -641,7 +641,7 @@ t.test('the offset of an ending', async (t) => {
     const { channel, endings } = createChannel(stand)
     missions.on('mission_ended', ({ id }) => {
       if (id !== 'a') return
-      // The ending of b is emitted after this listener, and without an update: nobody listened when b ended.
+      // The ending of b is emitted after this listener, without an update: there was no update listener when b ended.
       missions.get('b')!.complete()
       channel.start(() => { t.fail('was published'); return undefined }, 7)
     })
