@@ -18,7 +18,6 @@ export interface ConformanceOptions {
 
 const DEFAULT_TIMEOUT_MS = 5_000
 
-
 /** Whether the message reports the end of a mission. */
 export const isTerminalUpdate = ({ payload }: WireMessage): boolean => isTerminal(payload?.['status'])
 

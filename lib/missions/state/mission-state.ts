@@ -1,5 +1,6 @@
 import {
-  isTerminal, type CancelKind, type MissionError, type MissionInit, type MissionStatus, type Progress, type TerminalStatus
+  isTerminal, type CancelKind, type MissionError, type MissionInit, type MissionStatus, type Progress,
+  type TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { callGuarded } from '../../base/promises.js'
@@ -122,9 +123,8 @@ export class MissionState extends MissionRecord {
     if (this.#showActivity()) this.#changed({}, true)
   }
 
-  /** Pauses stall detection until the next sign of activity. */
+  /** Pauses stall detection of an active mission until the next sign of activity. */
   wait (reason: string): void {
-    if (this.outcome !== undefined) return
     this.#showActivity()
     this.waiting = cutReason(reason)
     this.#changed({}, true)
