@@ -13,7 +13,8 @@ const MEMBERS = {
   Mission: [
     'id', 'name', 'objective', 'tags', 'tenant', 'parentId', 'startedAt', 'status', 'isTerminal', 'isStalled', 'metadata', 'signal',
     'log', 'done', 'outcome', 'onEnd', 'report', 'tasksGenerated', 'planned', 'executionStarted', 'progress', 'complete', 'fail',
-    'cancelled', 'task', 'child', 'annotate', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', '[Symbol.asyncDispose]'
+    'cancelled', 'task', 'child', 'annotate', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', 'toJSON',
+    '[Symbol.asyncDispose]'
   ],
   Monitoring: ['trackOperation', 'time', 'addHealthCheck', 'reportHealth', 'health', 'latency', 'operations', 'on'],
   MissionControl: ['wsMetrics', 'metrics', 'publish', 'drain']
@@ -65,6 +66,12 @@ t.test('every way to a mission returns the handle with the documented members', 
   t.equal(app.missions.get('a'), started)
   t.equal(current, received)
   t.strictSame(ended, [spawned, received])
+})
+
+t.test('a mission is its view in JSON, so that a reply or a log line shows it', async (t) => {
+  const app = await boot(t)
+  const mission = app.missions.start({ id: 'a', name: 'job', metadata: { rows: 1 } })
+  t.strictSame(JSON.parse(JSON.stringify({ mission })), { mission: JSON.parse(JSON.stringify(mission.view())) })
 })
 
 t.test('the methods of the decorators need no this', async (t) => {

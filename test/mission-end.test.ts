@@ -167,6 +167,16 @@ t.test('cancelled', async (t) => {
     t.match(missions.stats(), { active: 0, cancelled: 1, total: 1 })
   })
 
+  t.test('requests nothing: no signal aborts later, and a late child is not cancelled', async (t) => {
+    for (const reason of [undefined, 'the customer withdrew']) {
+      const { missions } = build()
+      const mission = missions.start('job')
+      mission.cancelled(reason)
+      t.equal(mission.signal.aborted, false)
+      t.equal(mission.child('late').view().cancel, null)
+    }
+  })
+
   t.test('leaves cancel null without a reason', async (t) => {
     const { missions, updates } = build()
     const mission = missions.start('job')
@@ -196,8 +206,8 @@ t.test('cancelled', async (t) => {
     t.match(mission.view(), { status: 'planning_started', cancel: null, seq: 1 })
     t.equal(updates.length, 1)
     mission.complete()
-    t.throws(() => mission.cancelled(5 as never), { code: 'FST_MC_INVALID_MISSION' })
-    t.match(missions.stats(), { completed: 1, lateOutcomes: 0 })
+    t.strictSame(mission.cancelled(5 as never), { applied: false, reason: 'terminal' }, 'an ended mission refuses nothing')
+    t.match(missions.stats(), { completed: 1, lateOutcomes: 1 })
   })
 
   t.test('after the end is a late outcome and does not add a reason', async (t) => {

@@ -6,6 +6,19 @@ import { CancelledError } from '../lib/missions/index.js'
 import { MISSION_STATUSES, MissionView, TERMINAL_STATUSES, type MissionStatus } from '../schemas/index.js'
 import { build, settle } from './support/missions.js'
 
+t.test('progress without an argument is the step to execution_progress alone, and an unknown event is never emitted', async (t) => {
+  const { missions } = build()
+  const received: unknown[] = []
+  const off = missions.on('mission_end' as 'mission_ended', (mission) => received.push(mission))
+  const mission = missions.start('job')
+  t.strictSame((mission as unknown as { progress: () => unknown }).progress(), { applied: true })
+  t.match(mission.view(), { status: 'execution_progress', progress: null })
+  mission.complete()
+  t.strictSame((mission as unknown as { progress: () => unknown }).progress(), { applied: false, reason: 'terminal' })
+  t.strictSame(received, [])
+  off()
+})
+
 t.test('the lifecycle table', async (t) => {
   const rank = (status: MissionStatus) => Math.min(MISSION_STATUSES.indexOf(status), 5)
 

@@ -36,26 +36,24 @@ export class MissionHandle implements Mission {
 
   onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#state.onEnd(listener) }
 
-  report (status: MissionStatus, details: MissionDetails = {}): ReportResult {
-    return this.#state.report(status, readDetails(status, details))
-  }
+  report (status: MissionStatus, details: MissionDetails = {}): ReportResult { return this.#report(status, details) }
 
-  tasksGenerated (tasksSummary?: unknown): ReportResult { return this.report('tasks_generated', { tasksSummary }) }
+  tasksGenerated (tasksSummary?: unknown): ReportResult { return this.#report('tasks_generated', { tasksSummary }) }
 
-  planned (planningSession?: unknown): ReportResult { return this.report('planned', { planningSession }) }
+  planned (planningSession?: unknown): ReportResult { return this.#report('planned', { planningSession }) }
 
   executionStarted (): ReportResult { return this.#state.report('execution_started', {}) }
 
-  progress (progress: Progress): ReportResult {
-    return this.#state.report('execution_progress', { progress: readProgress(progress) })
+  progress (progress?: Progress): ReportResult {
+    return this.#state.report('execution_progress', progress === undefined ? {} : { progress: readProgress(progress) })
   }
 
   complete (): ReportResult { return this.#state.report('completed', {}) }
 
-  fail (error: unknown): ReportResult { return this.report('error', { error: error ?? null }) }
+  fail (error: unknown): ReportResult { return this.#report('error', { error: error ?? null }) }
 
   cancelled (reason?: string): ReportResult {
-    if (reason !== undefined) checkReason(reason)
+    if (reason !== undefined && !this.#state.isTerminal) checkReason(reason)
     return this.#state.report('cancelled', reason === undefined ? {} : { cancelReason: reason })
   }
 
@@ -93,7 +91,13 @@ export class MissionHandle implements Mission {
 
   view (): MissionView { return this.#state.view() }
 
+  toJSON (): MissionView { return this.#state.view() }
+
   async [Symbol.asyncDispose] (): Promise<void> {
-    if (!this.isTerminal) this.fail(ABANDONED)
+    if (!this.#state.isTerminal) this.#report('error', { error: ABANDONED })
+  }
+
+  #report (status: MissionStatus, details: MissionDetails): ReportResult {
+    return this.#state.report(status, readDetails(status, details))
   }
 }

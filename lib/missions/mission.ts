@@ -104,6 +104,8 @@ export interface Mission {
   cancel (request?: CancelRequest): CancelResult
   /** A copy of everything known about the mission. */
   view (): MissionView
+  /** The view, so that `JSON.stringify`, loggers and replies of the host show a mission. */
+  toJSON (): MissionView
   /** Ends a mission whose scope is left before it ended as `error` with the code `abandoned`. */
   [Symbol.asyncDispose] (): Promise<void>
 }

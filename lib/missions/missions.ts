@@ -160,5 +160,6 @@ function listen (
   { updates }: MissionRegistry, event: keyof MissionEvents, listener: (value: unknown) => unknown
 ): Unsubscribe {
   if (event === 'mission_update') return updates.onUpdate(listener)
-  return updates.onEnded((mission) => listener(mission.handle))
+  if (event === 'mission_ended') return updates.onEnded((mission) => listener(mission.handle))
+  return () => {}
 }

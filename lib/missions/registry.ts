@@ -173,7 +173,7 @@ export class MissionRegistry {
     if (known !== undefined) return known
     const mission = this.#register(id, rest, parent)
     mission.report('planning_started', {})
-    if (parent !== null && parent.cancel !== null) mission.requestCancel('parent')
+    if (parent?.isCancelRequested === true) mission.requestCancel('parent')
     this.#shutdown.include(mission)
     return mission
   }

@@ -43,6 +43,8 @@ export class MissionRecord {
   progress: Progress | null = null
   error: MissionError | null = null
   cancel: CancelState | null = null
+  /** Whether it was asked to end. A mission that the host itself ends as `cancelled` has a `cancel` without that. */
+  isCancelRequested = false
   isStalled = false
   /** Whether it was ended while its function still runs, which will settle later. */
   isForced = false

@@ -69,7 +69,7 @@ export class MissionState extends MissionRecord {
   get signal (): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController()
-      if (this.cancel !== null) this.#abort.abort(new CancelledError(this.cancel))
+      if (this.isCancelRequested) this.#abort.abort(new CancelledError(this.cancel!))
     }
     return this.#abort.signal
   }
@@ -140,6 +140,7 @@ export class MissionState extends MissionRecord {
     const cancel = createCancelState(kind, request)
     const abort = this.#abort
     this.cancel = cancel
+    this.isCancelRequested = true
     const children = this.#deps.registry.cancelRequested(this, kind)
     this.#changed({ includesCancel: true }, false)
     for (const child of children) child.requestCancel('parent')
