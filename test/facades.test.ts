@@ -77,13 +77,15 @@ t.test('a mission is its view in JSON, so that a reply or a log line shows it', 
 t.test('the methods of the decorators need no this', async (t) => {
   const app = await boot(t)
   const { start, list, stats } = app.missions
-  const { trackOperation, operations } = app.monitoring
+  const { trackOperation, operations, latency, health } = app.monitoring
   const { wsMetrics, metrics: { render } } = app.missionControl
   start('job').complete()
-  trackOperation({ component: 'db', operation: 'read', status: 'success' })
+  trackOperation({ component: 'db', operation: 'read', status: 'success', durationMs: 5 })
   t.equal(list().missions.length, 1)
   t.match(stats(), { completed: 1 })
   t.equal(operations().series.length, 1)
+  t.match(latency(), { count: 1 })
+  t.match(health(), { status: 'unknown', components: {} })
   t.type(wsMetrics().connectionsOpen, 'number')
   t.match(await render(), { body: /oneagent_mission/ })
 })
