@@ -29,7 +29,7 @@ export interface MissionUpdateChannelDeps {
   ended: EndedMissions
 }
 
-/** Endings that a client gets which subscribes for the first time. */
+/** How many endings a client without a cursor receives. */
 const FRESH_ENDINGS = 100
 
 /**
@@ -42,7 +42,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
   let publish: Publish<'mission_update'> | undefined
   let unsubscribe: Unsubscribe | undefined
 
-  // The update with the ending gets its offset when it is published, and what is kept of the mission takes it over.
+  // Publishing the last update assigns its offset, which the kept ending must have too.
   updates.onEnded((mission, update) => {
     const offset = publish === undefined ? undefined : (update && publish(update)) ?? ended.lastOffset
     ended.put(mission, offset)
@@ -52,7 +52,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     name: 'mission_update',
     delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
     start (publishUpdate, head) {
-      ended.settle(head)
+      ended.assignOffset(head)
       publish = publishUpdate
       unsubscribe = updates.onUpdate((update) => { if (!isTerminal(update.status)) publishUpdate(update) })
     },
@@ -88,8 +88,34 @@ function matches (attributes: MissionAttributes, filter: SubscriptionFilter): bo
     (filter.statuses?.some((requested) => requested === status || requested === previousStatus) ?? true)
 }
 
-// Progress with parts that the next progress does not repeat is reliable.
+/**
+ * Whether a client may miss this field of a progress update, because the next one repeats it or because it never
+ * changes. An update with any other field is reliable.
+ */
+const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
+  missionId: true,
+  status: true,
+  name: true,
+  seq: true,
+  tags: true,
+  parentId: true,
+  objective: true,
+  startedAt: true,
+  endedAt: true,
+  durationMs: true,
+  progress: true,
+  error: true,
+  waiting: true,
+  snapshot: true,
+  previousStatus: false,
+  cancel: false,
+  stalled: false,
+  metadata: false,
+  planningSession: false,
+  tasksSummary: false
+}
+
+const NOT_REPEATED = (Object.keys(IS_REPEATED) as Array<keyof MissionUpdate>).filter((name) => !IS_REPEATED[name])
+
 const isReplaceable = (update: MissionUpdate): boolean =>
-  update.status === 'execution_progress' && update.previousStatus === undefined && update.seq > 1 &&
-  update.cancel === undefined && update.stalled === undefined && update.metadata === undefined &&
-  update.planningSession === undefined && update.tasksSummary === undefined
+  update.status === 'execution_progress' && update.seq > 1 && NOT_REPEATED.every((name) => update[name] === undefined)

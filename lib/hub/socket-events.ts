@@ -11,12 +11,13 @@ export interface SocketEvents {
   message (data: Buffer): void
   ping (): void
   pong (): void
-  /** The owner closes the connection by itself, for this reason. */
-  failed (reason: CloseReason): void
+  /** The WebSocket library has found an error and closes the connection by itself, for this reason. */
+  error (reason: CloseReason): void
   /** The system has taken the bytes that were written to the socket. */
   drained (): void
-  /** The hub must close the connection for this reason. */
-  refused (reason: CloseReason): void
+  /** Requests that the hub closes the connection, for this reason. */
+  close (reason: CloseReason): void
+  /** The socket is closed. */
   closed (): void
 }
 
@@ -38,9 +39,9 @@ export function createSocketEvents (deps: SocketEventsDeps): SocketEvents {
       if (connection.acceptPong()) connection.markAlive()
       else acceptFrame(deps)
     },
-    failed: (reason) => connection.failed(reason),
+    error: (reason) => connection.beginClosing(reason),
     drained: () => connection.outbox.drained(),
-    refused: (reason) => connection.close(reason),
+    close: (reason) => connection.close(reason),
     closed: () => onClosed(connection)
   }
 }

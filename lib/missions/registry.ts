@@ -128,7 +128,7 @@ export class MissionRegistry {
     return this.#active().filter((mission) => !this.isHeld(mission))
   }
 
-  /** Whether nothing of a mission may be visible yet, because the command that started it is not acknowledged. */
+  /** Whether a mission must stay invisible, because its start command is not acknowledged yet. */
   isHeld (mission: MissionState): boolean {
     return this.#ackGate.isHolding(mission)
   }

@@ -66,9 +66,9 @@ class Service {
       ended
     })
     let lastPublished: { id: string, offset: number | undefined } | undefined
-    this.registry.updates.onEnded(({ id, name, status, tags, endedFrom }) => {
+    this.registry.updates.onEnded(({ id, name, status, tags, statusBeforeEnd }) => {
       const offset = lastPublished?.id === id ? lastPublished.offset : undefined
-      this.ended.push({ id, name, tags, statuses: [status, endedFrom], offset })
+      this.ended.push({ id, name, tags, statuses: [status, statusBeforeEnd], offset })
     })
     const channels = [
       {

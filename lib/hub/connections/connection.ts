@@ -117,15 +117,15 @@ export class Connection {
   close (reason: CloseReason): void {
     if (this.#isClosing) return
     if (reason !== 'slow_consumer') this.outbox.flushAll()
-    this.failed(reason)
+    this.beginClosing(reason)
     this.#socket.close(CLOSE_CODES[reason].code, reason)
   }
 
   /**
-   * To be called when the WebSocket library sends the close frame by itself. Nothing more is sent, and the peer has
-   * `CLOSE_GRACE_MS` to answer.
+   * Sends nothing more, and terminates the peer after `CLOSE_GRACE_MS`. To be called alone if the WebSocket library
+   * sends the close frame by itself.
    */
-  failed (reason: CloseReason): void {
+  beginClosing (reason: CloseReason): void {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#shared.metrics.closed.add(reason)

@@ -8,8 +8,8 @@ import type { MissionState } from '../state/mission-state.js'
 export interface PendingStart { isOpen: boolean, readonly updates: Map<MissionState, Array<() => void>> }
 
 /**
- * Holds the updates of a mission that a client started back until the client has the ack of its command, so that the
- * ack always comes before the first update. Missions that a start handler begins are recognized by their async context.
+ * Holds back the updates of a mission that a client started until the start command is acknowledged, so that the ack is
+ * always sent before the first update. The async context shows which missions a start handler has started.
  */
 export class AckGate {
   /** How many missions wait for an ack; a plain field, because every report reads it. */
@@ -31,7 +31,7 @@ export class AckGate {
     this.heldCount = this.#starts.size
   }
 
-  /** Whether nothing of a mission may be visible yet. */
+  /** Whether a mission must stay invisible, because its start command is not acknowledged yet. */
   isHolding (mission: MissionState): boolean {
     return this.#starts.get(mission)?.isOpen === true
   }

@@ -41,8 +41,8 @@ export class EndedMissions {
     this.#trim()
   }
 
-  /** Gives the endings that no message carried an offset: from `offset` on they are part of the snapshot. */
-  settle (offset: number): void {
+  /** Assigns `offset` to the endings without an offset, because no message was published for them. */
+  assignOffset (offset: number): void {
     this.#lastOffset = offset
     for (let at = this.#queue.length - 1; at >= 0; at--) {
       const ended = this.#queue.at(at)!
@@ -90,15 +90,15 @@ export class EndedMissions {
   }
 }
 
-// Thousands are kept even where nobody ever asks: one object each, without copies. The update is made when it is first
-// needed.
+// Thousands are kept even if no client ever needs them, so each is one object without copies. Its update is built on
+// first use.
 class EndedMission implements UpdateSource {
   offset: number | undefined
   readonly at: number
   readonly id: string
   readonly name: string
   readonly status: MissionStatus
-  readonly endedFrom: MissionStatus | undefined
+  readonly statusBeforeEnd: MissionStatus | undefined
   readonly seq: number
   readonly tags: readonly string[]
   readonly parentId: string | null
@@ -117,7 +117,7 @@ class EndedMission implements UpdateSource {
     this.id = mission.id
     this.name = mission.name
     this.status = mission.status
-    this.endedFrom = mission.endedFrom
+    this.statusBeforeEnd = mission.statusBeforeEnd
     this.seq = mission.seq
     this.tags = mission.tags
     this.parentId = mission.parentId

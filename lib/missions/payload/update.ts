@@ -20,8 +20,7 @@ export interface UpdateSource {
   readonly cancel: CancelState | null
   readonly isStalled: boolean
   readonly waiting: string | null
-  /** The status before the terminal one. */
-  readonly endedFrom: MissionStatus | undefined
+  readonly statusBeforeEnd: MissionStatus | undefined
 }
 
 /** The parts that can make a message large, in the order in which they are cut; the others are bounded by schema. */
@@ -35,7 +34,7 @@ export const LARGE_PARTS = ['planningSession', 'tasksSummary', 'metadata'] as co
 export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpdate {
   const { id, status, name, seq, tags, error, waiting, endedAt, durationMs } = mission
   const update: MissionUpdate = { missionId: id, status, name, seq }
-  const previousStatus = step === undefined ? mission.endedFrom : step.previousStatus
+  const previousStatus = step === undefined ? mission.statusBeforeEnd : step.previousStatus
   if (previousStatus !== undefined) update.previousStatus = previousStatus
   if (tags.length > 0) update.tags = [...tags]
   if (step === undefined || seq === 1) addIdentity(update, mission)
@@ -51,8 +50,8 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
   return update
 }
 
-export function hasLargeParts ({ planningSession, tasksSummary, metadata }: MissionUpdate): boolean {
-  return planningSession !== undefined || tasksSummary !== undefined || metadata !== undefined
+export function hasLargeParts (update: MissionUpdate): boolean {
+  return LARGE_PARTS.some((part) => update[part] !== undefined)
 }
 
 function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {

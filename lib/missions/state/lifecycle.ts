@@ -23,8 +23,13 @@ export function judge (current: MissionStatus | undefined, next: MissionStatus, 
   return RANK.get(next)! < RANK.get(current)! ? 'backward' : undefined
 }
 
+/** Whether a detail is a value of the host. Only such details go through `Payloads`, which cuts and copies them. */
+const IS_HOST_VALUE: Readonly<Record<keyof MissionDetails, boolean>> =
+  { tasksSummary: true, planningSession: true, error: true, progress: false }
+
+const HOST_VALUES = (Object.keys(IS_HOST_VALUE) as Array<keyof MissionDetails>).filter((name) => IS_HOST_VALUE[name])
+
 /** Whether a report calls serializers or listeners of the host. */
 export function runsHostCode (status: MissionStatus, details: MissionDetails): boolean {
-  const { error, tasksSummary, planningSession } = details
-  return error !== undefined || tasksSummary !== undefined || planningSession !== undefined || isTerminal(status)
+  return isTerminal(status) || HOST_VALUES.some((name) => details[name] !== undefined)
 }

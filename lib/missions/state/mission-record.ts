@@ -50,8 +50,7 @@ export class MissionRecord {
   isForced = false
   waiting: string | null = null
   lateOutcome: TerminalStatus | null = null
-  /** The status before the terminal one. */
-  endedFrom: MissionStatus | undefined
+  statusBeforeEnd: MissionStatus | undefined
   outcome: MissionOutcome | undefined
 
   protected readonly startedMonotonic: number

@@ -213,7 +213,7 @@ export class MissionState extends MissionRecord {
   #end (status: TerminalStatus, previousStatus: MissionStatus | undefined): void {
     const { clock, registry } = this.#deps
     const durationMs = clock.monotonic() - this.startedMonotonic
-    this.endedFrom = previousStatus
+    this.statusBeforeEnd = previousStatus
     this.endedAt = clock.now()
     this.outcome = Object.freeze({ id: this.id, status, error: this.error, cancel: this.cancel, durationMs })
     this.#clearStall()

@@ -13,12 +13,13 @@ export interface AlertCondition extends Pick<Anomaly, AnomalyFields> {
   severity: 'warning' | 'critical'
 }
 
-type Finding = Omit<AlertCondition, 'rule' | 'category' | 'key'> & { subject?: string }
+/** A condition as its rule finds it. `subject` is the component, for a rule that checks each of them. */
+type FoundCondition = Omit<AlertCondition, 'rule' | 'category' | 'key'> & { subject?: string }
 
 interface AlertRule {
   rule: string
   category: Anomaly['category']
-  find (facts: AlertFacts): Finding[]
+  find (facts: AlertFacts): FoundCondition[]
 }
 
 const ACTIVE_LIMITS = { warning: 10, critical: 25 }
@@ -63,19 +64,21 @@ const RULES: readonly AlertRule[] = [
     find: ({ health }) => components(health).flatMap(([name, { responseTimeMs }]) =>
       exceeding('response_time_ms', responseTimeMs ?? 0, { warning: RESPONSE_TIME_LIMIT_MS, critical: Infinity },
         (limit) => `The component ${name} took more than ${limit} ms to respond`)
-        .map((finding) => ({ ...finding, subject: name, details: { component: name } })))
+        .map((condition) => ({ ...condition, subject: name, details: { component: name } })))
   }
 ]
 
 /** All conditions that are true, in the order of the rules. */
 export function evaluateRules (facts: AlertFacts): AlertCondition[] {
-  return RULES.flatMap(({ rule, category, find }) => find(facts).map(({ subject, ...finding }) =>
-    ({ key: subject === undefined ? rule : `${rule}:${subject}`, rule, category, ...finding })))
+  return RULES.flatMap(({ rule, category, find }) => find(facts).map(({ subject, ...condition }) =>
+    ({ key: subject === undefined ? rule : `${rule}:${subject}`, rule, category, ...condition })))
 }
 
 type Limits = Readonly<Record<'warning' | 'critical', number>>
 
-function exceeding (metric: string, value: number, limits: Limits, describe: (limit: number) => string): Finding[] {
+function exceeding (
+  metric: string, value: number, limits: Limits, describe: (limit: number) => string
+): FoundCondition[] {
   const severity = value > limits.critical ? 'critical' : 'warning'
   const threshold = limits[severity]
   return value > threshold ? [{ severity, message: describe(threshold), metric, value, threshold, details: null }] : []

@@ -21,7 +21,7 @@ export class Alerts {
     return [...resolved, ...fired]
   }
 
-  /** All firing alerts with their latest values, for a new subscriber. */
+  /** All firing alerts, each with its latest value and marked as a snapshot. */
   firing (): Anomaly[] {
     return [...this.#alerts.values()].map((alert) => ({ ...firingAnomaly(alert), snapshot: true }))
   }
@@ -40,7 +40,7 @@ export class Alerts {
   #resolve (key: string): Anomaly {
     const alert = this.#alerts.get(key)!
     this.#alerts.delete(key)
-    // `value` is null, because the value that exceeded the threshold is outdated and the current one was not measured.
+    // A rule returns no value once its condition is false, so `value` is null.
     const message = `Resolved: ${alert.condition.message}`
     return { ...firingAnomaly(alert), state: 'resolved', severity: 'info', message, value: null }
   }

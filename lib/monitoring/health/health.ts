@@ -16,8 +16,8 @@ export type ReportedHealth = Partial<HealthReport>
 interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][] }
 
 /**
- * The health of the service: the worse of the status of the check rounds, which changes with hysteresis, and the status
- * reported by the host, which holds at once and until the next report.
+ * The health of the service: the worse of two statuses. The status of the checks changes with hysteresis. The status
+ * reported by the host applies at once and stays until the next report.
  */
 export class Health {
   readonly #deps: HealthDeps
@@ -27,7 +27,7 @@ export class Health {
   #checkedAt: number | null = null
   #reported: ReportedStatus | undefined
   #snapshot: HealthSnapshot = freeze({ status: 'unknown', checkedAt: null, components: {} })
-  // The status of the last event. Differs from the snapshot's status while a bad first round is not confirmed yet.
+  // The status of the last event. After a bad first round, the snapshot has its status before the event is emitted.
   #announced: HealthStatus | undefined
 
   constructor (deps: HealthDeps) {
@@ -53,7 +53,7 @@ export class Health {
     const before = this.#snapshot.status
     this.#reported = { status: report.status, components: reportedComponents(report, this.#deps.clock.now()) }
     const after = this.#recompute()
-    // A milder report must not announce a bad first round that is not confirmed yet.
+    // A milder report must not announce a bad first round: that event follows after the second bad round.
     if (after !== before || after === status) this.#announce(before)
   }
 

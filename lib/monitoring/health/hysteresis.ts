@@ -7,12 +7,12 @@ export interface HealthTransition { event: HealthEvent, status: HealthStatus }
 /**
  * Turns the results of health rounds into a status that does not flap.
  *
- * - After two rounds in a row that are worse than the status, it becomes the milder result of the two.
- * - After three rounds in a row that are better than the status, it becomes the worst result of the three.
- * - The first round sets the status at once. If it is bad, it is announced only with the transition of the first two
- *   bad rounds in a row, which may also replace it with the milder result of the two.
+ * - Worse: two rounds in a row must be worse than the status. The new status is the milder of the two.
+ * - Better: three rounds in a row must be better than the status. The new status is the worst of the three.
+ * - First round: its result becomes the status at once, without a transition. If the result is not `healthy`, the
+ *   transition follows after two bad rounds in a row, with the milder of the two as the status.
  *
- * The status after any round plus all later transitions give the current status.
+ * A subscriber that knows the status of any moment and receives all later transitions knows the current status.
  */
 export class HealthHysteresis {
   #status: HealthState = 'unknown'

@@ -3,7 +3,10 @@ import { defineMetrics, type Aggregator, type MetricDefinition, type MetricRow }
 
 type Read = (totals: MissionTotals) => number
 
-/** The seven mission gauges. Their names are part of the protocol, so the plugin's prefix does not apply. */
+/**
+ * The seven mission gauges. The protocol defines their names, including the prefix `oneagent_`: every service that
+ * speaks it exposes the same names, so the prefix of the plugin does not apply.
+ */
 export function describeMissionGauges (totals: () => MissionTotals): MetricDefinition[] {
   const row = (name: string, aggregator: Aggregator, help: string, read: Read): MetricRow<MissionTotals> =>
     ({ name, help, type: 'gauge', aggregator, read })

@@ -30,7 +30,7 @@ const MESSAGES: readonly Row[] = [
 const DELIVERY: readonly Row[] = [
   gauge('outbox_bytes', 'Bytes pending for slow clients; a message pending for several clients counts once per client.',
     (hub) => hub.outboxBytes),
-  gauge('lagging_connections', 'Lagging connections, which will catch up from the message log.', (hub) => hub.lagging),
+  gauge('lagging_connections', 'Connections so far behind that they read from the message log.', (hub) => hub.lagging),
   counter('lagged_total', 'How many times a connection started to lag.', (hub) => hub.laggedTotal),
   counter('lagging_seconds_total', 'Time that connections have lagged, summed over all connections.',
     (hub) => hub.laggingMs / 1_000),
@@ -44,7 +44,7 @@ const DELIVERY: readonly Row[] = [
 
 const TIMES: readonly Row[] = [
   gauge('drain_seconds', 'How long it took to drain all connections; 0 before that.', (hub) => hub.drainMs / 1_000),
-  gauge('event_loop_lag_seconds', 'Longest event loop delay within the last second.',
+  gauge('event_loop_lag_seconds', 'Longest delay of the event loop within the last second.',
     (hub) => hub.eventLoopDelayMs / 1_000),
   histogram('ping_round_trip_seconds', 'Time from a ping to its pong.', (hub) => toBuckets(hub.pingRoundTrip)),
   histogram('fan_out_seconds', 'Time that the socket writes of one tick took.', (hub) => toBuckets(hub.fanOut))

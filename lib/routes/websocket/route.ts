@@ -67,9 +67,9 @@ export async function provideWebSocket (
 }
 
 /**
- * Refuses upgrades from pages of other origins, and upgrades to the other routes of the scope, which the host's
- * @fastify/websocket would accept and then close. When the service closes, it destroys the sockets whose upgrade is
- * still in a hook.
+ * Refuses upgrades from pages of other origins. Refuses upgrades to the other routes of the scope too: the host's
+ * @fastify/websocket would accept and then close them. When the service closes, it destroys sockets with an upgrade
+ * that is still waiting in a hook.
  */
 export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: WebSocketOptions): void {
   const sockets = new Set<Socket>()
@@ -130,8 +130,9 @@ async function registerOwn (scope: FastifyInstance, options: WebSocketOptions): 
       maxPayload: options.maxPayloadBytes,
       maxFragments: MAX_FRAGMENTS,
       maxBufferedChunks: MAX_BUFFERED_CHUNKS,
-      // Beyond this, ws terminates a connection without a close code. The rate limit of the hub applies first and sends
-      // one; this limit remains for a peer that sends pings but does not read the pongs.
+      // ws terminates a connection with more unsent pongs than this, without a close code. It is above the burst of the
+      // hub's rate limit, so that the hub closes a client that floods it with pings, with a code. This limit is for a
+      // client that sends pings slowly and never reads the pongs.
       maxPendingAutoPongs: options.maxMessagesPerSecond * BURST_SECONDS + 1,
       perMessageDeflate: options.compression ? DEFLATE : false,
       clientTracking: false,
@@ -160,7 +161,7 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encodi
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
-  websocket.on('error', (err: { code?: string }) => input.failed(CLOSE_REASONS[String(err.code)] ?? 'invalid_frame'))
+  websocket.on('error', (err: { code?: string }) => input.error(CLOSE_REASONS[String(err.code)] ?? 'invalid_frame'))
   websocket.on('close', () => input.closed())
   return input
 }
@@ -168,11 +169,11 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encodi
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: SocketEvents, maxBytes: number): void {
   const stream = socketOf(request)
   if (stream !== undefined) {
-    limitInboundFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.refused(limit))
+    limitInboundFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.close(limit))
   }
   // If the host's server negotiated compression, only the decompressed message has the real size.
   websocket.prependListener('message', (data: RawData) => {
-    if ((data as Buffer).length > maxBytes) input.refused('message_too_large')
+    if ((data as Buffer).length > maxBytes) input.close('message_too_large')
   })
 }
 
