@@ -23,7 +23,7 @@ export interface ChannelsDeps {
   alerts: { evaluate (): Anomaly[], firing (): Anomaly[] }
 }
 
-/** Every channel, fed by the two domain services. A new channel is one more entry. */
+/** Every channel with its sources. docs/architecture.md lists the steps to add one. */
 export function createChannels (deps: ChannelsDeps): Channel[] {
   const { clock, options, missions, toSnapshot, ended, monitoring, alerts } = deps
   const channels = [

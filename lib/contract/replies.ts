@@ -1,3 +1,4 @@
+import { CHANNEL_NAMES } from '../../schemas/channels/index.js'
 import type { ClientMessageType } from '../../schemas/messages/client-messages.js'
 import type { ServerMessageType } from '../../schemas/messages/server-messages.js'
 
@@ -14,6 +15,5 @@ export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageT
 
 /** The messages that the service sends without a request. */
 export const UNSOLICITED: readonly ServerMessageType[] = [
-  'metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert',
-  'subscription_gap', 'server_draining', 'heartbeat', 'protocol_error'
+  ...CHANNEL_NAMES, 'subscription_gap', 'server_draining', 'heartbeat', 'protocol_error'
 ]

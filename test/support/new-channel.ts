@@ -31,7 +31,6 @@ export function addChannel (folder: string, steps: readonly Step[]): void {
     const described = insert(text, 'SERVER_MESSAGE_TEXTS: Readonly<Record<ServerMessageType, string>> = {', "queue_depth: 'The depth of a queue.'")
     return insert(described, 'PAYLOAD_TEXTS: Readonly<Record<ChannelName, string>> = {', "queue_depth: 'How many jobs wait.'")
   })
-  edit('lib/contract/replies.ts', (text) => insert(text, 'UNSOLICITED: readonly ServerMessageType[] = [', "'queue_depth'"))
   edit('lib/client/channels.ts', (text) => text.replace("'mission_stats'", "'mission_stats', 'queue_depth'"))
 }
 
