@@ -184,11 +184,11 @@ async function connectTo (url: string): Promise<Client> {
 
 const STEPS = [
   ['schemas/channels/queue-depth.ts'],
-  ['schemas/channels/index.ts'],
+  ['schemas/channels/index.ts', 'schemas/index.ts'],
   ['schemas/messages/server-messages.ts'],
   ['lib/channels/queue-depth.ts', 'lib/hub/channel.ts'],
   ['lib/channels/index.ts'],
-  ['lib/contract/descriptions.ts', 'lib/contract/replies.ts'],
+  ['lib/contract/descriptions.ts'],
   ['lib/client/channels.ts']
 ]
 

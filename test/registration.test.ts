@@ -25,7 +25,7 @@ const refusal = async (options: unknown): Promise<{ code: string, message: strin
   }
 }
 
-t.test('an invalid option refuses to boot and names the option, its value and its bounds', async (t) => {
+t.test('with an invalid option the service does not start, and the error names the option, its value and its bounds', async (t) => {
   const cases: Array<[unknown, RegExp]> = [
     [{ websocket: { heartbeatMs: 0 } }, /websocket\.heartbeatMs is 0, but must be a whole number from 1 to 2147483647$/],
     [{ websocket: { heartbeatMs: 1.5 } }, /websocket\.heartbeatMs is 1\.5, but/],
@@ -106,7 +106,7 @@ t.test('options are completed and frozen, and the host\'s own object is not chan
   t.throws(() => { (kept.websocket.allowedOrigins as string[]).push('x') }, TypeError)
 })
 
-t.test('environment variables set options that the code leaves out, and an invalid value refuses to boot', async (t) => {
+t.test('environment variables set options that the code leaves out, and with an invalid value the service does not start', async (t) => {
   const variables = {
     ONEAGENT_MISSION_STATS_INTERVAL_MS: 'missionStatsMs',
     ONEAGENT_ANOMALY_ALERT_INTERVAL_MS: 'anomalyAlertMs',

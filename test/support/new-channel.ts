@@ -8,7 +8,7 @@ export interface Step { files: string[], code: string }
 /** The numbered steps below a heading of docs/architecture.md. */
 export function readSteps (heading: string): Step[] {
   const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
-  const section = page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
+  const section = page.split(`\n## ${heading}\n`)[1]?.split(/\n###? /)[0] ?? ''
   return section.split(/^\d+\. /m).slice(1).map((text) => ({
     files: [...text.split('```')[0]!.matchAll(/`((?:lib|schemas)\/[\w/-]+\.ts)`/g)].map(([, file]) => file!),
     code: (/```ts\n([^]*?)```/.exec(text)?.[1] ?? '').replace(/^ {3}/gm, '').trim()
@@ -24,6 +24,7 @@ export function addChannel (folder: string, steps: readonly Step[]): void {
 
   create('schemas/channels/queue-depth.ts', payload!)
   edit('schemas/channels/index.ts', (text) => `import { QueueDepth } from './queue-depth.js'\n${insert(text, 'CHANNEL_PAYLOADS = {', payloadEntry!)}`)
+  edit('schemas/index.ts', (text) => `${text}export * from './channels/queue-depth.js'\n`)
   edit('schemas/messages/server-messages.ts', (text) => insert(text, 'SERVER_MESSAGES = {', messageEntry!))
   create('lib/channels/queue-depth.ts', channel!)
   edit('lib/channels/index.ts', (text) => `import { createQueueDepthChannel } from './queue-depth.js'\n${insert(text, 'const channels = [', channelEntry!)}`)
