@@ -55,9 +55,9 @@ t.test('imports that the level table allows are not reported', async (t) => {
 
 t.test('a breach of the level table is reported with its file, its import and the rule', async (t) => {
   const cases: Array<[string, Record<string, string>, string]> = [
-    ['a room on a higher level', { 'lib/base/errors.ts': "import '../missions/index.js'", 'lib/missions/index.ts': '' },
+    ['a folder on a higher level', { 'lib/base/errors.ts': "import '../missions/index.js'", 'lib/missions/index.ts': '' },
       'lib/base/errors.ts imports ../missions/index.js, but base may not import missions'],
-    ['the other room of the domain', { 'lib/missions/a.ts': "import type { B } from '../monitoring/b.js'", 'lib/monitoring/b.ts': '' },
+    ['the other folder of the domain', { 'lib/missions/a.ts': "import type { B } from '../monitoring/b.js'", 'lib/monitoring/b.ts': '' },
       'lib/missions/a.ts imports ../monitoring/b.js, but missions may not import monitoring'],
     ['a higher level from a subfolder', { 'lib/missions/queries/a.ts': "import { B } from '../../channels/b.js'", 'lib/channels/b.ts': '' },
       'lib/missions/queries/a.ts imports ../../channels/b.js, but missions may not import channels'],
@@ -73,7 +73,7 @@ t.test('a breach of the level table is reported with its file, its import and th
       'lib/missions/a.ts imports ../hub/hub.js, but missions may not import hub'],
     ['the domain in the hub, even its types', { 'lib/hub/a.ts': "import type { Missions } from '../missions/index.js'", 'lib/missions/index.ts': '' },
       'lib/hub/a.ts imports ../missions/index.js, but hub may not import missions'],
-    ['the other room that reads the services', { 'lib/channels/a.ts': "import type { B } from '../prometheus/b.js'", 'lib/prometheus/b.ts': '' },
+    ['the other folder that reads the services', { 'lib/channels/a.ts': "import type { B } from '../prometheus/b.js'", 'lib/prometheus/b.ts': '' },
       'lib/channels/a.ts imports ../prometheus/b.js, but channels may not import prometheus'],
     ['more than the types of the schemas in the client', { 'lib/client/a.ts': "import { CLOSE_CODES } from '../../schemas/close-codes.js'", 'schemas/close-codes.ts': '' },
       'lib/client/a.ts imports ../../schemas/close-codes.js, but client may import only types of schemas'],
@@ -85,11 +85,11 @@ t.test('a breach of the level table is reported with its file, its import and th
       'lib/client/a.ts imports node:perf_hooks, but client may not import that package'],
     ['the client in the service', { 'lib/hub/a.ts': "import type { Client } from '../client/client.js'", 'lib/client/client.ts': '' },
       'lib/hub/a.ts imports ../client/client.js, but hub may not import client'],
-    ['a package of another room', { 'lib/monitoring/a.ts': "import { Registry } from 'prom-client'" },
+    ['a package of another folder', { 'lib/monitoring/a.ts': "import { Registry } from 'prom-client'" },
       'lib/monitoring/a.ts imports prom-client, but monitoring may not import that package'],
     ['more than the types of a package', { 'lib/hub/a.ts': "import { WebSocket } from 'ws'" },
       'lib/hub/a.ts imports ws, but hub may import only its types'],
-    ['a package that no room may import', { 'lib/plugin.ts': "import 'left-pad'" },
+    ['a package that no folder may import', { 'lib/plugin.ts': "import 'left-pad'" },
       'lib/plugin.ts imports left-pad, but root may not import that package'],
     ['the network in the domain', { 'lib/missions/a.ts': "import { request } from 'node:http'" },
       'lib/missions/a.ts imports node:http, but missions may not reach outside the process'],
@@ -105,9 +105,9 @@ t.test('a breach of the level table is reported with its file, its import and th
   for (const [title, texts, breach] of cases) t.strictSame([...new Set(breaches(texts))], [breach], title)
 })
 
-t.test('a file outside the rooms of the level table is a breach, so a new room needs a level first', async (t) => {
+t.test('a file outside the folders of the level table is a breach, so a new folder needs a level first', async (t) => {
   for (const path of ['lib/utils/a.ts', 'lib/helpers.ts', 'lib/root/a.ts', 'src/a.ts']) {
-    t.strictSame(breaches({ [path]: '' }), [`${path} is in no room of the level table`])
+    t.strictSame(breaches({ [path]: '' }), [`${path} is in no folder of the level table`])
   }
 })
 

@@ -169,7 +169,7 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['accepts any message id', 'resume-wrong-id', TRUSTS_CURSORS],
   ['accepts any offset', 'resume-beyond-head', TRUSTS_CURSORS],
   ['reports the wrong cause of a gap', 'resume-epoch', change('subscription_ack', ({ payload }) => { if (payload.gap) payload.gap.cause = 'trimmed' })],
-  ['ignores since and filter of other channels', 'subscribe-misfits', changeRequest('subscribe', ({ type, id, channels }) => ({ type, id, channels }))],
+  ['ignores since and filter of other channels', 'subscribe-other-channel', changeRequest('subscribe', ({ type, id, channels }) => ({ type, id, channels }))],
 
   ['acknowledges a start after the first update', 'start-ack', delay(({ type }) => type === 'mission_ack', isUpdate)],
   ['acknowledges a start with the wrong status', 'start-ack', change('mission_ack', ({ payload }) => { payload.status = 'started' })],

@@ -7,13 +7,13 @@ export interface SourceFile { path: string, text: string }
 interface Import { specifier: string, isType: boolean }
 
 /**
- * What a room may import: `rooms` and `packages` as values and types, `typeRooms` and `typePackages` as types only.
+ * What a folder may import: `folders` and `packages` as values and types, `typeFolders` and `typePackages` as types only.
  * A package name may end in `*`, which matches any rest.
  */
-interface Room {
-  rooms?: readonly string[]
-  typeRooms?: readonly string[]
-  /** Single files of other rooms that may be imported as values. */
+interface FolderRules {
+  folders?: readonly string[]
+  typeFolders?: readonly string[]
+  /** Single files of other folders that may be imported as values. */
   files?: readonly string[]
   packages?: readonly string[]
   typePackages?: readonly string[]
@@ -21,42 +21,42 @@ interface Room {
 
 const DOMAIN = ['missions', 'monitoring'] as const
 
-/** The rooms from the bottom level to the top; an import leads to a lower level or stays in its room. */
-const ROOMS: Readonly<Record<string, Room>> = {
+/** The folders from the bottom level to the top; an import leads to a lower level or stays in its folder. */
+const FOLDERS: Readonly<Record<string, FolderRules>> = {
   // Level 0: the shapes of everything on the wire and of the options.
   schemas: { packages: ['@sinclair/typebox'] },
 
   // Level 1: tools that know nothing of missions, and the documents that are generated from the schemas.
-  base: { rooms: ['schemas'], packages: ['@fastify/error', 'ajv', 'node:*'], typePackages: ['@sinclair/typebox'] },
-  contract: { rooms: ['schemas'], typePackages: ['@sinclair/typebox'] },
+  base: { folders: ['schemas'], packages: ['@fastify/error', 'ajv', 'node:*'], typePackages: ['@sinclair/typebox'] },
+  contract: { folders: ['schemas'], typePackages: ['@sinclair/typebox'] },
 
-  // Level 2: the domain. Its two rooms do not know each other, and neither knows Fastify or WebSockets.
-  missions: { rooms: ['schemas', 'base'], packages: ['node:*'] },
-  monitoring: { rooms: ['schemas', 'base'], packages: ['node:*'] },
+  // Level 2: the domain. Its two folders do not know each other, and neither knows Fastify or WebSockets.
+  missions: { folders: ['schemas', 'base'], packages: ['node:*'] },
+  monitoring: { folders: ['schemas', 'base'], packages: ['node:*'] },
 
   // Level 3: connections and delivery of messages; the hub never looks into a payload.
-  hub: { rooms: ['schemas', 'base'], packages: ['node:*'], typePackages: ['ws'] },
+  hub: { folders: ['schemas', 'base'], packages: ['node:*'], typePackages: ['ws'] },
 
   // Level 4: the payloads to send and to scrape. Services are passed in, so only their types are imported.
-  channels: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, 'hub'], packages: ['node:*'] },
-  prometheus: { rooms: ['schemas', 'base'], typeRooms: [...DOMAIN, 'hub'], packages: ['node:*', 'prom-client'] },
+  channels: { folders: ['schemas', 'base'], typeFolders: [...DOMAIN, 'hub'], packages: ['node:*'] },
+  prometheus: { folders: ['schemas', 'base'], typeFolders: [...DOMAIN, 'hub'], packages: ['node:*', 'prom-client'] },
 
   // Level 5: HTTP and WebSocket routes.
   routes: {
-    rooms: ['schemas', 'base', 'contract', ...DOMAIN, 'hub', 'channels', 'prometheus'],
+    folders: ['schemas', 'base', 'contract', ...DOMAIN, 'hub', 'channels', 'prometheus'],
     packages: ['@fastify/websocket', 'node:*'],
     typePackages: ['fastify', 'ws']
   },
 
   // Level 6: the files directly in lib, which assemble the plugin.
   root: {
-    rooms: ['schemas', 'base', ...DOMAIN, 'hub', 'channels', 'prometheus', 'routes'],
+    folders: ['schemas', 'base', ...DOMAIN, 'hub', 'channels', 'prometheus', 'routes'],
     packages: ['@fastify/websocket', 'fastify', 'fastify-plugin', 'node:*']
   },
 
   // Beside the levels: the other end of a connection. Browsers load the client, so it must not need packages or Node.js.
-  client: { typeRooms: ['schemas'], files: ['schemas/checksum.ts'] },
-  conformance: { rooms: ['schemas'], files: ['lib/base/validation.ts'], packages: ['node:*', 'ws'] }
+  client: { typeFolders: ['schemas'], files: ['schemas/checksum.ts'] },
+  conformance: { folders: ['schemas'], files: ['lib/base/validation.ts'], packages: ['node:*', 'ws'] }
 }
 
 /** Files directly in lib. */
@@ -76,8 +76,8 @@ export function findImportBreaches (files: readonly SourceFile[]): string[] {
 }
 
 function checkFile (path: string, imports: readonly Import[], files: ReadonlyMap<string, unknown>): string[] {
-  const name = roomOf(path)
-  if (name === undefined) return [`${path} is in no room of the level table`]
+  const name = folderOf(path)
+  if (name === undefined) return [`${path} is in no folder of the level table`]
   const reasons = imports.map((one) => isRelative(one) ? checkRelative(path, name, one, files) : checkPackage(name, one))
   return reasons.flatMap((reason, index) => reason === undefined ? [] : [`${path} ${reason.replace('%', imports[index]!.specifier)}`])
 }
@@ -86,20 +86,20 @@ function checkRelative (path: string, from: string, one: Import, files: Readonly
   if (!one.specifier.endsWith('.js')) return 'imports %, but a relative import ends in .js'
   const target = resolveImport(path, one)
   if (!files.has(target)) return 'imports %, which is no source file of the package'
-  const to = roomOf(target)
-  if (to === undefined || to === from || ROOMS[from]!.rooms?.includes(to) || ROOMS[from]!.files?.includes(target)) return undefined
-  if (!ROOMS[from]!.typeRooms?.includes(to)) return `imports %, but ${from} may not import ${to}`
+  const to = folderOf(target)
+  if (to === undefined || to === from || FOLDERS[from]!.folders?.includes(to) || FOLDERS[from]!.files?.includes(target)) return undefined
+  if (!FOLDERS[from]!.typeFolders?.includes(to)) return `imports %, but ${from} may not import ${to}`
   return one.isType ? undefined : `imports %, but ${from} may import only types of ${to}`
 }
 
 function checkPackage (from: string, one: Import): string | undefined {
-  const room = ROOMS[from]!
-  if (isListed(room.packages, one.specifier)) {
+  const folder = FOLDERS[from]!
+  if (isListed(folder.packages, one.specifier)) {
     return OUTSIDE_WORLD.test(one.specifier) && from !== 'routes' && from !== 'root'
       ? `imports %, but ${from} may not reach outside the process`
       : undefined
   }
-  if (!isListed(room.typePackages, one.specifier)) return `imports %, but ${from} may not import that package`
+  if (!isListed(folder.typePackages, one.specifier)) return `imports %, but ${from} may not import that package`
   return one.isType ? undefined : `imports %, but ${from} may import only its types`
 }
 
@@ -111,11 +111,11 @@ const isListed = (packages: readonly string[] | undefined, specifier: string): b
 const resolveImport = (path: string, one: Import): string =>
   posix.join(posix.dirname(path), one.specifier).replace(/\.js$/, '.ts')
 
-function roomOf (path: string): string | undefined {
+function folderOf (path: string): string | undefined {
   const [top, second = '', ...rest] = path.split('/')
   if (top === 'schemas') return 'schemas'
   if (top !== 'lib') return undefined
-  if (rest.length > 0) return second in ROOMS && !['schemas', 'root'].includes(second) ? second : undefined
+  if (rest.length > 0) return second in FOLDERS && !['schemas', 'root'].includes(second) ? second : undefined
   return ROOT.includes(second.replace(/\.ts$/, '')) ? 'root' : undefined
 }
 
@@ -144,7 +144,7 @@ function readImport (node: ts.Node): Import | undefined {
 const isLoader = (callee: ts.Expression): boolean =>
   callee.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(callee) && callee.text === 'require')
 
-// A computed specifier can be any module, so it is reported as a package that no room may import.
+// A computed specifier can be any module, so it is reported as a package that no folder may import.
 function at (node: ts.Node | undefined, isType: boolean): Import | undefined {
   if (node === undefined) return undefined
   return { specifier: ts.isStringLiteralLike(node) ? node.text : '(computed)', isType }

@@ -170,8 +170,8 @@ export const RESUME_CHECKS: readonly Check[] = [
     }
   },
   {
-    name: 'subscribe-misfits',
-    demands: '`since` or `filter` for a channel that is not in `channels` makes the message invalid.',
+    name: 'subscribe-other-channel',
+    demands: '`subscribe` is refused if its `since` or `filter` is for a channel that is not in `channels`.',
     async run (context) {
       const cursor = { epoch: 'e', offset: 0, id: '' }
       const peer = await context.open()
