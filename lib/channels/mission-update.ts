@@ -117,5 +117,7 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
 
 const NOT_REPEATED = (Object.keys(IS_REPEATED) as Array<keyof MissionUpdate>).filter((name) => !IS_REPEATED[name])
 
-const isReplaceable = (update: MissionUpdate): boolean =>
-  update.status === 'execution_progress' && update.seq > 1 && NOT_REPEATED.every((name) => update[name] === undefined)
+function isReplaceable (update: MissionUpdate): boolean {
+  for (const name of NOT_REPEATED) if (update[name] !== undefined) return false
+  return update.status === 'execution_progress' && update.seq > 1
+}

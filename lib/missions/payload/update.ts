@@ -51,7 +51,8 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
 }
 
 export function hasLargeParts (update: MissionUpdate): boolean {
-  return LARGE_PARTS.some((part) => update[part] !== undefined)
+  for (const part of LARGE_PARTS) if (update[part] !== undefined) return true
+  return false
 }
 
 function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {

@@ -31,5 +31,6 @@ const HOST_VALUES = (Object.keys(IS_HOST_VALUE) as Array<keyof MissionDetails>).
 
 /** Whether a report calls serializers or listeners of the host. */
 export function runsHostCode (status: MissionStatus, details: MissionDetails): boolean {
-  return isTerminal(status) || HOST_VALUES.some((name) => details[name] !== undefined)
+  for (const name of HOST_VALUES) if (details[name] !== undefined) return true
+  return isTerminal(status)
 }
