@@ -211,6 +211,24 @@ t.test('a burst that the system takes at once makes no client slow, and a large 
   t.equal(overflows(), 0)
 })
 
+t.test('a client that lags receives from the log only its channels, and each one from its subscription on', async (t) => {
+  const { sent, outbox, subscriptions, log, plug, step, take } = createStand()
+  const publish = (channel: ChannelName, name: string): void => {
+    const message = new Message(JSON.stringify({ reply: name }), { channel, position: log.nextPosition(channel) })
+    log.append(message as LoggedMessage)
+    if (subscriptions.has(channel)) outbox.send(message)
+  }
+  plug()
+  for (let at = 0; at < 30; at++) step(`m${at % 10}`, 10_000)
+  t.ok(outbox.isLagging)
+  publish('anomaly_alert', 'of a channel without a subscription')
+  publish('health_delta', 'from before the subscription')
+  subscriptions.set('health_delta', { sequence: log.nextSequence, offset: log.head('health_delta') + 1 })
+  publish('health_delta', 'from after the subscription')
+  take()
+  t.same(sent.flatMap(({ reply }) => reply ?? []), ['plug', 'from after the subscription'])
+})
+
 for (const [title, fallBehind] of Object.entries({
   'by the number of messages': (stand: ReturnType<typeof createStand>) => { for (let at = 0; at < 1_100; at++) stand.step(`m${at % 10}`, 10) },
   'by their size': (stand: ReturnType<typeof createStand>) => { for (let at = 0; at < 30; at++) stand.step(`m${at % 10}`, 10_000) }
