@@ -229,6 +229,25 @@ t.test('a client that lags receives from the log only its channels, and each one
   t.same(sent.flatMap(({ reply }) => reply ?? []), ['plug', 'from after the subscription'])
 })
 
+t.test('a client that lags and subscribes again receives what it has missed, and nothing twice', async (t) => {
+  const { sent, outbox, subscriptions, log, plug, step, take } = createStand()
+  const message = new Message(JSON.stringify({ reply: 'missed' }), { channel: 'health_delta', position: log.nextPosition('health_delta') })
+  log.append(message as LoggedMessage)
+  const start = { sequence: log.nextSequence - 1, offset: 1 }
+  subscriptions.set('mission_update', { sequence: log.nextSequence, offset: 1 })
+  plug()
+  for (let at = 0; at < 40; at++) step(`m${at % 10}`, 10_000)
+  take(2)
+  t.ok(outbox.isLagging)
+  const received = sent.length
+  t.ok(received > 2)
+  subscriptions.set('health_delta', start)
+  outbox.catchUp('health_delta', { start, firstMissingOffset: 1, messages: [] })
+  take()
+  t.equal(sent[received].reply, 'missed', 'the reader goes back for it')
+  t.same(sent.flatMap(({ offset }) => offset ?? []), Array.from({ length: 40 }, (_, at) => at + 1))
+})
+
 for (const [title, fallBehind] of Object.entries({
   'by the number of messages': (stand: ReturnType<typeof createStand>) => { for (let at = 0; at < 1_100; at++) stand.step(`m${at % 10}`, 10) },
   'by their size': (stand: ReturnType<typeof createStand>) => { for (let at = 0; at < 30; at++) stand.step(`m${at % 10}`, 10_000) }
