@@ -100,6 +100,8 @@ class History {
     if (seq === 1) {
       this.#expect(stream === undefined || stream.hasEnded, `${missionId} starts again before it has ended`)
       this.#streams.set(missionId, { seq, hasEnded: isTerminal(status) })
+      // Now, because a mission that a listener starts can end and be forgotten before the next check.
+      this.#known.add(this.stand.missions.get(missionId)!)
       this.#starts++
     } else {
       this.#expect(stream !== undefined && seq === stream.seq + 1, `${missionId}: ${seq} after ${stream?.seq}`)
