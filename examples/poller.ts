@@ -68,10 +68,10 @@ async function withdraw (url: string, mission: Mission): Promise<void> {
 /** Prints each update that differs from the previous one of the mission. */
 function show (app: FastifyInstance): void {
   const last = new Map<string, string>()
-  app.missions.on('mission_update', ({ missionId, name, status, waiting, stalled, cancel, error }) => {
+  app.missions.on('mission_update', ({ missionId, name, status, waiting, stalled, cancel, errorCode }) => {
     const cancelled = cancel && `${cancel.kind}${cancel.forced === true ? ', forced' : ''}`
     const waits = waiting === undefined ? undefined : `waiting ${waiting}`
-    const details = error?.code ?? cancelled ?? waits ?? (stalled === true ? 'stalled' : '')
+    const details = errorCode ?? cancelled ?? waits ?? (stalled === true ? 'stalled' : '')
     const line = `${name} ${status} ${details}`.trim()
     if (last.get(missionId) !== line) console.log(line)
     last.set(missionId, line)

@@ -163,7 +163,7 @@ t.test('mission_update', async (t) => {
     app.missions.report('job-1', 'planned', { planningSession: { steps: ['x'] }, tasksSummary: ['x'] })
     app.missions.report('job-1', 'error', { error: Object.assign(new Error('broken'), { code: 'E_BROKEN' }) })
     t.match((await client.next('mission_update')).payload, { missionId: 'job-1', planningSession: { steps: ['x'] }, tasksSummary: ['x'] })
-    t.same((await client.next('mission_update')).payload.error, { code: 'E_BROKEN', message: 'broken' })
+    t.match((await client.next('mission_update')).payload, { status: 'error', error: 'broken', errorCode: 'E_BROKEN' })
   })
 })
 
@@ -280,7 +280,7 @@ t.test('the snapshot of mission_update has the complete state of each active mis
     { missionId: 'silent', status: 'planning_started', objective: 'all', metadata: { rows: 1 }, tags: ['night'], stalled: true, cancel: { kind: 'request' }, snapshot: true },
     { parentId: 'silent', waiting: 'for rain', cancel: { kind: 'parent' }, snapshot: true }
   ])
-  t.match(endings.find('failed'), { missionId: 'failed', status: 'error', error: { message: 'broken' }, durationMs: 0, endedAt: clock.now(), snapshot: true })
+  t.match(endings.find('failed'), { missionId: 'failed', status: 'error', error: 'broken', errorCode: 'error', durationMs: 0, endedAt: clock.now(), snapshot: true })
 })
 
 /** The mission_update channel of a registry. */
@@ -317,7 +317,7 @@ t.test('ended missions are kept up to a number and an age, and the newest of eac
   child.cancel()
   child.fail('broken')
   t.match(endings.find(child.id), {
-    parentId: 'parent', objective: 'all', tags: ['night'], progress: { index: 1 }, cancel: { kind: 'request' }, error: { message: 'broken' }, previousStatus: 'execution_progress'
+    parentId: 'parent', objective: 'all', tags: ['night'], progress: { index: 1 }, cancel: { kind: 'request' }, error: 'broken', errorCode: 'error', previousStatus: 'execution_progress'
   })
   for (let at = 0; at < 8; at++) end(`n${at}`)
   t.equal(endings.find('again')?.missionId, 'again', 'the older of two has gone')

@@ -195,7 +195,7 @@ t.test('messages', async (t) => {
 
   t.test('an id that is used again starts a new mission', async (t) => {
     const service = await connectSubscribed(t)
-    service.update('a', 'error', 2, 1, { error: { code: 'E', message: 'm' }, endedAt: 1 })
+    service.update('a', 'error', 2, 1, { error: 'm', errorCode: 'E', endedAt: 1 })
     service.update('a', 'planning_started', 1, 2)
     t.strictSame(service.client.missionsState.get('a'), { missionId: 'a', status: 'planning_started', name: 'import', seq: 1 })
     service.update('a', 'error', 2, 3, { endedAt: 2 })
@@ -898,8 +898,8 @@ t.test('waitFor', async (t) => {
     service.update('state', 'planned', 1, 3)
     const live = service.client.waitFor('live')
     const others = endings(service, 'replayed', 'state')
-    service.update('live', 'error', 2, 4, { error: { code: 'E', message: 'm' }, durationMs: 7 })
-    t.strictSame(await live, { missionId: 'live', status: 'error', name: 'import', seq: 2, objective: 'all', error: { code: 'E', message: 'm' }, durationMs: 7 })
+    service.update('live', 'error', 2, 4, { error: 'm', errorCode: 'E', durationMs: 7 })
+    t.strictSame(await live, { missionId: 'live', status: 'error', name: 'import', seq: 2, objective: 'all', error: 'm', errorCode: 'E', durationMs: 7 })
     await reopen(service)
     service.ack('resumed', { at: 5, messages: 1 })
     service.update('replayed', 'completed', 2, 5)

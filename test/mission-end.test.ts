@@ -360,7 +360,7 @@ t.test('a stall', async (t) => {
     const mission = missions.spawn('job', obedient)
     const { signal } = mission
     clock.advance(1_000)
-    t.match(updates.at(-1), { status: 'error', error: { code: 'stalled' } })
+    t.match(updates.at(-1), { status: 'error', errorCode: 'stalled' })
     t.match(signal.reason, { code: 'FST_MC_CANCELLED', cancel: { kind: 'stall' } })
     t.equal(mission.signal, signal, 'the signal stays the same object')
     await settle()

@@ -322,7 +322,7 @@ t.test('`mission_get` returns one mission, whether it is active, ended or evicte
   }
   t.match(await ask('active'), { payload: { status: 'planning_started', snapshot: true } })
   t.match(await ask('evicted'), { payload: { status: 'completed', snapshot: true } })
-  t.match(await ask('failed'), { payload: { status: 'error', error: { message: 'broken' } } })
+  t.match(await ask('failed'), { payload: { status: 'error', error: 'broken', errorCode: 'error' } })
   t.match(await ask('other'), { error: { code: 'unknown_mission' } })
   app.missions.handle({ view: { authorize: ({ id }) => id !== 'active' } })
   t.match(await ask('active'), { error: { code: 'unknown_mission' } })

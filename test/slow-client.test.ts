@@ -519,7 +519,7 @@ t.test('a client that reads again after the log was trimmed receives a gap and t
   for (const { json } of slow.received) if (json?.['type'] === 'mission_update') states.set(json['payload'].missionId, json['payload'])
   for (const view of app.missions.list({ limit: 200 }).missions) {
     const state = states.get(view.id)
-    t.same([state.status, state.seq, state.progress ?? null, state.error ?? null, state.waiting ?? null, state.parentId ?? null], [view.status, view.seq, view.progress, view.error, view.waiting, view.parentId])
+    t.same([state.status, state.seq, state.progress ?? null, state.error ?? null, state.errorCode ?? null, state.waiting ?? null, state.parentId ?? null], [view.status, view.seq, view.progress, view.error?.message ?? null, view.error?.code ?? null, view.waiting, view.parentId])
   }
 })
 

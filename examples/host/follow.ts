@@ -73,7 +73,7 @@ const isEnd = (status: MissionUpdate['status']): boolean => ['completed', 'cance
 
 function describeMission ({ name, error, cancel, durationMs }: MissionUpdate): string {
   if (durationMs === undefined) return name
-  const why = error?.message ?? cancel?.reason ?? undefined
+  const why = error ?? cancel?.reason ?? undefined
   return `${name} in ${durationMs.toFixed(0)} ms${why === undefined ? '' : `, ${why}`}`
 }
 

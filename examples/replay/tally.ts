@@ -48,8 +48,8 @@ export class Tally {
   }
 }
 
-function describeEnding ({ status, error, cancel }: MissionUpdate): string {
-  if (status === 'error') return `error: ${error?.code}`
+function describeEnding ({ status, errorCode, cancel }: MissionUpdate): string {
+  if (status === 'error') return `error: ${errorCode}`
   if (cancel == null) return status
   return `${status}: ${cancel.reason}${cancel.forced === true ? ' (forced)' : ''}`
 }

@@ -105,6 +105,7 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
   durationMs: true,
   progress: true,
   error: true,
+  errorCode: true,
   waiting: true,
   snapshot: true,
   previousStatus: false,

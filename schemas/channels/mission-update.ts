@@ -7,6 +7,7 @@ import { CancelState, MissionError, MissionId, MissionStatus, Progress } from '.
  * - `previousStatus` is present when the status changed.
  * - `objective`, `parentId` and `startedAt` are sent with the first update and with snapshots.
  * - `cancel` is sent with the update of the request and with the ending, `endedAt` with the ending.
+ * - `error` is the message of an error and `errorCode` its code.
  * - `stalled` and `waiting` are sent for as long as they hold.
  *
  * An update with `snapshot: true` is the current state of the mission instead of a change. Its `seq` is that of the
@@ -20,7 +21,8 @@ export const MissionUpdate = Type.Object({
   tasksSummary: Type.Optional(Type.Unknown()),
   planningSession: Type.Optional(Type.Unknown()),
   progress: Type.Optional(Progress),
-  error: Type.Optional(MissionError),
+  error: Type.Optional(MissionError.properties.message),
+  errorCode: Type.Optional(MissionError.properties.code),
   cancel: Type.Optional(CancelState),
   metadata: Type.Optional(Type.Unknown()),
   parentId: Type.Optional(MissionId),

@@ -41,7 +41,7 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
   if (step?.tasksSummary !== undefined) update.tasksSummary = step.tasksSummary
   if (step?.planningSession !== undefined) update.planningSession = step.planningSession
   addChanges(update, mission, step)
-  if (error !== null) update.error = error
+  if (error !== null) addError(update, error)
   if (mission.isStalled) update.stalled = true
   if (waiting !== null) update.waiting = waiting
   if (endedAt !== null) update.endedAt = endedAt
@@ -53,6 +53,12 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
 export function hasLargeParts (update: MissionUpdate): boolean {
   for (const part of LARGE_PARTS) if (update[part] !== undefined) return true
   return false
+}
+
+// Text on the wire, so that a client can show it as it is.
+function addError (update: MissionUpdate, { code, message }: MissionError): void {
+  update.error = message
+  update.errorCode = code
 }
 
 function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {

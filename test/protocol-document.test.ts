@@ -1,0 +1,45 @@
+import t from 'tap'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import type { MissionControlOptions } from '../lib/index.js'
+import { boot } from './support/app.js'
+import { connect } from './support/client.js'
+
+type Tap = Parameters<typeof boot>[0]
+
+// A long heartbeat, because the clock may jump.
+async function setup (t: Tap, options: MissionControlOptions = {}) {
+  const clock = createVirtualClock(Date.UTC(2026, 5, 1))
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000 }, ...options })
+  return { clock, app, client: await connect(app) }
+}
+
+t.test('the error of a mission is text', async (t) => {
+  const { app, client } = await setup(t)
+  const failure = () => Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+  const shown = { status: 'error', error: 'no space left', errorCode: 'ENOSPC' }
+  await client.subscribe('mission_update')
+
+  t.test('in an update', async (t) => {
+    app.missions.start({ id: 'a', name: 'job' }).fail(failure())
+    t.match((await client.next('mission_update', ({ payload }) => payload.status === 'error')).payload, shown)
+  })
+
+  t.test('in the reply to mission_get', async (t) => {
+    t.match((await client.send({ type: 'mission_get', id: 'q', missionId: 'a' }).next('mission_update', ({ replyTo }) => replyTo === 'q')).payload, shown)
+  })
+
+  t.test('in an ending that a client receives when it resumes', async (t) => {
+    const since = { mission_update: { epoch: 'of an earlier process', offset: 3, id: 'x' } }
+    const late = await connect(app)
+    late.send({ type: 'subscribe', channels: ['mission_update'], since })
+    t.match((await late.next('mission_update')).payload, { ...shown, snapshot: true })
+  })
+
+  t.test('and stays an object with a code and a message for the host', async (t) => {
+    const mission = app.missions.start({ id: 'b', name: 'job' })
+    mission.fail(failure())
+    const error = { code: 'ENOSPC', message: 'no space left' }
+    t.same(mission.view().error, error)
+    t.same((await mission.done).error, error)
+  })
+})
