@@ -141,7 +141,7 @@ t.test('the first catch-up', async (t) => {
     const service = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
     const asked = service.open()
     service.ack('fresh', { channel: 'mission_stats' })
-    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [0] } })
+    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 0 } })
     await service.client.ready
     t.match(service.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
     service.send('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
@@ -153,7 +153,7 @@ t.test('the first catch-up', async (t) => {
     const asked = service.open()
     service.ack('fresh', { at: 1, messages: 2 })
     service.snapshot('a', 'planned', 1)
-    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', positions: [1] } })
+    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 1 } })
     service.snapshot('b', 'planned', 1)
     await service.client.ready
     t.strictSame(service.emitted, ['open: connected', 'planned a 1', 'planned b 1'])

@@ -43,3 +43,37 @@ t.test('the error of a mission is text', async (t) => {
     t.same((await mission.done).error, error)
   })
 })
+
+t.test('every channel name of a message gets one answer', async (t) => {
+  const authorize = ({ channel }: { channel: string }) => channel !== 'health_delta' && channel !== 'anomaly_alert'
+  const { client } = await setup(t, { websocket: { heartbeatMs: 1_000_000_000, authorize: (_request, asked) => authorize(asked) } })
+  const channels = ['nope', 'health_delta', 'mission_update', '', 'anomaly_alert', 'Mission_update', 'metrics_tick', 'nope']
+
+  async function answersTo (type: 'subscribe' | 'unsubscribe') {
+    const messages = await client.send({ type, id: type, channels }).settle()
+    return messages.map((message) => {
+      if (!('replyTo' in message)) return `no answer: ${message.type}`
+      if (message.type === 'subscription_ack') return message.payload.channel
+      return message.type === 'subscription_error' ? `${message.error.code} ${channels[message.error.position]}` : message.type
+    })
+  }
+
+  t.test('when it subscribes', async (t) => {
+    t.same(await answersTo('subscribe'), [
+      'mission_update', 'metrics_tick', 'unknown_channel nope', 'unknown_channel ', 'unknown_channel Mission_update',
+      'forbidden health_delta', 'forbidden anomaly_alert'
+    ], 'a name that occurs twice counts once')
+  })
+
+  t.test('when it unsubscribes', async (t) => {
+    t.same(await answersTo('unsubscribe'), [
+      'health_delta', 'mission_update', 'anomaly_alert', 'metrics_tick',
+      'unknown_channel nope', 'unknown_channel ', 'unknown_channel Mission_update'
+    ])
+  })
+
+  t.test('and no answer repeats an unknown name', async (t) => {
+    client.send({ type: 'subscribe', channels: ['canary'] })
+    t.notMatch(JSON.stringify(await client.next('subscription_error')), 'canary')
+  })
+})

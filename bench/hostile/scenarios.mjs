@@ -171,9 +171,13 @@ const SUBSCRIBE_TO_ALL = text({
   channels: ['metrics_tick', 'health_delta', 'mission_stats', 'mission_update', 'anomaly_alert']
 })
 
+// The worst case: each name costs a whole reply.
+const ONE_LETTER_NAMES = Array.from({ length: 64 }, (_, at) => String.fromCodePoint(93 + at))
+
 const ratios = () => against({}, async ({ attack }) => {
   const messages = {
-    '64 unknown names of one letter': [text({ type: 'subscribe', channels: Array(64).fill('x') }), 10],
+    '64 different unknown names of one letter': [text({ type: 'subscribe', channels: ONE_LETTER_NAMES }), 90],
+    '64 equal unknown names': [text({ type: 'subscribe', channels: Array(64).fill('x') }), 10],
     '64 empty names': [text({ type: 'unsubscribe', channels: Array(64).fill('') }), 10],
     'one unknown name': [text({ type: 'subscribe', channels: ['x'] }), 10],
     '65 names': [text({ type: 'subscribe', channels: Array(65).fill('') }), 10],

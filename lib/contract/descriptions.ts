@@ -26,7 +26,7 @@ export const SERVER_MESSAGE_TEXTS: Readonly<Record<ServerMessageType, string>> =
   anomaly_alert: 'An alert was fired, changed its severity or was resolved. Reliable.',
   subscription_ack: 'A subscription to one channel started or ended. When it started, `outcome` says how the client ' +
     'catches up: `messages` messages follow, and lead to the state of `asOf`.',
-  subscription_error: 'Some of the requested channels are unknown or forbidden. The request applies to the others.',
+  subscription_error: 'One of the requested channels is unknown or forbidden. The request applies to the others.',
   mission_ack: 'A start or a cancel was accepted. The ack of a start comes before the first update of its mission.',
   subscription_gap: 'Messages of a channel are missing, because the client read too slowly. `messages` messages ' +
     'with the current state follow.',

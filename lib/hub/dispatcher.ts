@@ -100,7 +100,7 @@ export class Dispatcher {
       subscriptions.leave(connection, name)
       forbidden.push(index)
     })
-    if (forbidden.length > 0) this.#refuseChannels(connection, 'forbidden', forbidden, id)
+    for (const position of forbidden) this.#refuseChannel(connection, 'forbidden', position, id)
   }
 
   #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): void {
@@ -127,7 +127,8 @@ export class Dispatcher {
     })
   }
 
-  // A repeated name counts once: replies must not be larger than the request justifies.
+  // Every name gets one reply, also an unknown one. A repeated name counts once: replies must not be larger than the
+  // request justifies.
   #forEachChannel (
     connection: Connection,
     names: string[],
@@ -137,18 +138,20 @@ export class Dispatcher {
     const unknown: number[] = []
     const seen = new Set<string>()
     for (const [index, name] of names.entries()) {
-      if (!this.#deps.subscriptions.isChannel(name)) unknown.push(index)
-      else if (!seen.has(name)) act(name, index)
+      if (seen.has(name)) continue
       seen.add(name)
+      if (this.#deps.subscriptions.isChannel(name)) act(name, index)
+      else unknown.push(index)
     }
-    if (unknown.length > 0) this.#refuseChannels(connection, 'unknown_channel', unknown, id)
+    for (const position of unknown) this.#refuseChannel(connection, 'unknown_channel', position, id)
   }
 
-  #refuseChannels (
-    connection: Connection, code: SubscriptionErrorCode, positions: number[], replyTo: string | undefined
+  // The position identifies the name, because a reply never repeats what a client sent.
+  #refuseChannel (
+    connection: Connection, code: SubscriptionErrorCode, position: number, replyTo: string | undefined
   ): void {
     this.#deps.metrics.protocolErrors.add(code)
-    const error = { code, message: SUBSCRIPTION_ERRORS[code], positions }
+    const error = { code, message: SUBSCRIPTION_ERRORS[code], position }
     connection.outbox.send(this.#deps.envelope.message('subscription_error', { error }, { replyTo }))
   }
 

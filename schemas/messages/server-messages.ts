@@ -23,9 +23,8 @@ export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS
 
 /** Codes of `subscription_error` and their meaning. */
 export const SUBSCRIPTION_ERRORS = {
-  unknown_channel: 'The channel does not exist. `positions` are the indexes of such names in `channels`, from 0.',
-  forbidden: 'The client may not subscribe to the channel. `positions` are the indexes of such names in `channels`, ' +
-    'from 0.'
+  unknown_channel: 'The channel does not exist. `position` is the index of its name in `channels`, from 0.',
+  forbidden: 'The client may not subscribe to the channel. `position` is the index of its name in `channels`, from 0.'
 } as const
 export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS
 
@@ -41,10 +40,11 @@ const ProtocolError = Type.Object({
 })
 export type ProtocolError = Static<typeof ProtocolError> & { code: ProtocolErrorCode }
 
+/** About one name of a `subscribe` or `unsubscribe`. */
 const SubscriptionError = Type.Object({
   code: codes(SUBSCRIPTION_ERRORS),
   message: Type.String({ maxLength: 256 }),
-  positions: Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: MAX_CHANNELS_PER_MESSAGE })
+  position: Type.Integer({ minimum: 0, maximum: MAX_CHANNELS_PER_MESSAGE - 1 })
 })
 export type SubscriptionError = Static<typeof SubscriptionError>
 
