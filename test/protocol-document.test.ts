@@ -77,3 +77,13 @@ t.test('every channel name of a message gets one answer', async (t) => {
     t.notMatch(JSON.stringify(await client.next('subscription_error')), 'canary')
   })
 })
+
+t.test('whoami has the name and the version of the service as text, and its limits', async (t) => {
+  const app = await boot(t, { server: { name: 'imports', version: '1.4.0' }, websocket: { maxPayloadBytes: 4_096, maxMessagesPerSecond: 7 } })
+  const client = await connect(app)
+  const { server, payload } = await client.send({ type: 'whoami' }).next('whoami')
+  t.same(server, { name: 'imports', version: '1.4.0' }, 'the envelope has both in an object')
+  t.match(payload, { server: 'imports', version: '1.4.0', limits: { maxPayloadBytes: 4_096, maxMessagesPerSecond: 7 } })
+  const health = (await app.inject('/health')).json()
+  t.same([payload.server, payload.version], [health.server, health.version], 'as in the health route')
+})

@@ -178,7 +178,7 @@ t.test('whoami returns the server, its channels and its capabilities', async (t)
   const app = await boot(t, { server: { name: 'imports', version: '2.1.0' } })
   const client = await connect(app)
   t.same((await client.send({ type: 'whoami' }).next('whoami')).payload,
-    { server: { name: 'imports', version: '2.1.0' }, version: '2.1.0', channels: CHANNEL_NAMES, capabilities: [] })
+    { server: 'imports', version: '2.1.0', channels: CHANNEL_NAMES, capabilities: [], limits: { maxPayloadBytes: 16_384, maxMessagesPerSecond: 50 } })
   app.missions.handle({ start: { start: () => app.missions.start('x') } })
   t.same((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, ['mission_start'])
   app.missions.handle({ start: { start: () => app.missions.start('x') }, cancel: {} })

@@ -8,7 +8,7 @@ export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> =
     'a cursor, `filter` applies to `mission_update`, `snapshot` requests the current state in any case.',
   unsubscribe: 'Unsubscribes from channels. No message of a channel follows its ack.',
   ping: 'Requests a `pong`.',
-  whoami: 'Requests the name of the service, its channels and the commands that it supports.',
+  whoami: 'Requests the name of the service, its channels, the commands that it supports, and its limits.',
   mission_start: 'Requests that the service starts a mission. The service defines what the command means. If an ' +
     '`id` is given, sending the command again starts no second mission.',
   mission_cancel: 'Requests that a mission is cancelled. It ends when its work ends, at the latest after a grace ' +

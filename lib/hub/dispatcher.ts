@@ -46,6 +46,8 @@ export interface DispatcherDeps {
   /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */
   findMission: (missionId: string, context: RequestContext) => MissionUpdate | undefined
   server: ServerIdentity
+  /** What a client may send, for `whoami`. */
+  limits: ServerMessages['whoami']['payload']['limits']
 }
 
 type Reactions = { [Type in ClientMessage['type']]: (connection: Connection, message: ClientMessages[Type]) => void }
@@ -162,12 +164,13 @@ export class Dispatcher {
   }
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
-    const { server, commands, envelope } = this.#deps
+    const { server, commands, envelope, limits } = this.#deps
     const payload = {
-      server,
+      server: server.name,
       version: server.version,
       channels: CHANNEL_NAMES,
-      capabilities: commands.capabilities
+      capabilities: commands.capabilities,
+      limits
     }
     connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
   }

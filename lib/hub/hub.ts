@@ -79,7 +79,8 @@ export class Hub {
       canSubscribe: ({ request }, channel) => authorizer.allows(request, { action: 'subscribe', channel }),
       canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
       findMission,
-      server
+      server,
+      limits: { maxPayloadBytes: options.maxPayloadBytes, maxMessagesPerSecond: options.maxMessagesPerSecond }
     })
     this.#heartbeat = new Heartbeat({ envelope, log, intervalMs: options.heartbeatMs })
   }

@@ -2,7 +2,7 @@ import { Type, type Static, type TLiteral, type TUnion } from '@sinclair/typebox
 import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
 import { MissionId } from '../mission.js'
 import {
-  bare, common, Cursor, cursorByChannel, onChannel, replyTo, ServerIdentity, withError, withPayload
+  bare, common, Cursor, cursorByChannel, onChannel, replyTo, withError, withPayload
 } from './envelope.js'
 import { MAX_CHANNELS_PER_MESSAGE } from './client-messages.js'
 
@@ -120,11 +120,16 @@ const SubscriptionGap = Type.Object({
  */
 const ServerDraining = Type.Object({ retryAfterMs: Type.Integer({ minimum: 0 }) })
 
+/** `server` is the name of the service. `limits` are those of messages from a client. */
 const WhoAmI = Type.Object({
-  server: ServerIdentity,
+  server: Type.String(),
   version: Type.String(),
   channels: Type.Array(oneOf(CHANNEL_NAMES)),
-  capabilities: Type.Array(Type.String())
+  capabilities: Type.Array(Type.String()),
+  limits: Type.Object({
+    maxPayloadBytes: Type.Integer({ minimum: 1 }),
+    maxMessagesPerSecond: Type.Integer({ minimum: 1 })
+  })
 })
 
 /**

@@ -62,14 +62,15 @@ export const REPLY_CHECKS: readonly Check[] = [
   },
   {
     name: 'whoami',
-    demands: '`whoami` has the server and version of the envelope, a list of capabilities, and a list of existing ' +
+    demands: '`whoami` has the name and version of the envelope, a list of capabilities, and a list of existing ' +
       'channels.',
     async run (context) {
       const peer = await context.open()
       const reply = await peer.ask({ type: 'whoami' })
       const { server, version, channels, capabilities } = reply.payload ?? {}
-      expect(server !== undefined && show(server) === show(reply.server), 'the server of the envelope', reply)
-      expect(version === (reply.server as { version?: unknown }).version, 'the version of the envelope', reply)
+      const own = reply.server as { name?: unknown, version?: unknown }
+      expect(typeof server === 'string' && server === own.name, 'the name of the envelope as text', reply)
+      expect(version === own.version, 'the version of the envelope', reply)
       expect(Array.isArray(channels) && channels.length > 0, 'a list of channels', reply)
       expect(Array.isArray(capabilities), 'a list of capabilities', reply)
       const answers = await peer.answersTo({ type: 'subscribe', channels: channels as string[] })
