@@ -31,10 +31,9 @@ t.test('the lifecycle table', async (t) => {
     }
   })
 
-  t.test('accepts a repeated status only for progress that changed', async (t) => {
+  t.test('accepts a repeated status only with news', async (t) => {
     for (const status of MISSION_STATUSES) {
-      const expected = rank(status) === 5 ? 'terminal' : status === 'execution_progress' ? undefined : 'repeated'
-      t.equal(judge(status, status, true), expected, status)
+      t.equal(judge(status, status, true), rank(status) === 5 ? 'terminal' : undefined, status)
     }
   })
 
@@ -141,6 +140,38 @@ t.test('a mission', async (t) => {
     t.same(mission.report('execution_progress'), { applied: false, reason: 'repeated' })
     t.equal(mission.status, 'execution_progress')
     t.equal(updates.length, 11)
+  })
+
+  t.test('emits what a report brings beside a repeated status', async (t) => {
+    const { missions, clock, updatesOf } = build()
+    const progress = { taskId: 'a', index: 1, total: 2, status: 'done' }
+    for (const status of MISSION_STATUSES.slice(0, 5)) {
+      const mission = missions.start({ id: status, name: 'job' })
+      mission.report(status, status === 'execution_progress' ? { progress: { ...progress, status: 'started' } } : {})
+      for (const details of [{ tasksSummary: ['a', 'b'] }, { planningSession: { steps: 2 } }, { progress }]) {
+        clock.advance(1_000)
+        t.same(mission.report(status, details), { applied: true })
+        t.match(updatesOf(status).at(-1), { status, previousStatus: undefined, ...details })
+      }
+      clock.advance(1_000)
+      mission.annotate({ rows: 7 })
+      t.match(updatesOf(status).at(-1), { status, metadata: { rows: 7 } })
+      const { length } = updatesOf(status)
+      t.same(mission.report(status), { applied: false, reason: 'repeated' })
+      t.same(mission.report(status, { progress }), { applied: false, reason: 'repeated' })
+      clock.advance(1_000)
+      t.equal(updatesOf(status).length, length)
+    }
+  })
+
+  t.test('loses no detail of repeated statuses that come in quick succession', async (t) => {
+    const { missions, clock, updates } = build()
+    const mission = missions.start('job')
+    for (const details of [{}, { planningSession: 'a' }, { planningSession: 'b' }, { tasksSummary: ['c'] }]) mission.report('planned', details)
+    mission.executionStarted()
+    clock.advance(1_000)
+    t.match(updates, [{ seq: 1 }, { seq: 2 }, { planningSession: 'a' }, { status: 'execution_started', planningSession: 'b', tasksSummary: ['c'] }])
+    t.equal(updates.length, 4)
   })
 
   t.test('accepts its first progress after the progress status was reported without details', async (t) => {

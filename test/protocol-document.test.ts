@@ -87,3 +87,12 @@ t.test('whoami has the name and the version of the service as text, and its limi
   const health = (await app.inject('/health')).json()
   t.same([payload.server, payload.version], [health.server, health.version], 'as in the health route')
 })
+
+t.test('a plan or a list of tasks that follows its status reaches subscribers', async (t) => {
+  const { app, client } = await setup(t)
+  await client.subscribe('mission_update')
+  const mission = app.missions.start('job')
+  mission.planned()
+  t.same(mission.planned({ steps: ['read', 'write'] }), { applied: true })
+  t.match((await client.next('mission_update', ({ payload }) => payload.planningSession !== undefined)).payload, { status: 'planned', planningSession: { steps: ['read', 'write'] } })
+})

@@ -41,7 +41,7 @@ export interface Mission {
    */
   onEnd (listener: (outcome: MissionOutcome) => void): () => void
   /**
-   * Reports a status.
+   * Reports a status. A repeated status is applied if it has a `tasksSummary`, a `planningSession` or new progress.
    *
    * @returns `{ applied: true }`, or `{ applied: false, reason }` with `repeated`, `backward` or `terminal`
    * @throws FST_MC_UNKNOWN_STATUS for a status outside the eight

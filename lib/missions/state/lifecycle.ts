@@ -13,13 +13,13 @@ export const isMissionStatus = (value: unknown): value is MissionStatus => typeo
 
 /**
  * The lifecycle table: returns why a report must be refused, or `undefined`. `current` is `undefined` for a mission
- * without a report, `hasNews` says whether progress differs from the last one. Skipping statuses is legal. A repeated
- * status is refused unless it carries new progress. Nothing goes backward, and nothing follows a terminal status.
+ * without a report, `hasNews` says whether the report has details that are not known yet. Skipping statuses is legal. A
+ * repeated status is refused unless it has news. Nothing goes backward, and nothing follows a terminal status.
  */
 export function judge (current: MissionStatus | undefined, next: MissionStatus, hasNews: boolean): Refusal | undefined {
   if (current === undefined) return undefined
   if (isTerminal(current)) return 'terminal'
-  if (current === next) return next === 'execution_progress' && hasNews ? undefined : 'repeated'
+  if (current === next) return hasNews ? undefined : 'repeated'
   return RANK.get(next)! < RANK.get(current)! ? 'backward' : undefined
 }
 

@@ -2,7 +2,7 @@ import type {
   CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
-import type { MissionOutcome } from '../types.js'
+import type { MissionDetails, MissionOutcome } from '../types.js'
 import type { Payloads } from '../payload/payload.js'
 import { Tasks } from './tasks.js'
 
@@ -108,7 +108,13 @@ export class MissionRecord {
 
   protected get knownTasks (): Tasks { return (this.#tasks ??= new Tasks()) }
 
-  protected isNewProgress ({ taskId, index, total, status }: Progress): boolean {
+  /** Whether a report has details to emit. Plans and tasks are not kept, so each one counts as new. */
+  protected isNews ({ progress, tasksSummary, planningSession }: MissionDetails): boolean {
+    return tasksSummary !== undefined || planningSession !== undefined ||
+      (progress !== undefined && this.#isNewProgress(progress))
+  }
+
+  #isNewProgress ({ taskId, index, total, status }: Progress): boolean {
     const last = this.progress
     return last === null || taskId !== last.taskId || index !== last.index || total !== last.total ||
       status !== last.status

@@ -1,6 +1,5 @@
 import {
-  isTerminal, type CancelKind, type MissionError, type MissionInit, type MissionStatus, type Progress,
-  type TerminalStatus
+  isTerminal, type CancelKind, type MissionError, type MissionInit, type MissionStatus, type TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { callGuarded } from '../../base/promises.js'
@@ -91,11 +90,11 @@ export class MissionState extends MissionRecord {
   report (status: MissionStatus, details: CheckedDetails): ReportResult {
     const wasResting = this.#showActivity()
     let prepared: Prepared = { error: undefined, step: details }
-    let refusal = this.#judge(status, details.progress)
+    let refusal = this.#judge(status, details)
     if (refusal === undefined && runsHostCode(status, details)) {
       prepared = this.#prepare(status, details)
       // Judged again: serializers and listeners of the host may have moved the mission on.
-      refusal = this.#judge(status, details.progress)
+      refusal = this.#judge(status, details)
     }
     if (refusal === undefined) return this.#apply(status, details, prepared)
     if (refusal === 'terminal' && isTerminal(status)) {
@@ -178,9 +177,8 @@ export class MissionState extends MissionRecord {
     this.#abort.abort(new CancelledError({ requested: true, kind: 'stall', reason: error.message, by: null }))
   }
 
-  #judge (status: MissionStatus, progress: Progress | undefined): Refusal | undefined {
-    const hasNews = progress !== undefined && this.isNewProgress(progress)
-    return judge(this.#isReported ? this.status : undefined, status, hasNews)
+  #judge (status: MissionStatus, details: MissionDetails): Refusal | undefined {
+    return judge(this.#isReported ? this.status : undefined, status, this.isNews(details))
   }
 
   // All code of the host that a change needs runs here, before anything has changed.
@@ -203,7 +201,7 @@ export class MissionState extends MissionRecord {
     if (reason !== undefined) this.cancel ??= createCancelState('request', { reason })
     if (error !== undefined) this.error = Object.freeze(error)
     if (isTerminal(status)) this.#end(status, previousStatus)
-    // A new status is emitted at once; only further progress can wait.
+    // A new status is emitted at once; only further details can wait.
     if (previousStatus === status) this.#changed(step, true)
     else this.#changed(previousStatus === undefined ? step : { ...step, previousStatus }, false)
     if (this.outcome !== undefined) this.#settle(this.outcome)
