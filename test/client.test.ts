@@ -462,6 +462,8 @@ t.test('a lost message', async (t) => {
     t.equal(service.emitted.at(-1), 'diverged and repaired')
     t.equal(service.socket.sent.at(-2)!.type, 'unsubscribe')
     t.notOk('since' in service.socket.last('subscribe'))
+    t.match(service.socket.last('subscribe'), { endings: 100 }, 'it may have missed endings')
+    t.notOk('endings' in service.socket.sent[0]!, 'the first subscription requests none')
     service.ack('fresh', { at: 5, messages: 1, checksum: '2-00000000' })
     service.snapshot('a', 'planned', 1)
     t.equal(service.emitted.at(-1), 'diverged and left')

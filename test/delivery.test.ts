@@ -42,7 +42,7 @@ class Source {
       },
       stop: () => { this.#publish = undefined },
       snapshot: () => [...this.states.values()].map((update) => ({ ...update, snapshot: true })) as never,
-      endings: (after: number | undefined, upTo: number) => this.ended.filter(({ offset }) => offset! > (after ?? Infinity) && offset! <= upTo).map(({ update }) => update) as never,
+      endings: ({ after = Infinity }: { after?: number }, upTo: number) => this.ended.filter(({ offset }) => offset! > after && offset! <= upTo).map(({ update }) => update) as never,
       fits: (attributes: object, { missionIds }: { missionIds?: string[] }) => missionIds!.includes((attributes as Update).missionId),
       checksumEntry: (attributes: object) => (attributes as Update).status === 'ended' ? undefined : attributes as Update
     } as unknown as Channel

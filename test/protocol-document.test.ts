@@ -96,3 +96,23 @@ t.test('a plan or a list of tasks that follows its status reaches subscribers', 
   t.same(mission.planned({ steps: ['read', 'write'] }), { applied: true })
   t.match((await client.next('mission_update', ({ payload }) => payload.planningSession !== undefined)).payload, { status: 'planned', planningSession: { steps: ['read', 'write'] } })
 })
+
+t.test('a subscriber without a cursor receives no ending from before its subscription', async (t) => {
+  const { app, client } = await setup(t)
+  app.missions.start({ id: 'ended', name: 'job' }).complete()
+  app.missions.start({ id: 'active', name: 'job' })
+  const idsAfter = async (message: object) => (await client.send({ type: 'subscribe', channels: ['mission_update'], ...message }).settle())
+    .flatMap((message) => message.type === 'mission_update' ? message.payload.missionId : message.type === 'protocol_error' ? message.error.code : [])
+
+  t.test('unless it asks for it', async (t) => {
+    t.same(await idsAfter({}), ['active'])
+    await client.send({ type: 'unsubscribe', channels: ['mission_update'] }).settle()
+    t.same(await idsAfter({ endings: 5 }), ['active', 'ended'])
+  })
+
+  t.test('a number of endings out of bounds, or without mission_update, makes the message invalid', async (t) => {
+    for (const message of [{ endings: -1 }, { endings: 1_001 }, { endings: 1.5 }, { endings: '5' }, { channels: ['mission_stats'], endings: 5 }]) {
+      t.same(await idsAfter(message), ['invalid_message'], JSON.stringify(message))
+    }
+  })
+})

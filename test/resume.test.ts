@@ -15,7 +15,7 @@ import { frame, OPCODE, RawClient } from './support/raw-client.js'
 
 type App = Awaited<ReturnType<typeof boot>>
 
-interface SubscribeOptions { since?: Cursor | undefined, filter?: SubscriptionFilter, snapshot?: boolean }
+interface SubscribeOptions { since?: Cursor | undefined, filter?: SubscriptionFilter, endings?: number, snapshot?: boolean }
 
 /** Subscribes to mission_update; returns the ack and the messages that it announces. */
 async function subscribe (client: Client, { since, ...rest }: SubscribeOptions = {}) {
@@ -42,12 +42,12 @@ async function bootWithClock (t: Test, options: MissionControlOptions = {}) {
   return { clock, app: await boot(t, { clock, ...options }) }
 }
 
-t.test('a new subscriber receives the state of every active mission, the recent endings, and the position they belong to', async (t) => {
+t.test('a new subscriber receives the state of every active mission, the endings that it asks for, and the position they belong to', async (t) => {
   const { app } = await bootWithClock(t)
   app.missions.start({ id: 'a', name: 'job', tags: ['night'] }).executionStarted()
   app.missions.start({ id: 'b', name: 'job' }).complete()
   const client = await connect(app)
-  const { ack, payloads } = await subscribe(client)
+  const { ack, payloads } = await subscribe(client, { endings: 1 })
   t.match(ack, { status: 'subscribed', outcome: 'fresh', asOf: { offset: 0, id: '', checksum: missionChecksum([{ missionId: 'a', status: 'execution_started' }]) } })
   t.match(payloads, [
     { missionId: 'a', status: 'execution_started', tags: ['night'], seq: 0, snapshot: true },
@@ -59,11 +59,15 @@ t.test('a new subscriber receives the state of every active mission, the recent 
   t.equal((await subscribe(await connect(app))).ack.asOf!.id, live.id)
 })
 
-t.test('a new subscriber receives only the hundred newest endings', async (t) => {
+t.test('a new subscriber receives as many of the newest endings as it asks for', async (t) => {
   const { app } = await bootWithClock(t)
   for (let at = 0; at < 130; at++) app.missions.start({ id: `m${at}`, name: 'job' }).complete()
-  const { payloads } = await subscribe(await connect(app))
-  t.same(payloads.map(({ missionId }) => missionId), Array.from({ length: 100 }, (_, at) => `m${at + 30}`))
+  const idsWith = async (options: SubscribeOptions) => (await subscribe(await connect(app), options)).payloads.map(({ missionId }) => missionId)
+  t.same(await idsWith({}), [])
+  t.same(await idsWith({ endings: 0 }), [])
+  t.same(await idsWith({ endings: 3 }), ['m127', 'm128', 'm129'])
+  t.equal((await idsWith({ endings: 1_000 })).length, 130)
+  t.same(await idsWith({ endings: 3, filter: { missionIds: ['m128', 'm5'] } }), ['m128'], 'the filter applies to the newest ones')
 })
 
 t.test('a client that reconnects with a cursor receives what it missed, once and in order', async (t) => {
@@ -421,7 +425,7 @@ t.test('a large snapshot is shared by all clients that subscribe within five sec
   for (const mission of missions.slice(2, 30)) mission.planned()
   const third = await subscribe(await connect(app))
   t.equal(third.ack.asOf!.offset, first.ack.asOf!.offset + 30, 'a snapshot older than the log is created anew')
-  t.equal(third.ack.messages, 150, 'with the ending')
+  t.equal(third.ack.messages, 149, 'without the mission that has ended')
   clock.advance(5_001)
   t.not((await subscribe(await connect(app))).messages[0]!.id, third.messages[0]!.id)
 })
@@ -499,9 +503,11 @@ t.test('a client that lost its permission for a channel loses the subscription',
 t.test('the ending of a mission is sent until its id is used again', async (t) => {
   const { app } = await bootWithClock(t, { missions: { maxEnded: 0 } })
   for (let times = 0; times < 2; times++) app.missions.start({ id: 'sync', name: 'job' }).complete()
-  t.match((await subscribe(await connect(app))).payloads, [{ missionId: 'sync', status: 'completed' }], 'once, the newest')
+  const { payloads: ended } = await subscribe(await connect(app), { endings: 5 })
+  t.match(ended, [{ missionId: 'sync', status: 'completed' }], 'once, the newest')
+  t.equal(ended.length, 1)
   app.missions.start({ id: 'sync', name: 'job' })
-  const { payloads, ack } = await subscribe(await connect(app))
+  const { payloads, ack } = await subscribe(await connect(app), { endings: 5 })
   t.match(payloads, [{ missionId: 'sync', status: 'planning_started' }])
   t.equal(payloads.length, 1)
   t.equal(ack.asOf!.checksum, missionChecksum([{ missionId: 'sync', status: 'planning_started' }]))
@@ -530,7 +536,7 @@ t.test('a gap of a channel without a log has no position', async (t) => {
   const log = new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
   const state = createChannelState({ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] })
   const snapshots = new SnapshotCache({ clock, envelope, log, state: () => state, onGap () {} })
-  const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, after: 0, notBefore: Infinity })
+  const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, endings: { after: 0 }, notBefore: Infinity })
   const { payload } = JSON.parse(String(snapshots.gap('mission_stats', { cause: 'overflow', snapshot }).text))
   t.same(payload, { channel: 'mission_stats', cause: 'overflow', messages: 0 })
 })

@@ -324,7 +324,7 @@ t.test('a client that already lags may lose replaceable messages too', async (t)
 
 t.test('a large snapshot is reused for five seconds and dropped afterwards', async (t) => {
   const { clock, snapshots, states } = createStand()
-  const take = (notBefore = 0) => snapshots.snapshot('mission_update', { filter: undefined, after: undefined, notBefore }).messages[0]
+  const take = (notBefore = 0) => snapshots.snapshot('mission_update', { filter: undefined, endings: { newest: 0 }, notBefore }).messages[0]
   for (let at = 0; at < 99; at++) states.set(`m${at}`, 1)
   t.not(take(), take(), 'a small one is created anew')
   states.set('m99', 1)

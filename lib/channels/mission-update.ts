@@ -29,9 +29,6 @@ export interface MissionUpdateChannelDeps {
   ended: EndedMissions
 }
 
-/** How many endings a client without a cursor receives. */
-const FRESH_ENDINGS = 100
-
 /**
  * `mission_update`: every step of every mission. Progress is replaceable by newer progress of the same mission; any
  * other step is reliable and supersedes the pending progress of its mission. Endings are kept even while nobody is
@@ -63,8 +60,8 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     snapshot: () => visible().map(toSnapshot),
     checksumEntries: () => visible().map(({ id, name, tags, status }): MissionAttributes =>
       ({ missionId: id, name, tags, status, previousStatus: undefined })),
-    endings (after, upTo) {
-      const endings = after === undefined ? ended.newest(FRESH_ENDINGS, upTo) : ended.between(after, upTo)
+    endings (range, upTo) {
+      const endings = 'after' in range ? ended.between(range.after, upTo) : ended.newest(range.newest, upTo)
       return endings.filter(({ missionId }) => !isActive(missionId))
     },
     fits: (attributes, filter) => matches(attributes as MissionAttributes, filter),

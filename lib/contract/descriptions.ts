@@ -5,7 +5,7 @@ import type { ServerMessageType } from '../../schemas/messages/server-messages.j
 /** What each message of a client requests, and how the service reacts. */
 export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> = {
   subscribe: 'Subscribes to channels. Each channel is acknowledged separately. `since` requests the messages after ' +
-    'a cursor, `filter` applies to `mission_update`, `snapshot` requests the current state in any case.',
+    'a cursor, `filter` and `endings` apply to `mission_update`, `snapshot` requests the current state in any case.',
   unsubscribe: 'Unsubscribes from channels. No message of a channel follows its ack.',
   ping: 'Requests a `pong`.',
   whoami: 'Requests the name of the service, its channels, the commands that it supports, and its limits.',

@@ -26,6 +26,9 @@ export type Publish<Name extends ChannelName> = (
   payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
 ) => number | undefined
 
+/** Which endings a snapshot contains: all after an offset, or a number of the newest ones. */
+export type EndingsRange = { readonly after: number } | { readonly newest: number }
+
 /**
  * A channel decides what is published and when.
  *
@@ -42,10 +45,10 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   /** The current state. Sent to a new subscriber right after its ack, and to one that missed messages. */
   snapshot (): ChannelPayloads[Name][]
   /**
-   * States that have ended, which `snapshot` does not contain: those with an offset above `after` and up to `upTo`, or,
-   * if `after` is `undefined`, the most recent ones. Must return the same object for the same payload each time.
+   * States that have ended, which `snapshot` does not contain, with offsets up to `upTo`. Must return the same object
+   * for the same payload each time.
    */
-  endings? (after: number | undefined, upTo: number): ChannelPayloads[Name][]
+  endings? (range: EndingsRange, upTo: number): ChannelPayloads[Name][]
   /** Whether a payload with these attributes matches a filter. */
   fits? (attributes: object, filter: SubscriptionFilter): boolean
   /** The current entries of the checksum: the attributes of all states that have not ended. */

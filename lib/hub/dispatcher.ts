@@ -107,13 +107,14 @@ export class Dispatcher {
 
   #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): void {
     const { subscriptions, subscribeFlow, metrics } = this.#deps
-    const { since, snapshot, id } = message
+    const { since, endings = 0, snapshot, id } = message
     const filter = name === 'mission_update' ? message.filter : undefined
     if (subscriptions.has(connection, name, filter)) return this.#acknowledge(connection, name, 'subscribed', id)
     const isNew = subscriptions.join(connection, name, filter)
     try {
       const cursor = since?.[name as LoggedChannel]
-      subscribeFlow.begin(connection, name, { since: cursor, filter, needsSnapshot: snapshot === true, replyTo: id })
+      const needsSnapshot = snapshot === true
+      subscribeFlow.begin(connection, name, { since: cursor, filter, endings, needsSnapshot, replyTo: id })
     } catch (err) {
       // No ack was sent, so the client must not be subscribed.
       subscriptions.leave(connection, name)

@@ -18,7 +18,8 @@ const since = Type.Object(cursorByChannel(), strict)
  * makes the message invalid.
  *
  * The fields of `subscribe`: `since` requests the messages after a cursor, for channels that `channels` lists too.
- * `filter` applies to `mission_update`, which `channels` must list then. `snapshot: true` requests the current state
+ * `filter` and `endings` apply to `mission_update`, which `channels` must list then: `endings` is the number of
+ * newest endings that a client without a cursor receives. `snapshot: true` requests the current state
  * even if nothing was missed, for a client that stored only its cursor.
  */
 export const CLIENT_MESSAGES = {
@@ -28,6 +29,7 @@ export const CLIENT_MESSAGES = {
     channels,
     since: Type.Optional(since),
     filter: Type.Optional(SubscriptionFilter),
+    endings: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
     snapshot: Type.Optional(Type.Boolean())
   }, strict),
   unsubscribe: Type.Object({ type: Type.Literal('unsubscribe'), id, channels }, strict),

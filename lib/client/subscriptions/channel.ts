@@ -161,7 +161,8 @@ export class SubscribedChannel implements SubscribableChannel {
     this.#resubscribedAt = now
     this.cursor = cursor
     send({ type: 'unsubscribe', channels: [this.name] })
-    sendSubscribe(this.#context, [this])
+    // Without a cursor, the client may have missed endings.
+    sendSubscribe(this.#context, [this], cursor ? undefined : 100)
     return true
   }
 }

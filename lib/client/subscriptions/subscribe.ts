@@ -12,8 +12,13 @@ export interface SubscribableChannel {
   expectAck (id: string, isFullState: boolean): void
 }
 
-/** Sends one `subscribe` for these channels; each resumes from its cursor if it has one. */
-export function sendSubscribe (context: ClientContext, channels: readonly SubscribableChannel[]): void {
+/**
+ * Sends one `subscribe` for these channels; each resumes from its cursor if it has one. `endings` is the number of
+ * newest endings to request, for `mission_update` without a cursor.
+ */
+export function sendSubscribe (
+  context: ClientContext, channels: readonly SubscribableChannel[], endings?: number
+): void {
   const { filter, makeId, send } = context
   const resumed = channels.filter(({ cursor }) => cursor)
   // After a reload there is a cursor, but not the state that belongs to it.
@@ -27,6 +32,7 @@ export function sendSubscribe (context: ClientContext, channels: readonly Subscr
     channels: channels.map(({ name }) => name),
     since: resumed[0] && Object.fromEntries(resumed.map(({ name, cursor }) => [name, cursor])),
     filter: channels.some(({ name }) => name === 'mission_update') ? filter : undefined,
-    snapshot: snapshot || undefined
+    snapshot: snapshot || undefined,
+    endings
   } as ClientMessage)
 }

@@ -121,7 +121,7 @@ export class LogReader {
 
   #replaceTrimmed (channel: ChannelName, { filter }: SubscriptionState, firstOffset: number): void {
     const { subscriptions, snapshots, since } = this.#deps
-    const snapshot = snapshots.snapshot(channel, { filter, after: firstOffset - 1, notBefore: since })
+    const snapshot = snapshots.snapshot(channel, { filter, endings: { after: firstOffset - 1 }, notBefore: since })
     const gap = snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, firstOffset), snapshot })
     this.#queueSnapshot(channel, snapshot, gap)
     // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
@@ -130,10 +130,10 @@ export class LogReader {
   }
 
   #recoverOverflowed (): void {
-    const { subscriptions, snapshots, log } = this.#deps
+    const { subscriptions, snapshots } = this.#deps
     for (const channel of this.#overflowed) {
       const { filter } = subscriptions.get(channel)!
-      const snapshot = snapshots.snapshot(channel, { filter, after: log.head(channel), notBefore: Infinity })
+      const snapshot = snapshots.snapshot(channel, { filter, endings: { newest: 0 }, notBefore: Infinity })
       this.#queueSnapshot(channel, snapshot, snapshots.gap(channel, { cause: 'overflow', snapshot }))
     }
     this.#overflowed.clear()

@@ -3,7 +3,7 @@ import { missionChecksum } from '../../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Clock } from '../../base/clock.js'
-import type { Channel } from '../channel.js'
+import type { Channel, EndingsRange } from '../channel.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { MessageLog } from './message-log.js'
 import { Message } from '../wire/message.js'
@@ -25,8 +25,7 @@ export interface Snapshot {
 
 export interface SnapshotRequest {
   filter: SubscriptionFilter | undefined
-  /** Endings with a greater offset are included; `undefined` includes the recent ones. */
-  after: number | undefined
+  endings: EndingsRange
   /**
    * A snapshot created before this time (ms of the monotonic clock) is not used. `now`: nothing may have changed
    * since.
@@ -80,9 +79,9 @@ export class SnapshotCache {
   }
 
   /** The state of a channel with the requested endings; the log continues it without a hole. */
-  snapshot (channel: ChannelName, { filter, after, notBefore }: SnapshotRequest): Snapshot {
+  snapshot (channel: ChannelName, { filter, endings: range, notBefore }: SnapshotRequest): Snapshot {
     const snapshot = this.#find(channel, notBefore) ?? this.#create(channel)
-    const endings = this.#endingsOf(channel, after, snapshot.offset)
+    const endings = this.#endingsOf(channel, range, snapshot.offset)
     const messages = this.#fitting(channel, filter, [...snapshot.messages, ...endings])
     if (filter === undefined) return { ...snapshot, messages }
     return { ...snapshot, messages, asOf: { ...snapshot.asOf, ...this.#checksum(channel, messages) } }
@@ -152,8 +151,8 @@ export class SnapshotCache {
     return snapshot
   }
 
-  #endingsOf (channel: ChannelName, after: number | undefined, upTo: number): Message[] {
-    const endings = this.#deps.state(channel).channel.endings?.(after, upTo) ?? []
+  #endingsOf (channel: ChannelName, range: EndingsRange, upTo: number): Message[] {
+    const endings = this.#deps.state(channel).channel.endings?.(range, upTo) ?? []
     return endings.map((payload) => {
       const known = this.#endings.get(payload)
       if (known !== undefined) return known

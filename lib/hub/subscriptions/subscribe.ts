@@ -2,6 +2,7 @@ import { LOGGED_CHANNELS, type ChannelName } from '../../../schemas/channels/ind
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { Cursor } from '../../../schemas/messages/envelope.js'
 import type { GapCause, ServerMessages, SubscriptionOutcome } from '../../../schemas/messages/server-messages.js'
+import type { EndingsRange } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { MessageLog } from '../history/message-log.js'
@@ -14,6 +15,8 @@ export interface SubscribeRequest {
   /** The last message that the client received, if it resumes. */
   since: Cursor | undefined
   filter: SubscriptionFilter | undefined
+  /** How many of the newest endings a client without a cursor receives. */
+  endings: number
   /** Whether a snapshot is sent even if no message is missing. */
   needsSnapshot: boolean
   replyTo: string | undefined
@@ -78,7 +81,7 @@ export class SubscribeFlow {
     const start = { sequence: log.sequenceAfter(channel, offset), offset: offset + 1 }
     const asOf = { ...log.cursor(channel), ...snapshots.currentChecksum(channel, filter) }
     const snapshot = needsSnapshot
-      ? snapshots.snapshot(channel, { filter, after: log.head(channel), notBefore: 'now' }).messages
+      ? snapshots.snapshot(channel, { filter, endings: { newest: 0 }, notBefore: 'now' }).messages
       : []
     let messages = snapshot.length
     for (const message of log.from(channel, start.sequence)) if (fits(message, filter)) messages++
@@ -93,10 +96,10 @@ export class SubscribeFlow {
   ): void {
     const { snapshots, log } = this.#deps
     const { filter, replyTo } = request
-    const after = this.#endingsAfter(connection, channel, request, cause)
-    const snapshot = snapshots.snapshot(channel, { filter, after, notBefore: 0 })
+    const endings = this.#chooseEndings(connection, channel, request, cause)
+    const snapshot = snapshots.snapshot(channel, { filter, endings, notBefore: 0 })
     const { messages, asOf, createdCount, sequence, offset } = snapshot
-    const firstMissingOffset = after === undefined ? offset + 1 : after + 1
+    const firstMissingOffset = 'after' in endings ? endings.after + 1 : offset + 1
     const range = cause === 'trimmed' && { range: { epoch: log.epoch, from: firstMissingOffset, to: offset } }
     connection.subscriptions.set(channel, { sequence, offset: firstMissingOffset, filter })
     this.#acknowledge(connection, {
@@ -111,16 +114,15 @@ export class SubscribeFlow {
     this.#sendLatestValues(connection, channel, filter, createdCount)
   }
 
-  // The offset after which endings are part of the snapshot; `undefined` for the recent ones. Only a trimmed cursor
-  // belongs to this log. Any other cursor proves nothing, so the client gets all endings, also those from before the
-  // first message of the log, whose offset is 0.
-  #endingsAfter (
-    connection: Connection, channel: ChannelName, { since }: SubscribeRequest, cause: GapCause | undefined
-  ): number | undefined {
+  // Only a trimmed cursor belongs to this log. Any other cursor proves nothing, so the client gets all endings, also
+  // those from before the first message of the log, whose offset is 0.
+  #chooseEndings (
+    connection: Connection, channel: ChannelName, { since, endings }: SubscribeRequest, cause: GapCause | undefined
+  ): EndingsRange {
     const { log, canReplay } = this.#deps
-    if (!canReplay(connection, channel)) return log.head(channel)
-    if (cause === undefined) return undefined
-    return cause === 'trimmed' ? since!.offset : -1
+    if (!canReplay(connection, channel)) return { after: log.head(channel) }
+    if (cause === undefined) return { newest: endings }
+    return { after: cause === 'trimmed' ? since!.offset : -1 }
   }
 
   #acknowledge (

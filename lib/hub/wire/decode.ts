@@ -36,13 +36,13 @@ export function decode (data: Buffer): Decoded {
 }
 
 // Rules between two properties, which the schema cannot express.
-function findProblems ({ channels, since, filter }: ClientMessages['subscribe']): string[] {
+function findProblems ({ channels, since, ...forMissions }: ClientMessages['subscribe']): string[] {
   const isListed = (name: string) => channels.includes(name)
   return [
     ...(Object.keys(since ?? {}).every(isListed) ? [] : ['since has a channel that is not among channels']),
-    ...(filter === undefined || isListed('mission_update')
-      ? []
-      : ['filter is for mission_update, which is not among channels'])
+    ...(['filter', 'endings'] as const)
+      .filter((name) => forMissions[name] !== undefined && !isListed('mission_update'))
+      .map((name) => `${name} is for mission_update, which is not among channels`)
   ]
 }
 
