@@ -1,8 +1,14 @@
+import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectTcp, type AddressInfo } from 'node:net'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import type { MissionControlOptions } from '../lib/index.js'
+import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
-import { connect } from './support/client.js'
+import { connect, urlOf } from './support/client.js'
+import { upgradeRequest } from './support/raw-client.js'
 
 type Tap = Parameters<typeof boot>[0]
 
@@ -115,4 +121,42 @@ t.test('a subscriber without a cursor receives no ending from before its subscri
       t.same(await idsAfter(message), ['invalid_message'], JSON.stringify(message))
     }
   })
+})
+
+t.test('an upgrade over HTTP/1.0 is refused (RFC 6455 4.2.1), and the connection is closed', async (t) => {
+  for (const [server, prepare] of [['its own', async () => {}], ['the host\'s', async (app: FastifyInstance) => { await app.register(websocket) }]] as const) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await prepare(app)
+    await app.register(missionControl)
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const socket = connectTcp((app.server.address() as AddressInfo).port, '127.0.0.1')
+    socket.write(upgradeRequest().replace('HTTP/1.1', 'HTTP/1.0'))
+    let answer = ''
+    for await (const data of socket) answer += String(data)
+    t.match(answer, /^HTTP\/1\.[01] 426 /, `with ${server} WebSocket server`)
+    t.match(answer, 'FST_MC_UPGRADE_REQUIRED')
+    t.equal(app.missionControl.wsMetrics().connectionsTotal, 0)
+  }
+})
+
+t.test('426 names the protocol to upgrade to (RFC 9110 15.5.22)', async (t) => {
+  const { app } = await setup(t)
+  const response = await fetch(urlOf(app).replace('ws:', 'http:'))
+  t.equal(response.status, 426)
+  t.equal(response.headers.get('upgrade'), 'websocket')
+  t.match(response.headers.get('connection'), /upgrade/)
+})
+
+t.test('426 over HTTP/2 has no Upgrade header, which HTTP/2 forbids', async (t) => {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  await app.register(missionControl)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = connectHttp2(urlOf(app as never).replace('ws:', 'http:'))
+  t.teardown(() => session.close())
+  const stream = session.request({ ':path': '/ws/mission-control' }).resume()
+  const [headers] = await once(stream, 'response')
+  t.equal(headers[':status'], 426)
+  t.notOk('upgrade' in headers || 'connection' in headers)
 })

@@ -65,7 +65,7 @@ export const OriginRefused = createError('FST_MC_ORIGIN_REFUSED', 'Connections f
 /** An upgrade exceeds `maxConnections` or `maxConnectionsPerSecond`, or the service is overloaded or closing. */
 export const TooManyConnections = createError('FST_MC_TOO_MANY_CONNECTIONS', 'Too many connections are open', 503)
 
-/** A plain HTTP request was sent to the WebSocket route. */
+/** A plain HTTP request, or an upgrade over HTTP/1.0, was sent to the WebSocket route. */
 export const UpgradeRequired = createError('FST_MC_UPGRADE_REQUIRED', 'This route accepts WebSocket upgrades only', 426)
 
 /** An upgrade was sent to another route of the plugin than the WebSocket route. */

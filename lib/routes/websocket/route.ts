@@ -67,9 +67,9 @@ export async function provideWebSocket (
 }
 
 /**
- * Refuses upgrades from pages of other origins. Refuses upgrades to the other routes of the scope too: the host's
- * @fastify/websocket would accept and then close them. When the service closes, it destroys sockets with an upgrade
- * that is still waiting in a hook.
+ * Refuses upgrades over HTTP/1.0 and from pages of other origins. Refuses upgrades to other routes of the scope too:
+ * the host's @fastify/websocket would accept and then close them. When the service closes, it destroys sockets with an
+ * upgrade that is still waiting in a hook.
  */
 export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: WebSocketOptions): void {
   const sockets = new Set<Socket>()
@@ -83,6 +83,8 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
     if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) {
       return refuse(reply, hub.refuse('origin'))
     }
+    // RFC 6455 §4.2.1 requires HTTP/1.1; ws does not check the version.
+    if (request.raw.httpVersion === '1.0') requireUpgrade(request, reply)
     const socket = socketOf(request)
     if (socket === undefined) return
     sockets.add(socket)
@@ -106,7 +108,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
       if (reason === undefined) done()
       else refuse(reply, reason)
     },
-    handler: async () => { throw new UpgradeRequired() },
+    handler: async (request, reply) => requireUpgrade(request, reply),
     wsHandler (socket, request) {
       // On close, the library would close these clients without a code before the hub can send its close frames.
       scope.websocketServer.clients?.delete(socket)
@@ -114,6 +116,13 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
     }
   })
+}
+
+// RFC 9110 §15.5.22: a 426 names the protocol in `Upgrade`, which §7.8 requires `Connection` to list. HTTP/2 allows
+// neither (RFC 9113 §8.2.2). Without `close`, Node.js would keep the connection open even if the client asks to close.
+function requireUpgrade ({ raw }: FastifyRequest, reply: FastifyReply): never {
+  if (raw.httpVersionMajor === 1) reply.headers({ upgrade: 'websocket', connection: 'upgrade, close' })
+  throw new UpgradeRequired()
 }
 
 // Sent instead of thrown: Fastify logs thrown errors, so a flood of connections would flood the log.
