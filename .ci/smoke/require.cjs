@@ -7,7 +7,7 @@ const whoami = require('./whoami.cjs')
 // Fastify also accepts a namespace object with the plugin, but other code that calls require() does not.
 assert.equal(typeof missionControl, 'function')
 whoami(missionControl).then(({ payload, replyTo }) => {
-  assert.deepEqual(payload.server, { name: 'smoke', version: '1.2.3' })
+  assert.deepEqual([payload.server, payload.version], ['smoke', '1.2.3'])
   assert.deepEqual(payload.channels, CHANNEL_NAMES)
   assert.equal(replyTo, '1')
   assert.equal(license, 'MIT')
