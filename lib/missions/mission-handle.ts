@@ -1,5 +1,8 @@
 import type { MissionInit, MissionStatus, MissionView, Progress } from '../../schemas/mission.js'
-import { checkCancelRequest, checkReason, readDetails, readProgress } from './input.js'
+import { readCancelRequest } from './input/cancel.js'
+import { checkReason } from './input/checks.js'
+import { readDetails } from './input/details.js'
+import { readProgress } from './input/progress.js'
 import type { ReportResult } from './state/lifecycle.js'
 import type { MissionState } from './state/mission-state.js'
 import type { Mission } from './mission.js'
@@ -86,7 +89,7 @@ export class MissionHandle implements Mission {
   extendTimeout (ms: number): void { this.#state.extendTimeout(ms) }
 
   cancel (request: CancelRequest = {}): CancelResult {
-    return this.#state.requestCancel('request', checkCancelRequest(request))
+    return this.#state.requestCancel('request', readCancelRequest(request))
   }
 
   view (): MissionView { return this.#state.view() }

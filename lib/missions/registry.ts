@@ -5,7 +5,10 @@ import { Closing, MissionEnded, TooManyMissions } from '../base/errors.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { AckGate } from './commands/ack-gate.js'
 import { Commands } from './commands/commands.js'
-import { checkId, checkInit, checkMilliseconds, checkQuery, readDetails } from './input.js'
+import { checkId, checkMilliseconds } from './input/checks.js'
+import { readDetails } from './input/details.js'
+import { readInit } from './input/init.js'
+import { checkQuery } from './input/queries.js'
 import { DeadlineQueue } from './lifetime/deadline-queue.js'
 import { Retention } from './lifetime/retention.js'
 import { Shutdown } from './lifetime/shutdown.js'
@@ -167,7 +170,7 @@ export class MissionRegistry {
   }
 
   #start (init: string | Omit<MissionInit, 'id'>, parent: MissionState | null): MissionState {
-    const { id = createUnifiedId('mission'), ...rest } = checkInit(init)
+    const { id = createUnifiedId('mission'), ...rest } = readInit(init)
     const known = this.#missions.get(id)
     if (known?.isTerminal === true) throw new MissionEnded()
     if (known !== undefined) return known
