@@ -18,7 +18,8 @@ export function missionChecksum (missions: Iterable<ChecksumEntry>): string {
   return `${count}-${sum.toString(16).padStart(8, '0')}`
 }
 
-function fnv1a (text: string): number {
+/** FNV-1a with 32 bits over UTF-8. */
+export function fnv1a (text: string): number {
   let hash = 0x811c9dc5
   for (const byte of encoder.encode(text)) hash = Math.imul(hash ^ byte, 0x01000193)
   return hash >>> 0

@@ -1,7 +1,7 @@
 export * from './options.js'
 export * from './mission.js'
 export * from './filter.js'
-export * from './checksum.js'
+export { missionChecksum, type ChecksumEntry } from './checksum.js'
 export * from './health.js'
 export * from './metrics.js'
 export * from './anomaly.js'
