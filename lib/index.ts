@@ -44,7 +44,8 @@ export * as errors from './base/errors.js'
 export {
   CancelledError, type CancelRequest, type CancelResult, type CommandContext, type Mission, type MissionDetails,
   type MissionEvents, type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome, type Missions,
-  type MissionWork, type Refusal, type ReportResult, type SubscribeFilter, type WaitForOptions
+  type MissionWork, type ProgressInput, type ProgressParts, type Refusal, type ReportResult, type SubscribeFilter,
+  type WaitForOptions
 } from './missions/index.js'
 export type {
   CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, OperationSeries, OperationTotals,

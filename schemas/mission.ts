@@ -22,12 +22,16 @@ export const isTerminal = (status: unknown): status is TerminalStatus => TERMINA
 /** A mission's id: 1 to 128 characters. */
 export const MissionId = Type.String({ minLength: 1, maxLength: 128 })
 
-/** Progress of one task of a mission: `index` counts from 1 up to `total`. */
+/**
+ * Progress of one task of a mission, or of the whole mission with the `taskId` `mission`. `index` counts from 1 up to
+ * `total`; `fraction` is how much is done, absent if it is unknown.
+ */
 export const Progress = Type.Object({
-  taskId: Type.String({ minLength: 1, maxLength: 128 }),
+  taskId: Type.String({ minLength: 1, maxLength: 256 }),
   index: Type.Integer({ minimum: 1 }),
   total: Type.Integer({ minimum: 1 }),
-  status: Type.String({ minLength: 1, maxLength: 64 })
+  status: Type.String({ minLength: 1, maxLength: 64 }),
+  fraction: Type.Optional(Type.Number({ minimum: 0, maximum: 1 }))
 })
 export type Progress = Static<typeof Progress>
 

@@ -64,7 +64,7 @@ t.test('a mission', async (t) => {
         status: 'execution_progress',
         previousStatus: 'execution_started',
         seq: 5,
-        progress: { taskId: 'read', index: 1, total: 2, status: 'done' }
+        progress: { taskId: 'read', index: 1, total: 2, status: 'done', fraction: 0.5 }
       },
       {
         ...always,
@@ -275,7 +275,7 @@ t.test('the registry', async (t) => {
     t.throws(() => missions.list({ status: 'done' as MissionStatus }), { code: 'FST_MC_UNKNOWN_STATUS' })
   })
 
-  t.test('rejects a mission or progress of the wrong shape without repeating the input', async (t) => {
+  t.test('rejects a mission of the wrong shape, and a function as progress, without repeating the input', async (t) => {
     const { missions } = build()
     const inits: unknown[] = [
       undefined, null, 7, '', {}, { name: '' }, { name: 'x', secret: 'canary' }, { name: 'x', tags: Array(11).fill('t') },
@@ -285,13 +285,13 @@ t.test('the registry', async (t) => {
       t.throws(() => missions.start(init as string), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ }, JSON.stringify(init))
     }
     const mission = missions.start('job')
-    const progresses: unknown[] = [
-      null, 'half', {}, { taskId: 'a', index: 0, total: 1, status: 'x' }, { taskId: 'a', index: 2, total: 1, status: 'x' },
-      { taskId: 'a', index: 1.5, total: 2, status: 'x' }, { taskId: 'a', index: 1, total: 2 }
-    ]
-    for (const progress of progresses) {
-      t.throws(() => mission.progress(progress as never), { code: 'FST_MC_INVALID_MISSION' }, JSON.stringify(progress))
+    for (const progress of [() => 1, Symbol('canary')]) {
+      t.throws(() => mission.progress(progress as never), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ }, String(progress))
+      const details = { progress: progress as never }
+      t.throws(() => mission.report('execution_progress', details), { code: 'FST_MC_INVALID_MISSION' }, String(progress))
+      t.throws(() => missions.report('other', 'execution_progress', details), { code: 'FST_MC_INVALID_MISSION' }, String(progress))
     }
+    t.equal(missions.get('other'), undefined, 'a rejected report registers nothing')
     for (const id of ['', 'x'.repeat(129), undefined, 5]) {
       t.throws(() => missions.report(id as string, 'planned'), { code: 'FST_MC_INVALID_MISSION' })
     }

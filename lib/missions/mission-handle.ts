@@ -1,12 +1,15 @@
-import type { MissionInit, MissionStatus, MissionView, Progress } from '../../schemas/mission.js'
+import type { MissionInit, MissionStatus, MissionView } from '../../schemas/mission.js'
 import { readCancelRequest } from './input/cancel.js'
 import { checkReason } from './input/checks.js'
 import { readDetails } from './input/details.js'
 import { readProgress } from './input/progress.js'
+import { taskIdOf } from './input/text.js'
 import type { ReportResult } from './state/lifecycle.js'
 import type { MissionState } from './state/mission-state.js'
 import type { Mission } from './mission.js'
-import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome } from './types.js'
+import type {
+  CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome, ProgressInput
+} from './types.js'
 
 const ABANDONED = { code: 'abandoned', message: 'The scope of the mission was left before it ended' }
 
@@ -47,8 +50,9 @@ export class MissionHandle implements Mission {
 
   executionStarted (): ReportResult { return this.#state.report('execution_started', {}) }
 
-  progress (progress?: Progress): ReportResult {
-    return this.#state.report('execution_progress', progress === undefined ? {} : { progress: readProgress(progress) })
+  progress (input?: ProgressInput): ReportResult {
+    const progress = readProgress(input)
+    return this.#state.report('execution_progress', progress === undefined ? {} : { progress })
   }
 
   complete (): ReportResult { return this.#state.report('completed', {}) }
@@ -61,8 +65,8 @@ export class MissionHandle implements Mission {
   }
 
   async task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-    const { index, total } = this.#state.nextTask(taskId)
-    const report = (status: string) => this.progress({ taskId, index, total: total(), status })
+    const progressOf = this.#state.nextTask(taskIdOf(taskId))
+    const report = (status: string) => this.#state.report('execution_progress', { progress: progressOf(status) })
     report('started')
     try {
       const value = await run(this.signal)

@@ -1,6 +1,8 @@
-import type { MissionInit, MissionStatus, MissionView, Progress } from '../../schemas/mission.js'
+import type { MissionInit, MissionStatus, MissionView } from '../../schemas/mission.js'
 import type { ReportResult } from './state/lifecycle.js'
-import type { CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome } from './types.js'
+import type {
+  CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome, ProgressInput
+} from './types.js'
 
 /**
  * One piece of long-running work, as the host holds it. Every method that reports is synchronous: when it returns, the
@@ -45,7 +47,7 @@ export interface Mission {
    *
    * @returns `{ applied: true }`, or `{ applied: false, reason }` with `repeated`, `backward` or `terminal`
    * @throws FST_MC_UNKNOWN_STATUS for a status outside the eight
-   * @throws FST_MC_INVALID_MISSION for progress of the wrong shape
+   * @throws FST_MC_INVALID_MISSION for progress that is a function or a symbol
    */
   report (status: MissionStatus, details?: MissionDetails): ReportResult
   /** Reports that the tasks of the plan are known. */
@@ -54,11 +56,13 @@ export interface Mission {
   planned (planningSession?: unknown): ReportResult
   executionStarted (): ReportResult
   /**
-   * Reports how far one task is. Repeating the last progress is answered with `repeated`.
+   * Reports how far one task is, or without a `taskId` the whole mission: a percentage from 0 to 100, a text, or an
+   * object. Values are clamped, never refused; without any, this shows that the work is alive. Repeating the last
+   * progress is answered with `repeated`.
    *
-   * @throws FST_MC_INVALID_MISSION for progress of the wrong shape
+   * @throws FST_MC_INVALID_MISSION for a function or a symbol
    */
-  progress (progress: Progress): ReportResult
+  progress (progress: ProgressInput): ReportResult
   /** Ends the mission as `completed`. */
   complete (): ReportResult
   /** Ends the mission as `error`; `error` is any thrown value or `{ code, message }`. */
@@ -71,7 +75,8 @@ export interface Mission {
   cancelled (reason?: string): ReportResult
   /**
    * Runs one task and reports its progress before (`started`) and after (`completed` or `failed`). Resolves or rejects
-   * as `run` does; a task that throws does not end the mission.
+   * as `run` does; a task that throws does not end the mission. The id is cut visibly if it is too long, and `unnamed`
+   * if there is none.
    */
   task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T>
   /** Starts a mission that belongs to this one. A cancel request for the parent is passed on to its children. */

@@ -1,4 +1,41 @@
-import type { CancelState, MissionError, MissionStatus, Progress, TerminalStatus } from '../../schemas/mission.js'
+import type { CancelState, MissionError, MissionStatus, TerminalStatus } from '../../schemas/mission.js'
+
+/**
+ * How far the work is: one task of the mission, or the whole mission if there is no `taskId`. Nothing is required.
+ * `fraction` (0 to 1) or `percent` (0 to 100) is used instead of `index` and `total` where both are known.
+ */
+export interface ProgressParts {
+  taskId?: string | number | bigint | null | undefined
+  /** How many are done, or the position of the task, counted from 1. */
+  index?: number | bigint | string | null | undefined
+  total?: number | bigint | string | null | undefined
+  status?: string | number | null | undefined
+  percent?: number | bigint | string | null | undefined
+  fraction?: number | string | null | undefined
+}
+
+/**
+ * What can be reported as progress. A number is a percentage from 0 to 100, text is the status, and an object is read
+ * as far as its properties are known. Anything else shows that the work is alive.
+ */
+export type ProgressInput = number | string | ProgressParts | object | boolean | bigint | null | undefined
+
+/** Progress after input validation. */
+export interface CheckedProgress {
+  taskId: string
+  /** 0 if it is unknown. */
+  index: number
+  /** 0 if it is unknown. */
+  total: number
+  status: string
+  /** From 0 to 1; `NaN` if it is unknown. */
+  fraction: number
+  /** Whether `index` is the position of a task, a share of one task, or a part of the whole mission. */
+  kind: 'position' | 'share' | 'overall'
+}
+
+/** The last progress of a mission, within the limits of the wire; an unknown `fraction` is `NaN`. */
+export type KeptProgress = Omit<CheckedProgress, 'kind'>
 
 /** Optional details of a report. */
 export interface MissionDetails {
@@ -6,7 +43,7 @@ export interface MissionDetails {
   tasksSummary?: unknown
   /** The plan in the host's own shape; beyond `missions.maxInlineBytes` it is cut visibly. */
   planningSession?: unknown
-  progress?: Progress | undefined
+  progress?: ProgressInput
   /** Any thrown value, or `{ code, message }`. Only the code and the message are kept. */
   error?: unknown
 }
@@ -39,6 +76,7 @@ export interface MissionLog {
 export interface CheckedDetails extends MissionDetails {
   /** Why the host ended the mission as `cancelled`. */
   cancelReason?: string
+  progress?: CheckedProgress
 }
 
 /** One change as it is emitted: the reported details, and which other parts of the mission the update includes. */

@@ -1,5 +1,5 @@
 import { readList, readSafely } from '../payload/json-copy.js'
-import type { MissionDetails } from '../types.js'
+import type { CheckedDetails, MissionDetails, ProgressInput } from '../types.js'
 import { checkStatus } from './checks.js'
 import { readProgress } from './progress.js'
 
@@ -9,18 +9,18 @@ import { readProgress } from './progress.js'
  * unserializable.
  *
  * @throws FST_MC_UNKNOWN_STATUS
- * @throws FST_MC_INVALID_MISSION for progress of the wrong shape
+ * @throws FST_MC_INVALID_MISSION for progress that is a function or a symbol
  */
-export function readDetails (status: unknown, details: MissionDetails): MissionDetails {
+export function readDetails (status: unknown, details: MissionDetails): CheckedDetails {
   checkStatus(status)
   const tasksSummary = readSafely(details, 'tasksSummary')
   const planningSession = readSafely(details, 'planningSession')
-  const progress = readSafely(details, 'progress')
+  const progress = readProgress(readSafely(details, 'progress') as ProgressInput)
   const error = readSafely(details, 'error')
-  const checked: MissionDetails = {}
+  const checked: CheckedDetails = {}
   if (tasksSummary !== undefined) checked.tasksSummary = readList(tasksSummary)
   if (planningSession !== undefined) checked.planningSession = planningSession
-  if (progress !== undefined) checked.progress = readProgress(progress)
+  if (progress !== undefined) checked.progress = progress
   if (error !== undefined) checked.error = error
   return checked
 }

@@ -1,8 +1,9 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
+import type { CancelState, MissionError, MissionStatus } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { Queue } from '../../base/queue.js'
 import { toUpdate, type UpdateSource } from '../payload/update.js'
+import type { KeptProgress } from '../types.js'
 
 export interface EndedMissionsDeps {
   clock: Clock
@@ -106,7 +107,7 @@ class EndedMission implements UpdateSource {
   readonly startedAt: number
   readonly endedAt: number | null
   readonly durationMs: number | null
-  readonly progress: Progress | null
+  readonly progress: KeptProgress | null
   readonly error: MissionError | null
   readonly cancel: CancelState | null
   #update: MissionUpdate | undefined

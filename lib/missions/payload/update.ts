@@ -1,6 +1,6 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
-import type { MissionStep } from '../types.js'
+import type { KeptProgress, MissionStep } from '../types.js'
 
 /** The parts of a mission that updates are made from; kept endings have them too. */
 export interface UpdateSource {
@@ -15,7 +15,7 @@ export interface UpdateSource {
   readonly endedAt: number | null
   readonly durationMs: number | null
   readonly metadata: unknown
-  readonly progress: Progress | null
+  readonly progress: KeptProgress | null
   readonly error: MissionError | null
   readonly cancel: CancelState | null
   readonly isStalled: boolean
@@ -50,6 +50,12 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
   return update
 }
 
+/** Progress as watchers see it. */
+export function copyProgress ({ taskId, index, total, status, fraction }: KeptProgress): Progress {
+  // Not NaN.
+  return fraction >= 0 ? { taskId, index, total, status, fraction } : { taskId, index, total, status }
+}
+
 export function hasLargeParts (update: MissionUpdate): boolean {
   for (const part of LARGE_PARTS) if (update[part] !== undefined) return true
   return false
@@ -72,6 +78,6 @@ function addChanges (update: MissionUpdate, mission: UpdateSource, step?: Missio
   const isSnapshot = step === undefined
   const hasProgress = isSnapshot || status === 'execution_progress' || step.progress !== undefined
   if (metadata !== null && (isSnapshot || step.includesMetadata === true)) update.metadata = structuredClone(metadata)
-  if (progress !== null && hasProgress) update.progress = { ...progress }
+  if (progress !== null && hasProgress) update.progress = copyProgress(progress)
   if (cancel !== null && (isSnapshot || step.includesCancel === true || endedAt !== null)) update.cancel = cancel
 }

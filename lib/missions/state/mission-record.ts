@@ -1,9 +1,10 @@
 import type {
-  CancelState, MissionError, MissionInit, MissionStatus, MissionView, Progress, TerminalStatus
+  CancelState, MissionError, MissionInit, MissionStatus, MissionView, TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
-import type { MissionDetails, MissionOutcome } from '../types.js'
+import type { CheckedDetails, CheckedProgress, KeptProgress, MissionOutcome } from '../types.js'
 import type { Payloads } from '../payload/payload.js'
+import { copyProgress } from '../payload/update.js'
 import { Tasks } from './tasks.js'
 
 /** What a mission is from its start on. `number` counts the missions of this process in the order of their start. */
@@ -40,7 +41,7 @@ export class MissionRecord {
   endedAt: number | null = null
   /** A JSON copy. */
   metadata: unknown
-  progress: Progress | null = null
+  progress: KeptProgress | null = null
   error: MissionError | null = null
   cancel: CancelState | null = null
   /** Whether it was asked to end. A mission that the host itself ends as `cancelled` has a `cancel` without that. */
@@ -74,10 +75,14 @@ export class MissionRecord {
 
   get durationMs (): number | null { return this.outcome?.durationMs ?? null }
 
-  /** The index of a task, its own or the next free one, and a function that returns how many tasks are known. */
-  nextTask (taskId: string): { index: number, total: () => number } {
-    const index = this.knownTasks.indexOf(taskId)
-    return { index, total: () => this.knownTasks.total(index) }
+  /** Gives a task its index, its own or the next free one, and returns what builds its progress with a status. */
+  nextTask (taskId: string): (status: string) => CheckedProgress {
+    const tasks = this.knownTasks
+    const index = tasks.indexOf(taskId)
+    return (status) => {
+      const fraction = tasks.fractionWith(taskId, status)
+      return { taskId, index, total: tasks.total(index), status, fraction, kind: 'position' }
+    }
   }
 
   view (): MissionView {
@@ -95,7 +100,7 @@ export class MissionRecord {
       updatedAt: this.updatedAt,
       endedAt: this.endedAt,
       durationMs: this.durationMs,
-      progress: this.progress && { ...this.progress },
+      progress: this.progress && copyProgress(this.progress),
       error: this.error && { ...this.error },
       cancel: this.cancel && { ...this.cancel },
       stalled: this.isStalled,
@@ -109,25 +114,41 @@ export class MissionRecord {
   protected get knownTasks (): Tasks { return (this.#tasks ??= new Tasks()) }
 
   /** Whether a report has details to emit. Plans and tasks are not kept, so each one counts as new. */
-  protected isNews ({ progress, tasksSummary, planningSession }: MissionDetails): boolean {
+  protected isNews ({ progress, tasksSummary, planningSession }: CheckedDetails): boolean {
     return tasksSummary !== undefined || planningSession !== undefined ||
       (progress !== undefined && this.#isNewProgress(progress))
   }
 
-  #isNewProgress ({ taskId, index, total, status }: Progress): boolean {
+  #isNewProgress (progress: CheckedProgress): boolean {
+    const { taskId, index, total, status, fraction } = this.#complete(progress)
     const last = this.progress
     return last === null || taskId !== last.taskId || index !== last.index || total !== last.total ||
-      status !== last.status
+      status !== last.status || !Object.is(fraction, last.fraction)
   }
 
   // Overwritten in place: with many missions, a new object for each report would survive the young generation.
-  protected keepProgress (progress: Progress): void {
-    const { taskId, index, total, status } = progress
-    const kept = (this.progress ??= { taskId, index, total, status })
+  protected keepProgress (progress: CheckedProgress): void {
+    const complete = this.#complete(progress)
+    const { taskId, index, total, status, fraction } = complete
+    const kept = (this.progress ??= { taskId, index, total, status, fraction })
     kept.taskId = taskId
     kept.index = index
     kept.total = total
     kept.status = status
-    this.knownTasks.note(progress)
+    kept.fraction = fraction
+    this.knownTasks.note(complete)
+  }
+
+  /** Adds the numbers that were not reported. */
+  #complete (progress: CheckedProgress): CheckedProgress {
+    if (progress.index > 0 && progress.total > 0) return progress
+    const { taskId, index: reported, total, kind } = progress
+    const last = this.progress
+    // A new text for the whole mission keeps its numbers.
+    if (kind === 'overall' && reported + total === 0 && last?.taskId === taskId) {
+      return { ...progress, index: last.index, total: last.total, fraction: last.fraction }
+    }
+    const index = reported > 0 ? reported : kind === 'overall' ? 1 : this.knownTasks.indexOf(taskId)
+    return { ...progress, index, total: total > 0 ? Math.max(index, total) : this.knownTasks.total(index) }
   }
 }

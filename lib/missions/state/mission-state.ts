@@ -177,7 +177,7 @@ export class MissionState extends MissionRecord {
     this.#abort.abort(new CancelledError({ requested: true, kind: 'stall', reason: error.message, by: null }))
   }
 
-  #judge (status: MissionStatus, details: MissionDetails): Refusal | undefined {
+  #judge (status: MissionStatus, details: CheckedDetails): Refusal | undefined {
     return judge(this.#isReported ? this.status : undefined, status, this.isNews(details))
   }
 

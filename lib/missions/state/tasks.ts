@@ -1,9 +1,12 @@
-import type { MissionTask, Progress } from '../../../schemas/mission.js'
+import type { MissionTask } from '../../../schemas/mission.js'
+import type { CheckedProgress } from '../types.js'
 
 /** Tasks kept of one mission; the rest is only counted. */
 const MAX_TASKS = 200
 /** Up to this many tasks a linear search is used. */
 const SEARCHED = 8
+
+const isFinished = (status: string): boolean => status === 'completed' || status === 'failed'
 
 /** The tasks of one mission: the first `max` by name, the rest as a number. */
 export class Tasks {
@@ -14,6 +17,7 @@ export class Tasks {
   #planned = 0
   #highest = 0
   #unkept = 0
+  #finished = 0
 
   constructor (max = MAX_TASKS) {
     this.#max = max
@@ -30,18 +34,34 @@ export class Tasks {
     this.#planned = count
   }
 
-  /** Keeps the status that a progress reports for its task. */
-  note ({ taskId, index, status }: Progress): void {
+  /** Keeps the status that a progress reports for its task; progress of the whole mission belongs to none. */
+  note ({ taskId, index, status, kind }: CheckedProgress): void {
+    if (kind === 'overall') return
     const known = this.#find(taskId)
+    this.#finished = this.#finishedWith(known, status)
+    // A share of a task says nothing about its position.
+    const position = kind === 'position' ? index : known?.index ?? this.#next
     if (known !== undefined) known.status = status
-    else if (this.#tasks.length < this.#max) this.#keep({ taskId, index, status })
+    else if (this.#tasks.length < this.#max) this.#keep({ taskId, index: position, status })
     else this.#unkept++
-    this.#highest = Math.max(this.#highest, index)
+    this.#highest = Math.max(this.#highest, position)
   }
 
   /** The index of a task, counted from 1: its own, or the next free one. */
   indexOf (taskId: string): number {
-    return this.#find(taskId)?.index ?? this.#highest + 1
+    return this.#find(taskId)?.index ?? this.#next
+  }
+
+  /**
+   * Which part of the planned tasks is finished once this task has this status; `NaN` without a plan. A task that is
+   * not kept counts again when it runs again.
+   */
+  fractionWith (taskId: string, status: string): number {
+    if (this.#planned === 0) return NaN
+    const known = this.#find(taskId)
+    const isNew = known === undefined && this.#tasks.length < this.#max
+    const count = this.#tasks.length + this.omitted + (isNew ? 1 : 0)
+    return Math.min(1, this.#finishedWith(known, status) / Math.max(this.#planned, count))
   }
 
   /** How many tasks are known, at least `index`. */
@@ -51,6 +71,13 @@ export class Tasks {
 
   list (): MissionTask[] {
     return this.#tasks.map((task) => ({ ...task }))
+  }
+
+  get #next (): number { return Math.min(this.#highest + 1, Number.MAX_SAFE_INTEGER) }
+
+  #finishedWith (known: MissionTask | undefined, status: string): number {
+    if (known?.status === status) return this.#finished
+    return this.#finished - (known !== undefined && isFinished(known.status) ? 1 : 0) + (isFinished(status) ? 1 : 0)
   }
 
   #find (taskId: string): MissionTask | undefined {
