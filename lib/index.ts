@@ -42,9 +42,10 @@ export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export {
-  CancelledError, type CancelRequest, type CancelResult, type CommandContext, type Mission, type MissionDetails,
-  type MissionEvents, type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome, type Missions,
-  type MissionWork, type ProgressInput, type ProgressParts, type Refusal, type ReportResult, type SubscribeFilter,
+  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type CommandContext, type Mission,
+  type MissionDetails, type MissionEvents, type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome,
+  type Missions, type MissionWork, type ProgressInput, type ProgressParts, type Refusal, type ReportDetails,
+  type ReportResult, type SubscribeFilter,
   type WaitForOptions
 } from './missions/index.js'
 export type {

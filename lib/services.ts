@@ -31,7 +31,9 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   const missions = new MissionRegistry({
     clock,
     options: options.missions,
+    endedIds: endingsKept(options),
     onCallbackError,
+    onUntracked: (reason, err) => log.warn({ err, reason }, 'a function runs without a tracked mission'),
     makeLog: (missionId) => log.child({ missionId })
   })
   const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
@@ -44,6 +46,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     onCollectorError: new CallbackErrors(log).report,
     sources: {
       missionTotals: () => missions.totals.read(),
+      missionCounts: () => ({ ...missions.totals.readLabelled(), cut: missions.cuts.read() }),
       operations: () => monitoring.operations(),
       health: () => monitoring.health(),
       hub: () => hub.totals(),
@@ -53,14 +56,19 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   return { missions, monitoring, hub, exposition }
 }
 
+// Ids of ended missions are remembered as long as clients can learn how they ended.
+function endingsKept ({ websocket }: ResolvedOptions): { max: number, maxAgeMs: number } {
+  const { maxMessages, maxAgeMs } = websocket.history
+  return { max: maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) }
+}
+
 interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring'> {
   onCallbackError: (where: string, err: unknown) => void
 }
 
 function createHub ({ options, clock, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
-  const { maxMessages, maxAgeMs } = options.websocket.history
   const alerts = new Alerts()
-  const ended = new EndedMissions({ clock, maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) })
+  const ended = new EndedMissions({ clock, ...endingsKept(options) })
   const channels = createChannels({
     clock,
     options: options.channels,

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { MissionId, MissionStatus } from './mission.js'
 
-const texts = Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { minItems: 1, maxItems: 16 })
+const texts = Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { minItems: 1, maxItems: 16 })
 
 /**
  * Selects the missions that a subscriber receives. A mission must match every given condition, and one value of each.

@@ -19,8 +19,8 @@ const TERMINAL: ReadonlySet<unknown> = new Set(TERMINAL_STATUSES)
 /** Whether a status ends a mission. */
 export const isTerminal = (status: unknown): status is TerminalStatus => TERMINAL.has(status)
 
-/** A mission's id: 1 to 128 characters. */
-export const MissionId = Type.String({ minLength: 1, maxLength: 128 })
+/** A mission's id: 1 to 256 characters. */
+export const MissionId = Type.String({ minLength: 1, maxLength: 256 })
 
 /**
  * Progress of one task of a mission, or of the whole mission with the `taskId` `mission`. `index` counts from 1 up to
@@ -42,24 +42,40 @@ export const MissionError = Type.Object({
 })
 export type MissionError = Static<typeof MissionError>
 
-/** How a mission is started. `timeoutMs` counts from the start and overrides the option `missions.timeoutMs`. */
+/** A time of the host: ms since 1970, or a `Date`. */
+export type MissionTime = number | Date
+
+const Time = Type.Unsafe<MissionTime>({})
+
+/**
+ * How a mission is started. Texts of any length are accepted and cut visibly. `timeoutMs` counts from the registration
+ * and overrides the option `missions.timeoutMs`. An `attempt` above that of a mission that has ended starts a new
+ * attempt of it, `next` the attempt after the last one.
+ */
 export const MissionInit = Type.Object({
   id: Type.Optional(MissionId),
-  name: Type.String({ minLength: 1, maxLength: 128 }),
-  objective: Type.Optional(Type.String({ maxLength: 2_048 })),
-  tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { maxItems: 10 })),
+  name: Type.String(),
+  objective: Type.Optional(Type.String()),
+  tags: Type.Optional(Type.Array(Type.String())),
   metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
-  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: LONGEST_TIMER_MS }))
+  timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: LONGEST_TIMER_MS })),
+  parentId: Type.Optional(MissionId),
+  attempt: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('next')])),
+  queuedAt: Type.Optional(Time),
+  startedAt: Type.Optional(Time)
 }, { additionalProperties: false })
 export type MissionInit = Static<typeof MissionInit>
 
-/** What requested that a mission is cancelled. */
-export const CancelKind = Type.Union([
-  Type.Literal('request'), Type.Literal('client'), Type.Literal('timeout'),
-  Type.Literal('stall'), Type.Literal('parent'), Type.Literal('shutdown')
-])
-export type CancelKind = Static<typeof CancelKind>
+/** The kinds of cancel that the host can name. */
+export const HOST_CANCEL_KINDS = ['request', 'timeout', 'skipped', 'superseded'] as const
+export type HostCancelKind = (typeof HOST_CANCEL_KINDS)[number]
+
+/** Why a mission is cancelled. `skipped`: it never had to run. `superseded`: a newer run has taken its place. */
+export const CANCEL_KINDS =
+  ['request', 'client', 'timeout', 'stall', 'parent', 'shutdown', 'skipped', 'superseded'] as const
+export type CancelKind = (typeof CANCEL_KINDS)[number]
+export const CancelKind = Type.Union(CANCEL_KINDS.map((kind) => Type.Literal(kind)))
 
 /** A cancel request, as clients see it. `forced` is present if the mission did not end within the grace period. */
 export const CancelState = Type.Object({
@@ -79,20 +95,46 @@ export const MissionTask = Type.Object({
 })
 export type MissionTask = Static<typeof MissionTask>
 
+/** A note on a mission, such as a signal, an approval or a warning; `at` is in ms since 1970. */
+export const MissionNote = Type.Object({
+  text: Type.String({ maxLength: 1_024 }),
+  data: Type.Optional(Type.Unknown()),
+  at: Type.Integer()
+})
+export type MissionNote = Static<typeof MissionNote>
+
+/** How an earlier attempt of a mission ended. */
+export const MissionAttempt = Type.Object({
+  attempt: Type.Integer({ minimum: 1 }),
+  status: Type.Union(TERMINAL_STATUSES.map((status) => Type.Literal(status))),
+  startedAt: Type.Integer(),
+  endedAt: Type.Integer(),
+  durationMs: Type.Number({ minimum: 0 }),
+  error: Type.Union([MissionError, Type.Null()]),
+  cancel: Type.Union([CancelState, Type.Null()])
+})
+export type MissionAttempt = Static<typeof MissionAttempt>
+
 /**
  * One mission as `missions.list` returns it: a copy. Times are in ms since 1970. While `waiting` holds a reason the
- * mission does not count as stalled.
+ * mission does not count as stalled. `attempts` are the earlier attempts, oldest first, and `notes` the newest notes;
+ * the fields that end in `Omitted` count what is not kept.
  */
 export const MissionView = Type.Object({
   id: MissionId,
   name: Type.String(),
   objective: Type.Union([Type.String(), Type.Null()]),
   tags: Type.Array(Type.String()),
+  tagsOmitted: Type.Integer({ minimum: 0 }),
   metadata: Type.Unknown(),
   tenant: Type.Union([Type.String(), Type.Null()]),
   parentId: Type.Union([MissionId, Type.Null()]),
   status: MissionStatus,
   seq: Type.Integer({ minimum: 0 }),
+  attempt: Type.Integer({ minimum: 1 }),
+  attempts: Type.Array(MissionAttempt),
+  attemptsOmitted: Type.Integer({ minimum: 0 }),
+  queuedAt: Type.Union([Type.Integer(), Type.Null()]),
   startedAt: Type.Integer(),
   updatedAt: Type.Integer(),
   endedAt: Type.Union([Type.Integer(), Type.Null()]),
@@ -104,6 +146,8 @@ export const MissionView = Type.Object({
   waiting: Type.Union([Type.String(), Type.Null()]),
   tasks: Type.Array(MissionTask),
   tasksOmitted: Type.Integer({ minimum: 0 }),
+  notes: Type.Array(MissionNote),
+  notesOmitted: Type.Integer({ minimum: 0 }),
   lateOutcome: Type.Union([MissionStatus, Type.Null()])
 })
 export type MissionView = Static<typeof MissionView>
@@ -111,7 +155,8 @@ export type MissionView = Static<typeof MissionView>
 /**
  * Totals over all missions since the service started. `total` is the sum of `active`, `completed`, `cancelled` and
  * `errors`; `avgDurationMs` is `null` until a mission has ended. `stalled` counts the active missions that are stalled
- * now, `lateOutcomes` the endings reported for missions that had ended, `refused` the missions refused by `maxActive`.
+ * now, `lateOutcomes` the different endings reported for missions that had ended, `refused` the missions refused by
+ * `maxActive`, `untracked` the functions that ran without a tracked mission. Each attempt of a mission counts as one.
  */
 export const MissionTotals = Type.Object({
   active: Type.Integer({ minimum: 0 }),
@@ -122,7 +167,8 @@ export const MissionTotals = Type.Object({
   avgDurationMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
   stalled: Type.Integer({ minimum: 0 }),
   lateOutcomes: Type.Integer({ minimum: 0 }),
-  refused: Type.Integer({ minimum: 0 })
+  refused: Type.Integer({ minimum: 0 }),
+  untracked: Type.Integer({ minimum: 0 })
 })
 export type MissionTotals = Static<typeof MissionTotals>
 
@@ -132,8 +178,9 @@ export type MissionTotals = Static<typeof MissionTotals>
  */
 export const MissionFilter = Type.Object({
   status: Type.Optional(MissionStatus),
-  name: Type.Optional(Type.String({ maxLength: 128 })),
+  name: Type.Optional(Type.String({ maxLength: 256 })),
   tag: Type.Optional(Type.String({ maxLength: 128 })),
+  parentId: Type.Optional(MissionId),
   tenant: Type.Optional(Type.String({ maxLength: 128 })),
   stalled: Type.Optional(Type.Boolean()),
   since: Type.Optional(Type.Number()),

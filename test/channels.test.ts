@@ -285,7 +285,7 @@ t.test('the snapshot of mission_update has the complete state of each active mis
 
 /** The mission_update channel of a registry. */
 function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'registry' | 'clock'>) {
-  const endings = new EndedMissions({ clock, maxMessages: 10, maxAgeMs: 1_000 })
+  const endings = new EndedMissions({ clock, max: 10, maxAgeMs: 1_000 })
   const channel = createMissionUpdateChannel({
     updates: registry.updates,
     visible: () => registry.visible(),
@@ -299,7 +299,7 @@ function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'reg
 t.test('ended missions are kept up to a number and an age, and the newest of each id is found', async (t) => {
   const { missions, clock, registry } = build({ maxEnded: 0 })
   const { endings } = createUpdates({ registry, clock })
-  const end = (id: string) => missions.start({ id, name: 'job' }).complete()
+  const end = (id: string) => missions.start({ id, name: 'job', attempt: 'next' }).complete()
   for (let at = 0; at < 40; at++) end(`m${at}`)
   t.equal(endings.count, 10)
   t.same([endings.find('m29'), endings.find('m30')?.missionId], [undefined, 'm30'])
@@ -312,7 +312,7 @@ t.test('ended missions are kept up to a number and an age, and the newest of eac
   t.same(endings.newest(3, 7).map(({ missionId }) => missionId), ['m37', 'm38', 'm39'])
   t.equal(endings.between(7, 8)[0], endings.between(7, 8)[0], 'the same object each time')
   const parent = missions.start({ id: 'parent', name: 'job' })
-  const child = parent.child({ id: 'child', name: 'part', objective: 'all', tags: ['night'] } as never)
+  const child = parent.child({ id: 'child', name: 'part', objective: 'all', tags: ['night'] })
   child.progress({ taskId: 'x', index: 1, total: 2, status: 'done' })
   child.cancel()
   child.fail('broken')

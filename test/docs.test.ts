@@ -110,7 +110,7 @@ t.test('the tables list exactly the message types, channels, statuses and alert 
 /** Returns the rules that fire when everything is wrong. */
 function alertRules (): string[] {
   const component = { status: 'unhealthy' as const, critical: true, responseTimeMs: 1_001, error: null, checkedAt: 0 }
-  const totals = { active: 26, completed: 0, cancelled: 0, errors: 5, total: 31, avgDurationMs: 1, stalled: 0, lateOutcomes: 0, refused: 0 }
+  const totals = { active: 26, completed: 0, cancelled: 0, errors: 5, total: 31, avgDurationMs: 1, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0 }
   return sorted(evaluateRules({ totals, health: { status: 'critical', checkedAt: 0, components: { database: component } } }).map(({ rule }) => rule))
 }
 

@@ -8,12 +8,12 @@ import { root } from './support/sources.js'
 /** Everything that a host can reach, by the interface that declares it. A new member needs a place here and in the docs. */
 const MEMBERS = {
   Missions: [
-    'run', 'spawn', 'start', 'current', 'report', 'get', 'list', 'views', 'stats', 'cancel', 'subscribe', 'waitFor', 'handle', 'on'
+    'run', 'spawn', 'start', 'current', 'report', 'waiting', 'note', 'get', 'list', 'views', 'stats', 'cancel', 'subscribe', 'waitFor', 'handle', 'on'
   ],
   Mission: [
-    'id', 'name', 'objective', 'tags', 'tenant', 'parentId', 'startedAt', 'status', 'isTerminal', 'isStalled', 'metadata', 'signal',
+    'id', 'name', 'objective', 'tags', 'tenant', 'parentId', 'attempt', 'isTracked', 'queuedAt', 'startedAt', 'status', 'isTerminal', 'isStalled', 'metadata', 'signal',
     'log', 'done', 'outcome', 'onEnd', 'report', 'tasksGenerated', 'planned', 'executionStarted', 'progress', 'complete', 'fail',
-    'cancelled', 'task', 'child', 'annotate', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', 'toJSON',
+    'cancelled', 'task', 'child', 'setParent', 'retry', 'annotate', 'note', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', 'toJSON',
     '[Symbol.asyncDispose]'
   ],
   Monitoring: ['trackOperation', 'time', 'addHealthCheck', 'reportHealth', 'health', 'latency', 'operations', 'on'],

@@ -13,7 +13,7 @@ type MissionOptions = NonNullable<OptionsInput['missions']>
 interface Call { kind: Kind, at: number, other: number, n: number }
 
 const KINDS = [
-  'start', 'run', 'spawn', 'child', 'settle', 'reportById', 'report', 'progress', 'fail', 'cancelled', 'dispose', 'task', 'annotate',
+  'start', 'run', 'spawn', 'child', 'retry', 'note', 'setParent', 'settle', 'reportById', 'report', 'progress', 'fail', 'cancelled', 'dispose', 'task', 'annotate',
   'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'cancelById', 'abort', 'waitFor', 'subscribe', 'read', 'return', 'list',
   'reenter', 'advance', 'stepWallClock', 'turn'
 ] as const
@@ -34,8 +34,8 @@ class History {
   readonly #readers: AsyncGenerator<unknown>[] = []
   /** Calls that the next updates make from within a listener. */
   readonly #reentrant: Call[] = []
-  // The updates of the current mission of each id: the id of a forgotten mission may be used again.
-  readonly #streams = new Map<string, { seq: number, hasEnded: boolean }>()
+  /** The updates of the last attempt of each mission. */
+  readonly #streams = new Map<string, { attempt: number, seq: number, hasEnded: boolean }>()
   #endings = 0
   #starts = 0
 
@@ -95,19 +95,17 @@ class History {
     }
   }
 
-  #receive ({ missionId, seq, status }: MissionUpdate): void {
+  #receive ({ missionId, attempt = 1, seq, status }: MissionUpdate): void {
     const stream = this.#streams.get(missionId)
-    if (seq === 1) {
+    this.#expect(seq === (stream?.seq ?? 0) + 1, `${missionId}: ${seq} after ${stream?.seq}`)
+    if (attempt !== stream?.attempt) {
       this.#expect(stream === undefined || stream.hasEnded, `${missionId} starts again before it has ended`)
-      this.#streams.set(missionId, { seq, hasEnded: isTerminal(status) })
+      this.#expect(attempt > (stream?.attempt ?? 0), `${missionId}: attempt ${attempt} after ${stream?.attempt}`)
       // Now, because a mission that a listener starts can end and be forgotten before the next check.
       this.#known.add(this.stand.missions.get(missionId)!)
       this.#starts++
-    } else {
-      this.#expect(stream !== undefined && seq === stream.seq + 1, `${missionId}: ${seq} after ${stream?.seq}`)
-      this.#expect(stream?.hasEnded === false, `${missionId}: ${status} after its ending`)
-      Object.assign(stream ?? {}, { seq, hasEnded: isTerminal(status) })
-    }
+    } else this.#expect(!stream.hasEnded, `${missionId}: ${status} after its ending`)
+    this.#streams.set(missionId, { attempt, seq, hasEnded: isTerminal(status) })
     if (isTerminal(status)) this.#endings++
   }
 
@@ -118,7 +116,7 @@ class History {
     const all = [...this.#known]
     const count = (matches: (mission: Mission) => boolean) => all.filter(matches).length
     const durations = all.flatMap(({ outcome }) => outcome?.durationMs ?? [])
-    const { avgDurationMs, lateOutcomes: _late, refused: _refused, ...totals } = missions.stats()
+    const { avgDurationMs, lateOutcomes: _late, refused: _refused, untracked: _untracked, ...totals } = missions.stats()
     const recount = {
       active: count(({ outcome }) => outcome === undefined),
       completed: count(({ outcome }) => outcome?.status === 'completed'),
@@ -138,6 +136,8 @@ class History {
   }
 
   #add (mission: Mission): void {
+    if (!mission.isTracked) this.reached.add('untracked')
+    if (!mission.isTracked) return
     this.#known.add(mission)
     this.#promises.push(mission.done)
   }
@@ -161,7 +161,8 @@ class History {
   #play ({ kind, at, other, n }: Call): void {
     const { missions, clock } = this.stand
     const id = `m${at}`
-    const init = { id, name: 'job', ...(n % 3 === 0 && { timeoutMs: n + 1 }) }
+    const attempt = pick([{}, {}, { attempt: 'next' as const }, { attempt: n % 5 + 1 }], n)
+    const init = { id, name: 'job', ...attempt, ...(n % 3 === 0 && { timeoutMs: n + 1 }), ...(n % 7 === 0 && { parentId: `m${other}` }) }
     const mission = missions.get(id)
     const progress = { taskId: `t${other}`, index: other + 1, total: 9, status: pick(['started', 'completed'], n) }
     const signal = () => {
@@ -173,9 +174,12 @@ class History {
       start: () => this.#add(missions.start(init)),
       spawn: () => this.#add(missions.spawn(init, this.#work(n))),
       run: () => this.#promises.push(missions.run(init, this.#work(n)).catch(() => {})),
-      child: () => mission && this.#add(mission.child('child')),
+      child: () => mission && this.#add(mission.child(n % 2 === 0 ? 'child' : { id: `m${other}`, name: 'child' })),
+      retry: () => mission && this.#add(mission.retry()),
+      note: () => mission?.note('note', { n }),
+      setParent: () => mission?.setParent(`m${other}`),
       settle: () => n % 2 === 0 ? pick(this.#gates, other)?.resolve(n) : pick(this.#gates, other)?.reject(new Error('late')),
-      reportById: () => missions.report(id, pick(MISSION_STATUSES, n)),
+      reportById: () => missions.report(id, pick(MISSION_STATUSES, n), { ...attempt, ...(n % 3 === 0 && { waiting: 'queued' }) }),
       report: () => {
         const details = { progress, tasksSummary: [1, 2], ...(n % 5 === 0 && { error: 'x' }) }
         return mission?.report(pick(MISSION_STATUSES, n), details)
@@ -216,7 +220,7 @@ class History {
       calls[kind as Exclude<Kind, 'turn'>]()
     } catch (err) {
       const { code } = err as { code?: string }
-      this.#expect(/^FST_MC_(MISSION_(ENDED|LIVE)|TOO_MANY_MISSIONS)$/.test(code ?? ''), `${kind} threw ${String(err)}`)
+      this.#expect(/^FST_MC_(MISSION_(ENDED|LIVE)|TOO_MANY_MISSIONS|INVALID_PARENT)$/.test(code ?? ''), `${kind} threw ${String(err)}`)
     }
   }
 }
@@ -245,7 +249,7 @@ t.test('any sequence of calls', async (t) => {
     })
     // A failure prints its seed and path; pass both to fc.assert to replay it.
     t.strictSame(await uncaught(async () => { await fc.assert(property, { numRuns: 400 }) }), [])
-    const all = [...TERMINAL_STATUSES, 'forced', 'late', 'refused', 'request', 'timeout', 'stall', 'parent', 'shutdown']
+    const all = [...TERMINAL_STATUSES, 'forced', 'late', 'refused', 'request', 'timeout', 'stall', 'parent', 'shutdown', 'superseded', 'untracked']
     t.strictSame(all.filter((one) => !reached.has(one)), [], 'every kind of ending and cancel request occurred')
   })
 })

@@ -1,11 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { ProgressInput } from '../lib/index.js'
-import { cutVisibly, taskIdOf } from '../lib/missions/input/text.js'
+import { CutCounter } from '../lib/missions/input/cut-counter.js'
+import { cutVisibly, taskIdOf as readTaskId } from '../lib/missions/input/text.js'
 import type { Progress } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect } from './support/client.js'
 import { build, defer, findStreamFaults } from './support/missions.js'
+
+const taskIdOf = (id: unknown): string => readTaskId(id, new CutCounter())
 
 /** Whether `text` has no half of a surrogate pair. */
 const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text)

@@ -218,7 +218,7 @@ t.test('one mission', async (t) => {
 
   t.test('with an invalid id is answered with 400', async (t) => {
     const app = await boot(t, { routes: { missions: URL } }, { routerOptions: { maxParamLength: 500 } })
-    const response = await app.inject(`${URL}/${'canary'.repeat(30)}`)
+    const response = await app.inject(`${URL}/${'canary'.repeat(45)}`)
     t.equal(response.statusCode, 400)
     read(t, 'error', response)
     t.notMatch(response.body, 'canary')
@@ -436,9 +436,9 @@ t.test('@fastify/swagger documents the routes with their parameters and response
   const lists = paths[`/ops${URL}`]!['get']!
   const one = paths[`/ops${URL}/{id}`]!['get']!
   const cancel = paths[`/ops${URL}/{id}/cancel`]!['post']!
-  const names = ['cursor', 'limit', 'name', 'q', 'since', 'stalled', 'status', 'tag', 'tenant', 'until']
+  const names = ['cursor', 'limit', 'name', 'parentId', 'q', 'since', 'stalled', 'status', 'tag', 'tenant', 'until']
   t.same(lists.parameters!.map(({ in: place, name }) => `${place} ${name}`).sort(), names.map((name) => `query ${name}`))
-  const id = { in: 'path', name: 'id', required: true, schema: { minLength: 1, maxLength: 128 } }
+  const id = { in: 'path', name: 'id', required: true, schema: { minLength: 1, maxLength: 256 } }
   for (const operation of [one, cancel]) t.match(operation.parameters, [id])
   for (const operation of [lists, one, cancel]) t.match(operation.summary, /^[A-Z]/)
   t.same([lists, one, cancel].map(({ responses }) => Object.keys(responses)),

@@ -79,12 +79,83 @@ t.test('run', async (t) => {
     t.equal(missions.get('a')!.status, 'completed')
   })
 
-  t.test('rejects without calling the function if the mission cannot start', async (t) => {
-    const { missions } = build({ maxActive: 1 })
-    const work = () => { t.fail('ran') }
-    await t.rejects(missions.run('', work), { code: 'FST_MC_INVALID_MISSION' })
+  t.test('calls the function in every case, untracked if the mission cannot start', async (t) => {
+    const text = (length: number) => 'x'.repeat(length)
+    const throwing = { get name (): string { throw new Error('canary') } }
+    const hopeless: Array<[reason: string, code: string, init: unknown]> = [
+      ['invalid', 'FST_MC_INVALID_MISSION', undefined],
+      ['invalid', 'FST_MC_INVALID_MISSION', null],
+      ['invalid', 'FST_MC_INVALID_MISSION', 5],
+      ['invalid', 'FST_MC_INVALID_MISSION', Symbol('x')],
+      ['invalid', 'FST_MC_INVALID_MISSION', () => {}],
+      ['invalid', 'FST_MC_INVALID_MISSION', {}],
+      ['invalid', 'FST_MC_INVALID_MISSION', { name: 5 }],
+      ['invalid', 'FST_MC_INVALID_MISSION', throwing],
+      ['invalid', 'FST_MC_INVALID_MISSION', { name: 'job', id: '' }],
+      ['invalid', 'FST_MC_INVALID_MISSION', { name: text(300), id: text(257) }],
+      ['invalid', 'FST_MC_INVALID_MISSION', { name: 'job', tags: 'a' }],
+      ['invalid', 'FST_MC_INVALID_MISSION', { name: 'job', surplus: 1 }],
+      ['invalid', 'FST_MC_INVALID_TIME', { name: 'job', startedAt: 'yesterday' }],
+      ['invalid', 'FST_MC_INVALID_PARENT', { name: 'job', id: 'a', parentId: 'a' }],
+      ['ended', 'FST_MC_MISSION_ENDED', { name: 'job', id: 'ended' }],
+      ['full', 'FST_MC_TOO_MANY_MISSIONS', 'job']
+    ]
+    for (const [reason, code, init] of hopeless) {
+      const { missions, updates, untracked } = build({ maxActive: 1 })
+      missions.report('ended', 'completed')
+      if (reason === 'full') missions.start('other')
+      const before = updates.length
+      const seen: Mission[] = []
+      const work = (mission: Mission) => {
+        seen.push(mission)
+        t.equal(missions.current(), mission, 'it is the current mission')
+        mission.tasksGenerated(['a'])
+        mission.note('note')
+        mission.extendTimeout(5)
+        mission.setParent('parent')
+        mission.task('a', () => {})
+        mission.annotate({ a: 1 })
+        return 'done'
+      }
+      t.equal(await missions.run(init as never, work), 'done')
+      const spawned = missions.spawn(init as never, work)
+      t.match(await spawned.done, { status: 'completed' })
+      await t.rejects(missions.run(init as never, () => { throw new Error('broken') }), /broken/)
+      t.equal(seen.length, 2)
+      for (const mission of seen) {
+        t.match(mission, { isTracked: false, isTerminal: true, parentId: 'parent', outcome: { status: 'completed' } })
+        t.match(mission.name, reason === 'invalid' ? /^(unnamed|job|x{255}…)$/ : 'job')
+        t.not(missions.get(mission.id), mission)
+      }
+      t.equal(updates.length, before, 'nobody sees it')
+      t.match(missions.stats(), { total: reason === 'full' ? 2 : 1, errors: 0, untracked: 3 })
+      t.strictSame(untracked, [[reason, code]], 'only the first one is logged')
+    }
+  })
+
+  t.test('passes a cancel to the signal of an untracked function', async (t) => {
+    const { missions, clock } = build({ maxActive: 1 })
     missions.start('other')
-    await t.rejects(missions.run('job', work), { code: 'FST_MC_TOO_MANY_MISSIONS' })
+    const mission = missions.spawn('job', async ({ signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      signal.throwIfAborted()
+    })
+    t.equal(mission.cancel({ reason: 'enough' }), 'requested')
+    t.match(await mission.done, { status: 'cancelled', cancel: { reason: 'enough' } })
+    t.throws(() => mission.retry(), { code: 'FST_MC_TOO_MANY_MISSIONS' })
+    t.equal(clock.running, 1, 'only the stall timer of the other')
+  })
+
+  t.test('a child of an untracked function is tracked as soon as there is room', async (t) => {
+    const { missions } = build({ maxActive: 1 })
+    const other = missions.start('other')
+    await missions.run('job', (mission) => {
+      t.equal(mission.child('unpack').isTracked, false)
+      other.complete()
+      const child = mission.child({ id: 'child', name: 'unpack' })
+      t.match(child, { isTracked: true, parentId: mission.id })
+      t.throws(() => mission.child({ name: 5 as never }), { code: 'FST_MC_INVALID_MISSION' })
+    })
   })
 
   t.test('joins the running function of an active id', async (t) => {
@@ -96,7 +167,9 @@ t.test('run', async (t) => {
     gate.resolve('done')
     t.strictSame(await Promise.all([first, second]), ['done', 'done'])
     t.equal(third, missions.get('a'))
-    await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran again')), { code: 'FST_MC_MISSION_ENDED' })
+    t.equal(await missions.run({ id: 'a', name: 'job' }, ({ isTracked }) => isTracked), false, 'it has ended')
+    t.equal(await missions.run({ id: 'a', name: 'job', attempt: 'next' }, ({ attempt }) => attempt), 2)
+    t.match(missions.get('a')!.view(), { status: 'completed', attempt: 2, attempts: [{ attempt: 1, status: 'completed' }] })
   })
 
   t.test('rejects work that is not a function before a mission starts', async (t) => {
@@ -109,23 +182,26 @@ t.test('run', async (t) => {
     t.equal(missions.stats().total, 0)
   })
 
-  t.test('does not call the function if a listener ended the mission at its start', async (t) => {
+  t.test('calls the function even if a listener ended the mission at its start', async (t) => {
     const { missions } = build()
     missions.on('mission_update', ({ missionId, status }) => {
       if (status === 'planning_started') missions.get(missionId)!.complete()
     })
-    await t.rejects(missions.run('job', () => t.fail('ran')), { code: 'FST_MC_MISSION_ENDED' })
-    let spawned: Mission | undefined
-    t.strictSame(await uncaught(async () => { spawned = missions.spawn('job', () => t.fail('ran')) }), [])
-    t.match(await spawned!.done, { status: 'completed' })
+    t.equal(await missions.run('job', ({ status }) => status), 'completed')
+    await t.rejects(missions.run('job', () => { throw new Error('broken') }), /broken/)
+    t.match(missions.stats(), { completed: 2, errors: 0, lateOutcomes: 0, untracked: 0 })
   })
 
-  t.test('rejects an active id without a running function', async (t) => {
+  t.test('becomes the function of an active mission that has none', async (t) => {
     const { missions } = build()
-    missions.start({ id: 'a', name: 'job' })
-    await t.rejects(missions.run({ id: 'a', name: 'job' }, () => t.fail('ran')), { code: 'FST_MC_MISSION_LIVE' })
-    t.throws(() => missions.spawn({ id: 'a', name: 'job' }, () => t.fail('ran')), { code: 'FST_MC_MISSION_LIVE' })
-    t.equal(missions.get('a')!.status, 'planning_started')
+    const queued = missions.start({ id: 'a', name: 'job' })
+    queued.waiting('queued')
+    t.equal(await missions.run({ id: 'a', name: 'job' }, (mission) => mission === queued), true)
+    t.equal(queued.status, 'completed')
+    const failing = missions.start({ id: 'b', name: 'job' })
+    t.equal(missions.spawn({ id: 'b', name: 'job' }, () => { throw new Error('broken') }), failing)
+    t.match(await failing.done, { status: 'error' })
+    t.match(missions.stats(), { total: 2, untracked: 0 })
   })
 })
 
@@ -153,7 +229,7 @@ t.test('spawn', async (t) => {
       await settle()
     })
     t.strictSame(caught, [])
-    t.match(missions.stats(), { active: 0, errors: 3, cancelled: 1, lateOutcomes: 1 })
+    t.match(missions.stats(), { active: 0, errors: 3, cancelled: 1, lateOutcomes: 0 })
   })
 })
 
@@ -465,11 +541,11 @@ t.test('waiting', async (t) => {
     t.strictSame(updates.map(({ waiting }) => waiting), [undefined, 'for a', 'for b'])
   })
 
-  t.test('keeps the first 256 characters of the reason, and is ignored after the end', async (t) => {
+  t.test('cuts a reason of more than 256 characters, and is ignored after the end', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     mission.waiting('x'.repeat(300))
-    t.equal(mission.view().waiting, 'x'.repeat(256))
+    t.equal(mission.view().waiting, `${'x'.repeat(255)}…`)
     mission.complete()
     mission.waiting('late')
     t.equal(mission.view().waiting, null)
@@ -556,7 +632,7 @@ t.test('done', async (t) => {
     t.equal(mission.outcome, undefined)
     clock.advance(1_500)
     mission.fail(new Error('it broke'))
-    const outcome = { id: mission.id, status: 'error', error: { code: 'error', message: 'it broke' }, cancel: null, durationMs: 1_500 }
+    const outcome = { id: mission.id, attempt: 1, status: 'error', error: { code: 'error', message: 'it broke' }, cancel: null, durationMs: 1_500 }
     t.strictSame({ ...await done }, outcome)
     t.strictSame({ ...mission.outcome }, outcome)
     const other = missions.start('other')

@@ -25,7 +25,7 @@ t.test('the lifecycle table', async (t) => {
   t.test('judges every pair of statuses by rank alone', async (t) => {
     for (const from of MISSION_STATUSES) {
       for (const to of MISSION_STATUSES) {
-        const expected = rank(from) === 5 ? 'terminal' : from === to ? 'repeated' : rank(to) < rank(from) ? 'backward' : undefined
+        const expected = from === to ? 'repeated' : rank(from) === 5 ? 'terminal' : rank(to) < rank(from) ? 'backward' : undefined
         t.equal(judge(from, to, false), expected, `${from} -> ${to}`)
       }
     }
@@ -33,7 +33,7 @@ t.test('the lifecycle table', async (t) => {
 
   t.test('accepts a repeated status only with news', async (t) => {
     for (const status of MISSION_STATUSES) {
-      t.equal(judge(status, status, true), rank(status) === 5 ? 'terminal' : undefined, status)
+      t.equal(judge(status, status, true), rank(status) === 5 ? 'repeated' : undefined, status)
     }
   })
 
@@ -107,9 +107,10 @@ t.test('a mission', async (t) => {
       const { missions, updates } = build()
       const mission = missions.start('short')
       mission.report(status)
-      for (const late of MISSION_STATUSES) t.same(mission.report(late), { applied: false, reason: 'terminal' })
+      for (const late of MISSION_STATUSES) t.same(mission.report(late), { applied: false, reason: late === status ? 'repeated' : 'terminal' })
       t.equal(mission.status, status)
-      t.equal(mission.view().lateOutcome, 'completed', 'the first late ending is kept')
+      t.equal(mission.view().lateOutcome, status === 'completed' ? 'cancelled' : 'completed', 'the first late ending is kept')
+      t.equal(missions.stats().lateOutcomes, 2, 'the same ending again is not a late one')
       t.equal(updates.length, 2, 'late reports emit nothing')
     }
   })
@@ -278,8 +279,8 @@ t.test('the registry', async (t) => {
   t.test('rejects a mission of the wrong shape, and a function as progress, without repeating the input', async (t) => {
     const { missions } = build()
     const inits: unknown[] = [
-      undefined, null, 7, '', {}, { name: '' }, { name: 'x', secret: 'canary' }, { name: 'x', tags: Array(11).fill('t') },
-      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(129) }, { name: 'x', metadata: 'canary' }
+      undefined, null, 7, {}, { name: 5 }, { name: 'x', secret: 'canary' }, { name: 'x', tags: 'canary' }, { name: 'x', tags: [5] },
+      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(257) }, { name: 'x', metadata: 'canary' }
     ]
     for (const init of inits) {
       t.throws(() => missions.start(init as string), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ }, JSON.stringify(init))
@@ -292,7 +293,7 @@ t.test('the registry', async (t) => {
       t.throws(() => missions.report('other', 'execution_progress', details), { code: 'FST_MC_INVALID_MISSION' }, String(progress))
     }
     t.equal(missions.get('other'), undefined, 'a rejected report registers nothing')
-    for (const id of ['', 'x'.repeat(129), undefined, 5]) {
+    for (const id of ['', 'x'.repeat(257), undefined, 5]) {
       t.throws(() => missions.report(id as string, 'planned'), { code: 'FST_MC_INVALID_MISSION' })
     }
     const throwing = { name: 'job', get tags (): string[] { throw new Error('canary') } }
@@ -351,7 +352,7 @@ t.test('the registry', async (t) => {
 
   t.test('returns the mean duration of ended missions, null before the first ending', async (t) => {
     const { missions, clock } = build()
-    const counts = { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, stalled: 0, lateOutcomes: 0, refused: 0 }
+    const counts = { active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0 }
     t.same(missions.stats(), { ...counts, avgDurationMs: null })
     const [a, b] = [missions.start('a'), missions.start('b')]
     clock.advance(100)

@@ -338,7 +338,7 @@ t.test('after close', async (t) => {
 
 t.test('alert rules', async (t) => {
   const totals = (some: Partial<MissionTotals> = {}): MissionTotals =>
-    ({ active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0, ...some })
+    ({ active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0, ...some })
   const health = (components: Record<string, Partial<HealthComponent>> = {}): HealthSnapshot => ({
     status: 'healthy',
     checkedAt: 0,

@@ -24,7 +24,7 @@ import { Exposition, type ExpositionDeps } from '../lib/prometheus/exposition.js
 import { COLLECTOR_TIMEOUT_MS } from '../lib/prometheus/host-registry/collector.js'
 import { defineMetrics } from '../lib/prometheus/metric.js'
 import { PluginMetric } from '../lib/prometheus/plugin-metric.js'
-import type { ExpositionSources, HubTotals } from '../lib/prometheus/sources.js'
+import type { ExpositionSources, HubTotals, MissionCounts } from '../lib/prometheus/sources.js'
 import { mountHealth } from '../lib/routes/health.js'
 import { mountPrometheus } from '../lib/routes/prometheus.js'
 import { mountWsMetrics } from '../lib/routes/ws-metrics.js'
@@ -46,11 +46,12 @@ interface State {
   operations: OperationTotals
   health: HealthSnapshot
   hub: HubTotals
+  missionCounts: MissionCounts
   callbackErrors: Record<string, number>
 }
 
 const createState = (): State => ({
-  missions: { active: 3, completed: 6, cancelled: 2, errors: 2, total: 13, avgDurationMs: 12.5, stalled: 1, lateOutcomes: 4, refused: 8 },
+  missions: { active: 3, completed: 6, cancelled: 2, errors: 2, total: 13, avgDurationMs: 12.5, stalled: 1, lateOutcomes: 4, refused: 8, untracked: 0 },
   operations: {
     boundsMs: [5, 1_000],
     series: [{ component: 'db', operation: 'GET:/users', success: 4, error: 1, durationCount: 4, durationSumMs: 3_010, buckets: [1, 1, 2] }]
@@ -78,6 +79,7 @@ const createState = (): State => ({
     protocolErrors: { invalid_json: 4 },
     subscribers: new Map([['metrics_tick', 1], ['mission_stats', 0]])
   },
+  missionCounts: { untracked: { full: 2 }, cancelled: { request: 1, skipped: 3 }, cut: { name: 4 } },
   callbackErrors: { onRequest: 5 }
 })
 
@@ -89,6 +91,7 @@ function build (t: Test, options: Partial<ExpositionDeps> = {}): Stand {
   const errors: [string, unknown][] = []
   const sources: ExpositionSources = {
     missionTotals: () => state.missions,
+    missionCounts: () => state.missionCounts,
     operations: () => state.operations,
     health: () => state.health,
     hub: () => state.hub,
@@ -131,7 +134,7 @@ test('the mission gauges', async (t) => {
 
   t.test('are 0 until the first mission ends', async (t) => {
     const stand = build(t)
-    stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0 }
+    stand.state.missions = { active: 1, completed: 0, cancelled: 0, errors: 0, total: 1, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0 }
     const parsed = await readText(stand)
     t.equal(valueOf(parsed, 'oneagent_mission_avg_duration_ms'), 0)
     t.equal(valueOf(parsed, 'oneagent_mission_error_rate'), 0)
@@ -142,7 +145,7 @@ test('the mission gauges', async (t) => {
     let reads = 0
     const missionTotals = () => {
       reads++
-      return { active: reads, completed: reads, cancelled: reads, errors: reads, total: 4 * reads, avgDurationMs: reads, stalled: 0, lateOutcomes: 0, refused: 0 }
+      return { active: reads, completed: reads, cancelled: reads, errors: reads, total: 4 * reads, avgDurationMs: reads, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0 }
     }
     const sources = { ...build(t).sources, missionTotals }
     const stand = build(t, { registry, sources })
@@ -162,6 +165,10 @@ test('the metrics of the plugin', async (t) => {
       ['mc_missions_stalled', {}, 1],
       ['mc_missions_late_outcomes_total', {}, 4],
       ['mc_missions_refused_total', {}, 8],
+      ['mc_missions_untracked_total', { reason: 'full' }, 2],
+      ['mc_missions_cancelled_total', { kind: 'request' }, 1],
+      ['mc_missions_cancelled_total', { kind: 'skipped' }, 3],
+      ['mc_missions_texts_cut_total', { field: 'name' }, 4],
       ['mc_operations_total', { component: 'db', operation: 'GET:/users', status: 'success' }, 4],
       ['mc_operations_total', { component: 'db', operation: 'GET:/users', status: 'error' }, 1],
       ['mc_ws_connections', {}, 1],
@@ -515,7 +522,7 @@ test('a metric of the host', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
-    t.equal((await readText(stand)).size, 40)
+    t.equal((await readText(stand)).size, 43)
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 

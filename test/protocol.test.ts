@@ -75,7 +75,7 @@ t.test('an invalid message gets up to three short reasons that repeat nothing of
     { type: 'subscribe' }, { type: 'subscribe', channels: [] }, { type: 'subscribe', channels: 'canary' }, { type: 'subscribe', channels: [1] },
     { type: 'subscribe', channels: [['canary']] }, { type: 'subscribe', channels: { canary: 1 } }, { type: 'unsubscribe', channels: [] },
     { type: 'mission_start' }, { type: 'mission_start', command: '' }, { type: 'mission_start', command: { canary: 1 } },
-    { type: 'mission_cancel' }, { type: 'mission_cancel', missionId: '' }, { type: 'mission_cancel', missionId: 'canary'.repeat(30) },
+    { type: 'mission_cancel' }, { type: 'mission_cancel', missionId: '' }, { type: 'mission_cancel', missionId: 'canary'.repeat(45) },
     { type: 'whoami', ['canary'.repeat(100)]: 1 }
   ]
   for (const message of messages) {

@@ -502,11 +502,11 @@ t.test('a client that lost its permission for a channel loses the subscription',
 
 t.test('the ending of a mission is sent until its id is used again', async (t) => {
   const { app } = await bootWithClock(t, { missions: { maxEnded: 0 } })
-  for (let times = 0; times < 2; times++) app.missions.start({ id: 'sync', name: 'job' }).complete()
+  for (let times = 0; times < 2; times++) app.missions.start({ id: 'sync', name: 'job', attempt: 'next' }).complete()
   const { payloads: ended } = await subscribe(await connect(app), { endings: 5 })
   t.match(ended, [{ missionId: 'sync', status: 'completed' }], 'once, the newest')
   t.equal(ended.length, 1)
-  app.missions.start({ id: 'sync', name: 'job' })
+  app.missions.start({ id: 'sync', name: 'job', attempt: 'next' })
   const { payloads, ack } = await subscribe(await connect(app), { endings: 5 })
   t.match(payloads, [{ missionId: 'sync', status: 'planning_started' }])
   t.equal(payloads.length, 1)

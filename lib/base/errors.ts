@@ -31,7 +31,8 @@ export const InvalidMission = createError<[string]>('FST_MC_INVALID_MISSION', 'I
 
 /** A mission with this id has already ended. */
 export const MissionEnded = createError(
-  'FST_MC_MISSION_ENDED', 'A mission with this id has ended; start a new one with another id')
+  'FST_MC_MISSION_ENDED',
+  'A mission with this id has ended; start a new one with another id, or a new attempt with "attempt"')
 
 /** A handler passed to `missions.handle` has the wrong shape. */
 export const InvalidHandler = createError<[string]>(
@@ -89,12 +90,9 @@ export const HealthCheckRemoved = createError('FST_MC_HEALTH_CHECK_REMOVED', 'Th
 export const TooManyMissions = createError<[number]>(
   'FST_MC_TOO_MANY_MISSIONS', 'There are %d active missions, which is the limit of missions.maxActive', 503)
 
-/**
- * An active mission with this id was not started by `run` or `spawn` in this process, so its result cannot be shared.
- */
+/** A mission that is still active cannot be retried. */
 export const MissionLive = createError(
-  'FST_MC_MISSION_LIVE',
-  'A mission with this id is active and was not started by run or spawn; wait for it with missions.waitFor')
+  'FST_MC_MISSION_LIVE', 'The mission is active; only a mission that has ended can be retried', 409)
 
 /** The mission does not exist, or is no longer kept. */
 export const MissionNotFound = createError(
@@ -108,3 +106,9 @@ export const Unsupported = createError('FST_MC_UNSUPPORTED', 'This service does 
 
 /** The host's handler of a command failed or timed out. */
 export const CommandFailed = createError('FST_MC_COMMAND_FAILED', 'The command failed', 500)
+
+/** A time of a mission is not a time, is in the future, or contradicts its other times. */
+export const InvalidTime = createError<[string]>('FST_MC_INVALID_TIME', 'Invalid time: %s', 500, TypeError)
+
+/** A mission cannot belong to this parent, because it belongs to another one or is an ancestor of it. */
+export const InvalidParent = createError<[string]>('FST_MC_INVALID_PARENT', 'Invalid parent: %s', 409)

@@ -95,9 +95,8 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
   name: true,
   seq: true,
   tags: true,
-  parentId: true,
-  objective: true,
-  startedAt: true,
+  tagsOmitted: true,
+  attempt: true,
   endedAt: true,
   durationMs: true,
   progress: true,
@@ -105,7 +104,15 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
   errorCode: true,
   waiting: true,
   snapshot: true,
+  attempts: true,
+  notes: true,
   previousStatus: false,
+  // Only in the first update of an attempt, and when they change.
+  parentId: false,
+  objective: false,
+  queuedAt: false,
+  startedAt: false,
+  note: false,
   cancel: false,
   stalled: false,
   metadata: false,
@@ -117,5 +124,5 @@ const NOT_REPEATED = (Object.keys(IS_REPEATED) as Array<keyof MissionUpdate>).fi
 
 function isReplaceable (update: MissionUpdate): boolean {
   for (const name of NOT_REPEATED) if (update[name] !== undefined) return false
-  return update.status === 'execution_progress' && update.seq > 1
+  return update.status === 'execution_progress'
 }

@@ -2,8 +2,8 @@ export { createMissions, type MissionEvents, type Missions } from './missions.js
 export { MissionRegistry, type MissionRegistryDeps } from './registry.js'
 export type { Mission } from './mission.js'
 export {
-  CancelledError, type CancelRequest, type CancelResult, type MissionDetails, type MissionLog, type MissionOutcome,
-  type ProgressInput, type ProgressParts
+  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type MissionDetails, type MissionLog,
+  type MissionOutcome, type ProgressInput, type ProgressParts, type ReportDetails
 } from './types.js'
 export type { ReportResult, Refusal } from './state/lifecycle.js'
 export type { MissionState } from './state/mission-state.js'

@@ -1,14 +1,15 @@
-import type { MissionInit, MissionStatus, MissionView } from '../../schemas/mission.js'
-import { readCancelRequest } from './input/cancel.js'
-import { checkReason } from './input/checks.js'
+import type { MissionStatus, MissionView } from '../../schemas/mission.js'
+import { cutReason, cutWaiting, readCancelRequest } from './input/cancel.js'
+import { checkId } from './input/checks.js'
 import { readDetails } from './input/details.js'
+import { readNote } from './input/note.js'
 import { readProgress } from './input/progress.js'
 import { taskIdOf } from './input/text.js'
 import type { ReportResult } from './state/lifecycle.js'
 import type { MissionState } from './state/mission-state.js'
 import type { Mission } from './mission.js'
 import type {
-  CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome, ProgressInput
+  CancelRequest, CancelResult, ChildInit, MissionDetails, MissionLog, MissionOutcome, ProgressInput
 } from './types.js'
 
 const ABANDONED = { code: 'abandoned', message: 'The scope of the mission was left before it ended' }
@@ -30,6 +31,9 @@ export class MissionHandle implements Mission {
   get tags (): readonly string[] { return this.#state.tags }
   get tenant (): string | null { return this.#state.tenant }
   get parentId (): string | null { return this.#state.parentId }
+  get attempt (): number { return this.#state.attempt }
+  get isTracked (): boolean { return this.#state.isTracked }
+  get queuedAt (): number | null { return this.#state.queuedAt }
   get startedAt (): number { return this.#state.startedAt }
   get status (): MissionStatus { return this.#state.status }
   get isTerminal (): boolean { return this.#state.isTerminal }
@@ -51,7 +55,7 @@ export class MissionHandle implements Mission {
   executionStarted (): ReportResult { return this.#state.report('execution_started', {}) }
 
   progress (input?: ProgressInput): ReportResult {
-    const progress = readProgress(input)
+    const progress = readProgress(input, this.#state.cuts)
     return this.#state.report('execution_progress', progress === undefined ? {} : { progress })
   }
 
@@ -60,12 +64,12 @@ export class MissionHandle implements Mission {
   fail (error: unknown): ReportResult { return this.#report('error', { error: error ?? null }) }
 
   cancelled (reason?: string): ReportResult {
-    if (reason !== undefined && !this.#state.isTerminal) checkReason(reason)
-    return this.#state.report('cancelled', reason === undefined ? {} : { cancelReason: reason })
+    if (reason === undefined || this.#state.isTerminal) return this.#state.report('cancelled', {})
+    return this.#state.report('cancelled', { cancel: { reason: cutReason(reason, this.#state.cuts) } })
   }
 
   async task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-    const progressOf = this.#state.nextTask(taskIdOf(taskId))
+    const progressOf = this.#state.nextTask(taskIdOf(taskId, this.#state.cuts))
     const report = (status: string) => this.#state.report('execution_progress', { progress: progressOf(status) })
     report('started')
     try {
@@ -78,22 +82,33 @@ export class MissionHandle implements Mission {
     }
   }
 
-  child (init: string | Omit<MissionInit, 'id'>): Mission { return this.#state.startChild(init).handle }
+  child (init: ChildInit): Mission { return this.#state.startChild(init).handle }
+
+  setParent (id: string): ReportResult {
+    checkId(id)
+    return this.#state.setParent(id)
+  }
+
+  retry (): Mission { return this.#state.retry().handle }
 
   annotate (metadata: Record<string, unknown>): void { this.#state.annotate(metadata) }
+
+  note (text: string, data?: unknown): ReportResult {
+    return this.#state.note(...readNote(text, data, this.#state.cuts))
+  }
 
   heartbeat (): void { this.#state.heartbeat() }
 
   waiting (reason: string): void {
     if (this.#state.isTerminal) return
-    checkReason(reason)
-    this.#state.wait(reason)
+    this.#state.wait(cutWaiting(reason, this.#state.cuts))
   }
 
   extendTimeout (ms: number): void { this.#state.extendTimeout(ms) }
 
   cancel (request: CancelRequest = {}): CancelResult {
-    return this.#state.requestCancel('request', readCancelRequest(request))
+    const { kind = 'request', ...rest } = readCancelRequest(request, this.#state.cuts)
+    return this.#state.requestCancel(kind, rest)
   }
 
   view (): MissionView { return this.#state.view() }
@@ -105,6 +120,7 @@ export class MissionHandle implements Mission {
   }
 
   #report (status: MissionStatus, details: MissionDetails): ReportResult {
-    return this.#state.report(status, readDetails(status, details))
+    const { cuts, clock } = this.#state
+    return this.#state.report(status, readDetails(status, details, cuts, clock.now()))
   }
 }

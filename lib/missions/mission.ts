@@ -1,7 +1,7 @@
-import type { MissionInit, MissionStatus, MissionView } from '../../schemas/mission.js'
+import type { MissionStatus, MissionView } from '../../schemas/mission.js'
 import type { ReportResult } from './state/lifecycle.js'
 import type {
-  CancelRequest, CancelResult, MissionDetails, MissionLog, MissionOutcome, ProgressInput
+  CancelRequest, CancelResult, ChildInit, MissionDetails, MissionLog, MissionOutcome, ProgressInput
 } from './types.js'
 
 /**
@@ -16,9 +16,15 @@ export interface Mission {
   readonly objective: string | null
   readonly tags: readonly string[]
   readonly tenant: string | null
-  /** The id of the mission that started this one as its child. */
+  /** The id of the mission that this one belongs to. */
   readonly parentId: string | null
-  /** When the mission was registered, in ms since 1970. */
+  /** Counts the runs of this mission from 1. A handle belongs to one attempt. */
+  readonly attempt: number
+  /** Whether the registry holds the mission. `false` only in a function that runs without one; see `run`. */
+  readonly isTracked: boolean
+  /** When the mission was queued, in ms since 1970; `null` if nobody has reported it. */
+  readonly queuedAt: number | null
+  /** When the mission started, in ms since 1970: as reported, or when it was registered. */
   readonly startedAt: number
   readonly status: MissionStatus
   readonly isTerminal: boolean
@@ -43,11 +49,13 @@ export interface Mission {
    */
   onEnd (listener: (outcome: MissionOutcome) => void): () => void
   /**
-   * Reports a status. A repeated status is applied if it has a `tasksSummary`, a `planningSession` or new progress.
+   * Reports a status. A repeated status is applied if its details have something new. A repeated ending is `repeated`,
+   * another one after the ending is `terminal`.
    *
    * @returns `{ applied: true }`, or `{ applied: false, reason }` with `repeated`, `backward` or `terminal`
    * @throws FST_MC_UNKNOWN_STATUS for a status outside the eight
-   * @throws FST_MC_INVALID_MISSION for progress that is a function or a symbol
+   * @throws FST_MC_INVALID_MISSION for a detail of the wrong type
+   * @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT
    */
   report (status: MissionStatus, details?: MissionDetails): ReportResult
   /** Reports that the tasks of the plan are known. */
@@ -68,7 +76,8 @@ export interface Mission {
   /** Ends the mission as `error`; `error` is any thrown value or `{ code, message }`. */
   fail (error: unknown): ReportResult
   /**
-   * Ends the mission as `cancelled`. The reason becomes `cancel.reason`, unless a cancel was requested before.
+   * Ends the mission as `cancelled`. The reason becomes `cancel.reason`, unless a cancel was requested with one before.
+   * `report('cancelled', { reason, by, kind })` says more.
    *
    * @throws FST_MC_INVALID_MISSION for a reason that is not a string
    */
@@ -79,13 +88,40 @@ export interface Mission {
    * if there is none.
    */
   task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T>
-  /** Starts a mission that belongs to this one. A cancel request for the parent is passed on to its children. */
-  child (init: string | Omit<MissionInit, 'id'>): Mission
+  /**
+   * Starts a mission that belongs to this one, or joins the active mission with this id. A cancel request for the
+   * parent is passed on to its children. If the registry is full or closing, the child is not tracked.
+   *
+   * @throws FST_MC_INVALID_PARENT for the id of an active mission that belongs to another parent
+   * @throws FST_MC_INVALID_MISSION, FST_MC_INVALID_TIME, FST_MC_MISSION_ENDED
+   */
+  child (init: ChildInit): Mission
+  /**
+   * Sets the parent of an active mission that has none. The parent may be registered later.
+   *
+   * @throws FST_MC_INVALID_PARENT if the mission belongs to another parent, or is an ancestor of this one
+   * @throws FST_MC_INVALID_MISSION for an id that is not one
+   */
+  setParent (id: string): ReportResult
+  /**
+   * Starts the next attempt of a mission that has ended, and returns its handle. What is not reported anew is taken
+   * over: name, objective, tags, tenant, metadata, parent, time-out.
+   *
+   * @throws FST_MC_MISSION_LIVE for an active mission; FST_MC_TOO_MANY_MISSIONS, FST_MC_CLOSING
+   */
+  retry (): Mission
   /**
    * Merges `metadata` into the existing metadata, which is cut visibly beyond `missions.maxMetadataBytes`. Ignored
    * after the end.
    */
   annotate (metadata: Record<string, unknown>): void
+  /**
+   * Adds a note, such as a signal, an approval or a warning. Every note is sent; the newest 20 are kept. `data` is
+   * copied as JSON, and cut visibly beyond 1 KiB.
+   *
+   * @throws FST_MC_INVALID_MISSION for a text that is not a string
+   */
+  note (text: string, data?: unknown): ReportResult
   /** Shows that the work is alive, and reports nothing else. */
   heartbeat (): void
   /**

@@ -1,6 +1,5 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { MissionInit, MissionQuery, MissionStatus, MissionTotals, MissionView } from '../../schemas/mission.js'
-import { MissionEnded, MissionLive } from '../base/errors.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { MissionHandlers } from './commands/handlers.js'
 import { checkMilliseconds, checkObject, checkWork } from './input/checks.js'
@@ -9,11 +8,12 @@ import type { Mission } from './mission.js'
 import type { MissionList } from './queries/query.js'
 import { subscribeMissions, type SubscribeFilter } from './queries/subscribe.js'
 import { waitForMission, type WaitForOptions } from './queries/wait-for.js'
+import type { Registration } from './registration.js'
 import type { MissionRegistry } from './registry.js'
 import { Runner, type MissionWork } from './runner.js'
 import type { ReportResult } from './state/lifecycle.js'
 import type { MissionState } from './state/mission-state.js'
-import type { CancelRequest, CancelResult, MissionDetails, MissionOutcome } from './types.js'
+import type { CancelRequest, CancelResult, MissionOutcome, ReportDetails } from './types.js'
 
 /**
  * Events of `app.missions`. `mission_update` carries what watchers receive; it is built only while somebody listens.
@@ -26,25 +26,30 @@ export interface Missions {
   /**
    * Runs a function as a mission and resolves or rejects as the function does. Returning completes the mission,
    * throwing fails it, throwing after it was asked to end cancels it. A function that ended its mission itself has the
-   * last word. An id that is already running shares that run.
+   * last word. An id whose function is running shares that run; the id of a mission from `start` becomes the mission of
+   * the function.
    *
-   * @throws what `start` throws; FST_MC_MISSION_LIVE for an active id without a running function; FST_MC_MISSION_ENDED
-   * if a listener ended the mission at its start
+   * The function runs in every case. If `start` would throw, its mission is not tracked: it is counted, the first one
+   * is logged, and `mission.isTracked` is `false`.
+   *
+   * @throws FST_MC_INVALID_MISSION if `work` is not a function
    */
   run<T> (init: string | MissionInit, work: MissionWork<T>): Promise<T>
   /**
    * Runs a function as a mission in the background and returns the mission at once. `mission.done` resolves with the
-   * outcome; a function that throws causes no unhandled rejection.
+   * outcome; a function that throws causes no unhandled rejection. The function runs in every case, as with `run`.
    *
-   * @throws what `run` rejects with before the function starts
+   * @throws FST_MC_INVALID_MISSION if `work` is not a function
    */
   spawn (init: string | MissionInit, work: MissionWork<unknown>): Mission
   /**
    * Registers a mission whose ending is reported from elsewhere (a webhook, a queue), and reports `planning_started`
-   * for it. An active id returns the active mission. With `await using`, a mission whose scope is left before it ended
-   * becomes an `error`.
+   * for it. An active id returns the active mission. An id that has ended stays ended, unless a higher `attempt` or
+   * `next` is given; a higher `attempt` than that of an active mission ends it as `superseded`. With `await using`, a
+   * mission whose scope is left before it ended becomes an `error`.
    *
-   * @throws FST_MC_INVALID_MISSION with the property that is wrong
+   * @throws FST_MC_INVALID_MISSION with the property that has the wrong type
+   * @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT
    * @throws FST_MC_MISSION_ENDED for the id of a mission that has ended
    * @throws FST_MC_TOO_MANY_MISSIONS beyond `missions.maxActive`
    * @throws FST_MC_CLOSING after the service has closed; a mission that starts while it closes is asked to end at once
@@ -53,11 +58,26 @@ export interface Missions {
   /** The mission whose function is running here, through any `await`; `undefined` outside of `run` and `spawn`. */
   current (): Mission | undefined
   /**
-   * Reports a status for an id. An unknown id is registered, with the id as its name.
+   * Reports a status for an id. An unknown id is registered, with the id as its name if there is no `name`. The id of a
+   * mission that has ended, even if it is no longer kept, is registered again only for a higher `attempt` or `next`.
    *
-   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION, FST_MC_TOO_MANY_MISSIONS, FST_MC_CLOSING
+   * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION, FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT,
+   * FST_MC_TOO_MANY_MISSIONS, FST_MC_CLOSING
    */
-  report (id: string, status: MissionStatus, details?: MissionDetails): ReportResult
+  report (id: string, status: MissionStatus, details?: ReportDetails): ReportResult
+  /**
+   * Reports that a mission waits, in a queue or for something outside: pauses its stall detection until its next
+   * report. An unknown id is registered.
+   *
+   * @throws what `report` throws
+   */
+  waiting (id: string, reason: string, details?: ReportDetails): ReportResult
+  /**
+   * Adds a note to a mission, as `mission.note` does; `unknown` if there is none with this id.
+   *
+   * @throws FST_MC_INVALID_MISSION for a text that is not a string
+   */
+  note (id: string, text: string, data?: unknown): ReportResult
   /** The mission with this id, active or ended and still kept. */
   get (id: string): Mission | undefined
   /**
@@ -81,7 +101,7 @@ export interface Missions {
    */
   subscribe (filter?: SubscribeFilter, options?: { signal?: AbortSignal }): AsyncGenerator<MissionView, void, undefined>
   /**
-   * Waits for the ending of one mission; one that has ended is answered at once.
+   * Waits for the ending of one mission, or of one of its attempts; one that has ended is answered at once.
    *
    * @throws FST_MC_MISSION_NOT_FOUND, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING, the reason of `signal`
    */
@@ -103,6 +123,7 @@ export interface Missions {
  * The facade over a registry: its methods need no `this`, and nothing else of the registry can be reached through it.
  */
 export function createMissions (registry: MissionRegistry): Missions {
+  const { registration } = registry
   const runner = new Runner()
   const deps = {
     deadlines: registry.deadlines,
@@ -113,16 +134,18 @@ export function createMissions (registry: MissionRegistry): Missions {
     onClosed: (listener: () => void) => registry.onClosed(listener)
   }
   return {
-    run: async (init, work) => await launch(registry, runner, init, work).running,
+    run: async (init, work) => await launch(registration, runner, init, work).running,
     spawn (init, work) {
-      const { mission, running } = launch(registry, runner, init, work)
+      const { mission, running } = launch(registration, runner, init, work)
       // The outcome is in `mission.done`; an unhandled rejection would end the process.
       running.catch(() => {})
       return mission.handle
     },
-    start: (init) => registry.start(init).handle,
+    start: (init) => registration.start(init).handle,
     current: () => runner.current?.handle,
-    report: (id, status, details = {}) => registry.report(id, status, details),
+    report: (id, status, details = {}) => registration.report(id, status, details),
+    waiting: (id, reason, details = {}) => registration.waiting(id, reason, details),
+    note: (id, text, data) => registry.find(id)?.handle.note(text, data) ?? { applied: false, reason: 'unknown' },
     get: (id) => registry.find(id)?.handle,
     list: (query = {}) => registry.list(query, () => true),
     views: () => registry.all().map((mission) => mission.view()),
@@ -134,9 +157,9 @@ export function createMissions (registry: MissionRegistry): Missions {
       checkFilter(conditions)
       return subscribeMissions(deps, { id, ...conditions }, signal)
     },
-    async waitFor (id, { signal, timeoutMs } = {}) {
+    async waitFor (id, { signal, timeoutMs, attempt } = {}) {
       if (timeoutMs !== undefined) checkMilliseconds(timeoutMs, 0)
-      return await waitForMission(deps, id, { signal, timeoutMs })
+      return await waitForMission(deps, id, { signal, timeoutMs, attempt })
     },
     handle: (handlers) => registry.commands.use(handlers),
     on: (event, listener) => listen(registry, event, listener as (value: unknown) => unknown)
@@ -144,17 +167,11 @@ export function createMissions (registry: MissionRegistry): Missions {
 }
 
 function launch<T> (
-  registry: MissionRegistry, runner: Runner, init: string | MissionInit, work: MissionWork<T>
+  registration: Registration, runner: Runner, init: string | MissionInit, work: MissionWork<T>
 ): { mission: MissionState, running: Promise<T> } {
   checkWork(work)
-  const startedBefore = registry.started
-  const mission = registry.start(init)
-  const running = runner.runningOf<T>(mission)
-  if (running !== undefined) return { mission, running }
-  if (registry.started === startedBefore) throw new MissionLive()
-  // A listener of its start may have ended it: there is nothing left to run.
-  if (mission.isTerminal) return { mission, running: Promise.reject(new MissionEnded()) }
-  return { mission, running: runner.run(mission, work) }
+  const mission = registration.startOrDetach(init)
+  return { mission, running: runner.runningOf<T>(mission) ?? runner.run(mission, work) }
 }
 
 function listen (

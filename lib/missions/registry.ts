@@ -1,31 +1,37 @@
-import type { CancelKind, MissionInit, MissionQuery, MissionStatus } from '../../schemas/mission.js'
+import type { CancelKind, MissionQuery } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import { createUnifiedId, type Clock } from '../base/clock.js'
-import { Closing, MissionEnded, TooManyMissions } from '../base/errors.js'
+import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { AckGate } from './commands/ack-gate.js'
 import { Commands } from './commands/commands.js'
-import { checkId, checkMilliseconds } from './input/checks.js'
-import { readDetails } from './input/details.js'
-import { readInit } from './input/init.js'
+import { checkMilliseconds } from './input/checks.js'
+import { CutCounter } from './input/cut-counter.js'
 import { checkQuery } from './input/queries.js'
 import { DeadlineQueue } from './lifetime/deadline-queue.js'
+import { EndedIds, type EndedIdsDeps } from './lifetime/ended-ids.js'
 import { Retention } from './lifetime/retention.js'
 import { Shutdown } from './lifetime/shutdown.js'
 import { Watchdog } from './lifetime/watchdog.js'
+import { Lineage } from './lineage.js'
 import { MissionHandle } from './mission-handle.js'
 import { findPage, type MissionList } from './queries/query.js'
-import type { ReportResult } from './state/lifecycle.js'
-import { MissionState, type MissionStateDeps } from './state/mission-state.js'
-import { Totals } from './totals.js'
-import type { MissionDetails, MissionLog, MissionOutcome } from './types.js'
 import { Payloads } from './payload/payload.js'
+import { Registration } from './registration.js'
+import type { MissionStateDeps } from './state/deps.js'
+import type { MissionState } from './state/mission-state.js'
+import { Totals, type UntrackedReason } from './totals.js'
+import type { MissionLog, MissionOutcome } from './types.js'
+import { Untracked } from './untracked.js'
 import { UpdateStream } from './updates/update-stream.js'
 
 export interface MissionRegistryDeps {
   clock: Clock
   options: ResolvedOptions['missions']
+  /** How many ids of ended missions are remembered, and for how long in ms. */
+  endedIds: Omit<EndedIdsDeps, 'clock'>
   onCallbackError: (where: string, err: unknown) => void
+  /** A function runs without a tracked mission, for the first time for this reason. */
+  onUntracked: (reason: UntrackedReason, err: unknown) => void
   /** Creates the logger of one mission. */
   makeLog: (id: string) => MissionLog
 }
@@ -37,27 +43,28 @@ export interface MissionRegistryDeps {
  */
 export class MissionRegistry {
   readonly totals = new Totals()
+  readonly cuts = new CutCounter()
+  readonly registration: Registration
   readonly deadlines: DeadlineQueue
   readonly updates: UpdateStream
   readonly commands: Commands
-  readonly #options: ResolvedOptions['missions']
   readonly #missions = new Map<string, MissionState>()
-  readonly #children = new Map<MissionState, Set<MissionState>>()
+  readonly #lineage = new Lineage((id) => this.find(id))
+  readonly #endedIds: EndedIds
   readonly #ackGate = new AckGate()
   readonly #events: Events<{ closed: [] }>
   readonly #watchdog: Watchdog
   readonly #retention: Retention
   readonly #shutdown: Shutdown
-  readonly #stateDeps: MissionStateDeps
-  #started = 0
   #isStopped = false
   #isClosed = false
 
-  constructor ({ clock, options, onCallbackError, makeLog }: MissionRegistryDeps) {
+  constructor (deps: MissionRegistryDeps) {
+    const { clock, options, endedIds, onCallbackError } = deps
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
-    this.#options = options
     this.#events = new Events(onListenerError)
+    this.#endedIds = new EndedIds({ clock, ...endedIds })
     this.deadlines = new DeadlineQueue(clock)
     this.commands = new Commands({ clock, ackGate: this.#ackGate, find: (id) => this.find(id), onCallbackError })
     this.updates = new UpdateStream({
@@ -69,7 +76,7 @@ export class MissionRegistry {
       onListenerError
     })
     this.#watchdog = new Watchdog(options, clock, this.deadlines)
-    const forget = ({ id }: MissionState) => { this.#missions.delete(id) }
+    const forget = (mission: MissionState) => this.#forget(mission)
     this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
     this.#shutdown = new Shutdown({
       deadlines: this.deadlines,
@@ -77,45 +84,10 @@ export class MissionRegistry {
       active: () => this.#active(),
       onStopped: () => { this.#isStopped = true }
     })
-    this.#stateDeps = {
-      clock,
-      totals: this.totals,
-      payloads,
-      updates: this.updates,
-      registry: {
-        startChild: (parent, init) => this.#start(init, parent),
-        cancelRequested: (mission, kind) => this.#cancelRequested(mission, kind),
-        ended: (mission, outcome) => this.#ended(mission, outcome),
-        extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms))
-      },
-      createHandle: (mission) => new MissionHandle(mission),
-      makeLog,
-      onListenerError
-    }
+    this.registration = this.#createRegistration(deps, payloads, onListenerError)
   }
-
-  /** How many missions were ever started. */
-  get started (): number { return this.#started }
 
   get isClosed (): boolean { return this.#isClosed }
-
-  /** @see Missions.start */
-  start (init: string | MissionInit): MissionState {
-    return this.#start(init, null)
-  }
-
-  /** @see Missions.report */
-  report (id: string, status: MissionStatus, details: MissionDetails): ReportResult {
-    const known = this.#missions.get(id)
-    const checked = readDetails(status, details)
-    if (known !== undefined) return known.report(status, checked)
-    // Checked before the mission is registered: a report that is refused leaves nothing behind.
-    checkId(id)
-    const mission = this.#register(id, { name: id }, null)
-    const result = mission.report(status, checked)
-    this.#shutdown.include(mission)
-    return result
-  }
 
   find (id: string): MissionState | undefined {
     return this.#missions.get(id)
@@ -169,60 +141,72 @@ export class MissionRegistry {
     return this.all().filter((mission) => !mission.isTerminal)
   }
 
-  #start (init: string | Omit<MissionInit, 'id'>, parent: MissionState | null): MissionState {
-    const { id = createUnifiedId('mission'), ...rest } = readInit(init)
-    const known = this.#missions.get(id)
-    if (known?.isTerminal === true) throw new MissionEnded()
-    if (known !== undefined) return known
-    const mission = this.#register(id, rest, parent)
-    mission.report('planning_started', {})
-    if (parent?.isCancelRequested === true) mission.requestCancel('parent')
-    this.#shutdown.include(mission)
-    return mission
-  }
-
-  #register (id: string, init: Omit<MissionInit, 'id'>, parent: MissionState | null): MissionState {
-    const { maxActive, timeoutMs } = this.#options
-    if (this.#isStopped) throw new Closing()
-    if (this.totals.active >= maxActive) {
-      this.totals.refused()
-      throw new TooManyMissions(maxActive)
+  #createRegistration (
+    { clock, options, makeLog, onUntracked }: MissionRegistryDeps, payloads: Payloads,
+    onListenerError: (err: unknown) => void
+  ): Registration {
+    const { totals, cuts, updates } = this
+    const stateDeps: MissionStateDeps<MissionState> = {
+      clock,
+      totals,
+      cuts,
+      payloads,
+      updates,
+      registry: {
+        startChild: (parent, init) => this.registration.startChild(parent, init),
+        retry: (mission) => this.registration.retry(mission),
+        checkParent: ({ id, parentId }, parent) => this.#lineage.check(id, parentId, parent),
+        linked: (mission, parentId) => this.#linked(mission, parentId),
+        cancelRequested: (mission, kind) => this.#cancelRequested(mission, kind),
+        ended: (mission, outcome) => this.#ended(mission, outcome),
+        extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms))
+      },
+      createHandle: (mission) => new MissionHandle(mission),
+      makeLog,
+      onListenerError
     }
-    const number = ++this.#started
-    const mission = new MissionState(this.#stateDeps, { id, number, parentId: parent?.id ?? null, init })
-    // Reading the objective and the metadata ran code of the host, which may have started this very mission.
-    const meanwhile = this.#missions.get(id)
-    if (meanwhile !== undefined) return meanwhile
-    this.#missions.set(id, mission)
-    this.totals.started()
-    this.#watchdog.watch(mission, init.timeoutMs ?? timeoutMs)
-    if (parent !== null && !parent.isTerminal) this.#addChild(parent, mission)
-    this.#ackGate.registered(mission)
-    return mission
+    return new Registration({
+      clock,
+      cuts,
+      totals,
+      maxActive: options.maxActive,
+      missions: this.#missions,
+      endedIds: this.#endedIds,
+      lineage: this.#lineage,
+      untracked: new Untracked({ shared: stateDeps, onUntracked }),
+      stateDeps,
+      isStopped: () => this.#isStopped,
+      onRegistered: (mission) => {
+        this.#watchdog.watch(mission, mission.timeoutMs ?? options.timeoutMs)
+        this.#ackGate.registered(mission)
+      },
+      onStarted: (mission) => this.#shutdown.include(mission)
+    })
   }
 
-  #addChild (parent: MissionState, child: MissionState): void {
-    const children = this.#children.get(parent) ?? new Set()
-    this.#children.set(parent, children.add(child))
+  #linked (mission: MissionState, parentId: string): boolean {
+    this.#lineage.add(mission, parentId)
+    return this.#lineage.isCancelled(parentId)
   }
 
   #cancelRequested (mission: MissionState, kind: CancelKind): MissionState[] {
     this.#watchdog.startGrace(mission, kind)
-    return [...this.#children.get(mission) ?? []]
+    return this.#lineage.childrenOf(mission.id)
   }
 
-  #ended (mission: MissionState, { status, durationMs }: MissionOutcome): void {
-    this.totals.ended(status, durationMs)
+  #ended (mission: MissionState, { status, durationMs, cancel }: MissionOutcome): void {
+    this.totals.ended(status, durationMs, cancel?.kind)
     this.#watchdog.forget(mission)
-    this.#removeChild(mission)
+    this.#lineage.remove(mission)
     this.#retention.put(mission, status)
     if (this.totals.active === 0) this.#shutdown.idle()
   }
 
-  // A parent may live much longer than its children, and have many.
-  #removeChild (mission: MissionState): void {
-    this.#children.delete(mission)
-    const parent = mission.parentId === null ? undefined : this.#missions.get(mission.parentId)
-    if (parent !== undefined) this.#children.get(parent)?.delete(mission)
+  // Not if a newer attempt has taken its place.
+  #forget (mission: MissionState): void {
+    const { id, attempt, seq, outcome } = mission
+    if (this.#missions.get(id) !== mission) return
+    this.#missions.delete(id)
+    this.#endedIds.put({ id, attempt, seq, status: outcome!.status })
   }
 }

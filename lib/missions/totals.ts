@@ -1,6 +1,11 @@
-import type { MissionTotals, TerminalStatus } from '../../schemas/mission.js'
+import { CANCEL_KINDS, type CancelKind, type MissionTotals, type TerminalStatus } from '../../schemas/mission.js'
 
 const FIELD = { completed: 'completed', cancelled: 'cancelled', error: 'errors' } as const
+
+const UNTRACKED_REASONS = ['full', 'closing', 'ended', 'invalid'] as const
+
+/** Why the function of a mission ran without one. */
+export type UntrackedReason = (typeof UNTRACKED_REASONS)[number]
 
 /**
  * The counts of the registry. They are changed by the transitions alone, so a read costs O(1). `total` is not stored:
@@ -11,6 +16,8 @@ export class Totals {
   #stalled = 0
   #lateOutcomes = 0
   #refused = 0
+  readonly #untracked = zeros(UNTRACKED_REASONS)
+  readonly #cancelled = zeros(CANCEL_KINDS)
   readonly #ended = { completed: 0, cancelled: 0, errors: 0 }
   #durationSumMs = 0
 
@@ -20,12 +27,17 @@ export class Totals {
 
   refused (): void { this.#refused++ }
 
+  /** Counts a function that runs without a tracked mission, and returns how many there were for this reason. */
+  untracked (reason: UntrackedReason): number { return ++this.#untracked[reason] }
+
   lateOutcome (): void { this.#lateOutcomes++ }
 
   stalled (isStalled: boolean): void { this.#stalled += isStalled ? 1 : -1 }
 
-  ended (status: TerminalStatus, durationMs: number): void {
+  /** `kind` is that of its cancel, if it was cancelled. */
+  ended (status: TerminalStatus, durationMs: number, kind: CancelKind = 'request'): void {
     this.#active--
+    if (status === 'cancelled') this.#cancelled[kind]++
     this.#ended[FIELD[status]]++
     this.#durationSumMs += durationMs
   }
@@ -42,7 +54,17 @@ export class Totals {
       avgDurationMs: terminal === 0 ? null : this.#durationSumMs / terminal,
       stalled: this.#stalled,
       lateOutcomes: this.#lateOutcomes,
-      refused: this.#refused
+      refused: this.#refused,
+      untracked: Object.values(this.#untracked).reduce((sum, count) => sum + count, 0)
     }
   }
+
+  /** The same by reason and by kind. */
+  readLabelled (): { untracked: Record<UntrackedReason, number>, cancelled: Record<CancelKind, number> } {
+    return { untracked: { ...this.#untracked }, cancelled: { ...this.#cancelled } }
+  }
 }
+
+// A series that is there from the start shows its first increase.
+const zeros = <Key extends string>(keys: readonly Key[]): Record<Key, number> =>
+  Object.fromEntries(keys.map((key) => [key, 0])) as Record<Key, number>

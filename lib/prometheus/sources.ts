@@ -29,9 +29,17 @@ export interface HubTotals {
   subscribers: ReadonlyMap<ChannelName, number>
 }
 
+/** Counts of missions by reason, by kind of cancel, and of texts that were cut by field. */
+export interface MissionCounts {
+  untracked: Readonly<Record<string, number>>
+  cancelled: Readonly<Record<string, number>>
+  cut: Readonly<Record<string, number>>
+}
+
 /** The domain objects that a scrape reads. They are the same objects that all other routes read. */
 export interface ExpositionSources {
   missionTotals (): MissionTotals
+  missionCounts (): MissionCounts
   operations (): OperationTotals
   health (): HealthSnapshot
   hub (): HubTotals

@@ -1,11 +1,16 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { CancelState, MissionError, MissionId, MissionStatus, Progress } from '../mission.js'
+import {
+  CancelState, MissionAttempt, MissionError, MissionId, MissionNote, MissionStatus, Progress
+} from '../mission.js'
 
 /**
- * One update of one mission. `seq` counts the updates of a mission from 1.
+ * One update of one mission. `seq` counts the updates of a mission from 1, across its attempts.
  *
  * - `previousStatus` is present when the status changed.
- * - `objective`, `parentId` and `startedAt` are sent with the first update and with snapshots.
+ * - `attempt` is sent for every attempt but the first. `attempts`, the earlier attempts, are sent with snapshots.
+ * - `objective`, `parentId`, `queuedAt` and `startedAt` are sent with the first update of an attempt, when they change,
+ *   and with snapshots.
+ * - `note` is sent once, `notes`, the newest notes, with snapshots.
  * - `cancel` is sent with the update of the request and with the ending, `endedAt` with the ending.
  * - `error` is the message of an error and `errorCode` its code.
  * - `stalled` and `waiting` are sent for as long as they hold.
@@ -29,6 +34,12 @@ export const MissionUpdate = Type.Object({
   objective: Type.Optional(Type.String()),
   tags: Type.Optional(Type.Array(Type.String())),
   previousStatus: Type.Optional(MissionStatus),
+  tagsOmitted: Type.Optional(Type.Integer({ minimum: 1 })),
+  attempt: Type.Optional(Type.Integer({ minimum: 2 })),
+  attempts: Type.Optional(Type.Array(MissionAttempt)),
+  note: Type.Optional(MissionNote),
+  notes: Type.Optional(Type.Array(MissionNote)),
+  queuedAt: Type.Optional(Type.Integer()),
   startedAt: Type.Optional(Type.Integer()),
   endedAt: Type.Optional(Type.Integer()),
   stalled: Type.Optional(Type.Literal(true)),

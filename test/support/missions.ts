@@ -23,6 +23,8 @@ export interface Stand {
   failures: Array<[where: string, err: unknown]>
   /** The ids that loggers were created for. */
   logged: string[]
+  /** The reasons of untracked missions that were logged, with the code of the refusal. */
+  untracked: Array<[reason: string, code: string]>
   /** The updates of one mission. */
   updatesOf: (id: string) => MissionUpdate[]
 }
@@ -61,9 +63,12 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
   const clock = createCountingClock(Date.UTC(2026, 0, 1))
   const failures: Stand['failures'] = []
   const logged: string[] = []
+  const untracked: Array<[reason: string, code: string]> = []
   const registry = new MissionRegistry({
     clock,
     options: resolveOptions({ missions: options }, {}).missions,
+    endedIds: { max: 10_000, maxAgeMs: 86_400_000 },
+    onUntracked: (reason, err) => { untracked.push([reason, (err as { code: string }).code]) },
     onCallbackError: (where, err) => { failures.push([where, err]) },
     makeLog (id) {
       logged.push(id)
@@ -74,7 +79,7 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
   const updates: MissionUpdate[] = []
   if (!isQuiet) missions.on('mission_update', (update) => { updates.push(update) })
   const updatesOf = (id: string) => updates.filter(({ missionId }) => missionId === id)
-  return { clock, registry, missions, updates, failures, logged, updatesOf }
+  return { clock, registry, missions, updates, failures, logged, untracked, updatesOf }
 }
 
 /** Returns every breach of the promises of an update stream: valid payloads, sequence without gaps, nothing after an ending. */

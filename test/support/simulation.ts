@@ -43,6 +43,8 @@ function createChance (seed: number): Chance {
 /** A mission that has ended, and the offset of its last message; without a subscriber, the offset is known at the next subscription. */
 interface Ended { id: string, name: string, tags: readonly string[], statuses: Array<MissionStatus | undefined>, offset: number | undefined }
 
+const ENDINGS_KEPT = { max: 10_000, maxAgeMs: 86_400_000 }
+
 /** A service: a registry and a hub. A restart replaces both. */
 class Service {
   readonly ended: Ended[] = []
@@ -55,9 +57,9 @@ class Service {
     const { websocket, missions, server } = resolveOptions(options, {})
     this.clock = clock
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
-    this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, makeLog: () => { throw new Error('no mission writes to its log') } })
+    this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, endedIds: ENDINGS_KEPT, onUntracked: () => {}, makeLog: () => { throw new Error('no mission writes to its log') } })
     this.missions = createMissions(this.registry)
-    const ended = new EndedMissions({ clock, maxMessages: 10_000, maxAgeMs: 86_400_000 })
+    const ended = new EndedMissions({ clock, ...ENDINGS_KEPT })
     const updates = createMissionUpdateChannel({
       updates: this.registry.updates,
       visible: () => this.registry.visible(),

@@ -1,7 +1,7 @@
 import { InvalidMission } from '../../base/errors.js'
 import { readSafely, UNSERIALIZABLE } from '../payload/json-copy.js'
-import type { CheckedProgress, ProgressInput } from '../types.js'
-import { cutVisibly, taskIdOf } from './text.js'
+import type { CheckedProgress, ProgressInput, TextCuts } from '../types.js'
+import { taskIdOf } from './text.js'
 
 const FIELDS = ['taskId', 'index', 'total', 'status', 'percent', 'fraction'] as const
 
@@ -36,20 +36,20 @@ const ROUNDING = 1e-9
  *
  * @throws FST_MC_INVALID_MISSION for a function or a symbol
  */
-export function readProgress (input: ProgressInput): CheckedProgress | undefined {
-  if (typeof input === 'object') return input === null ? undefined : readObject(input)
+export function readProgress (input: ProgressInput, cuts: TextCuts): CheckedProgress | undefined {
+  if (typeof input === 'object') return input === null ? undefined : readObject(input, cuts)
   if (typeof input === 'function' || typeof input === 'symbol') {
     throw new InvalidMission('progress must be a percentage, text or an object')
   }
-  return typeof input === 'string' ? readFields({}, { status: input }) : readFields({}, { percent: input })
+  return typeof input === 'string' ? readFields({}, { status: input }, cuts) : readFields({}, { percent: input }, cuts)
 }
 
-function readObject (input: object): CheckedProgress | undefined {
+function readObject (input: object, cuts: TextCuts): CheckedProgress | undefined {
   const fields = readOnce(input)
   const { taskId, index, total, status } = fields
   if (fields.percent !== undefined || fields.fraction !== undefined || !isCount(index) || !isCount(total) ||
     index > total || !isText(taskId, MAX_TASK_ID_CHARACTERS) || !isText(status, MAX_STATUS_CHARACTERS)) {
-    return readFields(input, fields)
+    return readFields(input, fields, cuts)
   }
   return { taskId, index, total, status, fraction: fractionOf(index, total, status), kind: 'position' }
 }
@@ -74,20 +74,20 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' && value !== '' && value.length <= max
 
-function readFields (input: object, fields: Fields): CheckedProgress | undefined {
+function readFields (input: object, fields: Fields, cuts: TextCuts): CheckedProgress | undefined {
   const first = <T>(name: keyof typeof SYNONYMS, read: (value: unknown) => T | undefined): T | undefined => {
     let value = read(fields[name])
     for (const other of SYNONYMS[name]) value ??= read(readField(input, other))
     return value
   }
-  const status = first('status', readText)
+  const status = first('status', (value) => readText(value, cuts))
   const numbers = readNumbers((name) => first(name, readNumber))
   const isOverall = fields.taskId === undefined || fields.taskId === null
   if (isOverall && status === undefined && isEmpty(numbers)) return undefined
   const counts = countsOf(numbers, status)
   const isShare = numbers.index === undefined && numbers.fraction !== undefined
   return {
-    taskId: isOverall ? OVERALL : taskIdOf(fields.taskId),
+    taskId: isOverall ? OVERALL : taskIdOf(fields.taskId, cuts),
     index: counts.index,
     total: counts.total,
     status: status ?? (counts.fraction === 1 ? 'completed' : 'running'),
@@ -108,9 +108,9 @@ function readNumbers (read: (name: 'index' | 'total' | 'percent' | 'fraction') =
   }
 }
 
-function readText (value: unknown): string | undefined {
+function readText (value: unknown, cuts: TextCuts): string | undefined {
   const text = typeof value === 'number' && Number.isFinite(value) ? String(value) : value
-  return typeof text === 'string' && text !== '' ? cutVisibly(text, MAX_STATUS_CHARACTERS) : undefined
+  return typeof text === 'string' && text !== '' ? cuts.cut('task_status', text, MAX_STATUS_CHARACTERS) : undefined
 }
 
 // Counts come out of Redis or a form as text, and out of a database as a BigInt.

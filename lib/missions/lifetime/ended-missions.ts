@@ -3,12 +3,12 @@ import type { CancelState, MissionError, MissionStatus } from '../../../schemas/
 import type { Clock } from '../../base/clock.js'
 import { Queue } from '../../base/queue.js'
 import { toUpdate, type UpdateSource } from '../payload/update.js'
-import type { KeptProgress } from '../types.js'
+import type { AttemptHistory, KeptProgress } from '../types.js'
 
 export interface EndedMissionsDeps {
   clock: Clock
   /** How many endings are kept. */
-  maxMessages: number
+  max: number
   /** For how long, in ms. */
   maxAgeMs: number
 }
@@ -81,10 +81,10 @@ export class EndedMissions {
   }
 
   #trim (): void {
-    const { clock, maxMessages, maxAgeMs } = this.#deps
+    const { clock, max, maxAgeMs } = this.#deps
     const oldestAt = clock.monotonic() - maxAgeMs
     for (let oldest = this.#queue.first; oldest !== undefined; oldest = this.#queue.first) {
-      if (this.#queue.length <= maxMessages && oldest.at >= oldestAt) break
+      if (this.#queue.length <= max && oldest.at >= oldestAt) break
       this.#queue.shift()
       if (this.#byId.get(oldest.id) === oldest) this.#byId.delete(oldest.id)
     }
@@ -101,9 +101,14 @@ class EndedMission implements UpdateSource {
   readonly status: MissionStatus
   readonly statusBeforeEnd: MissionStatus | undefined
   readonly seq: number
+  readonly firstSeq: number
+  readonly attempt: number
+  readonly history: AttemptHistory
   readonly tags: readonly string[]
+  readonly tagsOmitted: number
   readonly parentId: string | null
   readonly objective: string | null
+  readonly queuedAt: number | null
   readonly startedAt: number
   readonly endedAt: number | null
   readonly durationMs: number | null
@@ -120,9 +125,14 @@ class EndedMission implements UpdateSource {
     this.status = mission.status
     this.statusBeforeEnd = mission.statusBeforeEnd
     this.seq = mission.seq
+    this.firstSeq = mission.firstSeq
+    this.attempt = mission.attempt
+    this.history = mission.history
     this.tags = mission.tags
+    this.tagsOmitted = mission.tagsOmitted
     this.parentId = mission.parentId
     this.objective = mission.objective
+    this.queuedAt = mission.queuedAt
     this.startedAt = mission.startedAt
     this.endedAt = mission.endedAt
     this.durationMs = mission.durationMs
@@ -131,8 +141,9 @@ class EndedMission implements UpdateSource {
     this.cancel = mission.cancel
   }
 
-  // The metadata of an ended mission is not kept.
+  // The metadata and the notes of an ended mission are not kept.
   get metadata (): null { return null }
+  get notes (): undefined { return undefined }
   get isStalled (): boolean { return false }
   get waiting (): null { return null }
 

@@ -1,7 +1,7 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { MissionError } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
-import type { MissionDetails } from '../types.js'
+import type { CheckedDetails, MissionStep } from '../types.js'
 import {
   copyError, copyJson, cutCharacters, cutText, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated
 } from './json-copy.js'
@@ -52,8 +52,8 @@ export class Payloads {
   }
 
   /** The details of a report as watchers receive them. */
-  details ({ tasksSummary, planningSession, ...rest }: MissionDetails): MissionDetails {
-    const shown: MissionDetails = rest
+  details ({ tasksSummary, planningSession }: CheckedDetails): MissionStep {
+    const shown: MissionStep = {}
     if (tasksSummary !== undefined) shown.tasksSummary = this.#tasks(tasksSummary)
     if (planningSession !== undefined) shown.planningSession = this.#plan(planningSession)
     return shown

@@ -1,6 +1,6 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { CancelState, MissionError, MissionStatus, Progress } from '../../../schemas/mission.js'
-import type { KeptProgress, MissionStep } from '../types.js'
+import type { CancelState, MissionError, MissionNote, MissionStatus, Progress } from '../../../schemas/mission.js'
+import type { AttemptHistory, KeptProgress, MissionStep } from '../types.js'
 
 /** The parts of a mission that updates are made from; kept endings have them too. */
 export interface UpdateSource {
@@ -8,9 +8,15 @@ export interface UpdateSource {
   readonly name: string
   readonly status: MissionStatus
   readonly seq: number
+  /** The number of the first update of this attempt. */
+  readonly firstSeq: number
+  readonly attempt: number
+  readonly history: AttemptHistory
   readonly tags: readonly string[]
+  readonly tagsOmitted: number
   readonly parentId: string | null
   readonly objective: string | null
+  readonly queuedAt: number | null
   readonly startedAt: number
   readonly endedAt: number | null
   readonly durationMs: number | null
@@ -20,6 +26,7 @@ export interface UpdateSource {
   readonly cancel: CancelState | null
   readonly isStalled: boolean
   readonly waiting: string | null
+  readonly notes: { list (): MissionNote[] } | undefined
   readonly statusBeforeEnd: MissionStatus | undefined
 }
 
@@ -28,16 +35,19 @@ export const LARGE_PARTS = ['planningSession', 'tasksSummary', 'metadata'] as co
 
 /**
  * The one place where a mission takes its shape on the wire. Without `step` it is a snapshot: everything a subscriber
- * needs who has received no earlier update. With `step` it is one change; the first update of a mission also has what
- * never changes.
+ * needs who has received no earlier update. With `step` it is one change; the first update of an attempt also has what
+ * rarely changes.
  */
 export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpdate {
   const { id, status, name, seq, tags, error, waiting, endedAt, durationMs } = mission
   const update: MissionUpdate = { missionId: id, status, name, seq }
   const previousStatus = step === undefined ? mission.statusBeforeEnd : step.previousStatus
   if (previousStatus !== undefined) update.previousStatus = previousStatus
+  if (mission.attempt > 1) update.attempt = mission.attempt
   if (tags.length > 0) update.tags = [...tags]
-  if (step === undefined || seq === 1) addIdentity(update, mission)
+  if (mission.tagsOmitted > 0) update.tagsOmitted = mission.tagsOmitted
+  if (step === undefined || seq === mission.firstSeq) addIdentity(update, mission)
+  else if (step.includesOrigin === true) addOrigin(update, mission)
   if (step?.tasksSummary !== undefined) update.tasksSummary = step.tasksSummary
   if (step?.planningSession !== undefined) update.planningSession = step.planningSession
   addChanges(update, mission, step)
@@ -46,7 +56,8 @@ export function toUpdate (mission: UpdateSource, step?: MissionStep): MissionUpd
   if (waiting !== null) update.waiting = waiting
   if (endedAt !== null) update.endedAt = endedAt
   if (durationMs !== null) update.durationMs = durationMs
-  if (step === undefined) update.snapshot = true
+  if (step?.note !== undefined) update.note = step.note
+  if (step === undefined) addHistory(update, mission)
   return update
 }
 
@@ -67,16 +78,27 @@ function addError (update: MissionUpdate, { code, message }: MissionError): void
   update.errorCode = code
 }
 
-function addIdentity (update: MissionUpdate, { startedAt, parentId, objective }: UpdateSource): void {
+function addIdentity (update: MissionUpdate, mission: UpdateSource): void {
+  addOrigin(update, mission)
+  if (mission.objective !== null) update.objective = mission.objective
+}
+
+function addOrigin (update: MissionUpdate, { queuedAt, startedAt, parentId }: UpdateSource): void {
+  if (queuedAt !== null) update.queuedAt = queuedAt
   update.startedAt = startedAt
   if (parentId !== null) update.parentId = parentId
-  if (objective !== null) update.objective = objective
+}
+
+function addHistory (update: MissionUpdate, { history, notes }: UpdateSource): void {
+  if (history.attempts.length > 0) update.attempts = [...history.attempts]
+  if (notes !== undefined) update.notes = notes.list()
+  update.snapshot = true
 }
 
 function addChanges (update: MissionUpdate, mission: UpdateSource, step?: MissionStep): void {
   const { metadata, progress, cancel, status, endedAt } = mission
   const isSnapshot = step === undefined
-  const hasProgress = isSnapshot || status === 'execution_progress' || step.progress !== undefined
+  const hasProgress = isSnapshot || status === 'execution_progress' || step.includesProgress === true
   if (metadata !== null && (isSnapshot || step.includesMetadata === true)) update.metadata = structuredClone(metadata)
   if (progress !== null && hasProgress) update.progress = copyProgress(progress)
   if (cancel !== null && (isSnapshot || step.includesCancel === true || endedAt !== null)) update.cancel = cancel

@@ -1,15 +1,17 @@
 import type { MissionFilter, MissionQuery, MissionView } from '../../../schemas/mission.js'
 import type { MissionRecord } from '../state/mission-record.js'
+import { toView } from '../state/view.js'
 
 /** One page of missions, newest first. `nextCursor` asks for the next page; it is `null` on the last one. */
 export interface MissionList { missions: MissionView[], nextCursor: string | null }
 
 /** Whether a mission matches every condition of a filter. */
 export function matchesFilter (mission: MissionRecord, filter: MissionFilter): boolean {
-  const { status, name, tag, tenant, stalled, since, until, q } = filter
+  const { status, name, tag, parentId, tenant, stalled, since, until, q } = filter
   return (status === undefined || mission.status === status) &&
     (name === undefined || mission.name === name) &&
     (tag === undefined || mission.tags.includes(tag)) &&
+    (parentId === undefined || mission.parentId === parentId) &&
     (tenant === undefined || mission.tenant === tenant) &&
     (stalled === undefined || mission.isStalled === stalled) &&
     (since === undefined || mission.startedAt >= since) &&
@@ -37,7 +39,7 @@ export function findPage<Mission extends MissionRecord> (
   return { missions: viewsOf(page), nextCursor: null }
 }
 
-const viewsOf = (page: readonly MissionRecord[]): MissionView[] => page.map((mission) => mission.view())
+const viewsOf = (page: readonly MissionRecord[]): MissionView[] => page.map(toView)
 
 function mentions (mission: MissionRecord, text: string): boolean {
   return [mission.id, mission.name, mission.objective ?? ''].some((field) => field.toLowerCase().includes(text))

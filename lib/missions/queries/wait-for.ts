@@ -1,25 +1,32 @@
 import { Closing, MissionNotFound, WaitTimeout } from '../../base/errors.js'
 import type { DeadlineQueue } from '../lifetime/deadline-queue.js'
+import type { MissionState } from '../state/mission-state.js'
 import type { MissionOutcome } from '../types.js'
 import type { SubscribeDeps } from './subscribe.js'
 
 /** Options of `waitFor`; without `timeoutMs` it waits as long as the mission lives. */
-export interface WaitForOptions { signal?: AbortSignal | undefined, timeoutMs?: number | undefined }
+export interface WaitForOptions {
+  signal?: AbortSignal | undefined
+  timeoutMs?: number | undefined
+  /** The attempt to wait for; the last one by default. */
+  attempt?: number | undefined
+}
 
 export interface WaitForDeps extends Pick<SubscribeDeps, 'find' | 'isClosed' | 'onClosed'> { deadlines: DeadlineQueue }
 
 /**
- * Waits for the ending of one mission; one that has ended is answered at once.
+ * Waits for the ending of one mission; one that has ended is answered at once, an earlier attempt from the history.
  *
  * @throws FST_MC_MISSION_NOT_FOUND for an id that is unknown or no longer kept, FST_MC_WAIT_TIMEOUT, FST_MC_CLOSING,
  * the reason of `signal`
  */
 export async function waitForMission (
-  deps: WaitForDeps, id: string, { signal, timeoutMs }: WaitForOptions
+  deps: WaitForDeps, id: string, { signal, timeoutMs, attempt }: WaitForOptions
 ): Promise<MissionOutcome> {
   signal?.throwIfAborted()
   const mission = deps.find(id)
   if (mission === undefined) throw new MissionNotFound()
+  if (attempt !== undefined && attempt !== mission.attempt) return findAttempt(mission, attempt)
   if (mission.outcome !== undefined) return mission.outcome
   if (deps.isClosed()) throw new Closing()
   const cleanups: Array<() => void> = []
@@ -38,4 +45,11 @@ export async function waitForMission (
   } finally {
     for (const cleanup of cleanups) cleanup()
   }
+}
+
+function findAttempt ({ id, history }: MissionState, attempt: number): MissionOutcome {
+  const found = history.attempts.find((one) => one.attempt === attempt)
+  if (found === undefined) throw new MissionNotFound()
+  const { status, error, cancel, durationMs } = found
+  return { id, attempt, status, error, cancel, durationMs }
 }

@@ -1,18 +1,32 @@
 import type {
-  CancelState, MissionError, MissionInit, MissionStatus, MissionView, TerminalStatus
+  CancelState, MissionError, MissionStatus, TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
-import type { CheckedDetails, CheckedProgress, KeptProgress, MissionOutcome } from '../types.js'
+import type {
+  AttemptHistory, CheckedDetails, CheckedInit, CheckedProgress, KeptProgress, MissionOutcome, MissionStep,
+  ReportedTimes
+} from '../types.js'
 import type { Payloads } from '../payload/payload.js'
-import { copyProgress } from '../payload/update.js'
+import { appendAttempt, NO_ATTEMPTS } from './attempts.js'
+import { createCancelState } from './cancel-state.js'
+import type { Notes } from './notes.js'
+import type { Prepared } from './prepare.js'
 import { Tasks } from './tasks.js'
+import { mergeTimes } from './times.js'
 
-/** What a mission is from its start on. `number` counts the missions of this process in the order of their start. */
+/**
+ * What a mission is from its start on. `number` counts the missions of this process in the order of their start.
+ * `previous` is the attempt before this one, from which everything is taken over that `init` does not have.
+ */
 export interface MissionIdentity {
   readonly id: string
   readonly number: number
-  readonly parentId: string | null
-  readonly init: Omit<MissionInit, 'id'>
+  readonly attempt: number
+  readonly init: CheckedInit
+  readonly isTracked: boolean
+  readonly previous: MissionRecord | undefined
+  /** The number of the last update of the attempt before this one. */
+  readonly lastSeq: number
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([])
@@ -25,15 +39,24 @@ export class MissionRecord {
   readonly name: string
   readonly objective: string | null
   readonly tags: readonly string[]
+  readonly tagsOmitted: number
   readonly tenant: string | null
-  readonly parentId: string | null
-  readonly startedAt: number
+  readonly timeoutMs: number | undefined
+  readonly attempt: number
+  readonly history: AttemptHistory
+  /** Whether the registry holds it, so that it is counted and watchers see it. */
+  readonly isTracked: boolean
   /** Counts the missions of this process in the order of their start. */
   readonly number: number
+  /** The number of the first update of this attempt. */
+  readonly firstSeq: number
 
   status: MissionStatus = 'planning_started'
   /** How many updates there were; written by the update stream. */
-  seq = 0
+  seq: number
+  parentId: string | null
+  queuedAt: number | null
+  startedAt: number
   // Numbers from the start, so that the engine overwrites a time instead of allocating a new object for it.
   updatedAt = NaN
   /** The last sign of activity, in ms of the monotonic clock. */
@@ -53,21 +76,35 @@ export class MissionRecord {
   lateOutcome: TerminalStatus | null = null
   statusBeforeEnd: MissionStatus | undefined
   outcome: MissionOutcome | undefined
+  notes: Notes | undefined
 
+  protected isReported = false
   protected readonly startedMonotonic: number
+  /** Whether the host has reported when it started. */
+  protected isStartReported: boolean
   #tasks: Tasks | undefined
 
   constructor (identity: MissionIdentity, clock: Clock, payloads: Payloads) {
-    const { id, number, parentId, init } = identity
+    const { id, number, attempt, init, isTracked, previous, lastSeq } = identity
     this.id = id
     this.number = number
-    this.parentId = parentId
-    this.name = init.name
-    this.objective = init.objective === undefined ? null : payloads.objective(init.objective)
-    this.tags = init.tags === undefined ? NO_TAGS : Object.freeze([...init.tags])
-    this.tenant = init.tenant ?? null
-    this.metadata = init.metadata === undefined ? null : payloads.metadata(null, init.metadata)
-    this.startedAt = this.updatedAt = clock.now()
+    this.attempt = attempt
+    this.isTracked = isTracked
+    this.history = previous === undefined ? NO_ATTEMPTS : appendAttempt(previous)
+    this.seq = lastSeq
+    this.firstSeq = lastSeq + 1
+    this.name = init.name ?? previous?.name ?? id
+    this.objective = init.objective === undefined ? previous?.objective ?? null : payloads.objective(init.objective)
+    this.tags = init.tags === undefined ? previous?.tags ?? NO_TAGS : Object.freeze([...init.tags])
+    this.tagsOmitted = init.tags === undefined ? previous?.tagsOmitted ?? 0 : init.tagsOmitted ?? 0
+    this.tenant = init.tenant ?? previous?.tenant ?? null
+    this.timeoutMs = init.timeoutMs ?? previous?.timeoutMs
+    this.metadata = init.metadata === undefined ? previous?.metadata ?? null : payloads.metadata(null, init.metadata)
+    this.parentId = init.parentId ?? previous?.parentId ?? null
+    this.updatedAt = clock.now()
+    this.queuedAt = init.queuedAt ?? null
+    this.startedAt = init.startedAt ?? this.updatedAt
+    this.isStartReported = init.startedAt !== undefined
     this.startedMonotonic = this.activeMonotonic = clock.monotonic()
   }
 
@@ -85,38 +122,50 @@ export class MissionRecord {
     }
   }
 
-  view (): MissionView {
-    return {
-      id: this.id,
-      name: this.name,
-      objective: this.objective,
-      tags: [...this.tags],
-      metadata: structuredClone(this.metadata),
-      tenant: this.tenant,
-      parentId: this.parentId,
-      status: this.status,
-      seq: this.seq,
-      startedAt: this.startedAt,
-      updatedAt: this.updatedAt,
-      endedAt: this.endedAt,
-      durationMs: this.durationMs,
-      progress: this.progress && copyProgress(this.progress),
-      error: this.error && { ...this.error },
-      cancel: this.cancel && { ...this.cancel },
-      stalled: this.isStalled,
-      waiting: this.waiting,
-      tasks: this.#tasks?.list() ?? [],
-      tasksOmitted: this.#tasks?.omitted ?? 0,
-      lateOutcome: this.lateOutcome
-    }
-  }
+  /** The tasks that are kept, for views. */
+  get tasks (): Pick<Tasks, 'list' | 'omitted'> | undefined { return this.#tasks }
 
   protected get knownTasks (): Tasks { return (this.#tasks ??= new Tasks()) }
 
-  /** Whether a report has details to emit. Plans and tasks are not kept, so each one counts as new. */
-  protected isNews ({ progress, tasksSummary, planningSession }: CheckedDetails): boolean {
-    return tasksSummary !== undefined || planningSession !== undefined ||
-      (progress !== undefined && this.#isNewProgress(progress))
+  /** Whether a report has details to emit. Plans, tasks and metadata are not compared: each one counts as new. */
+  protected isNews (details: CheckedDetails): boolean {
+    const { progress, tasksSummary, planningSession, metadata, waiting, parentId, times } = details
+    return tasksSummary !== undefined || planningSession !== undefined || metadata !== undefined ||
+      (progress !== undefined && this.#isNewProgress(progress)) ||
+      (waiting !== undefined && waiting !== this.waiting) ||
+      (parentId !== undefined && parentId !== this.parentId) ||
+      (times !== undefined && this.#isNewTime(times))
+  }
+
+  /** Keeps the details of a report, but not the parent. Notes in `step` what the update must include. */
+  protected keep ({ progress, tasksSummary, times, waiting, cancel }: CheckedDetails, prepared: Prepared): void {
+    const { error, metadata, step } = prepared
+    if (progress !== undefined) {
+      this.keepProgress(progress)
+      step.includesProgress = true
+    }
+    if (Array.isArray(tasksSummary)) this.knownTasks.plan(tasksSummary.length)
+    if (metadata !== undefined) {
+      this.metadata = metadata
+      step.includesMetadata = true
+    }
+    if (error !== undefined) this.error = error
+    if (waiting !== undefined) this.waiting = waiting
+    if (cancel !== undefined) this.cancel ??= createCancelState(cancel.kind ?? 'request', cancel)
+    if (times !== undefined) this.#keepTimes(times, step)
+  }
+
+  #keepTimes (times: ReportedTimes, step: MissionStep): void {
+    const { queuedAt, startedAt } = mergeTimes(this, times, this.isStartReported)
+    if (queuedAt !== this.queuedAt || startedAt !== this.startedAt) step.includesOrigin = true
+    this.queuedAt = queuedAt
+    this.startedAt = startedAt
+    this.isStartReported ||= times.startedAt !== undefined
+  }
+
+  #isNewTime ({ queuedAt, startedAt }: ReportedTimes): boolean {
+    return (queuedAt !== undefined && queuedAt !== this.queuedAt) ||
+      (startedAt !== undefined && startedAt !== this.startedAt)
   }
 
   #isNewProgress (progress: CheckedProgress): boolean {

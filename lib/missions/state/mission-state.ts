@@ -1,46 +1,21 @@
 import {
-  isTerminal, type CancelKind, type MissionError, type MissionInit, type MissionStatus, type TerminalStatus
+  isTerminal, type CancelKind, type MissionError, type MissionStatus, type MissionView, type TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
-import { callGuarded } from '../../base/promises.js'
 import type { Mission } from '../mission.js'
-import type { Totals } from '../totals.js'
 import {
-  CancelledError, type CancelRequest, type CancelResult, type CheckedDetails, type MissionDetails, type MissionLog,
-  type MissionOutcome, type MissionStep
+  CancelledError, type CancelRequest, type CancelResult, type CheckedDetails, type ChildInit, type MissionLog,
+  type MissionOutcome, type MissionStep, type ReportedTimes, type TextCuts
 } from '../types.js'
-import type { Payloads } from '../payload/payload.js'
-import { createCancelState, cutReason } from './cancel-state.js'
-import { judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
+import { createCancelState } from './cancel-state.js'
+import type { MissionStateDeps } from './deps.js'
+import { EndListeners } from './end-listeners.js'
+import { APPLIED, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
 import { MissionRecord, type MissionIdentity } from './mission-record.js'
-
-/** What all missions of one registry share. Every call is synchronous. */
-export interface MissionStateDeps {
-  clock: Clock
-  totals: Totals
-  payloads: Payloads
-  updates: {
-    readonly hasListeners: boolean
-    /** A change is complete. `isReplaceable`: a newer change of the same kind may take its place before it is sent. */
-    changed (state: MissionState, step: MissionStep, isReplaceable: boolean): void
-    /** Emits what the progress limit still holds back. */
-    flush (state: MissionState): void
-  }
-  registry: {
-    startChild (parent: MissionState, init: string | Omit<MissionInit, 'id'>): MissionState
-    /** Starts the grace period and returns the active children, which are asked to end next. */
-    cancelRequested (state: MissionState, kind: CancelKind): MissionState[]
-    ended (state: MissionState, outcome: MissionOutcome): void
-    extendTimeout (state: MissionState, ms: number): void
-  }
-  createHandle (state: MissionState): Mission
-  makeLog (id: string): MissionLog
-  onListenerError (err: unknown): void
-}
-
-interface Prepared { error: MissionError | undefined, step: MissionStep }
-
-const APPLIED: ReportResult = Object.freeze({ applied: true })
+import { Notes } from './notes.js'
+import { prepare, type Prepared } from './prepare.js'
+import { mergeTimes } from './times.js'
+import { toView } from './view.js'
 
 /**
  * The state of one mission and the only place that changes it. Input was checked by the caller. A change is complete
@@ -48,22 +23,19 @@ const APPLIED: ReportResult = Object.freeze({ applied: true })
  * written by this class alone.
  */
 export class MissionState extends MissionRecord {
-  readonly #deps: MissionStateDeps
-  #isReported = false
+  readonly #deps: MissionStateDeps<MissionState>
   #abort: AbortController | undefined
   #log: MissionLog | undefined
-  #done: Promise<MissionOutcome> | undefined
-  #endListeners: Set<(outcome: MissionOutcome) => void> | undefined
+  #endListeners: EndListeners | undefined
   #handle: Mission | undefined
 
-  constructor (deps: MissionStateDeps, identity: MissionIdentity) {
+  constructor (deps: MissionStateDeps<MissionState>, identity: MissionIdentity) {
     super(identity, deps.clock, deps.payloads)
     this.#deps = deps
   }
 
   /** What the host holds; always the same object. */
   get handle (): Mission { return (this.#handle ??= this.#deps.createHandle(this)) }
-
   // The controller is created on first use: most missions end without anybody ever reading their signal.
   get signal (): AbortSignal {
     if (this.#abort === undefined) {
@@ -73,49 +45,67 @@ export class MissionState extends MissionRecord {
     return this.#abort.signal
   }
 
+  get cuts (): TextCuts { return this.#deps.cuts }
+  get clock (): Clock { return this.#deps.clock }
   get log (): MissionLog { return (this.#log ??= this.#deps.makeLog(this.id)) }
+  get #listeners (): EndListeners { return (this.#endListeners ??= new EndListeners()) }
+  get done (): Promise<MissionOutcome> { return this.#listeners.done(this.outcome) }
+  onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#listeners.add(listener) }
+  view (): MissionView { return toView(this) }
 
-  get done (): Promise<MissionOutcome> {
-    return (this.#done ??= this.outcome !== undefined
-      ? Promise.resolve(this.outcome)
-      : new Promise((resolve) => { this.onEnd(resolve) }))
-  }
-
-  onEnd (listener: (outcome: MissionOutcome) => void): () => void {
-    const listeners = (this.#endListeners ??= new Set())
-    listeners.add(listener)
-    return () => { listeners.delete(listener) }
-  }
-
+  /** @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT, before anything has changed */
   report (status: MissionStatus, details: CheckedDetails): ReportResult {
+    if (this.outcome === undefined) this.#check(details)
     const wasResting = this.#showActivity()
-    let prepared: Prepared = { error: undefined, step: details }
+    let prepared: Prepared | undefined
     let refusal = this.#judge(status, details)
     if (refusal === undefined && runsHostCode(status, details)) {
-      prepared = this.#prepare(status, details)
+      const { payloads, updates } = this.#deps
+      prepared = prepare(details, this.metadata, payloads, updates.hasListeners)
+      if (isTerminal(status)) updates.flush(this)
       // Judged again: serializers and listeners of the host may have moved the mission on.
       refusal = this.#judge(status, details)
     }
-    if (refusal === undefined) return this.#apply(status, details, prepared)
+    if (refusal === undefined) return this.#apply(status, details, prepared ?? { step: {} })
     if (refusal === 'terminal' && isTerminal(status)) {
       this.lateOutcome ??= status
       this.#deps.totals.lateOutcome()
-    } else if (wasResting && this.outcome === undefined) {
-      this.#changed({}, true)
-    }
+    } else if (wasResting && this.outcome === undefined) this.#changed({}, true)
     return { applied: false, reason: refusal }
   }
 
-  startChild (init: string | Omit<MissionInit, 'id'>): MissionState {
-    return this.#deps.registry.startChild(this, init)
-  }
+  startChild (init: ChildInit): MissionState { return this.#deps.registry.startChild(this, init) }
+  retry (): MissionState { return this.#deps.registry.retry(this) }
+  extendTimeout (ms: number): void { this.#deps.registry.extendTimeout(this, ms) }
 
-  annotate (metadata: Record<string, unknown>): void {
+  annotate (metadata: unknown): void {
     const merged = this.#deps.payloads.metadata(this.metadata, metadata)
     if (this.outcome !== undefined) return
     this.#showActivity()
     this.metadata = merged
     this.#changed({ includesMetadata: true }, true)
+  }
+
+  /** Adds a note. None replaces another, because no later one repeats it. */
+  note (text: string, data: unknown): ReportResult {
+    if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
+    this.#showActivity()
+    const note = (this.notes ??= new Notes()).add(text, data, this.#deps.clock.now())
+    this.#changed({ note }, false)
+    return APPLIED
+  }
+
+  /** @throws FST_MC_INVALID_PARENT */
+  setParent (parentId: string): ReportResult {
+    if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
+    if (this.parentId === parentId) return { applied: false, reason: 'repeated' }
+    this.#deps.registry.checkParent(this, parentId)
+    this.#showActivity()
+    const step: MissionStep = {}
+    const isCancelled = this.#link(parentId, step)
+    this.#changed(step, false)
+    if (isCancelled) this.requestCancel('parent')
+    return APPLIED
   }
 
   heartbeat (): void {
@@ -125,12 +115,8 @@ export class MissionState extends MissionRecord {
   /** Pauses stall detection of an active mission until the next sign of activity. */
   wait (reason: string): void {
     this.#showActivity()
-    this.waiting = cutReason(reason)
+    this.waiting = reason
     this.#changed({}, true)
-  }
-
-  extendTimeout (ms: number): void {
-    this.#deps.registry.extendTimeout(this, ms)
   }
 
   requestCancel (kind: CancelKind, request: CancelRequest = {}): CancelResult {
@@ -150,13 +136,15 @@ export class MissionState extends MissionRecord {
 
   /** Ends a mission whose grace period after a cancel request is over. */
   force (): void {
-    if (this.outcome !== undefined || this.cancel === null) return
-    this.#deps.updates.flush(this)
-    // A listener of what was flushed may have ended it.
-    if (this.isTerminal) return
-    this.cancel = Object.freeze({ ...this.cancel, forced: true })
-    this.isForced = true
-    this.#apply('cancelled', {}, { error: undefined, step: {} })
+    if (this.outcome === undefined && this.cancel !== null) this.#forceCancelled({ ...this.cancel, forced: true })
+  }
+
+  /** Ends a mission of which a newer attempt has started. */
+  supersede (): void {
+    const abort = this.#abort
+    const cancel = this.cancel ?? createCancelState('superseded', { reason: 'A newer attempt has started' })
+    this.#forceCancelled(cancel)
+    abort?.abort(new CancelledError(cancel))
   }
 
   flagStalled (): void {
@@ -177,52 +165,66 @@ export class MissionState extends MissionRecord {
     this.#abort.abort(new CancelledError({ requested: true, kind: 'stall', reason: error.message, by: null }))
   }
 
+  #check ({ parentId, times }: CheckedDetails): void {
+    if (times !== undefined) mergeTimes(this, times, this.isStartReported)
+    if (parentId !== undefined) this.#deps.registry.checkParent(this, parentId)
+  }
+
   #judge (status: MissionStatus, details: CheckedDetails): Refusal | undefined {
-    return judge(this.#isReported ? this.status : undefined, status, this.isNews(details))
+    return judge(this.isReported ? this.status : undefined, status, this.isNews(details))
   }
 
-  // All code of the host that a change needs runs here, before anything has changed.
-  #prepare (status: MissionStatus, details: MissionDetails): Prepared {
-    const { payloads, updates } = this.#deps
-    const error = details.error === undefined ? undefined : payloads.error(details.error)
-    // What nobody receives is not serialized.
-    const step = updates.hasListeners ? payloads.details(details) : {}
-    if (isTerminal(status)) updates.flush(this)
-    return { error, step }
-  }
-
-  #apply (status: MissionStatus, details: CheckedDetails, { error, step }: Prepared): ReportResult {
-    const previousStatus = this.#isReported ? this.status : undefined
+  #apply (status: MissionStatus, details: CheckedDetails, prepared: Prepared): ReportResult {
+    const previousStatus = this.isReported ? this.status : undefined
     this.status = status
-    this.#isReported = true
-    if (details.progress !== undefined) this.keepProgress(details.progress)
-    if (Array.isArray(details.tasksSummary)) this.knownTasks.plan(details.tasksSummary.length)
-    const { cancelReason: reason } = details
-    if (reason !== undefined) this.cancel ??= createCancelState('request', { reason })
-    if (error !== undefined) this.error = Object.freeze(error)
-    if (isTerminal(status)) this.#end(status, previousStatus)
+    this.isReported = true
+    const { step } = prepared
+    this.keep(details, prepared)
+    const isCancelled = details.parentId !== undefined && this.#link(details.parentId, step)
+    if (isTerminal(status)) this.#end(status, previousStatus, details.times)
     // A new status is emitted at once; only further details can wait.
-    if (previousStatus === status) this.#changed(step, true)
+    if (previousStatus === status) this.#changed(step, step.includesOrigin !== true)
     else this.#changed(previousStatus === undefined ? step : { ...step, previousStatus }, false)
     if (this.outcome !== undefined) this.#settle(this.outcome)
+    else if (isCancelled) this.requestCancel('parent')
     return APPLIED
   }
 
-  #end (status: TerminalStatus, previousStatus: MissionStatus | undefined): void {
+  // Returns whether the new parent was asked to end.
+  #link (parentId: string, step: MissionStep): boolean {
+    if (this.parentId === parentId) return false
+    step.includesOrigin = true
+    this.parentId = parentId
+    return this.#deps.registry.linked(this, parentId)
+  }
+
+  #forceCancelled (cancel: NonNullable<MissionState['cancel']>): void {
+    this.#deps.updates.flush(this)
+    // A listener of what was flushed may have ended it.
+    if (this.isTerminal) return
+    this.cancel = Object.freeze(cancel)
+    this.isForced = true
+    this.#apply('cancelled', {}, { step: {} })
+  }
+
+  #end (status: TerminalStatus, previousStatus: MissionStatus | undefined, times: ReportedTimes | undefined): void {
     const { clock, registry } = this.#deps
-    const durationMs = clock.monotonic() - this.startedMonotonic
+    const { id, attempt, error, cancel } = this
     this.statusBeforeEnd = previousStatus
-    this.endedAt = clock.now()
-    this.outcome = Object.freeze({ id: this.id, status, error: this.error, cancel: this.cancel, durationMs })
+    const endedAt = this.endedAt = times?.endedAt ?? clock.now()
+    // The wall clock may jump, so it measures only what the host has reported by it.
+    const isReported = this.isStartReported || times?.endedAt !== undefined
+    const durationMs = isReported ? Math.max(0, endedAt - this.startedAt) : clock.monotonic() - this.startedMonotonic
+    this.outcome = Object.freeze({ id, attempt, status, error, cancel, durationMs })
     this.#clearStall()
     registry.ended(this, this.outcome)
   }
 
   // An ended mission is kept for long, and what only its function needed is a large part of it.
   #settle (outcome: MissionOutcome): void {
-    const listeners = this.#endListeners ?? []
-    this.#endListeners = this.#abort = this.#log = undefined
-    for (const listener of listeners) callGuarded(() => listener(outcome), this.#deps.onListenerError)
+    const listeners = this.#endListeners
+    this.#abort = this.#log = undefined
+    listeners?.settle(outcome, this.#deps.onListenerError)
   }
 
   // Whether the mission was stalled or waiting, a change that the caller must emit.

@@ -1,4 +1,6 @@
 import type { MissionTotals } from '../../../schemas/mission.js'
+import { samplesByLabel } from '../samples.js'
+import type { MissionCounts } from '../sources.js'
 import { defineMetrics, type Aggregator, type MetricDefinition, type MetricRow } from '../metric.js'
 
 type Read = (totals: MissionTotals) => number
@@ -42,6 +44,30 @@ export function describeMissionMetrics (prefix: string, totals: () => MissionTot
       type: 'counter',
       help: 'Missions that were refused because too many were active.',
       read: ({ refused }) => refused
+    }
+  ])
+}
+
+/** Counts of missions with a label, under the plugin's prefix. */
+export function describeMissionCounts (prefix: string, counts: () => MissionCounts): MetricDefinition[] {
+  return defineMetrics(`${prefix}missions_`, counts, [
+    {
+      name: 'untracked_total',
+      type: 'counter',
+      help: 'Functions that ran without a tracked mission, by reason.',
+      read: ({ untracked }) => samplesByLabel('reason', Object.entries(untracked))
+    },
+    {
+      name: 'cancelled_total',
+      type: 'counter',
+      help: 'Missions that ended as cancelled, by kind of cancel.',
+      read: ({ cancelled }) => samplesByLabel('kind', Object.entries(cancelled))
+    },
+    {
+      name: 'texts_cut_total',
+      type: 'counter',
+      help: 'Texts of the host that were too long and were cut, and lists of tags that were shortened, by field.',
+      read: ({ cut }) => samplesByLabel('field', Object.entries(cut))
     }
   ])
 }

@@ -2,7 +2,7 @@ import { defineMetrics, type MetricDefinition } from '../metric.js'
 import { samplesByLabel } from '../samples.js'
 import type { ExpositionSources } from '../sources.js'
 import { describeHealthMetrics } from './health-metrics.js'
-import { describeMissionGauges, describeMissionMetrics } from './mission-metrics.js'
+import { describeMissionCounts, describeMissionGauges, describeMissionMetrics } from './mission-metrics.js'
 import { describeOperationMetrics, mergeSeries } from './operation-metrics.js'
 import { describeWebSocketMetrics } from './websocket-metrics.js'
 
@@ -12,6 +12,7 @@ export function describePluginMetrics (prefix: string, sources: ExpositionSource
   return [
     ...describeMissionGauges(missionTotals),
     ...describeMissionMetrics(prefix, missionTotals),
+    ...describeMissionCounts(prefix, perScrape(() => sources.missionCounts())),
     ...describeOperationMetrics(prefix, perScrape(() => mergeSeries(sources.operations()))),
     ...describeWebSocketMetrics(prefix, perScrape(() => sources.hub())),
     ...describeHealthMetrics(prefix, perScrape(() => sources.health())),

@@ -1,0 +1,45 @@
+import { InvalidParent } from '../base/errors.js'
+import type { MissionState } from './state/mission-state.js'
+
+/**
+ * Which active missions belong to which parent. Linked by id, so that a parent may be registered after its children.
+ */
+export class Lineage {
+  readonly #children = new Map<string, Set<MissionState>>()
+  readonly #find: (id: string) => MissionState | undefined
+
+  constructor (find: (id: string) => MissionState | undefined) {
+    this.#find = find
+  }
+
+  /** @throws FST_MC_INVALID_PARENT if the mission belongs to another parent, or if the parent descends from it */
+  check (id: string, known: string | null, parentId: string): void {
+    if (known === parentId) return
+    if (known !== null) throw new InvalidParent('the mission belongs to another parent')
+    for (let ancestor: string | null = parentId; ancestor !== null; ancestor = this.#find(ancestor)?.parentId ?? null) {
+      if (ancestor === id) throw new InvalidParent('the mission would be an ancestor of itself')
+    }
+  }
+
+  /** To be called for every active mission that has a parent. A cancel of the parent is passed on to it. */
+  add (child: MissionState, parentId: string): void {
+    const children = this.#children.get(parentId) ?? new Set()
+    this.#children.set(parentId, children.add(child))
+  }
+
+  // A parent may live much longer than its children, and have many.
+  remove (child: MissionState): void {
+    if (child.parentId === null) return
+    const children = this.#children.get(child.parentId)
+    children?.delete(child)
+    if (children?.size === 0) this.#children.delete(child.parentId)
+  }
+
+  /** Whether a mission was asked to end, so that its children are too. */
+  isCancelled (id: string): boolean { return this.#find(id)?.isCancelRequested === true }
+
+  /** The active children of a mission, in the order in which they were linked. */
+  childrenOf (id: string): MissionState[] {
+    return [...this.#children.get(id) ?? []]
+  }
+}

@@ -1,0 +1,178 @@
+import type { MissionInit, MissionStatus } from '../../schemas/mission.js'
+import { isTerminal } from '../../schemas/mission.js'
+import { createUnifiedId, type Clock } from '../base/clock.js'
+import { Closing, MissionEnded, MissionLive, TooManyMissions } from '../base/errors.js'
+import { checkId } from './input/checks.js'
+import { readDetails } from './input/details.js'
+import { readAttempt, readInit, readReportInit } from './input/init.js'
+import type { EndedIds } from './lifetime/ended-ids.js'
+import { resolveAttempt, type Registrable } from './lifetime/resolve-attempt.js'
+import type { Lineage } from './lineage.js'
+import type { MissionStateDeps } from './state/deps.js'
+import type { ReportResult } from './state/lifecycle.js'
+import { MissionState } from './state/mission-state.js'
+import { checkOrder } from './state/times.js'
+import type { Totals } from './totals.js'
+import type { CheckedDetails, CheckedInit, ChildInit, ReportDetails, TextCuts } from './types.js'
+import type { Untracked } from './untracked.js'
+
+export interface RegistrationDeps {
+  clock: Clock
+  cuts: TextCuts
+  totals: Totals
+  maxActive: number
+  /** The missions of the registry by id, oldest first. Registered missions are added here. */
+  missions: Map<string, MissionState>
+  endedIds: EndedIds
+  lineage: Lineage
+  untracked: Untracked
+  stateDeps: MissionStateDeps<MissionState>
+  /** Whether no mission can be registered any more. */
+  isStopped: () => boolean
+  /** A mission was registered, and nothing was reported for it yet. */
+  onRegistered: (mission: MissionState) => void
+  /** The first report of a registered mission is complete. */
+  onStarted: (mission: MissionState) => void
+}
+
+/** Decides which mission a start or a report is about, and registers the missions and attempts that are new. */
+export class Registration {
+  readonly #deps: RegistrationDeps
+  #registered = 0
+
+  constructor (deps: RegistrationDeps) {
+    this.#deps = deps
+  }
+
+  /** @see Missions.start */
+  start (init: string | MissionInit): MissionState {
+    const { clock, cuts } = this.#deps
+    return this.#start(readInit(init, cuts, clock.now()))
+  }
+
+  /** Starts a mission, or returns one that is not tracked and says why: a function of the host must run in any case. */
+  startOrDetach (init: string | MissionInit): MissionState {
+    try {
+      return this.start(init)
+    } catch (err) {
+      return this.#deps.untracked.create(init, err)
+    }
+  }
+
+  /** A child of a running mission, whose work must go on if the registry is full or closing. */
+  startChild (parent: MissionState, init: ChildInit): MissionState {
+    const { clock, cuts, untracked } = this.#deps
+    const checked = { ...readInit(init, cuts, clock.now()), parentId: parent.id }
+    try {
+      return this.#start(checked)
+    } catch (err) {
+      if (!(err instanceof TooManyMissions || err instanceof Closing)) throw err
+      return untracked.create(checked, err)
+    }
+  }
+
+  /** @see Mission.retry */
+  retry (ended: MissionState): MissionState {
+    const { missions } = this.#deps
+    const newest = missions.get(ended.id) ?? ended
+    if (!newest.isTerminal) throw new MissionLive()
+    const resolution = { attempt: newest.attempt + 1, lastSeq: newest.seq, previous: newest }
+    return this.#plan(this.#register(ended.id, {}, resolution))
+  }
+
+  /** @see Missions.report */
+  report (id: string, status: MissionStatus, details: ReportDetails): ReportResult {
+    const { clock, cuts, missions, endedIds } = this.#deps
+    const now = clock.now()
+    const checked = readDetails(status, details, cuts, now)
+    const known = missions.get(id)
+    const asked = readAttempt(details)
+    if (known !== undefined && asked === undefined) return known.report(status, checked)
+    checkId(id)
+    const resolution = resolveAttempt(known, endedIds.find(id), asked)
+    if (resolution.action === 'use') return resolution.mission.report(status, checked)
+    if (resolution.action === 'stale') return { applied: false, reason: 'stale' }
+    if (resolution.action === 'ended') return this.#reportEnded(status, resolution.status)
+    const init = { ...readReportInit(details, cuts, now), ...originOf(checked, now) }
+    const mission = this.#register(id, init, resolution)
+    const result = mission.report(status, checked)
+    this.#started(mission)
+    return result
+  }
+
+  /** @see Missions.waiting */
+  waiting (id: string, reason: string, details: ReportDetails): ReportResult {
+    const known = this.#deps.missions.get(id)
+    const asked = readAttempt(details)
+    const isCurrent = known !== undefined && (asked === undefined || asked === 'next' || asked === known.attempt)
+    if (isCurrent && known.isTerminal && asked !== 'next') return { applied: false, reason: 'terminal' }
+    const status = isCurrent && !known.isTerminal ? known.status : 'planning_started'
+    return this.report(id, status, { ...details, waiting: reason })
+  }
+
+  #start ({ id = createUnifiedId('mission'), attempt, ...init }: CheckedInit): MissionState {
+    const { missions, endedIds } = this.#deps
+    const resolution = resolveAttempt(missions.get(id), endedIds.find(id), attempt)
+    if (resolution.action === 'register') return this.#plan(this.#register(id, init, resolution))
+    if (resolution.action !== 'use' || resolution.mission.isTerminal) throw new MissionEnded()
+    const { mission } = resolution
+    if (init.parentId !== undefined) mission.setParent(init.parentId)
+    return mission
+  }
+
+  #plan (mission: MissionState): MissionState {
+    mission.report('planning_started', {})
+    this.#started(mission)
+    return mission
+  }
+
+  #started (mission: MissionState): void {
+    const { lineage, onStarted } = this.#deps
+    if (mission.parentId !== null && lineage.isCancelled(mission.parentId)) mission.requestCancel('parent')
+    onStarted(mission)
+  }
+
+  // Everything that can be refused is refused before the mission is registered: nothing of it is left behind.
+  #register (id: string, init: CheckedInit, { attempt, lastSeq, previous }: Registrable): MissionState {
+    const { missions, lineage, stateDeps, totals, onRegistered } = this.#deps
+    const parentId = init.parentId ?? previous?.parentId ?? null
+    if (parentId !== null) lineage.check(id, previous?.parentId ?? null, parentId)
+    this.#checkRoom(previous)
+    const number = ++this.#registered
+    previous?.supersede()
+    const identity = { id, number, attempt, init, isTracked: true, previous }
+    const mission = new MissionState(stateDeps, { ...identity, lastSeq: previous?.seq ?? lastSeq })
+    // Ending the attempt before it and reading the objective ran code of the host, which may have started this one.
+    const meanwhile = missions.get(id)
+    if (meanwhile !== undefined && meanwhile !== previous) return meanwhile
+    // Removed first, so that the newest mission is the last one.
+    missions.delete(id)
+    missions.set(id, mission)
+    totals.started()
+    if (parentId !== null) lineage.add(mission, parentId)
+    onRegistered(mission)
+    return mission
+  }
+
+  #checkRoom (previous: MissionState | undefined): void {
+    const { totals, maxActive, isStopped } = this.#deps
+    if (isStopped()) throw new Closing()
+    if (totals.active < maxActive || previous?.isTerminal === false) return
+    totals.refused()
+    throw new TooManyMissions(maxActive)
+  }
+
+  #reportEnded (status: MissionStatus, ended: MissionStatus): ReportResult {
+    if (status === ended) return { applied: false, reason: 'repeated' }
+    if (isTerminal(status)) this.#deps.totals.lateOutcome()
+    return { applied: false, reason: 'terminal' }
+  }
+}
+
+// A mission whose end is the first that is known of it has not started after that.
+function originOf ({ parentId, times }: CheckedDetails, now: number): CheckedInit {
+  const queuedAt = times?.queuedAt
+  const startedAt = times?.startedAt ?? times?.endedAt
+  checkOrder({ queuedAt: queuedAt ?? null, startedAt: startedAt ?? now }, times?.endedAt)
+  return { parentId, queuedAt, startedAt }
+}

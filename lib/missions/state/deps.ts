@@ -1,0 +1,37 @@
+import type { CancelKind } from '../../../schemas/mission.js'
+import type { Clock } from '../../base/clock.js'
+import type { Mission } from '../mission.js'
+import type { Payloads } from '../payload/payload.js'
+import type { Totals } from '../totals.js'
+import type { ChildInit, MissionLog, MissionOutcome, MissionStep, TextCuts } from '../types.js'
+
+/** What all missions of one registry share. Every call is synchronous. */
+export interface MissionStateDeps<State> {
+  clock: Clock
+  totals: Totals
+  cuts: TextCuts
+  payloads: Payloads
+  updates: {
+    readonly hasListeners: boolean
+    /** A change is complete. `isReplaceable`: a newer change of the same kind may take its place before it is sent. */
+    changed (state: State, step: MissionStep, isReplaceable: boolean): void
+    /** Emits what the progress limit still holds back. */
+    flush (state: State): void
+  }
+  registry: {
+    startChild (parent: State, init: ChildInit): State
+    /** Starts the attempt after this one. */
+    retry (state: State): State
+    /** @throws FST_MC_INVALID_PARENT */
+    checkParent (state: State, parentId: string): void
+    /** The mission has got a parent. Returns whether that parent was asked to end. */
+    linked (state: State, parentId: string): boolean
+    /** Starts the grace period and returns the active children, which are asked to end next. */
+    cancelRequested (state: State, kind: CancelKind): State[]
+    ended (state: State, outcome: MissionOutcome): void
+    extendTimeout (state: State, ms: number): void
+  }
+  createHandle (state: State): Mission
+  makeLog (id: string): MissionLog
+  onListenerError (err: unknown): void
+}
