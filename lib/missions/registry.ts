@@ -173,7 +173,7 @@ export class MissionRegistry {
       missions: this.#missions,
       endedIds: this.#endedIds,
       lineage: this.#lineage,
-      untracked: new Untracked({ shared: stateDeps, onUntracked }),
+      untracked: new Untracked({ shared: stateDeps, childrenOf: (id) => this.#lineage.childrenOf(id), onUntracked }),
       stateDeps,
       isStopped: () => this.#isStopped,
       onRegistered: (mission) => {

@@ -9,6 +9,8 @@ import { Totals, type UntrackedReason } from './totals.js'
 export interface UntrackedDeps {
   /** What the missions of the registry share. */
   shared: MissionStateDeps<MissionState>
+  /** The tracked missions that were started as children of this id. */
+  childrenOf: (id: string) => MissionState[]
   /** Called for the first mission of each reason. */
   onUntracked: (reason: UntrackedReason, err: unknown) => void
 }
@@ -24,7 +26,7 @@ export class Untracked {
   readonly #deps: MissionStateDeps<MissionState>
   readonly #onUntracked: UntrackedDeps['onUntracked']
 
-  constructor ({ shared, onUntracked }: UntrackedDeps) {
+  constructor ({ shared, childrenOf, onUntracked }: UntrackedDeps) {
     const { registry } = shared
     this.#shared = shared
     this.#onUntracked = onUntracked
@@ -35,7 +37,7 @@ export class Untracked {
       registry: {
         ...registry,
         linked: () => false,
-        cancelRequested: () => [],
+        cancelRequested: ({ id }) => childrenOf(id),
         ended () {},
         extendTimeout () {}
       }

@@ -85,11 +85,16 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
 /** Returns every breach of the promises of an update stream: valid payloads, sequence without gaps, nothing after an ending. */
 export function findStreamFaults (updates: readonly MissionUpdate[]): string[] {
   const faults: string[] = []
-  const known = new Map<string, { seq: number, ending?: string }>()
+  const known = new Map<string, { attempt: number, seq: number, ending?: string }>()
   for (const update of updates) {
-    const { missionId, seq, status } = update
-    const state = known.get(missionId) ?? { seq: 0 }
+    const { missionId, seq, status, attempt = 1 } = update
+    const state = known.get(missionId) ?? { attempt, seq: 0 }
     known.set(missionId, state)
+    if (attempt !== state.attempt) {
+      if (attempt < state.attempt || state.ending === undefined) faults.push(`${missionId}: attempt ${attempt} after ${state.attempt}`)
+      state.attempt = attempt
+      delete state.ending
+    }
     if (!validateUpdate(update)) faults.push(`${missionId}: not a mission_update, ${JSON.stringify(validateUpdate.errors)}`)
     if (seq !== state.seq + 1) faults.push(`${missionId}: ${seq} after ${state.seq}`)
     if (state.ending !== undefined) faults.push(`${missionId}: ${status} after ${state.ending}`)

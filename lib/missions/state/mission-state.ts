@@ -1,13 +1,14 @@
 import {
-  isTerminal, type CancelKind, type MissionError, type MissionStatus, type MissionView, type TerminalStatus
+  isTerminal, type CancelKind, type CancelState, type MissionError, type MissionStatus, type MissionView,
+  type TerminalStatus
 } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import type { Mission } from '../mission.js'
-import {
-  CancelledError, type CancelRequest, type CancelResult, type CheckedDetails, type ChildInit, type MissionLog,
-  type MissionOutcome, type MissionStep, type ReportedTimes, type TextCuts
+import type {
+  CancelRequest, CancelResult, CheckedDetails, ChildInit, MissionLog, MissionOutcome, MissionStep, ReportedTimes,
+  TextCuts
 } from '../types.js'
-import { createCancelState } from './cancel-state.js'
+import { abortWith, createCancelState } from './cancel-state.js'
 import type { MissionStateDeps } from './deps.js'
 import { EndListeners } from './end-listeners.js'
 import { APPLIED, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
@@ -38,10 +39,7 @@ export class MissionState extends MissionRecord {
   get handle (): Mission { return (this.#handle ??= this.#deps.createHandle(this)) }
   // The controller is created on first use: most missions end without anybody ever reading their signal.
   get signal (): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController()
-      if (this.isCancelRequested) this.#abort.abort(new CancelledError(this.cancel!))
-    }
+    this.#abort ??= this.isCancelRequested ? abortWith(this.cancel!) : new AbortController()
     return this.#abort.signal
   }
 
@@ -86,7 +84,6 @@ export class MissionState extends MissionRecord {
     this.#changed({ includesMetadata: true }, true)
   }
 
-  /** Adds a note. None replaces another, because no later one repeats it. */
   note (text: string, data: unknown): ReportResult {
     if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
     this.#showActivity()
@@ -130,7 +127,7 @@ export class MissionState extends MissionRecord {
     this.#changed({ includesCancel: true }, false)
     for (const child of children) child.requestCancel('parent')
     // Last: a listener of the signal may end the mission synchronously.
-    abort?.abort(new CancelledError(cancel))
+    if (abort !== undefined) abortWith(cancel, abort)
     return 'requested'
   }
 
@@ -144,7 +141,8 @@ export class MissionState extends MissionRecord {
     const abort = this.#abort
     const cancel = this.cancel ?? createCancelState('superseded', { reason: 'A newer attempt has started' })
     this.#forceCancelled(cancel)
-    abort?.abort(new CancelledError(cancel))
+    this.#abort = abort ?? new AbortController()
+    abortWith(cancel, this.#abort)
   }
 
   flagStalled (): void {
@@ -162,7 +160,7 @@ export class MissionState extends MissionRecord {
     this.isForced = true
     // Kept, so that a signal that is read from now on is aborted too.
     this.#abort = abort ?? new AbortController()
-    this.#abort.abort(new CancelledError({ requested: true, kind: 'stall', reason: error.message, by: null }))
+    abortWith(createCancelState('stall', { reason: error.message }), this.#abort)
   }
 
   #check ({ parentId, times }: CheckedDetails): void {
@@ -198,7 +196,7 @@ export class MissionState extends MissionRecord {
     return this.#deps.registry.linked(this, parentId)
   }
 
-  #forceCancelled (cancel: NonNullable<MissionState['cancel']>): void {
+  #forceCancelled (cancel: CancelState): void {
     this.#deps.updates.flush(this)
     // A listener of what was flushed may have ended it.
     if (this.isTerminal) return
