@@ -35,10 +35,16 @@ export const Progress = Type.Object({
 })
 export type Progress = Static<typeof Progress>
 
-/** Why a mission failed: a code for programs and at most 2 KiB of text for people; never a stack trace. */
+const ErrorCode = Type.String({ minLength: 1, maxLength: 64 })
+
+/**
+ * Why a mission failed: a code for programs and at most 2 KiB of text for people; never a stack trace. `causes` has the
+ * codes of the causes of the error, nearest first; absent if there are none.
+ */
 export const MissionError = Type.Object({
-  code: Type.String({ minLength: 1, maxLength: 64 }),
-  message: Type.String({ maxLength: 2_048 })
+  code: ErrorCode,
+  message: Type.String({ maxLength: 2_048 }),
+  causes: Type.Optional(Type.Array(ErrorCode, { minItems: 1, maxItems: 5 }))
 })
 export type MissionError = Static<typeof MissionError>
 

@@ -173,6 +173,7 @@ t.test('only updates with nothing but progress are replaceable', async (t) => {
   const progress = { missionId: 'm', name: 'job', seq: 3, status: 'execution_progress' } as const
   t.match(delivery(progress), { key: 'm' })
   t.match(delivery({ ...progress, progress: { taskId: 'a', index: 1, total: 2, status: 'x' } }), { key: 'm' })
+  t.match(delivery({ ...progress, error: 'broken', errorCode: 'E', errorCauses: ['C'] }), { key: 'm' }, 'each update repeats the error')
   const cancel = { requested: true, kind: 'client', reason: null, by: null } as const
   for (const news of [{ status: 'completed' }, { status: 'planned' }, { previousStatus: 'planned' }, { cancel }, { planningSession: {} }, { tasksSummary: [] }] as const) {
     t.match(delivery({ ...progress, ...news }), { key: undefined, supersedes: 'm' }, JSON.stringify(news))

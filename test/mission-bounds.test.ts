@@ -243,13 +243,13 @@ t.test('size limits', async (t) => {
     t.match(updates.at(-1)!.tasksSummary, { truncated: true, bytes: 1_025 })
   })
 
-  t.test('an error message is cut to 2 KiB, between characters', async (t) => {
-    for (const [character, length] of [['a', 2_048], ['ü', 1_024], ['€', 682], ['😀', 512]] as const) {
+  t.test('an error message is cut to 2 KiB, visibly and between characters', async (t) => {
+    for (const [character, length, cutLength] of [['a', 2_048, 2_045], ['ü', 1_024, 1_022], ['€', 682, 681], ['😀', 512, 511]] as const) {
       for (const count of [length, length + 1, 5_000]) {
         const { missions, updates } = build()
         const mission = missions.start('job')
         mission.fail(new Error(character.repeat(count)))
-        const error = { code: 'error', message: character.repeat(length) }
+        const error = { code: 'error', message: count === length ? character.repeat(length) : `${character.repeat(cutLength)}…` }
         t.strictSame([updates.at(-1)!.error, updates.at(-1)!.errorCode], [error.message, error.code])
         t.strictSame(mission.view().error, error)
         t.strictSame((await mission.done).error, error)
@@ -471,7 +471,7 @@ t.test('serializers', async (t) => {
       { objective: /^ü{4096}$/ },
       { tasksSummary: [{ truncated: true, bytes: 2_002 }] },
       { planningSession: { truncated: true, bytes: 40_002 } },
-      { error: /^x{2048}$/ }
+      { error: /^x{2045}…$/ }
     ])
   })
 

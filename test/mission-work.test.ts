@@ -22,7 +22,7 @@ t.test('run', async (t) => {
     ['throws later', async () => { await settle(); throw boom }, 'error', { code: 'BOOM', message: 'it broke' }, true],
     // eslint-disable-next-line no-throw-literal -- any thrown value must end the mission
     ['throws undefined', () => { throw undefined }, 'error', { code: 'error', message: 'unknown error' }, true],
-    ['throws an AbortError of another signal', () => { throw abortError() }, 'error', { code: 'error', message: 'stopped' }, true],
+    ['throws an AbortError of another signal', () => { throw abortError() }, 'error', { code: 'AbortError', message: 'stopped' }, true],
     ['completes itself and throws', (mission) => { mission.complete(); throw boom }, 'completed', null, true],
     ['fails itself and returns', (mission) => { mission.fail(boom) }, 'error', { code: 'BOOM' }, false],
     ['reports itself cancelled and returns', (mission) => { mission.report('cancelled') }, 'cancelled', null, false],

@@ -102,6 +102,7 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
   progress: true,
   error: true,
   errorCode: true,
+  errorCauses: true,
   waiting: true,
   snapshot: true,
   attempts: true,

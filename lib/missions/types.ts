@@ -47,7 +47,7 @@ export interface MissionDetails {
   /** The plan in the host's own shape; beyond `missions.maxInlineBytes` it is cut visibly. */
   planningSession?: unknown
   progress?: ProgressInput
-  /** Any thrown value, or `{ code, message }`. Only codes and the message are kept. */
+  /** Any thrown value, or `{ code, message }`. Its code, its message and the codes of its causes are kept. */
   error?: unknown
   /** Merged into the metadata of the mission. */
   metadata?: Record<string, unknown> | null | undefined

@@ -12,7 +12,7 @@ import {
  *   and with snapshots.
  * - `note` is sent once, `notes`, the newest notes, with snapshots.
  * - `cancel` is sent with the update of the request and with the ending, `endedAt` with the ending.
- * - `error` is the message of an error and `errorCode` its code.
+ * - `error` is the message of an error, `errorCode` its code, and `errorCauses` has the codes of its causes, if any.
  * - `stalled` and `waiting` are sent for as long as they hold.
  *
  * An update with `snapshot: true` is the current state of the mission instead of a change. Its `seq` is that of the
@@ -28,6 +28,7 @@ export const MissionUpdate = Type.Object({
   progress: Type.Optional(Progress),
   error: Type.Optional(MissionError.properties.message),
   errorCode: Type.Optional(MissionError.properties.code),
+  errorCauses: MissionError.properties.causes,
   cancel: Type.Optional(CancelState),
   metadata: Type.Optional(Type.Unknown()),
   parentId: Type.Optional(MissionId),

@@ -25,9 +25,12 @@ const MAX_ENDED = 1_000
 export const isTerminalStatus = (status: MissionStatus): status is TerminalStatus =>
   status === 'completed' || status === 'cancelled' || status === 'error'
 
-/** Merges an update into what is known. Fields that describe only the moment of the known update are dropped. */
+/**
+ * Merges an update into what is known. Fields that describe only the moment of the known update are dropped, and so are
+ * the causes of its error, which the service repeats as long as that error is the last one.
+ */
 export function merge (known: Partial<MissionUpdate>, update: MissionUpdate): MissionUpdate {
-  const { snapshot: _, previousStatus: __, stalled: ___, waiting: ____, ...lasting } = known
+  const { previousStatus: _, waiting: __, snapshot: ___, errorCauses: ____, stalled: _____, ...lasting } = known
   return { ...lasting, ...update }
 }
 
@@ -40,19 +43,18 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
 
   const active = (): ClientMissionState[] => [...states.values()].filter(({ status }) => !isTerminalStatus(status))
 
-  function remove (id: string): void {
-    states.delete(id)
-    ended.delete(id)
-  }
-
   function keep (state: ClientMissionState, position: StreamPosition): void {
     const { missionId, status } = state
     ended.delete(missionId)
     states.set(missionId, state)
     positions.set(state, position)
     if (isTerminalStatus(status)) {
-      if (ended.add(missionId).size > MAX_ENDED) remove(ended.values().next().value!)
-    } else if (filter?.statuses?.includes(status) === false) remove(missionId)
+      const [oldest] = ended.add(missionId)
+      if (ended.size > MAX_ENDED) {
+        states.delete(oldest!)
+        ended.delete(oldest!)
+      }
+    } else if (filter?.statuses?.includes(status) === false) states.delete(missionId)
   }
 
   return {
@@ -79,7 +81,7 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
     },
     keepOnly (ids) {
       const lost = active().filter(({ missionId }) => !ids.has(missionId))
-      for (const { missionId } of lost) remove(missionId)
+      for (const { missionId } of lost) states.delete(missionId)
       return lost
     },
     checksum: () => missionChecksum(active())

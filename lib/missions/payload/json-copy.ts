@@ -1,5 +1,4 @@
 import { StringDecoder } from 'node:string_decoder'
-import type { MissionError } from '../../../schemas/mission.js'
 
 /** Stands in for a value of the host that is too large for one message: its size and its beginning. */
 export interface Truncated { truncated: true, bytes: number, preview: string }
@@ -10,8 +9,6 @@ export const UNSERIALIZABLE = Object.freeze({ unserializable: true })
 /** Length of a preview in UTF-16 units. */
 export const PREVIEW_CHARACTERS = 256
 const MAX_DEPTH = 256
-const ERROR_MESSAGE_BYTES = 2_048
-const ERROR_CODE = /^[\w.:-]{1,64}$/
 
 /**
  * A JSON copy of `value`, detached from the host's object. Never throws. A value that cannot be written as JSON (a
@@ -56,13 +53,6 @@ export function readList (value: unknown): unknown {
   }
 }
 
-/** The code and message of a thrown value: no stack, at most 2 KiB of text. Never throws, even if its getters do. */
-export function copyError (thrown: unknown): MissionError {
-  if (typeof thrown === 'string') return { code: 'error', message: cutText(thrown, ERROR_MESSAGE_BYTES) }
-  const message = readText(thrown, 'message') ?? 'unknown error'
-  return { code: readCode(thrown), message: cutText(message, ERROR_MESSAGE_BYTES) }
-}
-
 /** The start of `text` that fits into `maxBytes` of UTF-8, cut between characters. */
 export function cutText (text: string, maxBytes: number): string {
   // One UTF-16 unit takes at most three bytes of UTF-8, so most texts need no counting.
@@ -75,16 +65,6 @@ export function cutCharacters (text: string, max: number): string {
   if (text.length <= max) return text
   const isHalf = /[\ud800-\udbff]/.test(text[max - 1]!)
   return text.slice(0, isHalf ? max - 1 : max)
-}
-
-function readCode (thrown: unknown): string {
-  const code = readText(thrown, 'code')
-  return code !== undefined && ERROR_CODE.test(code) ? code : 'error'
-}
-
-function readText (thrown: unknown, property: 'code' | 'message'): string | undefined {
-  const value = readSafely(thrown, property)
-  return typeof value === 'string' ? value : undefined
 }
 
 // JSON is usually read and written by recursion: a deeply nested value would overflow the stack of a watcher.

@@ -2,9 +2,8 @@ import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { MissionError } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { CheckedDetails, MissionStep } from '../types.js'
-import {
-  copyError, copyJson, cutCharacters, cutText, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated
-} from './json-copy.js'
+import { copyError } from './error-copy.js'
+import { copyJson, cutCharacters, cutText, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated } from './json-copy.js'
 import { LARGE_PARTS } from './update.js'
 
 type MissionOptions = ResolvedOptions['missions']

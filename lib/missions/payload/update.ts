@@ -73,9 +73,10 @@ export function hasLargeParts (update: MissionUpdate): boolean {
 }
 
 // Text on the wire, so that a client can show it as it is.
-function addError (update: MissionUpdate, { code, message }: MissionError): void {
+function addError (update: MissionUpdate, { code, message, causes }: MissionError): void {
   update.error = message
   update.errorCode = code
+  if (causes !== undefined) update.errorCauses = [...causes]
 }
 
 function addIdentity (update: MissionUpdate, mission: UpdateSource): void {

@@ -25,7 +25,7 @@ export function toView (mission: MissionRecord): MissionView {
     endedAt: mission.endedAt,
     durationMs: mission.durationMs,
     progress: progress && copyProgress(progress),
-    error: error && { ...error },
+    error: error && structuredClone(error),
     cancel: cancel && { ...cancel },
     stalled: mission.isStalled,
     waiting: mission.waiting,
