@@ -109,6 +109,11 @@ const INPUTS: ReadonlyArray<readonly [what: string, input: unknown, expected: Pr
   ['a complete object', { taskId: 'a', index: 2, total: 4, status: 'done' }, task(2, 4, 'done', 0.5)],
   ['the last of them', { taskId: 'a', index: 4, total: 4, status: 'done' }, task(4, 4, 'done', 1)],
   ['an item that has started', { taskId: 'a', index: 2, total: 4, status: 'started' }, task(2, 4, 'started', 0.25)],
+  ['with an index above the total', { taskId: 'a', index: 6, total: 4, status: 'done' }, task(6, 6, 'done', 1)],
+  ['with a fractional index', { taskId: 'a', index: 2.5, total: 4, status: 'done' }, task(3, 4, 'done', 0.625)],
+  ['with a huge total', { taskId: 'a', index: 1, total: 2 ** 60, status: 'done' }, task(1, Number.MAX_SAFE_INTEGER, 'done', 2 ** -60)],
+  ['with a percentage too', { taskId: 'a', index: 2, total: 4, status: 'done', percent: 42 }, task(2, 4, 'done', 0.42)],
+  ['with a fraction too', { taskId: 'a', index: 2, total: 4, status: 'done', fraction: 0.42 }, task(2, 4, 'done', 0.42)],
   ['without a status', { taskId: 'a', index: 2, total: 4 }, task(2, 4, 'running', 0.5)],
   ['without a status at the end', { taskId: 'a', index: 4, total: 4 }, task(4, 4, 'completed', 1)],
   ['with a long status', { taskId: 'a', index: 1, total: 2, status: 'x'.repeat(65) }, task(1, 2, `${'x'.repeat(63)}…`, 0.5)],
@@ -143,6 +148,7 @@ const INPUTS: ReadonlyArray<readonly [what: string, input: unknown, expected: Pr
   ['huge numbers', { index: 1e300, total: 4e300 }, overall(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 'running', 0.25)],
   ['an infinite total', { index: 5, total: Infinity }, overall(5, 5, 'running')],
   ['counts as text', { index: '3', total: ' 4 ' }, overall(3, 4, 'running', 0.75)],
+  ['blank text as a count', { index: ' ', total: 4 }, overall(1, 4, 'running')],
   ['counts as too long text', { index: '3', total: '4'.padEnd(33) }, overall(3, 3, 'running')],
   ['counts as BigInts', { index: 3n, total: 4n }, overall(3, 4, 'running', 0.75)],
 
@@ -210,11 +216,25 @@ t.test('reported progress', async (t) => {
       [overall(5, 9, 'running', 5 / 9), overall(2, 9, 'running', 2 / 9), overall(2, 4, 'running', 0.5), overall(9, 10, 'running', 0.9)])
   })
 
+  t.test('of nothing yet does not keep earlier numbers', async (t) => {
+    t.strictSame(wireOf(42, { index: 0 }), [overall(42, 100, 'running', 0.42), overall(1, 1, 'running', 0)])
+  })
+
   t.test('that is only text keeps the numbers of the mission, and a task shows its position', async (t) => {
-    t.strictSame(wireOf(42, 'resizing', { total: 200 }, { taskId: 'a', status: 'one' }, 'resizing', { taskId: 'a', status: 'two' }, 50), [
-      overall(42, 100, 'running', 0.42), overall(42, 100, 'resizing', 0.42), overall(1, 200, 'running'),
-      task(1, 1, 'one'), overall(1, 1, 'resizing'), task(1, 1, 'two'), overall(50, 100, 'running', 0.5)
+    t.strictSame(wireOf(42, 'resizing', { total: 200 }), [
+      overall(42, 100, 'running', 0.42), overall(42, 100, 'resizing', 0.42), overall(1, 200, 'running')
     ])
+    t.strictSame(wireOf({ taskId: 'b', index: 2, total: 4 }, 'resizing'), [{ ...task(2, 4, 'running', 0.5), taskId: 'b' }, overall(1, 2, 'resizing')])
+    t.strictSame(wireOf({ taskId: 'a', percent: 42 }, { taskId: 'a', status: 'one' }), [task(42, 100, 'running', 0.42), task(1, 1, 'one')])
+  })
+
+  t.test('that waits for its turn is not dropped by a report without progress', async (t) => {
+    const { missions, updates, clock } = build()
+    const mission = missions.start('job')
+    for (const progress of [10, 20, 30]) mission.report('planned', { progress })
+    mission.report('planned', { progress: true, planningSession: { steps: 2 } })
+    clock.advance(1_000)
+    t.match(updates.at(-1), { status: 'planned', progress: overall(30, 100, 'running', 0.3), planningSession: { steps: 2 } })
   })
 
   t.test('without a total takes the number of known tasks', async (t) => {

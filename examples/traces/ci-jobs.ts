@@ -118,7 +118,7 @@ async function runSteps (steps: Step[], mission: Mission, stage: Stage): Promise
   for (const [position, step] of steps.entries()) {
     await stage.until(step.startedAt)
     // Numbered, because two steps of a job may have equal names.
-    const taskId = `${position + 1} ${step.name}`.slice(0, 128)
+    const taskId = `${position + 1} ${step.name}`
     const progress = { taskId, index: position + 1, total: steps.length }
     if (step.conclusion === 'skipped') mission.progress({ ...progress, status: 'skipped' })
     else await mission.task(taskId, () => runStep(step, stage)).catch(passRecordedFailure)

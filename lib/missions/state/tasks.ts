@@ -76,7 +76,6 @@ export class Tasks {
   get #next (): number { return Math.min(this.#highest + 1, Number.MAX_SAFE_INTEGER) }
 
   #finishedWith (known: MissionTask | undefined, status: string): number {
-    if (known?.status === status) return this.#finished
     return this.#finished - (known !== undefined && isFinished(known.status) ? 1 : 0) + (isFinished(status) ? 1 : 0)
   }
 
