@@ -260,15 +260,26 @@ t.test('attempts', async (t) => {
     t.not(second, first)
     t.equal(missions.get('run'), second)
     t.match(second, {
-      id: 'run', name: 'build', objective: 'all', tags: ['ci'], tenant: 'acme', metadata: { sha: 'abc' }, parentId: 'suite',
-      attempt: 2, status: 'planning_started', outcome: undefined
+      id: 'run',
+      name: 'build',
+      objective: 'all',
+      tags: ['ci'],
+      tenant: 'acme',
+      metadata: { sha: 'abc' },
+      parentId: 'suite',
+      attempt: 2,
+      status: 'planning_started',
+      outcome: undefined
     })
     t.match(first, { attempt: 1, isTerminal: true, outcome: { attempt: 1, status: 'error' } }, 'a handle belongs to one attempt')
     t.strictSame(first.report('completed'), { applied: false, reason: 'terminal' })
     clock.advance(3_000)
     second.complete()
     t.match(second.view(), {
-      attempt: 2, status: 'completed', error: null, attemptsOmitted: 0,
+      attempt: 2,
+      status: 'completed',
+      error: null,
+      attemptsOmitted: 0,
       attempts: [{ attempt: 1, status: 'error', durationMs: 1_000, error: { code: 'red', message: 'red' }, cancel: null }]
     })
     t.match(updates.map(({ status, attempt, seq }) => [status, attempt, seq]), [

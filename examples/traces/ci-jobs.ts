@@ -104,7 +104,7 @@ async function runJob (job: Job, mission: Mission, stage: Stage): Promise<void> 
   await stage.until(endedAt)
   if (conclusion === 'failure') throw new RecordedFailure('step_failed', `Failed step: ${nameFailed(steps)}`)
   if (conclusion === 'success') return
-  mission.cancel({ reason: conclusion, by: 'ci' })
+  mission.cancel({ kind: conclusion === 'skipped' ? 'skipped' : 'request', reason: conclusion, by: 'ci' })
   mission.signal.throwIfAborted()
 }
 
