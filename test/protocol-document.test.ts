@@ -5,7 +5,7 @@ import websocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import missionControl, { type MissionControlOptions } from '../lib/index.js'
+import missionControl, { type MissionControlOptions, type MissionUpdate } from '../lib/index.js'
 import { boot } from './support/app.js'
 import { connect, urlOf } from './support/client.js'
 import { upgradeRequest } from './support/raw-client.js'
@@ -159,4 +159,96 @@ t.test('426 over HTTP/2 has no Upgrade header, which HTTP/2 forbids', async (t) 
   const [headers] = await once(stream, 'response')
   t.equal(headers[':status'], 426)
   t.notOk('upgrade' in headers || 'connection' in headers)
+})
+
+const payloadsOf = (messages: ReadonlyArray<{ type: string }>): MissionUpdate[] =>
+  messages.flatMap((message) => message.type === 'mission_update' ? (message as { payload: MissionUpdate } & typeof message).payload : [])
+
+t.test('runs that another system reports reach every surface', async (t) => {
+  const url = '/mission-control/missions'
+  const { app, client, clock } = await setup(t, { routes: { missions: url }, missions: { maxEnded: 100 } })
+  await client.subscribe('mission_update')
+  const { missions } = app
+  const now = clock.now()
+  const first = { id: 'run-1', name: 'build', tags: ['ci'], parentId: 'suite', queuedAt: now - 60_000, startedAt: now - 30_000 }
+  missions.start({ ...first, tags: [...Array(11).fill('ci')] })
+  missions.note('run-1', 'approved', { by: 'ann' })
+  missions.report('run-1', 'cancelled', { kind: 'skipped', reason: 'no changes', by: 'bot', endedAt: now - 10_000 })
+  clock.advance(5_000)
+  missions.start({ id: 'run-1', name: 'build', attempt: 2 })
+  missions.report('run-1', 'execution_progress', { progress: { index: 0, total: 4 } })
+  missions.waiting('run-1', 'for approval')
+  missions.note('run-1', 'second note')
+  const received = await client.settle()
+  const updates = payloadsOf(received)
+  const times = received.filter(({ type }) => type === 'mission_update').map(({ unix }) => unix)
+
+  t.test('as updates, whose messages have the time of their sending', async (t) => {
+    t.match(updates, [
+      { missionId: 'run-1', status: 'planning_started', seq: 1, parentId: 'suite', queuedAt: now - 60_000, startedAt: now - 30_000, tagsOmitted: 1 },
+      { seq: 2, note: { text: 'approved', data: { by: 'ann' }, at: now } },
+      {
+        seq: 3, status: 'cancelled', endedAt: now - 10_000, durationMs: 20_000,
+        cancel: { requested: true, kind: 'skipped', reason: 'no changes', by: 'bot' }
+      },
+      { seq: 4, status: 'planning_started', attempt: 2, parentId: 'suite', startedAt: now + 5_000 },
+      { seq: 5, status: 'execution_progress', attempt: 2, progress: { taskId: 'mission', index: 1, total: 4, status: 'running', fraction: 0 } },
+      { seq: 6, attempt: 2, waiting: 'for approval' },
+      { seq: 7, attempt: 2, waiting: 'for approval', note: { text: 'second note' } }
+    ])
+    t.strictSame(times, [now, now, now, ...Array(4).fill(now + 5_000)])
+    t.ok(updates.every(({ notes, attempts }) => notes === undefined && attempts === undefined), 'histories are for snapshots')
+  })
+
+  const attempts = [{ attempt: 1, status: 'cancelled', durationMs: 20_000, cancel: { kind: 'skipped' }, error: null }]
+
+  t.test('as a snapshot, and as the reply to mission_get', async (t) => {
+    const shown = { attempt: 2, attempts, notes: [{ text: 'second note' }], parentId: 'suite', snapshot: true }
+    const late = await connect(app)
+    late.send({ type: 'subscribe', channels: ['mission_update'] })
+    t.match((await late.next('mission_update')).payload, shown)
+    late.send({ type: 'mission_get', id: 'q', missionId: 'run-1' })
+    t.match((await late.next('mission_update', ({ replyTo }) => replyTo === 'q')).payload, shown)
+  })
+
+  t.test('as kept endings', async (t) => {
+    missions.report('other', 'cancelled', { kind: 'superseded', reason: 'newer commit' })
+    missions.report('run-1', 'completed')
+    const late = await connect(app)
+    late.send({ type: 'subscribe', channels: ['mission_update'], endings: 5 })
+    await late.next('subscription_ack')
+    t.match(payloadsOf(await late.settle()), [{ missionId: 'other', cancel: { kind: 'superseded' } }, { missionId: 'run-1', status: 'completed', attempt: 2, attempts }])
+  })
+
+  t.test('over HTTP and in the metrics', async (t) => {
+    t.match((await app.inject(`${url}/run-1`)).json(), { attempt: 2, attempts, tagsOmitted: 1, notes: [{ text: 'second note' }] })
+    t.match((await app.inject(`${url}?parentId=suite`)).json().missions, [{ id: 'run-1', parentId: 'suite' }])
+    const { body } = await app.inject('/api/v1/metrics/prometheus')
+    t.match(body, 'mission_control_missions_cancelled_total{kind="skipped"} 1\n')
+    t.match(body, 'mission_control_missions_cancelled_total{kind="superseded"} 1\n')
+    t.match(body, 'mission_control_missions_cancelled_total{kind="client"} 0\n')
+    t.match(body, 'mission_control_missions_texts_cut_total{field="tags"} 1\n')
+    t.match(body, 'oneagent_mission_total 3\n')
+  })
+})
+
+t.test('work runs although its mission cannot, which the log and the metrics tell', async (t) => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+  t.teardown(() => app.close())
+  await app.register(missionControl, { missions: { maxActive: 1, closeGraceMs: 1 } })
+  app.missions.start('other')
+  const run = () => app.missions.run('job', ({ isTracked }) => isTracked)
+  t.strictSame([await run(), await run()], [false, false])
+  t.equal(await app.missions.run({ name: 'job', id: '' }, ({ isTracked }) => isTracked), false)
+  const warnings = lines.map((line) => JSON.parse(line) as { msg: string, reason: string, err: { code: string } })
+  t.match(warnings, [
+    { msg: 'a function runs without a tracked mission', reason: 'full', err: { code: 'FST_MC_TOO_MANY_MISSIONS' } },
+    { msg: 'a function runs without a tracked mission', reason: 'invalid', err: { code: 'FST_MC_INVALID_MISSION' } }
+  ])
+  t.equal(warnings.length, 2)
+  const { body } = await app.inject('/api/v1/metrics/prometheus')
+  t.match(body, 'mission_control_missions_untracked_total{reason="full"} 2\n')
+  t.match(body, 'mission_control_missions_untracked_total{reason="invalid"} 1\n')
+  t.equal(app.missions.stats().untracked, 3)
 })

@@ -86,7 +86,10 @@ export class MissionState extends MissionRecord {
 
   note (text: string, data: unknown): ReportResult {
     if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
+    const { waiting } = this
     this.#showActivity()
+    // A note about what the mission waits for does not end the wait.
+    this.waiting = waiting
     const note = (this.notes ??= new Notes()).add(text, data, this.#deps.clock.now())
     this.#changed({ note }, false)
     return APPLIED
