@@ -67,13 +67,12 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
         const hasEnded = isTerminalStatus(known.status)
         const isSameEpoch = last.epoch === position.epoch
         if (hasEnded && status === known.status && update.endedAt === known.endedAt) return false
-        const isByPosition = isReliable || (snapshot && hasEnded)
-        const isOld = isByPosition
+        const isOld = isReliable || (snapshot && hasEnded)
           ? position.offset <= last.offset
-          : hasEnded || seq < known.seq || (!snapshot && seq === known.seq)
+          : hasEnded || seq < known.seq + (snapshot ? 0 : 1)
         if (isSameEpoch && isOld) return false
-        // Another process, or an id that is used again: nothing of the known mission applies to the new one.
-        if (hasEnded || !isSameEpoch) known = undefined
+        // Another process, or another attempt: nothing of the known mission applies to the new one.
+        if (hasEnded || !isSameEpoch || known.attempt !== update.attempt) known = undefined
       }
       const { snapshot: _, previousStatus, ...state } = merge(known ?? {}, update)
       keep(state, position)

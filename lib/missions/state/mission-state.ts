@@ -84,14 +84,13 @@ export class MissionState extends MissionRecord {
     this.#changed({ includesMetadata: true }, true)
   }
 
+  /** Adds a note, which does not end a wait: it may be about it. */
   note (text: string, data: unknown): ReportResult {
     if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
     const { waiting } = this
     this.#showActivity()
-    // A note about what the mission waits for does not end the wait.
     this.waiting = waiting
-    const note = (this.notes ??= new Notes()).add(text, data, this.#deps.clock.now())
-    this.#changed({ note }, false)
+    this.#changed({ note: (this.notes ??= new Notes()).add(text, data, this.#deps.clock.now()) }, false)
     return APPLIED
   }
 
