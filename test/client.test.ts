@@ -193,6 +193,16 @@ t.test('messages', async (t) => {
     t.strictSame(Object.keys(service.client.missionsState.get('a')!), ['missionId', 'status', 'name', 'seq', 'error', 'errorCode'])
   })
 
+  t.test('nothing of an attempt is kept in the next one, even if its ending was missed', async (t) => {
+    const service = await connectSubscribed(t)
+    const cancel = { requested: true, kind: 'request', reason: null, by: null }
+    service.update('a', 'planned', 1, 1, { cancel, error: 'm', errorCode: 'E' })
+    service.update('a', 'planning_started', 4, 2, { attempt: 2, startedAt: 5 })
+    t.strictSame(service.client.missionsState.get('a'), { missionId: 'a', status: 'planning_started', name: 'import', seq: 4, attempt: 2, startedAt: 5 })
+    service.update('a', 'planned', 5, 3, { attempt: 2, cancel })
+    t.match(service.client.missionsState.get('a'), { status: 'planned', attempt: 2, startedAt: 5, cancel }, 'within an attempt it is')
+  })
+
   t.test('an id that is used again starts a new mission', async (t) => {
     const service = await connectSubscribed(t)
     service.update('a', 'error', 2, 1, { error: 'm', errorCode: 'E', endedAt: 1 })
