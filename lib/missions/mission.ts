@@ -90,10 +90,11 @@ export interface Mission {
   task<T> (taskId: string, run: (signal: AbortSignal) => T | Promise<T>): Promise<T>
   /**
    * Starts a mission that belongs to this one, or joins the active mission with this id. A cancel request for the
-   * parent is passed on to its children. If the registry is full or closing, the child is not tracked.
+   * parent is passed on to its children. If the registry is full or closing, or the id has ended, the child is not
+   * tracked.
    *
    * @throws FST_MC_INVALID_PARENT for the id of an active mission that belongs to another parent
-   * @throws FST_MC_INVALID_MISSION, FST_MC_INVALID_TIME, FST_MC_MISSION_ENDED
+   * @throws FST_MC_INVALID_MISSION, FST_MC_INVALID_TIME
    */
   child (init: ChildInit): Mission
   /**

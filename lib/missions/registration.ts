@@ -35,6 +35,8 @@ export interface RegistrationDeps {
   onStarted: (mission: MissionState) => void
 }
 
+const CANNOT_HOLD = [TooManyMissions, Closing, MissionEnded]
+
 /** Decides which mission a start or a report is about, and registers the missions and attempts that are new. */
 export class Registration {
   readonly #deps: RegistrationDeps
@@ -59,14 +61,14 @@ export class Registration {
     }
   }
 
-  /** A child of a running mission, whose work must go on if the registry is full or closing. */
+  /** A child of a running mission, whose work must go on if the registry cannot hold the child. */
   startChild (parent: MissionState, init: ChildInit): MissionState {
     const { clock, cuts, untracked } = this.#deps
     const checked = { ...readInit(init, cuts, clock.now()), parentId: parent.id }
     try {
       return this.#start(checked)
     } catch (err) {
-      if (!(err instanceof TooManyMissions || err instanceof Closing)) throw err
+      if (!CANNOT_HOLD.some((refusal) => err instanceof refusal)) throw err
       return untracked.create(checked, err)
     }
   }
