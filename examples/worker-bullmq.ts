@@ -9,14 +9,14 @@
 //
 //   curl localhost:3000/reports -H 'content-type: application/json' -d '{"title":"year","pages":500}'
 //   curl localhost:3000/reports/3                                        shows job 3 in the queue
-//   curl -X POST localhost:3000/missions/report-3-1/cancel               cancels the mission and ends the job
+//   curl -X POST localhost:3000/missions/report-3/cancel                 cancels the mission and ends the job
 //   curl -X DELETE localhost:3000/reports/3                              removes the job and cancels the mission
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq'
 import Fastify, { type FastifyInstance } from 'fastify'
-import missionControl, { type Mission } from 'fastify-mission-control'
+import missionControl, { CancelledError, type Mission } from 'fastify-mission-control'
 import { InputError, interruption, readWholeNumber, runProgram } from './flags.js'
 
 interface Report { pages: number, failsAtFirst?: boolean }
@@ -37,12 +37,13 @@ async function writeReport (report: Report, attempt: number, mission: Mission): 
   return `${pages} pages`
 }
 
-/** Runs each attempt of a job as a separate mission, because a mission ends only once. */
+/** Runs each job as a mission, and each start of the job as an attempt of it. */
 function createWorker (app: FastifyInstance, connection: Redis): Worker<Report, string> {
   return new Worker<Report, string>(QUEUE, async (job, token, signal) => {
     const attempt = job.attemptsMade + 1
-    const id = `report-${job.id}-${job.attemptsStarted}`
-    const init = { id, name: job.name, tags: [QUEUE], metadata: { jobId: job.id, attempt } }
+    const id = `report-${job.id}`
+    const queuedAt = Math.min(job.timestamp, Date.now())
+    const init = { id, name: job.name, tags: [QUEUE], attempt: job.attemptsStarted, queuedAt }
     try {
       return await app.missions.run(init, async (mission) => {
         const cancel = () => mission.cancel({ by: 'queue', reason: String(signal?.reason) })
@@ -50,7 +51,9 @@ function createWorker (app: FastifyInstance, connection: Redis): Worker<Report, 
         return await writeReport(job.data, attempt, mission)
       })
     } catch (err) {
-      return await returnToQueue(job, token, err, app.missions.get(id)?.view().cancel?.kind)
+      // A job that starts after the service has closed runs untracked, with an aborted signal.
+      const cancelledBy = err instanceof CancelledError ? err.cancel.kind : app.missions.get(id)?.view().cancel?.kind
+      return await returnToQueue(job, token, err, cancelledBy)
     }
   }, { connection, concurrency: 3 })
 }
@@ -62,7 +65,7 @@ function createWorker (app: FastifyInstance, connection: Redis): Worker<Report, 
 async function returnToQueue (
   job: Job, token: string | undefined, err: unknown, cancelledBy: string | undefined
 ): Promise<never> {
-  if (cancelledBy === 'shutdown' || (err as { code?: string }).code === 'FST_MC_CLOSING') {
+  if (cancelledBy === 'shutdown') {
     // With a delay, or this worker would fetch the job again before it is closed.
     await job.moveToDelayed(Date.now() + RETURN_DELAY_MS, token)
     throw new DelayedError()
@@ -110,8 +113,8 @@ await runProgram('Usage: node .examples/worker-bullmq.js', async () => {
     routes: { missions: '/missions' }
   })
   app.missions.handle({ cancel: {} })
-  app.missions.on('mission_update', ({ missionId, name, status }) => {
-    if (status !== 'execution_progress') console.log(`${missionId} ${name} ${status}`)
+  app.missions.on('mission_update', ({ missionId, attempt = 1, name, status }) => {
+    if (status !== 'execution_progress') console.log(`${missionId} ${attempt} ${name} ${status}`)
   })
   const queue = new Queue<Report, string>(QUEUE, { connection })
   const worker = createWorker(app, connection)
