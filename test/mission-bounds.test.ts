@@ -468,7 +468,7 @@ t.test('serializers', async (t) => {
     mission.planned(2)
     mission.fail(3)
     t.match(updates, [
-      { objective: /^ü{4096}$/ },
+      { objective: /^ü{4094}…$/ },
       { tasksSummary: [{ truncated: true, bytes: 2_002 }] },
       { planningSession: { truncated: true, bytes: 40_002 } },
       { error: /^x{2045}…$/ }

@@ -1,5 +1,5 @@
+import { cutVisibly } from '../payload/text.js'
 import { CUT_FIELDS, type CutField, type TextCuts } from '../types.js'
-import { cutVisibly } from './text.js'
 
 /** The only implementation of `TextCuts`; one per registry. */
 export class CutCounter implements TextCuts {

@@ -1,13 +1,8 @@
 import { fnv1a } from '../../../schemas/checksum.js'
-import { cutCharacters } from '../payload/json-copy.js'
+import { cutCharacters } from '../payload/text.js'
 import type { TextCuts } from '../types.js'
 
 const MAX_TASK_ID_CHARACTERS = 256
-
-/** `text`, or its beginning that ends in `…`: at most `max` UTF-16 units, and no surrogate pair is split. */
-export function cutVisibly (text: string, max: number): string {
-  return text.length <= max ? text : `${cutCharacters(text, max - 1)}…`
-}
 
 /**
  * The id of a task as watchers see it. A longer one ends in a hash of the whole, so that two long ids with the same

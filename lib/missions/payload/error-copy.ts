@@ -1,5 +1,6 @@
 import type { MissionError } from '../../../schemas/mission.js'
-import { cutCharacters, cutText, readList, readSafely } from './json-copy.js'
+import { readList, readSafely } from './json-copy.js'
+import { cutBytesVisibly, cutVisibly } from './text.js'
 
 /** What one thrown value says. Each of its properties is read once; a getter that throws says nothing. */
 interface Failure {
@@ -18,7 +19,6 @@ const CODE_CHARACTERS = 64
 const MAX_DEPTH = 5
 /** Errors that are read in all: lists can be long, and nested. */
 const MAX_ERRORS = 32
-const ELLIPSIS = '…'
 const SIGNAL = /^SIG[A-Z0-9]+$/
 // Control and format characters, halves of surrogate pairs, and every kind of space and line break.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Z}]+/gu
@@ -34,7 +34,7 @@ export function copyError (thrown: unknown): MissionError {
   const firstWith = (field: 'code' | 'kind') => failures.find((failure) => failure[field] !== undefined)?.[field]
   const known = firstWith('code') ?? firstWith('kind')
   const message = readMessage(top) ?? (known === undefined ? 'unknown error' : `error code ${known}`)
-  const error: MissionError = { code: known ?? 'error', message: cutMessage(message) }
+  const error: MissionError = { code: known ?? 'error', message: cutBytesVisibly(message, MESSAGE_BYTES) }
   const causes = listCauses(top)
   if (causes.length > 0) error.causes = causes
   return error
@@ -98,14 +98,8 @@ const numberText = (value: unknown): string | undefined =>
 function printable (value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined
   const text = value.replace(UNPRINTABLE, ' ').trim()
-  if (text.length > CODE_CHARACTERS) return cutCharacters(text, CODE_CHARACTERS - ELLIPSIS.length) + ELLIPSIS
-  return text === '' ? undefined : text
+  return text === '' ? undefined : cutVisibly(text, CODE_CHARACTERS)
 }
 
 const nonEmpty = (value: unknown): string | undefined =>
   typeof value === 'string' && value.trim() !== '' ? value : undefined
-
-function cutMessage (text: string): string {
-  const fitting = cutText(text, MESSAGE_BYTES)
-  return fitting === text ? text : cutText(fitting, MESSAGE_BYTES - Buffer.byteLength(ELLIPSIS)) + ELLIPSIS
-}

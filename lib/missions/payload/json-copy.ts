@@ -1,4 +1,4 @@
-import { StringDecoder } from 'node:string_decoder'
+import { cutCharacters } from './text.js'
 
 /** Stands in for a value of the host that is too large for one message: its size and its beginning. */
 export interface Truncated { truncated: true, bytes: number, preview: string }
@@ -51,20 +51,6 @@ export function readList (value: unknown): unknown {
   } catch {
     return UNSERIALIZABLE
   }
-}
-
-/** The start of `text` that fits into `maxBytes` of UTF-8, cut between characters. */
-export function cutText (text: string, maxBytes: number): string {
-  // One UTF-16 unit takes at most three bytes of UTF-8, so most texts need no counting.
-  if (text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes) return text
-  return new StringDecoder('utf8').write(Buffer.from(text).subarray(0, maxBytes))
-}
-
-/** The first `max` UTF-16 units of `text`, or one fewer where a surrogate pair would be split. */
-export function cutCharacters (text: string, max: number): string {
-  if (text.length <= max) return text
-  const isHalf = /[\ud800-\udbff]/.test(text[max - 1]!)
-  return text.slice(0, isHalf ? max - 1 : max)
 }
 
 // JSON is usually read and written by recursion: a deeply nested value would overflow the stack of a watcher.

@@ -3,7 +3,8 @@ import type { MissionError } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { CheckedDetails, MissionStep } from '../types.js'
 import { copyError } from './error-copy.js'
-import { copyJson, cutCharacters, cutText, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated } from './json-copy.js'
+import { copyJson, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated } from './json-copy.js'
+import { cutBytesVisibly, cutCharacters } from './text.js'
 import { LARGE_PARTS } from './update.js'
 
 type MissionOptions = ResolvedOptions['missions']
@@ -17,7 +18,7 @@ const MAX_INLINE_TASKS = 5
 const TASK_FRACTION = 32
 /** A whole message may be this many times `maxInlineBytes`: room for the plan and for everything else. */
 const MESSAGE_FACTOR = 2
-/** UTF-8 size of the longest objective that a mission can be started with. */
+/** UTF-8 size of the longest objective that a serializer may return. */
 const MAX_OBJECTIVE_BYTES = 8_192
 
 /**
@@ -39,7 +40,7 @@ export class Payloads {
 
   objective (objective: string): string {
     const shown = this.#serialize('objective', objective)
-    return typeof shown === 'string' ? cutText(shown, MAX_OBJECTIVE_BYTES) : '[unserializable]'
+    return typeof shown === 'string' ? cutBytesVisibly(shown, MAX_OBJECTIVE_BYTES) : '[unserializable]'
   }
 
   /** Merges `added` into `known`. A value that cannot be read becomes a placeholder and removes nothing. */
