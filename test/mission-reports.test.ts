@@ -165,6 +165,10 @@ t.test('times of the host', async (t) => {
     open.complete()
     t.match(open.view(), { endedAt: now + 2 * MINUTE, durationMs: 3 * MINUTE })
     t.equal(missions.stats().avgDurationMs, 6 * MINUTE)
+    const late = missions.start('late')
+    clock.advance(10_000)
+    late.report('completed', { endedAt: clock.now() - 4_000 })
+    t.equal(late.outcome!.durationMs, 6_000, 'from the registration')
     t.match(missions.list({ until: now - 5 * MINUTE }).missions, [{ id: 'a' }])
   })
 

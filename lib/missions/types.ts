@@ -110,7 +110,8 @@ export interface CheckedInit {
   name?: string | undefined
   objective?: string | undefined
   tags?: readonly string[] | undefined
-  tagsOmitted?: number
+  /** Comes with `tags`. */
+  tagsOmitted?: number | undefined
   metadata?: Record<string, unknown> | undefined
   tenant?: string | undefined
   timeoutMs?: number | undefined

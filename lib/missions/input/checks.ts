@@ -16,11 +16,6 @@ export function checkText (text: unknown, what: string): asserts text is string 
 }
 
 /** @throws FST_MC_INVALID_MISSION */
-export function checkReason (reason: unknown): asserts reason is string {
-  checkText(reason, 'the reason')
-}
-
-/** @throws FST_MC_INVALID_MISSION */
 export function checkWork (work: unknown): void {
   if (typeof work !== 'function') throw new InvalidMission('the work must be a function')
 }

@@ -96,7 +96,7 @@ export class MissionRecord {
     this.name = init.name ?? previous?.name ?? id
     this.objective = init.objective === undefined ? previous?.objective ?? null : payloads.objective(init.objective)
     this.tags = init.tags === undefined ? previous?.tags ?? NO_TAGS : Object.freeze([...init.tags])
-    this.tagsOmitted = init.tags === undefined ? previous?.tagsOmitted ?? 0 : init.tagsOmitted ?? 0
+    this.tagsOmitted = init.tagsOmitted ?? previous?.tagsOmitted ?? 0
     this.tenant = init.tenant ?? previous?.tenant ?? null
     this.timeoutMs = init.timeoutMs ?? previous?.timeoutMs
     this.metadata = init.metadata === undefined ? previous?.metadata ?? null : payloads.metadata(null, init.metadata)
