@@ -24,3 +24,15 @@ export function fnv1a (text: string): number {
   for (const byte of encoder.encode(text)) hash = Math.imul(hash ^ byte, 0x01000193)
   return hash >>> 0
 }
+
+/** The part of one mission in a checksum. */
+export const missionHash = ({ missionId, status }: ChecksumEntry): number => fnv1a(`${missionId}\n${status}`)
+
+/**
+ * The same as `missionChecksum`, for missions whose hashes are known. Not used by it, so that the client does not
+ * contain it.
+ */
+export function checksumOfHashes (hashes: readonly number[]): string {
+  const sum = hashes.reduce((before, hash) => (before + hash) >>> 0, 0)
+  return `${hashes.length}-${sum.toString(16).padStart(8, '0')}`
+}

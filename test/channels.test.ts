@@ -288,6 +288,7 @@ t.test('the snapshot of mission_update has the complete state of each active mis
 function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'registry' | 'clock'>) {
   const endings = new EndedMissions({ clock, max: 10, maxAgeMs: 1_000 })
   const channel = createMissionUpdateChannel({
+    clock,
     updates: registry.updates,
     visible: () => registry.visible(),
     isActive: (id) => registry.find(id)?.isTerminal === false,

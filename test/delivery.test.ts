@@ -28,6 +28,7 @@ class Source {
   readonly ended: Array<{ update: Update, offset: number | undefined }> = []
   #publish: Publish<'mission_update'> | undefined
   #seq = 0
+  readonly #snapshots = new WeakMap<Update, Update>()
 
   constructor (readonly name: Name) {
     this.channel = {
@@ -41,11 +42,18 @@ class Source {
         for (const ending of this.ended) ending.offset ??= head
       },
       stop: () => { this.#publish = undefined },
-      snapshot: () => [...this.states.values()].map((update) => ({ ...update, snapshot: true })) as never,
+      snapshot: () => [...this.states.values()].map((update) => this.#snapshotOf(update)) as never,
       endings: ({ after = Infinity }: { after?: number }, upTo: number) => this.ended.filter(({ offset }) => offset! > after && offset! <= upTo).map(({ update }) => update) as never,
       fits: (attributes: object, { missionIds }: { missionIds?: string[] }) => missionIds!.includes((attributes as Update).missionId),
       checksumEntry: (attributes: object) => (attributes as Update).status === 'ended' ? undefined : attributes as Update
     } as unknown as Channel
+  }
+
+  // The same object until the next update.
+  #snapshotOf (update: Update): Update {
+    const known = this.#snapshots.get(update) ?? { ...update, snapshot: true }
+    this.#snapshots.set(update, known)
+    return known
   }
 
   publish (missionId: string, status: string, bytes: number): void {
@@ -72,7 +80,10 @@ class Reader {
   #pending: Array<{ texts: string[], bytes: number }> = []
   #isFrozen = false
   // By message id, since an ack may come much later.
-  readonly #requests = new Map<string, { remembered: Reader['remembered'], since: Record<string, Cursor | undefined>, filter: string[] | undefined }>()
+  readonly #requests = new Map<string, { remembered: Reader['remembered'], since: Record<string, Cursor | undefined>, filter: string[] | undefined, heads: ReadonlyMap<string, number> }>()
+  // Of this connection: the ids that it has received, and the cursors that it has sent per channel.
+  #ids = new Set<string>()
+  #cursors = new Map<string, number[]>()
 
   constructor (readonly hub: Hub, readonly sources: ReadonlyMap<string, Source>) {}
 
@@ -95,6 +106,8 @@ class Reader {
     for (const name of this.tracks.keys()) this.#leave(name)
     this.#pending = []
     this.bufferedBytes = 0
+    this.#ids = new Set()
+    this.#cursors = new Map()
   }
 
   #leave (name: string): void {
@@ -118,7 +131,8 @@ class Reader {
     const lastFilter = remembered.has('mission_update') ? remembered.get('mission_update')!.filter : filter
     const missionIds = names.includes('mission_update') ? lastFilter : undefined
     const id = String(this.#requests.size)
-    this.#requests.set(id, { remembered, since, filter: missionIds })
+    this.#requests.set(id, { remembered, since, filter: missionIds, heads: new Map(names.map((name) => [name, Math.max(0, ...this.sources.get(name)!.history.keys())])) })
+    for (const name of names) if (since[name] !== undefined) this.#cursors.set(name, [...this.#cursors.get(name) ?? [], since[name].offset])
     this.#input.message(Buffer.from(JSON.stringify({ type: 'subscribe', id, channels: names, since, snapshot, ...(missionIds && { filter: { missionIds } }) })))
   }
 
@@ -150,7 +164,11 @@ class Reader {
   }
 
   #read (message: any): void {
-    const { type, payload } = message
+    const { type, payload, id, position } = message
+    // Only a client that sends a cursor may receive a message again.
+    const isRequested = position !== undefined && this.#cursors.get(type)?.some((offset) => offset < position.offset) === true
+    if (this.#ids.has(id) && !isRequested) this.problems.push(`${type} ${id} a second time`)
+    this.#ids.add(id)
     if (type === 'subscription_ack') this.#acknowledged(payload, message.replyTo)
     else if (type === 'subscription_gap') this.#gap(payload)
     else if (type === 'heartbeat') this.#beat(message.heads ?? {})
@@ -171,6 +189,7 @@ class Reader {
     const since = request.since[channel]
     if ((since === undefined) !== (outcome === 'fresh')) this.problems.push(`${outcome} with the cursor ${since?.offset}`)
     if (gap?.range !== undefined && (gap.range.from !== since!.offset + 1 || gap.range.to !== asOf.offset)) this.problems.push(`a range ${gap.range.from} to ${gap.range.to} after ${since!.offset}`)
+    if (asOf.offset < request.heads.get(channel)!) this.problems.push(`${channel}: a snapshot as of ${asOf.offset} at ${request.heads.get(channel)}`)
     const isResumed = outcome === 'resumed'
     this.tracks.set(channel, {
       filter: channel === 'mission_update' ? request.filter : undefined,

@@ -604,6 +604,7 @@ t.test('the offset of an ending', async (t) => {
   const createChannel = ({ registry, clock }: Stand) => {
     const endings = new EndedMissions({ clock, max: 100, maxAgeMs: 1_000 })
     const channel = createMissionUpdateChannel({
+      clock,
       updates: registry.updates,
       visible: () => registry.visible(),
       isActive: (id) => registry.find(id)?.isTerminal === false,

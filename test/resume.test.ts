@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
-import { createChannelState } from '../lib/hub/channel-state.js'
+import type { Channel } from '../lib/hub/channel.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { missionChecksum } from '../schemas/checksum.js'
@@ -403,31 +403,182 @@ t.test('the metrics show the outcomes of subscriptions and the size of the log',
   t.match(body, 'mission_control_ws_log_messages 1')
 })
 
-t.test('a large snapshot is shared by all clients that subscribe within five seconds, and each receives the later messages', async (t) => {
-  const { app, clock } = await bootWithClock(t, { websocket: { history: { maxMessages: 20 } } })
+t.test('a snapshot is that of the present: what happened before a subscription never follows it', async (t) => {
+  const { app, clock } = await bootWithClock(t)
   const missions = Array.from({ length: 150 }, (_, at) => app.missions.start({ id: `m${at}`, name: at < 10 ? 'few' : 'many' }))
   const first = await subscribe(await connect(app))
-  missions[0]!.progress({ taskId: 'x', index: 1, total: 9, status: 'started' })
+  t.equal(first.ack.messages, 150)
   clock.advance(1_000)
+  missions[0]!.progress({ taskId: 'x', index: 1, total: 9, status: 'started' })
   missions[0]!.progress({ taskId: 'x', index: 2, total: 9, status: 'started' })
-  missions[1]!.complete()
+  for (const mission of missions.slice(1, 4)) mission.complete()
+  missions[4]!.planned()
+  for (const [filter, ids] of [[undefined, missions.map(({ id }) => id)], [{ names: ['few'] }, missions.slice(0, 10).map(({ id }) => id)]] as const) {
+    const client = await connect(app)
+    const { ack, payloads } = await subscribe(client, filter && { filter: { names: [...filter.names] } })
+    t.same(payloads.map(({ missionId }) => missionId), ids.filter((id) => !['m1', 'm2', 'm3'].includes(id)))
+    t.ok(payloads.every(({ snapshot }) => snapshot))
+    t.match(payloads[0], { missionId: 'm0', status: 'execution_progress', progress: { index: 2 } })
+    t.match(payloads[1], { missionId: 'm4', status: 'planned' })
+    t.equal(ack.asOf!.offset, first.ack.asOf!.offset + 5)
+    t.equal(ack.asOf!.checksum, missionChecksum(payloads))
+    t.same(await client.settle(), [])
+  }
   const client = await connect(app)
-  const second = await subscribe(client)
-  t.same(second.messages.map(({ id }) => id), first.messages.map(({ id }) => id), 'identical messages')
-  t.same(second.ack.asOf, first.ack.asOf)
-  const since = (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.progress?.index ?? message.payload.status}`] : [])
-  t.same(since, ['m0 1', 'm1 completed', 'm0 2'], 'the reliable messages, then the newest replaceable one')
+  await subscribe(client)
+  missions[0]!.progress({ taskId: 'x', index: 3, total: 9, status: 'started' })
+  t.match((await subscribe(await connect(app))).payloads[0], { missionId: 'm0', progress: { index: 3 } }, 'also what the progress limit delays')
+  clock.advance(1_000)
+  t.match(await client.next('mission_update'), { payload: { missionId: 'm0', progress: { index: 3 } }, position: undefined })
 
-  const filtered = await subscribe(await connect(app), { filter: { names: ['few'] } })
-  t.equal(filtered.ack.messages, 10)
-  t.match(filtered.ack.asOf!.checksum, /^10-/)
+  const seen = async () => {
+    clock.advance(1)
+    const { payloads: [{ seq, progress }] } = await subscribe(await connect(app)) as unknown as { payloads: [{ seq: number, progress: { index: number } }] }
+    return [seq, progress.index]
+  }
+  missions[0]!.progress({ taskId: 'x', index: 4, total: 9, status: 'started' })
+  const [seq] = await seen()
+  missions[0]!.progress({ taskId: 'x', index: 5, total: 9, status: 'started' })
+  t.same(await seen(), [seq, 5], 'a change that is not sent yet')
+  clock.advance(1_000)
+  t.same(await seen(), [seq! + 1, 5], 'the same change once it was sent')
+})
 
-  for (const mission of missions.slice(2, 30)) mission.planned()
-  const third = await subscribe(await connect(app))
-  t.equal(third.ack.asOf!.offset, first.ack.asOf!.offset + 30, 'a snapshot older than the log is created anew')
-  t.equal(third.ack.messages, 149, 'without the mission that has ended')
-  clock.advance(5_001)
-  t.not((await subscribe(await connect(app))).messages[0]!.id, third.messages[0]!.id)
+t.test('each snapshot of a connection has new ids and the time at which it is sent', async (t) => {
+  for (const count of [3, 700]) {
+    const { app, clock } = await bootWithClock(t)
+    for (let at = 0; at < count; at++) app.missions.start({ id: `m${at}`, name: at % 2 === 0 ? 'even' : 'odd' })
+    for (let at = 0; at < 3; at++) app.missions.start({ id: `ended${at}`, name: 'even' }).complete()
+    const client = await connect(app)
+    const sizes = []
+    for (const [at, options] of [{}, {}, { endings: 2 }, { endings: 3 }, { filter: { names: ['even'] } }, { filter: { names: ['odd', 'even'] } }, { endings: 3, snapshot: true }].entries()) {
+      // Twice in a row within the same millisecond.
+      if (at % 2 === 0) clock.advance(1_000)
+      if (!('filter' in options)) client.send({ type: 'unsubscribe', channels: ['mission_update'] })
+      if (!('filter' in options)) await client.next('subscription_ack', ({ payload }) => payload.status === 'unsubscribed')
+      const { messages } = await subscribe(client, options)
+      sizes.push(messages.length)
+      t.ok(messages.every(({ unix, timestamp }) => unix === clock.now() && Date.parse(timestamp) === unix), `${at}: the present time`)
+    }
+    t.same(sizes, [count, count, count + 2, count + 3, Math.ceil(count / 2), count, count + 3])
+    const ids = client.received.map(({ id }) => id)
+    t.equal(new Set(ids).size, ids.length)
+  }
+})
+
+t.test('a snapshot that is subscribed to and left within one tick has new ids too', async (t) => {
+  const { app } = await bootWithClock(t)
+  for (let at = 0; at < 700; at++) app.missions.start({ id: `m${at}`, name: 'job' })
+  const client = await connect(app)
+  const requests = ['subscribe', 'unsubscribe', 'subscribe', 'unsubscribe', 'subscribe']
+  client.send({ type: 'subscribe', channels: ['health_delta'] })
+  for (const type of requests) client.send({ type, channels: ['mission_update', 'health_delta'] })
+  for (let acks = 0; acks < 11; acks++) await client.next('subscription_ack')
+  const states = () => client.received.flatMap((message) => message.type === 'mission_update' ? [message.payload.missionId] : [])
+  while (states().at(-1) !== 'm699') await new Promise((resolve) => setImmediate(resolve))
+  const ids = client.received.map(({ id }) => id)
+  t.equal(new Set(ids).size, ids.length)
+  t.same(states().slice(-700), Array.from({ length: 700 }, (_, at) => `m${at}`))
+})
+
+t.test('the states of a snapshot are encoded once, however many clients receive it; a changed one is encoded again', async (t) => {
+  const { app, clock } = await bootWithClock(t)
+  const missions = Array.from({ length: 150 }, (_, at) => app.missions.start({ id: `m${at}`, name: at < 10 ? 'few' : 'many' }))
+  for (let at = 0; at < 5; at++) app.missions.start({ id: `ended${at}`, name: 'few' }).complete()
+  const cursor = await visit(app)
+  clock.advance(1)
+  const { stringify } = JSON
+  const encoded: string[] = []
+  t.teardown(() => { JSON.stringify = stringify })
+  JSON.stringify = ((value: unknown, ...rest: [never]) => {
+    const { snapshot, missionId } = (value ?? {}) as { snapshot?: true, missionId?: string }
+    if (snapshot === true && missionId !== undefined) encoded.push(missionId)
+    return stringify(value, ...rest)
+  }) as typeof stringify
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(app)))
+  const options: SubscribeOptions[] = [{}, { endings: 5 }, { filter: { names: ['few'] }, endings: 5 }, { since: { ...cursor, epoch: 'x' } }]
+  const sizes = await Promise.all(clients.map(async (client, at) => (await subscribe(client, options[at % 4])).messages.length))
+  t.same(sizes.slice(0, 4), [150, 155, 15, 155])
+  t.equal(encoded.length, 155)
+  t.equal(new Set(encoded).size, 155)
+
+  encoded.length = 0
+  missions[3]!.planned()
+  missions[4]!.complete()
+  app.missions.start({ id: 'new', name: 'few' })
+  clock.advance(1)
+  for (let at = 0; at < 3; at++) {
+    const { payloads } = await subscribe(await connect(app), { endings: 1 })
+    t.match([payloads[3], payloads[149], payloads[150]], [{ missionId: 'm3', status: 'planned' }, { missionId: 'new' }, { missionId: 'm4', status: 'completed' }])
+  }
+  t.same(encoded, ['m3', 'new', 'm4'])
+
+  encoded.length = 0
+  clock.advance(60_000)
+  await subscribe(await connect(app))
+  t.equal(encoded.length, 150, 'what nobody has needed for a while was not kept')
+})
+
+t.test('clients that subscribe at the same time share messages, and each one receives every mission once', async (t) => {
+  const { app, clock } = await bootWithClock(t)
+  for (let at = 0; at < 700; at++) app.missions.start({ id: `m${at}`, name: at < 10 ? 'few' : 'many' })
+  clock.advance(1)
+  const [one, two, few, late] = [await connect(app), await connect(app), await connect(app), await connect(app)]
+  const [first, second, filtered] = await Promise.all([subscribe(one), subscribe(two), subscribe(few, { filter: { names: ['few'] } })])
+  const idsOf = ({ messages }: { messages: Array<{ id: string }> }) => messages.map(({ id }) => id)
+  t.same(idsOf(second), idsOf(first), 'one message for all its receivers')
+  t.same(idsOf(filtered), idsOf(first).slice(0, 10))
+  clock.advance(21)
+  const third = await subscribe(late)
+  t.same(third.payloads, first.payloads)
+  t.same(idsOf(third).filter((id) => idsOf(first).includes(id)), [])
+})
+
+t.test('a snapshot reaches clients with and without compression', async (t) => {
+  const { app, clock } = await bootWithClock(t, { websocket: { compression: true } })
+  const metadata = { text: Array.from({ length: 100 }, (_, at) => `größer ${at} 😀`).join() }
+  for (let at = 0; at < 100; at++) app.missions.start({ id: `m${at}`, name: at % 2 === 0 ? 'small' : 'large', ...(at % 2 === 1 && { metadata }) })
+  const ids = new Set<string>()
+  for (const perMessageDeflate of [true, false, { serverMaxWindowBits: 10 }]) {
+    clock.advance(1_000)
+    const client = await connect(app, { perMessageDeflate })
+    const { messages, payloads } = await subscribe(client)
+    t.same(payloads.map(({ missionId }) => missionId), Array.from({ length: 100 }, (_, at) => `m${at}`))
+    t.same(payloads[1]!.metadata, metadata)
+    t.ok(messages.every(({ unix }) => unix === clock.now()))
+    for (const { id } of messages) ids.add(id)
+  }
+  t.equal(ids.size, 300)
+})
+
+t.test('a replayed message is the same message, however often a connection asks for it; the newest progress then has a new id', async (t) => {
+  const { app, clock } = await bootWithClock(t)
+  const a = app.missions.start({ id: 'a', name: 'job' })
+  const client = await connect(app)
+  const { cursor } = await subscribe(client)
+  a.executionStarted()
+  for (let index = 1; index < 3; index++) {
+    a.progress({ taskId: 'x', index, total: 9, status: 'started' })
+    clock.advance(1_000)
+  }
+  const live = (await client.settle()).filter(({ type }) => type === 'mission_update')
+  t.equal(live.length, 3)
+  const seen = new Set(client.received.map(({ id }) => id))
+  for (let times = 0; times < 2; times++) {
+    client.send({ type: 'unsubscribe', channels: ['mission_update'] })
+    await client.next('subscription_ack', ({ payload }) => payload.status === 'unsubscribed')
+    clock.advance(1_000)
+    const { messages } = await subscribe(client, { since: cursor })
+    t.same(messages, live.slice(0, 2), 'the reliable messages, unchanged')
+    const [latest, ...rest] = await client.settle()
+    t.match(latest, { type: 'mission_update', unix: clock.now(), payload: { missionId: 'a', progress: { index: 2 } } })
+    t.same(rest, [])
+    t.notOk(seen.has(latest!.id))
+    seen.add(latest!.id)
+  }
+  const other = await connect(app)
+  await subscribe(other, { since: cursor })
+  t.same(await other.settle(), live.slice(2), 'a connection that does not know it gets the message itself')
 })
 
 t.test('a catch-up of more than a thousand messages is complete and not queued in memory', async (t) => {
@@ -534,9 +685,9 @@ t.test('a gap of a channel without a log has no position', async (t) => {
   const clock = createVirtualClock()
   const envelope = new Envelope(clock, { name: 'x', version: '1' })
   const log = new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
-  const state = createChannelState({ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] })
-  const snapshots = new SnapshotCache({ clock, envelope, log, state: () => state, onGap () {} })
-  const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, endings: { after: 0 }, notBefore: Infinity })
-  const { payload } = JSON.parse(String(snapshots.gap('mission_stats', { cause: 'overflow', snapshot }).text))
+  const channel: Channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] }
+  const snapshots = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })
+  const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, endings: { after: 0 } })
+  const { payload } = JSON.parse(String(envelope.send(snapshots.gap('mission_stats', { cause: 'overflow', snapshot })).text))
   t.same(payload, { channel: 'mission_stats', cause: 'overflow', messages: 0 })
 })

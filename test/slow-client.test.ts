@@ -3,9 +3,15 @@ import fc from 'fast-check'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import type { ChannelName } from '../schemas/channels/index.js'
+import type { SubscriptionFilter } from '../schemas/filter.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import type { Channel } from '../lib/hub/channel.js'
 import type { Writable } from '../lib/hub/delivery/batch.js'
-import { Message, type LoggedMessage, type MessageOptions } from '../lib/hub/wire/message.js'
+import { MessageLog } from '../lib/hub/history/message-log.js'
+import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
+import { SnapshotCopies } from '../lib/hub/history/snapshot-copies.js'
+import { Envelope } from '../lib/hub/wire/envelope.js'
+import { Message, MessageBody, type LoggedMessage, type MessageOptions } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES, type Outbox } from '../lib/hub/delivery/outbox.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { boot, closingSoon } from './support/app.js'
@@ -242,7 +248,7 @@ t.test('a client that lags and subscribes again receives what it has missed, and
   const received = sent.length
   t.ok(received > 2)
   subscriptions.set('health_delta', start)
-  outbox.catchUp('health_delta', { start, firstMissingOffset: 1, messages: [] })
+  outbox.catchUp('health_delta', { start, firstMissingOffset: 1, snapshot: [] })
   take()
   t.equal(sent[received].reply, 'missed', 'the reader goes back for it')
   t.same(sent.flatMap(({ offset }) => offset ?? []), Array.from({ length: 40 }, (_, at) => at + 1))
@@ -322,20 +328,61 @@ t.test('a client that already lags may lose replaceable messages too', async (t)
   t.equal(summaries(sent).filter((text) => text === 'gap overflow').length, 1)
 })
 
-t.test('a large snapshot is reused for five seconds and dropped afterwards', async (t) => {
-  const { clock, snapshots, states } = createStand()
-  const take = (notBefore = 0) => snapshots.snapshot('mission_update', { filter: undefined, endings: { newest: 0 }, notBefore }).messages[0]
-  for (let at = 0; at < 99; at++) states.set(`m${at}`, 1)
-  t.not(take(), take(), 'a small one is created anew')
-  states.set('m99', 1)
-  const first = take()
-  clock.advance(4_000)
+t.test('a state of a snapshot is encoded once until it changes, and kept for five seconds after it was last needed', async (t) => {
+  const clock = createVirtualClock()
+  const payloads = ['a', 'b'].map((missionId) => ({ missionId, snapshot: true }))
+  let forgotten = 0
+  const channel = { name: 'mission_update', delivery: () => ({}), snapshot: () => [...payloads], forgetSnapshot: () => { forgotten++ } } as unknown as Channel
+  const snapshots = new SnapshotCache({
+    clock,
+    envelope: new Envelope(clock, { name: 'x', version: '1' }),
+    log: new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 }),
+    channel: () => channel,
+    onGap () {}
+  })
+  const take = (filter?: SubscriptionFilter) => snapshots.snapshot('mission_update', { filter, endings: { newest: 0 } }).messages
+  const [a, b] = take()
+  t.strictSame(take(), [a, b])
+  payloads[1] = { missionId: 'b', snapshot: true }
+  const [, changed] = take()
+  t.equal(take()[0], a)
+  t.not(changed, b)
+  clock.advance(4_999)
   snapshots.trim()
-  t.equal(take(), first)
-  t.not(take(1), first, 'unless it is older than the first missing message')
+  t.equal(take()[1], changed)
+  clock.advance(4_999)
+  snapshots.trim()
+  t.equal(take()[1], changed, 'it was needed meanwhile')
+  t.equal(forgotten, 0)
   clock.advance(5_000)
   snapshots.trim()
-  t.not(take(), first)
+  snapshots.trim()
+  t.equal(forgotten, 1)
+  t.not(take()[0], a)
+})
+
+t.test('snapshots that are sent within 20 ms share messages, unless a message would be older than a snapshot, or a receiver has it', async (t) => {
+  let now = 1_000
+  const clock = { ...createVirtualClock(), now: () => now }
+  const envelope = new Envelope(clock, { name: 'größer', version: '1' })
+  const copies = new SnapshotCopies(clock, envelope)
+  const body = envelope.body({ missionId: 'a' }, { type: 'mission_update', channel: 'mission_update' })
+  const [one, two, three, four, five] = Array.from({ length: 5 }, () => copies.begin({}))
+  const first = copies.message(body, one!)
+  t.match(JSON.parse(String(first.text)), { type: 'mission_update', unix: 1_000, timestamp: '1970-01-01T00:00:01.000Z', server: { name: 'größer', version: '1' }, payload: { missionId: 'a' } })
+  now += 20
+  t.equal(copies.message(body, two!), first)
+  const again = copies.message(body, copies.begin(two!.receiver))
+  t.match(JSON.parse(String(again.text)), { unix: 1_020 }, 'a later snapshot')
+  t.not(again.id, first.id)
+  t.equal(copies.message(body, three!), again, 'a message of the later snapshot is shared too')
+  now += 21
+  const next = copies.message(body, four!)
+  t.match(JSON.parse(String(next.text)), { unix: 1_041 })
+  t.not(copies.message(body, copies.begin(four!.receiver)).id, next.id)
+  t.equal(copies.message(body, five!), next)
+  now -= 10
+  t.match(JSON.parse(String(copies.message(body, copies.begin({})).text)), { unix: 1_031 }, 'the wall clock was set back')
 })
 
 t.test('a client that takes no byte for 30 s is closed; one that takes a single byte is not', async (t) => {
@@ -523,6 +570,29 @@ t.test('a client that reads again after the log was trimmed receives a gap and t
   }
 })
 
+t.test('the snapshot after a gap has new ids and the time at which it is sent', async (t) => {
+  const clock = createVirtualClock()
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, history: { maxMessages: 50 } } })
+  app.missions.start({ id: 'first', name: 'job' })
+  const healthy = await connect(app)
+  await healthy.subscribe('mission_update')
+  const slow = [await freezeOne(app, 'mission_update'), await freezeOne(app, 'mission_update')]
+  await publishPlans(app, healthy)
+  for (const client of slow) {
+    clock.advance(5_000)
+    client.thaw()
+    const gap = await client.next('subscription_gap')
+    t.equal(gap['unix'], clock.now())
+    const at = client.received.findIndex(({ json }) => json === gap)
+    const snapshot = () => client.received.slice(at + 1).flatMap(({ json }) => json?.['payload'].snapshot === true ? [json] : [])
+    while (snapshot().length < gap['payload'].messages) await new Promise((resolve) => setImmediate(resolve))
+    t.ok(snapshot().every((message) => message['unix'] === clock.now()))
+    const ids = client.received.flatMap(({ json }) => json?.['id'] as string)
+    t.equal(new Set(ids).size, ids.length)
+    t.equal(client.received.filter(({ json }) => json?.['payload'].missionId === 'first').length, 2, 'before and after the gap')
+  }
+})
+
 t.test('a client that reads again in time receives every reliable message and the newest replaceable ones', async (t) => {
   const clock = createVirtualClock()
   const app = await boot(t, { clock, channels: { missionStatsMs: 1_000 } })
@@ -609,8 +679,8 @@ for (const [title, register] of Object.entries(ORDERS)) {
 }
 
 t.test('a client with a large catch-up', async (t) => {
-  const many = Array.from({ length: 600 }, (_, at) => new Message(JSON.stringify({ reply: `state ${at}` }), { channel: 'mission_update' }))
-  const catchUp = (stand: ReturnType<typeof createStand>) => ({ start: { sequence: stand.log.nextSequence, offset: 1 }, firstMissingOffset: 1, messages: many })
+  const many = Array.from({ length: 600 }, (_, at) => new MessageBody(`"reply":"state ${at}"}`, { type: 'mission_update', channel: 'mission_update' }))
+  const catchUp = (stand: ReturnType<typeof createStand>) => ({ start: { sequence: stand.log.nextSequence, offset: 1 }, firstMissingOffset: 1, snapshot: many })
 
   t.test('receives all of it at the pace of its socket, whether or not messages are already pending', async (t) => {
     for (const isPending of [false, true]) {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { queryObjects } from 'node:v8'
+import { constants, inflateRawSync } from 'node:zlib'
 import Fastify from 'fastify'
 import { chromium } from 'playwright-core'
 import t from 'tap'
@@ -11,7 +12,7 @@ import { Batch } from '../lib/hub/delivery/batch.js'
 import { Connection } from '../lib/hub/connections/connection.js'
 import { Histogram } from '../lib/base/histogram.js'
 import { EventLoopDelay } from '../lib/hub/connections/event-loop-delay.js'
-import { Message } from '../lib/hub/wire/message.js'
+import { Message, MessageBody } from '../lib/hub/wire/message.js'
 import { Liveness } from '../lib/hub/connections/liveness.js'
 import { WriteQueue } from '../lib/hub/delivery/write-queue.js'
 import missionControl from '../lib/index.js'
@@ -122,6 +123,22 @@ t.test('a message is compressed once per window size, and only if it is large en
   t.ok(message.encoded(15).length < 100)
   const small = new Message('x'.repeat(1_000))
   t.equal(small.encoded(15), small.frame)
+})
+
+t.test('the body of messages with the same content is compressed once per window size', async (t) => {
+  const body = new MessageBody(`"payload":"${'größer '.repeat(500)}"}`, { type: 'mission_update', channel: 'mission_update' })
+  t.equal(body.deflated(15), body.deflated(15))
+  t.not(body.deflated(15), body.deflated(10))
+  for (const [start, windowBits] of [['{"id":1,', 15], ['{"id":"größer",', 10]] as const) {
+    const message = new Message(start, {}, body)
+    t.equal(message.text.toString(), start + body.text.toString())
+    const frame = message.encoded(windowBits)
+    t.equal(message.encoded(windowBits), frame)
+    t.ok(frame.length < 200)
+    t.ok(frame.subarray(-body.deflated(windowBits).length).equals(body.deflated(windowBits)))
+    const stream = Buffer.concat([frame.subarray(frame[1]! < 126 ? 2 : 4), Buffer.from([0, 0, 0xff, 0xff])])
+    t.equal(inflateRawSync(stream, { finishFlush: constants.Z_SYNC_FLUSH }).toString(), message.text.toString())
+  }
 })
 
 t.test('frames of the plugin never mix with messages the host sends through the same WebSocket: 100,000 frames between pings, large sends and fragments', { timeout: 60_000 }, async (t) => {

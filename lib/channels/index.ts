@@ -42,6 +42,7 @@ export function createChannels (deps: ChannelsDeps): Channel[] {
     }),
     createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.totals.read() }),
     createMissionUpdateChannel({
+      clock,
       updates: missions.updates,
       visible: () => missions.visible(),
       isActive: (id) => missions.find(id)?.isTerminal === false,

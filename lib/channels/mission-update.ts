@@ -1,6 +1,7 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { isTerminal, type MissionStatus } from '../../schemas/mission.js'
+import type { Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
 import type { EndedMissions, MissionState } from '../missions/index.js'
@@ -14,7 +15,11 @@ interface MissionAttributes {
   previousStatus: MissionStatus | undefined
 }
 
+/** The payload of an active mission in snapshots, and what tells whether the mission has changed since. */
+interface KeptPayload { payload: MissionUpdate, seq: number, updatedAt: number, keptAt: number }
+
 export interface MissionUpdateChannelDeps {
+  clock: Clock
   updates: {
     /** Calls `listener` with every update. */
     onUpdate (listener: (update: MissionUpdate) => void): Unsubscribe
@@ -35,9 +40,19 @@ export interface MissionUpdateChannelDeps {
  * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
-  const { updates, visible, isActive, toSnapshot, ended } = deps
+  const { clock, updates, visible, isActive, toSnapshot, ended } = deps
   let publish: Publish<'mission_update'> | undefined
   let unsubscribe: Unsubscribe | undefined
+  let kept = new WeakMap<MissionState, KeptPayload>()
+
+  function payloadOf (mission: MissionState): MissionUpdate {
+    const { seq, updatedAt } = mission
+    const known = kept.get(mission)
+    if (known !== undefined && isCurrent(known, mission)) return known.payload
+    const payload = toSnapshot(mission)
+    kept.set(mission, { payload, seq, updatedAt, keptAt: clock.now() })
+    return payload
+  }
 
   // Publishing the last update assigns its offset, which the kept ending must have too.
   updates.onEnded((mission, update) => {
@@ -56,8 +71,10 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     stop () {
       unsubscribe?.()
       publish = undefined
+      kept = new WeakMap()
     },
-    snapshot: () => visible().map(toSnapshot),
+    snapshot: () => visible().map(payloadOf),
+    forgetSnapshot () { kept = new WeakMap() },
     checksumEntries: () => visible().map(({ id, name, tags, status }): MissionAttributes =>
       ({ missionId: id, name, tags, status, previousStatus: undefined })),
     endings (range, upTo) {
@@ -69,6 +86,10 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
       isTerminal((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
   }
 }
+
+// Not if it was kept in the millisecond of the last change: another change may have followed within it.
+const isCurrent = ({ seq, updatedAt, keptAt }: KeptPayload, mission: MissionState): boolean =>
+  mission.seq === seq && mission.updatedAt === updatedAt && keptAt > updatedAt
 
 const attributesOf = ({ missionId, name, tags, status, previousStatus }: MissionUpdate): MissionAttributes =>
   ({ missionId, name, tags, status, previousStatus })

@@ -52,7 +52,7 @@ export class Broadcaster {
       clock,
       envelope,
       log: this.log,
-      state: (name) => this.subscriptions.state(name),
+      channel: (name) => this.subscriptions.channel(name),
       onGap: (cause) => metrics.gaps.add(cause)
     })
     this.subscribeFlow = new SubscribeFlow({
@@ -78,7 +78,7 @@ export class Broadcaster {
   readonly fits = ({ channel, attributes }: Message, filter: SubscriptionFilter | undefined): boolean =>
     filter === undefined || this.subscriptions.channel(channel!).fits!(attributes!, filter)
 
-  /** Drops messages and snapshots that are too old. */
+  /** Drops messages that are too old, and what is kept for snapshots. */
   trim (): void {
     this.log.trim()
     this.snapshots.trim()
@@ -118,9 +118,6 @@ export class Broadcaster {
     const { position, key, supersedes } = message
     if (position !== undefined) this.log.append(message as LoggedMessage)
     if (supersedes !== undefined) state.latestValues.delete(supersedes)
-    if (key === undefined) return
-    state.latestValues.set(key, message)
-    // Snapshots that were created before it do not contain it.
-    state.lastReplaceable = message.creationIndex
+    if (key !== undefined) state.latestValues.set(key, message)
   }
 }

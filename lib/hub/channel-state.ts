@@ -23,8 +23,6 @@ export interface ChannelState {
    * in addition to the log, which holds reliable messages only.
    */
   readonly latestValues: Map<string, Message>
-  /** The `creationIndex` of the newest replaceable message of a logged channel; -1 before the first one. */
-  lastReplaceable: number
   /** Whether the channel runs: it has subscribers, or its log is kept for clients that may reconnect. */
   isOpen: boolean
   closeTimer: Timer | undefined
@@ -39,7 +37,6 @@ export function createChannelState (channel: Channel): ChannelState {
     isLogged: LOGGED.has(channel.name),
     groups: new Map(),
     latestValues: new Map(),
-    lastReplaceable: -1,
     isOpen: false,
     closeTimer: undefined
   }

@@ -42,11 +42,16 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   /** `head` is the offset of the last message so far. */
   start (publish: Publish<Name>, head: number): void
   stop (): void
-  /** The current state. Sent to a new subscriber right after its ack, and to one that missed messages. */
-  snapshot (): ChannelPayloads[Name][]
   /**
-   * States that have ended, which `snapshot` does not contain, with offsets up to `upTo`. Must return the same object
-   * for the same payload each time.
+   * The current state. Sent to a new subscriber right after its ack, and to one that missed messages. An object that
+   * was returned before is not encoded again, so it must be a new one when its content has changed.
+   */
+  snapshot (): ChannelPayloads[Name][]
+  /** Drops what was kept to return the same objects again: no snapshot was needed for a while. */
+  forgetSnapshot? (): void
+  /**
+   * States that have ended, which `snapshot` does not contain, with offsets up to `upTo`. An object that was returned
+   * before is not encoded again.
    */
   endings? (range: EndingsRange, upTo: number): ChannelPayloads[Name][]
   /** Whether a payload with these attributes matches a filter. */

@@ -1,6 +1,5 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import { createVirtualClock } from '../../lib/base/virtual-clock.js'
-import { createChannelState } from '../../lib/hub/channel-state.js'
 import type { Channel } from '../../lib/hub/channel.js'
 import { FlushScheduler } from '../../lib/hub/delivery/flush-scheduler.js'
 import type { SubscriptionState } from '../../lib/hub/delivery/log-reader.js'
@@ -39,16 +38,15 @@ export class OutboxStand {
       delivery: () => ({}),
       snapshot: () => [...this.states].map(([missionId, seq]) => ({ missionId, seq, snapshot: true }))
     } as unknown as Channel
-    const state = createChannelState(channel)
     this.snapshots = new SnapshotCache({
       clock,
       envelope: new Envelope(clock, { name: 'x', version: '1' }),
       log: this.log,
-      state: () => state,
+      channel: () => channel,
       onGap: (cause) => metrics.gaps.add(cause)
     })
     const { log, snapshots } = this
-    this.#shared = { clock, metrics, scheduler, log, snapshots, fits: () => true, onBackpressure: () => {} }
+    this.#shared = { metrics, scheduler, log, snapshots, fits: () => true, onBackpressure: () => {} }
   }
 
   open ({ writer, subscriptions = new Map(), maxBytes = 1_000_000, onOverflow = () => {} }: OpenOptions): Outbox {

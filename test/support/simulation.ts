@@ -61,6 +61,7 @@ class Service {
     this.missions = createMissions(this.registry)
     const ended = new EndedMissions({ clock, ...ENDINGS_KEPT })
     const updates = createMissionUpdateChannel({
+      clock,
       updates: this.registry.updates,
       visible: () => this.registry.visible(),
       isActive: (id) => this.registry.find(id)?.isTerminal === false,

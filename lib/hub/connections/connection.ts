@@ -46,6 +46,8 @@ export class Connection {
   readonly outbox: Outbox
   /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
+  /** How many messages had been created when the connection last left a channel; it may have received any of them. */
+  leftAt = 0
 
   readonly #socket: Socket
   readonly #shared: SharedConnectionDeps

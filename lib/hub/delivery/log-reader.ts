@@ -1,18 +1,19 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MessageLog } from '../history/message-log.js'
-import type { LogPosition, Message } from '../wire/message.js'
+import type { LogPosition, Message, MessageBody } from '../wire/message.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
+import type { SnapshotDelivery } from '../history/snapshot-copies.js'
 
 /** A subscription of one connection: the position from which messages are sent, and the filter. */
 export interface SubscriptionState extends LogPosition { filter?: SubscriptionFilter | undefined }
 
-/** What a subscriber is missing: `messages`, then those of the log from `start` on. */
+/** What a subscriber is missing: a snapshot, then the messages of the log from `start` on. */
 export interface CatchUp {
   start: LogPosition
-  /** The offset of the first message that the client does not know until it has received `messages`. */
+  /** The offset of the first message that the client does not know until it has received the snapshot. */
   firstMissingOffset: number
-  messages: readonly Message[]
+  snapshot: readonly MessageBody[]
 }
 
 export interface LogReaderDeps {
@@ -23,14 +24,18 @@ export interface LogReaderDeps {
   subscriptions: Map<ChannelName, SubscriptionState>
   /** The first unsent message per channel; of a channel without an entry, none of the subscribed messages was sent. */
   unsent: Map<ChannelName, LogPosition>
-  /** When the connection began to lag, in ms of the monotonic clock; no newer message was sent. */
-  since: number
-  /** Drops replaceable messages of a channel that a snapshot has made obsolete. */
-  dropOlderThan: (channel: ChannelName, creationIndex: number) => void
+  /** Drops the pending replaceable messages of a channel, which a snapshot has made obsolete. */
+  dropReplaceable: (channel: ChannelName) => void
 }
 
-/** Messages that are sent before those of the log; `start` is the next position once all were sent. */
-interface QueuedSnapshot { channel: ChannelName, messages: readonly Message[], sentCount: number, start: LogPosition }
+/** A snapshot that is sent before messages of the log; `start` is the next position once all of it was sent. */
+interface QueuedSnapshot {
+  channel: ChannelName
+  bodies: readonly MessageBody[]
+  sentCount: number
+  start: LogPosition
+  delivery: SnapshotDelivery
+}
 
 /**
  * Brings a lagging connection up to date: a cursor in the log. Returns the unsent messages in order; where the log was
@@ -53,14 +58,14 @@ export class LogReader {
   }
 
   /** Adds a channel that was just subscribed to. */
-  catchUp (channel: ChannelName, { start, firstMissingOffset, messages }: CatchUp): void {
+  catchUp (channel: ChannelName, { start, firstMissingOffset, snapshot }: CatchUp): void {
     const { unsent } = this.#deps
     // Messages before the cursor were sent: they must not be sent again when the cursor moves back for this channel.
     for (const position of unsent.values()) position.sequence = Math.max(position.sequence, this.#cursor)
-    const offset = messages.length > 0 ? firstMissingOffset : start.offset
+    const offset = snapshot.length > 0 ? firstMissingOffset : start.offset
     unsent.set(channel, { sequence: start.sequence, offset })
     this.#cursor = Math.min(this.#cursor, start.sequence)
-    if (messages.length > 0) this.#queuedSnapshots.push({ channel, messages, sentCount: 0, start })
+    if (snapshot.length > 0) this.#queue(channel, snapshot, start)
   }
 
   /** Sends no further message of a channel. */
@@ -83,13 +88,14 @@ export class LogReader {
   #nextQueued (): Message | undefined {
     const queued = this.#queuedSnapshots[0]
     if (queued === undefined) return undefined
-    const message = queued.messages[queued.sentCount++]
+    const { channel, bodies, start, delivery } = queued
+    const body = bodies[queued.sentCount++]!
     // Not at the next call: by then the log may have been trimmed further.
-    if (queued.sentCount === queued.messages.length) {
+    if (queued.sentCount === bodies.length) {
       this.#queuedSnapshots.shift()
-      this.#deps.unsent.set(queued.channel, { ...queued.start })
+      this.#deps.unsent.set(channel, { ...start })
     }
-    return message
+    return this.#deps.snapshots.copies.message(body, delivery)
   }
 
   #nextLogged (): Message | undefined {
@@ -120,8 +126,8 @@ export class LogReader {
   }
 
   #replaceTrimmed (channel: ChannelName, { filter }: SubscriptionState, firstOffset: number): void {
-    const { subscriptions, snapshots, since } = this.#deps
-    const snapshot = snapshots.snapshot(channel, { filter, endings: { after: firstOffset - 1 }, notBefore: since })
+    const { subscriptions, snapshots } = this.#deps
+    const snapshot = snapshots.snapshot(channel, { filter, endings: { after: firstOffset - 1 } })
     const gap = snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, firstOffset), snapshot })
     this.#queueSnapshot(channel, snapshot, gap)
     // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
@@ -133,17 +139,23 @@ export class LogReader {
     const { subscriptions, snapshots } = this.#deps
     for (const channel of this.#overflowed) {
       const { filter } = subscriptions.get(channel)!
-      const snapshot = snapshots.snapshot(channel, { filter, endings: { newest: 0 }, notBefore: Infinity })
+      const snapshot = snapshots.snapshot(channel, { filter, endings: { newest: 0 } })
       this.#queueSnapshot(channel, snapshot, snapshots.gap(channel, { cause: 'overflow', snapshot }))
     }
     this.#overflowed.clear()
   }
 
-  #queueSnapshot (channel: ChannelName, { createdCount, messages, sequence, offset }: Snapshot, gap: Message): void {
-    this.#deps.dropOlderThan(channel, createdCount)
+  #queueSnapshot (channel: ChannelName, { messages, sequence, offset }: Snapshot, gap: MessageBody): void {
+    this.#deps.dropReplaceable(channel)
     this.#dropQueued(channel)
-    const start = { sequence, offset: offset + 1 }
-    this.#queuedSnapshots.push({ channel, messages: [gap, ...messages], sentCount: 0, start })
+    this.#queue(channel, [gap, ...messages], { sequence, offset: offset + 1 })
+  }
+
+  #queue (channel: ChannelName, bodies: readonly MessageBody[], start: LogPosition): void {
+    const { snapshots: { copies }, subscriptions } = this.#deps
+    // The map of subscriptions belongs to this connection alone.
+    const delivery = copies.begin(subscriptions)
+    this.#queuedSnapshots.push({ channel, bodies, sentCount: 0, start, delivery })
   }
 
   #dropQueued (channel: ChannelName): void {

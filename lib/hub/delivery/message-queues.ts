@@ -70,12 +70,18 @@ export class MessageQueues {
     for (const message of reliable) this.pushReliable(message)
     this.#control.length = this.#controlBytes = 0
     for (const message of control) this.pushControl(message)
-    return this.#dropReplaceableWhere((message) => message.channel === channel)
+    return this.dropReplaceableOf(channel)
   }
 
-  /** Drops the replaceable messages of a channel that were created before this index. */
-  dropOlderThan (channel: ChannelName, creationIndex: number): void {
-    this.#dropReplaceableWhere((message) => message.channel === channel && message.creationIndex < creationIndex)
+  /** Drops the replaceable messages of a channel. Returns their number. */
+  dropReplaceableOf (channel: ChannelName): number {
+    let dropped = 0
+    for (const [key, { message }] of this.#replaceable) {
+      if (message.channel !== channel) continue
+      this.dropReplaceableKey(key)
+      dropped++
+    }
+    return dropped
   }
 
   dropReliable (): void {
@@ -112,15 +118,5 @@ export class MessageQueues {
     const [key, { message, conflated }] = first.value
     this.dropReplaceableKey(key)
     return conflated === 0 ? message : message.conflated(conflated)
-  }
-
-  #dropReplaceableWhere (matches: (message: Message) => boolean): number {
-    let dropped = 0
-    for (const [key, { message }] of this.#replaceable) {
-      if (!matches(message)) continue
-      this.dropReplaceableKey(key)
-      dropped++
-    }
-    return dropped
   }
 }

@@ -120,18 +120,17 @@ export class Outbox implements Flushable, Member {
     if (this.#pending !== undefined) this.#writePending(this.#pending, MAX_WRITES)
   }
 
-  /**
-   * Sends what is missing of a channel that was just subscribed to. A large catch-up is read from the log step by
-   * step.
-   */
+  /** Sends what is missing of a channel that was just subscribed to. A large catch-up is sent step by step. */
   catchUp (channel: ChannelName, missing: CatchUp): void {
-    const { log, fits } = this.#shared
-    const { filter } = this.#deps.subscriptions.get(channel)!
+    const { log, fits, snapshots: { copies } } = this.#shared
+    const { subscriptions } = this.#deps
+    const { filter } = subscriptions.get(channel)!
     const logged = [...log.from(channel, missing.start.sequence)].filter((message) => fits(message, filter))
-    const all = [...missing.messages, ...logged]
     if (this.#isClosed) return
-    if (this.#isDirect(all)) for (const message of all) this.send(message)
-    else this.#ensurePending().catchUp(channel, missing)
+    if (!this.#isDirect([...missing.snapshot, ...logged])) return this.#ensurePending().catchUp(channel, missing)
+    const delivery = copies.begin(subscriptions)
+    for (const body of missing.snapshot) this.send(copies.message(body, delivery))
+    for (const message of logged) this.send(message)
   }
 
   /** Drops the messages of a channel that is unsubscribed from. */
@@ -173,7 +172,7 @@ export class Outbox implements Flushable, Member {
     this.#batch = this.#pending = undefined
   }
 
-  #isDirect (messages: readonly Message[]): boolean {
+  #isDirect (messages: ReadonlyArray<{ readonly bytes: number }>): boolean {
     if (this.isLagging || messages.length > MAX_DIRECT_MESSAGES) return false
     return messages.reduce((sum, { bytes }) => sum + bytes, this.#batch?.bytes ?? 0) <= MAX_DIRECT_BYTES
   }

@@ -1,12 +1,10 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
-import type { Clock } from '../../base/clock.js'
 import type { HubMetrics } from '../metrics.js'
 import { MessageQueues } from './message-queues.js'
 import { LogReader, type CatchUp, type LogReaderDeps, type SubscriptionState } from './log-reader.js'
 import type { LoggedMessage, LogPosition, Message } from '../wire/message.js'
 
 export interface SharedPendingDeps extends Pick<LogReaderDeps, 'log' | 'snapshots' | 'fits'> {
-  clock: Clock
   metrics: HubMetrics
 }
 
@@ -108,7 +106,7 @@ export class PendingMessages {
 
   // The reader takes over the queued reliable messages too.
   #startReader (): LogReader {
-    const { clock, log, snapshots, fits } = this.#deps.shared
+    const { log, snapshots, fits } = this.#deps.shared
     const unsent = this.#unsentPositions()
     this.#queues.dropReliable()
     return (this.#reader = new LogReader({
@@ -117,8 +115,7 @@ export class PendingMessages {
       fits,
       subscriptions: this.#deps.subscriptions,
       unsent,
-      since: clock.monotonic(),
-      dropOlderThan: (channel, creationIndex) => this.#queues.dropOlderThan(channel, creationIndex)
+      dropReplaceable: (channel) => this.#queues.dropReplaceableOf(channel)
     }))
   }
 

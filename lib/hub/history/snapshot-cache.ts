@@ -1,96 +1,104 @@
 import { LOGGED_CHANNELS, type ChannelName, type ChannelPayloads } from '../../../schemas/channels/index.js'
-import { missionChecksum } from '../../../schemas/checksum.js'
+import { checksumOfHashes, missionChecksum, missionHash } from '../../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Clock } from '../../base/clock.js'
 import type { Channel, EndingsRange } from '../channel.js'
 import type { Envelope } from '../wire/envelope.js'
+import type { MessageBody } from '../wire/message.js'
 import type { MessageLog } from './message-log.js'
-import { Message } from '../wire/message.js'
+import { SnapshotCopies } from './snapshot-copies.js'
 
 /** Why messages are missing, and the snapshot sent instead; `from` is the offset of the first one, if it is known. */
 export interface GapDetails { cause: GapCause, from?: number | undefined, snapshot: Snapshot }
 
 /**
- * The state of a channel at one moment. It covers the channel up to `offset`. It does not contain messages of the log
- * from `sequence` on, nor replaceable messages whose `creationIndex` is `createdCount` or more.
+ * The present state of a channel. It covers everything that was published: messages up to `offset`, and all replaceable
+ * ones. The messages of the log from `sequence` on follow it.
  */
 export interface Snapshot {
   sequence: number
   offset: number
-  createdCount: number
   asOf: AsOf
-  messages: readonly Message[]
+  messages: readonly MessageBody[]
 }
 
-export interface SnapshotRequest {
-  filter: SubscriptionFilter | undefined
-  endings: EndingsRange
-  /**
-   * A snapshot created before this time (ms of the monotonic clock) is not used. `now`: nothing may have changed
-   * since.
-   */
-  notBefore: number | 'now'
-}
+export interface SnapshotRequest { filter: SubscriptionFilter | undefined, endings: EndingsRange }
 
 export interface SnapshotCacheDeps {
   clock: Clock
   envelope: Envelope
   log: MessageLog
-  /** The channel, and the `creationIndex` of its newest replaceable message. */
-  state: (name: ChannelName) => { readonly channel: Channel, readonly lastReplaceable: number }
+  channel: (name: ChannelName) => Channel
   onGap: (cause: GapCause) => void
 }
 
-interface CachedSnapshot extends Snapshot { createdAt: number }
+/** `hash` is the part of the checksum; absent for states that the checksum does not cover. */
+interface EncodedState { body: MessageBody, hash: number | undefined }
+
+/** All states of a snapshot. */
+interface EncodedList {
+  payloads: readonly Payload[]
+  bodies: readonly MessageBody[]
+  checksum: Checksum
+}
+
+type Payload = ChannelPayloads[ChannelName]
 
 type Checksum = Pick<AsOf, 'checksum'>
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
-/** How long a snapshot is reused; what happened since follows it from the log. */
-const MAX_AGE_MS = 5_000
-/** Smaller snapshots are cheap, and are created anew each time. */
-const SHARED_FROM_MESSAGES = 100
+/** How long encoded states are kept after they were last needed. */
+const KEPT_FOR_MS = 5_000
 
 /**
- * Creates the snapshots that replace missing messages and that new subscribers start with. A thousand connections that
- * subscribe together share one snapshot, whatever their filters.
+ * Creates the snapshots that new subscribers start with and that replace missing messages. A snapshot is always that of
+ * the present, and each state of it is encoded once: a thousand connections that subscribe one after the other, with
+ * any filters, share the bytes of all states that have not changed meanwhile.
  */
 export class SnapshotCache {
+  /** Creates the messages of a snapshot when it is sent. */
+  readonly copies: SnapshotCopies
   readonly #deps: SnapshotCacheDeps
-  readonly #snapshots = new Map<ChannelName, CachedSnapshot>()
   readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
-  #endings = new WeakMap<object, Message>()
+  /** By payload. */
+  #states = new WeakMap<object, EncodedState>()
+  /** The last snapshot without a filter. */
+  readonly #last = new Map<ChannelName, EncodedList>()
+  readonly #usedAt = new Map<ChannelName, number>()
 
   constructor (deps: SnapshotCacheDeps) {
     this.#deps = deps
+    this.copies = new SnapshotCopies(deps.clock, deps.envelope)
   }
 
   /** The `subscription_gap` that announces a snapshot. */
-  gap (channel: ChannelName, { cause, from, snapshot }: GapDetails): Message {
+  gap (channel: ChannelName, { cause, from, snapshot }: GapDetails): MessageBody {
     const { envelope, log, onGap } = this.#deps
     onGap(cause)
     const range = from !== undefined && { range: { epoch: log.epoch, from, to: snapshot.offset } }
     // A channel without a log has no position.
     const asOf = LOGGED.has(channel) && { asOf: snapshot.asOf }
     const payload = { channel, cause, ...range, ...asOf, messages: snapshot.messages.length }
-    return envelope.message('subscription_gap', { payload }, { channel })
+    return envelope.body(payload, { type: 'subscription_gap', channel })
   }
 
   /** The state of a channel with the requested endings; the log continues it without a hole. */
-  snapshot (channel: ChannelName, { filter, endings: range, notBefore }: SnapshotRequest): Snapshot {
-    const snapshot = this.#find(channel, notBefore) ?? this.#create(channel)
-    const endings = this.#endingsOf(channel, range, snapshot.offset)
-    const messages = this.#fitting(channel, filter, [...snapshot.messages, ...endings])
-    if (filter === undefined) return { ...snapshot, messages }
-    return { ...snapshot, messages, asOf: { ...snapshot.asOf, ...this.#checksum(channel, messages) } }
+  snapshot (name: ChannelName, { filter, endings: range }: SnapshotRequest): Snapshot {
+    const { log, clock } = this.#deps
+    const channel = this.#deps.channel(name)
+    const offset = log.head(name)
+    this.#usedAt.set(name, clock.monotonic())
+    const payloads = [...channel.snapshot(), ...channel.endings?.(range, offset) ?? []]
+    const { bodies, checksum } = this.#encodeAll(channel, payloads, filter)
+    return { sequence: log.nextSequence, offset, asOf: { ...log.cursor(name), ...checksum }, messages: bodies }
   }
 
   /** The checksum of the current state, as part of an `asOf`; encodes nothing. */
   currentChecksum (name: ChannelName, filter: SubscriptionFilter | undefined): Checksum {
-    const { log, state } = this.#deps
-    const { checksumEntries, fits } = state(name).channel
+    const { log } = this.#deps
+    const { checksumEntries, fits } = this.#deps.channel(name)
     if (checksumEntries === undefined) return {}
     if (filter !== undefined) {
       return { checksum: missionChecksum(checksumEntries().filter((entry) => fits!(entry, filter))) }
@@ -103,82 +111,48 @@ export class SnapshotCache {
     return checksum
   }
 
-  /** Drops the snapshot of a channel, because its changes are no longer recorded in the log. */
+  /** To be called when changes of a channel are no longer recorded in the log. */
   invalidate (name: ChannelName): void {
-    this.#snapshots.delete(name)
     this.#checksums.delete(name)
+    this.#last.delete(name)
   }
 
-  /** Drops snapshots that are too old to be reused. */
+  /** Drops what was not needed for a while. */
   trim (): void {
-    const now = this.#deps.clock.monotonic()
-    for (const [channel, { createdAt }] of this.#snapshots) {
-      if (now - createdAt >= MAX_AGE_MS) this.#snapshots.delete(channel)
+    const oldestAt = this.#deps.clock.monotonic() - KEPT_FOR_MS
+    for (const [name, usedAt] of this.#usedAt) {
+      if (usedAt > oldestAt) continue
+      this.#usedAt.delete(name)
+      this.#last.delete(name)
+      this.#deps.channel(name).forgetSnapshot?.()
     }
-    if (this.#snapshots.size === 0) this.#endings = new WeakMap()
+    if (this.#usedAt.size === 0) this.#states = new WeakMap()
   }
 
-  #find (channel: ChannelName, notBefore: number | 'now'): CachedSnapshot | undefined {
-    const known = this.#snapshots.get(channel)
-    if (known === undefined) return undefined
-    const isUsable = notBefore === 'now' ? this.#isCurrent(channel, known) : this.#isShareable(known, notBefore)
-    return isUsable ? known : undefined
+  #encodeAll (channel: Channel, payloads: readonly Payload[], filter: SubscriptionFilter | undefined): EncodedList {
+    const last = this.#last.get(channel.name)
+    if (filter === undefined && last !== undefined && isSame(last.payloads, payloads)) return last
+    const all = payloads.map((payload) => this.#encode(channel, payload))
+    const states = filter === undefined ? all : all.filter(({ body }) => channel.fits!(body.attributes!, filter))
+    const checksum = channel.checksumEntry === undefined
+      ? {}
+      : { checksum: checksumOfHashes(states.flatMap(({ hash }) => hash ?? [])) }
+    const list = { payloads, checksum, bodies: states.map(({ body }) => body) }
+    if (filter === undefined) this.#last.set(channel.name, list)
+    return list
   }
 
-  #isCurrent (channel: ChannelName, { sequence, createdCount }: CachedSnapshot): boolean {
-    const { log, state } = this.#deps
-    return sequence === log.nextSequence && createdCount > state(channel).lastReplaceable
-  }
-
-  #isShareable ({ messages, createdAt, sequence }: CachedSnapshot, notBefore: number): boolean {
-    const { clock, log } = this.#deps
-    const oldestAt = Math.max(notBefore, clock.monotonic() - MAX_AGE_MS)
-    return messages.length >= SHARED_FROM_MESSAGES && createdAt >= oldestAt && sequence >= log.firstSequence
-  }
-
-  #create (channel: ChannelName): CachedSnapshot {
-    const { clock, log } = this.#deps
-    const messages = this.#deps.state(channel).channel.snapshot().map((payload) => this.#encode(channel, payload))
-    const snapshot = {
-      sequence: log.nextSequence,
-      offset: log.head(channel),
-      createdCount: Message.createdCount,
-      asOf: { ...log.cursor(channel), ...this.#checksum(channel, messages) },
-      messages,
-      createdAt: clock.monotonic()
-    }
-    this.#snapshots.set(channel, snapshot)
-    return snapshot
-  }
-
-  #endingsOf (channel: ChannelName, range: EndingsRange, upTo: number): Message[] {
-    const endings = this.#deps.state(channel).channel.endings?.(range, upTo) ?? []
-    return endings.map((payload) => {
-      const known = this.#endings.get(payload)
-      if (known !== undefined) return known
-      const message = this.#encode(channel, payload)
-      this.#endings.set(payload, message)
-      return message
-    })
-  }
-
-  #encode (channel: ChannelName, payload: ChannelPayloads[ChannelName]): Message {
-    const { attributes } = this.#deps.state(channel).channel.delivery(payload)
-    return this.#deps.envelope.message(channel, { payload } as never, { channel, attributes })
-  }
-
-  #fitting (
-    name: ChannelName, filter: SubscriptionFilter | undefined, messages: readonly Message[]
-  ): readonly Message[] {
-    if (filter === undefined) return messages
-    const { channel } = this.#deps.state(name)
-    return messages.filter(({ attributes }) => channel.fits!(attributes!, filter))
-  }
-
-  #checksum (name: ChannelName, messages: readonly Message[]): Checksum {
-    const { channel } = this.#deps.state(name)
-    if (channel.checksumEntry === undefined) return {}
-    const entries = messages.flatMap(({ attributes }) => channel.checksumEntry!(attributes!) ?? [])
-    return { checksum: missionChecksum(entries) }
+  #encode (channel: Channel, payload: Payload): EncodedState {
+    const known = this.#states.get(payload)
+    if (known !== undefined) return known
+    const { attributes } = channel.delivery(payload)
+    const entry = attributes && channel.checksumEntry?.(attributes)
+    const body = this.#deps.envelope.body(payload, { type: channel.name, channel: channel.name, attributes })
+    const state = { body, hash: entry && missionHash(entry) }
+    this.#states.set(payload, state)
+    return state
   }
 }
+
+const isSame = (some: readonly Payload[], others: readonly Payload[]): boolean =>
+  some.length === others.length && some.every((payload, at) => payload === others[at])

@@ -81,14 +81,14 @@ export class SubscribeFlow {
     const start = { sequence: log.sequenceAfter(channel, offset), offset: offset + 1 }
     const asOf = { ...log.cursor(channel), ...snapshots.currentChecksum(channel, filter) }
     const snapshot = needsSnapshot
-      ? snapshots.snapshot(channel, { filter, endings: { newest: 0 }, notBefore: 'now' }).messages
+      ? snapshots.snapshot(channel, { filter, endings: { newest: 0 } }).messages
       : []
     let messages = snapshot.length
     for (const message of log.from(channel, start.sequence)) if (fits(message, filter)) messages++
     connection.subscriptions.set(channel, { ...start, filter })
     this.#acknowledge(connection, { channel, outcome: 'resumed', asOf, messages }, replyTo)
-    connection.outbox.catchUp(channel, { start, firstMissingOffset: start.offset, messages: snapshot })
-    this.#sendLatestValues(connection, channel, filter, 0)
+    connection.outbox.catchUp(channel, { start, firstMissingOffset: start.offset, snapshot })
+    this.#sendLatestValues(connection, channel, filter)
   }
 
   #start (
@@ -97,8 +97,7 @@ export class SubscribeFlow {
     const { snapshots, log } = this.#deps
     const { filter, replyTo } = request
     const endings = this.#chooseEndings(connection, channel, request, cause)
-    const snapshot = snapshots.snapshot(channel, { filter, endings, notBefore: 0 })
-    const { messages, asOf, createdCount, sequence, offset } = snapshot
+    const { messages: snapshot, asOf, sequence, offset } = snapshots.snapshot(channel, { filter, endings })
     const firstMissingOffset = 'after' in endings ? endings.after + 1 : offset + 1
     const range = cause === 'trimmed' && { range: { epoch: log.epoch, from: firstMissingOffset, to: offset } }
     connection.subscriptions.set(channel, { sequence, offset: firstMissingOffset, filter })
@@ -107,11 +106,9 @@ export class SubscribeFlow {
       outcome: cause === undefined ? 'fresh' : 'gap',
       ...(cause !== undefined && { gap: { cause, ...range } }),
       asOf,
-      messages: messages.length
+      messages: snapshot.length
     }, replyTo)
-    const start = { sequence, offset: offset + 1 }
-    connection.outbox.catchUp(channel, { start, firstMissingOffset, messages })
-    this.#sendLatestValues(connection, channel, filter, createdCount)
+    connection.outbox.catchUp(channel, { start: { sequence, offset: offset + 1 }, firstMissingOffset, snapshot })
   }
 
   // Only a trimmed cursor belongs to this log. Any other cursor proves nothing, so the client gets all endings, also
@@ -132,13 +129,13 @@ export class SubscribeFlow {
     acknowledge(this.#deps.envelope, connection, { ...ack, status: 'subscribed' }, replyTo)
   }
 
-  // Replaceable messages are not in the log, and the latest ones may be newer than the snapshot.
-  #sendLatestValues (
-    connection: Connection, channel: ChannelName, filter: SubscriptionFilter | undefined, fromIndex: number
-  ): void {
-    const { subscriptions, fits } = this.#deps
+  // Replaceable messages are not in the log. A connection that was subscribed before may have received them, and must
+  // not get an id again.
+  #sendLatestValues (connection: Connection, channel: ChannelName, filter: SubscriptionFilter | undefined): void {
+    const { subscriptions, fits, envelope } = this.#deps
     for (const message of subscriptions.state(channel).latestValues.values()) {
-      if (message.creationIndex >= fromIndex && fits(message, filter)) connection.outbox.send(message)
+      if (!fits(message, filter)) continue
+      connection.outbox.send(message.creationIndex < connection.leftAt ? envelope.repeat(message) : message)
     }
   }
 }

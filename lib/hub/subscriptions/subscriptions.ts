@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.js'
 import type { Channel, Publish } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
 import type { MessageLog } from '../history/message-log.js'
+import { Message } from '../wire/message.js'
 import { createChannelState, type ChannelState } from '../channel-state.js'
 
 export interface SubscriptionsDeps {
@@ -97,6 +98,7 @@ export class Subscriptions {
     filterKeys!.delete(name)
     if (filterKeys!.size === 0) this.#filterKeys.delete(connection)
     connection.subscriptions.delete(name)
+    connection.leftAt = Message.createdCount
     connection.outbox.dropChannel(name)
     channel.left?.(connection)
     return true

@@ -5,14 +5,18 @@ const FIN_TEXT = 0x81
 const RSV1 = 0x40
 /** Length of the empty block at the end of a flushed deflate stream; RFC 7692 §7.2.1 removes it. */
 const FLUSH_TAIL_BYTES = 4
+/** RFC 1951 §3.2.4: the type of the block, its length, and the complement of the length. */
+const STORED_HEADER_BYTES = 5
 
-/** Encodes a text as one frame. */
-export function encodeTextFrame (text: string): Buffer {
-  const bytes = Buffer.byteLength(text)
+/** Encodes a text as one frame; `rest` is the end of the text if it is encoded already. */
+export function encodeTextFrame (text: string, rest?: Buffer): Buffer {
+  const textBytes = Buffer.byteLength(text)
+  const bytes = textBytes + (rest?.length ?? 0)
   const header = headerBytes(bytes)
   const frame = Buffer.allocUnsafe(header + bytes)
   writeHeader(frame, FIN_TEXT, bytes)
   frame.write(text, header)
+  rest?.copy(frame, header + textBytes)
   return frame
 }
 
@@ -23,17 +27,32 @@ export function payloadOf (frame: Buffer): Buffer {
 }
 
 /**
- * Compresses the payload of a frame on its own (permessage-deflate without context takeover): every connection that
- * negotiated a window of `windowBits` (9 to 15) or more can read the result.
+ * Compresses bytes on their own (permessage-deflate without context takeover): every connection that negotiated a
+ * window of `windowBits` (9 to 15) or more can read the result. Results can be joined, also with stored blocks.
  */
-export function deflateFrame (frame: Buffer, windowBits: number): Buffer {
-  const deflated = deflateRawSync(payloadOf(frame), { windowBits, finishFlush: constants.Z_SYNC_FLUSH })
-  const bytes = deflated.length - FLUSH_TAIL_BYTES
-  const header = headerBytes(bytes)
-  const compressed = Buffer.allocUnsafe(header + bytes)
-  writeHeader(compressed, FIN_TEXT | RSV1, bytes)
-  deflated.copy(compressed, header, 0, bytes)
-  return compressed
+export function deflate (bytes: Buffer, windowBits: number): Buffer {
+  const deflated = deflateRawSync(bytes, { windowBits, finishFlush: constants.Z_SYNC_FLUSH })
+  return deflated.subarray(0, -FLUSH_TAIL_BYTES)
+}
+
+/** Bytes as part of a compressed message without being compressed; at most 65,535. */
+export function storedBlock (bytes: Buffer): Buffer {
+  const block = Buffer.allocUnsafe(STORED_HEADER_BYTES + bytes.length)
+  block[0] = 0
+  block.writeUInt16LE(bytes.length, 1)
+  block.writeUInt16LE(~bytes.length & 0xffff, 3)
+  bytes.copy(block, STORED_HEADER_BYTES)
+  return block
+}
+
+/** The frame of a compressed message. */
+export function encodeDeflatedFrame (...parts: Buffer[]): Buffer {
+  const bytes = parts.reduce((sum, { length }) => sum + length, 0)
+  let at = headerBytes(bytes)
+  const frame = Buffer.allocUnsafe(at + bytes)
+  writeHeader(frame, FIN_TEXT | RSV1, bytes)
+  for (const part of parts) at += part.copy(frame, at)
+  return frame
 }
 
 const headerBytes = (bytes: number): number => bytes < 126 ? 2 : bytes < 65_536 ? 4 : 10

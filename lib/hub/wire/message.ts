@@ -1,11 +1,14 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
-import { deflateFrame, encodeTextFrame, payloadOf } from './frames.js'
+import type { ServerMessageType } from '../../../schemas/messages/server-messages.js'
+import { deflate, encodeDeflatedFrame, encodeTextFrame, payloadOf, storedBlock } from './frames.js'
 
 /** The frames a connection reads: plain, or deflated with a window of this many bits. */
 export type Encoding = 'plain' | number
 
 /** Smaller messages are sent plain: compressing them costs more than the bytes it saves. */
 const COMPRESS_FROM_BYTES = 1_024
+/** With a short name of the service. */
+const ENVELOPE_BYTES = 230
 
 /**
  * The position of a message in the log: `offset` counts the messages of its channel, from 1; `sequence` counts those of
@@ -47,10 +50,14 @@ export class Message {
   readonly key: string | undefined
   readonly supersedes: string | undefined
   readonly attributes: object | undefined
+  readonly #body: MessageBody | undefined
   #deflated: Map<number, Buffer> | undefined
 
-  constructor (text: string, { id = '', channel, position, key, supersedes, attributes }: MessageOptions = {}) {
-    this.frame = encodeTextFrame(text)
+  /** `body` is the end of the text if other messages share it. */
+  constructor (text: string, options: MessageOptions = {}, body?: MessageBody) {
+    const { id = '', channel, position, key, supersedes, attributes } = options
+    this.frame = encodeTextFrame(text, body?.text)
+    this.#body = body
     this.bytes = this.frame.length
     this.id = id
     this.channel = channel
@@ -69,7 +76,7 @@ export class Message {
     const deflated = (this.#deflated ??= new Map())
     const known = deflated.get(encoding)
     if (known !== undefined) return known
-    const frame = deflateFrame(this.frame, encoding)
+    const frame = encodeDeflatedFrame(...this.#deflate(encoding))
     deflated.set(encoding, frame)
     return frame
   }
@@ -78,7 +85,54 @@ export class Message {
   conflated (count: number): Message {
     return new Message(`${this.text.toString().slice(0, -1)},"conflated":${count}}`, this)
   }
+
+  // Compressing a shared body once is worth that the few bytes before it are not compressed.
+  #deflate (windowBits: number): Buffer[] {
+    const { text } = this
+    if (this.#body === undefined) return [deflate(text, windowBits)]
+    return [storedBlock(text.subarray(0, -this.#body.text.length)), this.#body.deflated(windowBits)]
+  }
 }
 
 /** A reliable message: it belongs to a channel and has a position in the log. */
 export type LoggedMessage = Message & { readonly channel: ChannelName, readonly position: LogPosition }
+
+export interface MessageBodyOptions {
+  type: ServerMessageType
+  channel: ChannelName
+  /** What the filters of the channel look at. */
+  attributes?: object | undefined
+}
+
+/** A message without its id and its time: the expensive part, encoded once for all messages with this content. */
+export class MessageBody {
+  readonly type: ServerMessageType
+  readonly channel: ChannelName
+  readonly attributes: object | undefined
+  /** The end of the JSON text. */
+  readonly text: Buffer
+  /** The last message with this body that several receivers share. */
+  shared: Message | undefined
+  #deflated: Map<number, Buffer> | undefined
+
+  /** `text` follows the envelope fields, the last of which ends with a comma. */
+  constructor (text: string, { type, channel, attributes }: MessageBodyOptions) {
+    this.text = Buffer.from(text)
+    this.type = type
+    this.channel = channel
+    this.attributes = attributes
+  }
+
+  /** The approximate size of a message with this body. */
+  get bytes (): number { return ENVELOPE_BYTES + this.text.length }
+
+  /** Compressed on its own, at most once per window size. */
+  deflated (windowBits: number): Buffer {
+    const all = (this.#deflated ??= new Map())
+    const known = all.get(windowBits)
+    if (known !== undefined) return known
+    const bytes = deflate(this.text, windowBits)
+    all.set(windowBits, bytes)
+    return bytes
+  }
+}
