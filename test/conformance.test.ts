@@ -120,6 +120,12 @@ t.test('the heartbeat check does not wait for a heartbeat that is not due, and f
   t.match(await runConformance(optionsFor(await breakServer(t, url, closes), { heartbeatMs: undefined }), { only: ['heartbeat'] }), [{ status: 'not ok', got: 'a close with code 1011 ""' }])
 })
 
+t.test('ids are examined even if the client may not subscribe', async (t) => {
+  const [, , denies] = UNJUDGED.find(([what]) => what === 'denies subscriptions')!
+  const options = optionsFor(await breakServer(t, await serve(t), denies), { start: undefined })
+  t.match(await runConformance(options, { only: ['envelope-ids'] }), [{ name: 'envelope-ids', status: 'ok' }])
+})
+
 t.test('omitting optional fields is no failure', async (t) => {
   const terse: Break = {
     fromServer: (message) => {

@@ -197,6 +197,14 @@ export const BREAKS: ReadonlyArray<[string, string, Break]> = [
   ['sends local time', 'envelope-time', change(undefined, (message) => { message['timestamp'] = new Date(message['unix'] + 7_200_000).toISOString() })],
   ['sends seconds', 'envelope-time', change(undefined, (message) => { message['unix'] = message['unix'] / 1_000 })],
   ['reuses ids', 'envelope-ids', change(undefined, (message) => { message['id'] = 'message_1' })],
+  ['repeats the ids of a snapshot in the next one', 'envelope-ids', change(undefined, (message, { own }) => {
+    if (message['payload']?.snapshot === true && message['replyTo'] === undefined) message['id'] = own[`${message['type']} ${message['payload'].missionId}`] ??= message['id']
+  })],
+  ['sends reliable messages twice', 'envelope-ids', { fromServer: (message) => message['position'] === undefined ? [message] : [message, message] }],
+  ['changes messages when it replays them', 'envelope-ids', change('mission_update', (message, { own }) => {
+    if (own[message['id']] !== undefined) message['payload'].seq++
+    own[message['id']] = true
+  })],
   ['omits ids', 'envelope-ids', change('whoami', (message) => { delete message['id'] })],
   ['changes its version', 'envelope-server', change('protocol_error', (message) => { message['server'].version = '9' })],
   ['skips an offset', 'positions-contiguous', change('mission_update', (message) => { if (message['position']) message['position'].offset *= 2 })],
