@@ -103,6 +103,16 @@ t.test('a check that does not apply is skipped, with the reason', async (t) => {
   ])
 })
 
+t.test('a mission that runs again in another attempt fails no check', async (t) => {
+  const app = await boot(t, OPTIONS)
+  app.missions.on('mission_ended', (mission) => { if (mission.attempt === 1 && mission.status === 'completed') mission.retry().complete() })
+  app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const results = await runConformance(optionsFor(urlOf(app)))
+  t.strictSame(results.filter(({ status }) => status !== 'ok'), [])
+  t.ok(app.missions.views().some(({ attempt }) => attempt === 2), 'there were second attempts')
+})
+
 t.test('a mission that ends at once fails no check', async (t) => {
   const app = await boot(t, OPTIONS)
   app.missions.handle({ start: { start: () => app.missions.spawn('import', async () => {}) }, cancel: {} })

@@ -81,6 +81,8 @@ function updatesByMission (peers: readonly Peer[]): Map<string, WireMessage[]> {
   return all
 }
 
+const attemptOf = ({ payload }: WireMessage): number => Number(payload?.['attempt'] ?? 1)
+
 function rankOf (message: WireMessage): number {
   if (isTerminalUpdate(message)) return MISSION_STATUSES.length
   return MISSION_STATUSES.indexOf(message.payload?.['status'] as never)
@@ -148,13 +150,14 @@ export const TRANSCRIPT_CHECKS: readonly Check[] = [
   },
   {
     name: 'mission-order',
-    demands: '`seq` of a mission increases from message to message, and its status never moves backwards.',
+    demands: '`seq` of a mission increases from message to message, and within an attempt its status never moves ' +
+      'backwards.',
     async run (context) {
       for (const updates of updatesByMission(await transcript(context)).values()) {
         for (const [at, message] of updates.slice(1).entries()) {
           const before = updates[at]!
           const isNewer = Number(message.payload?.['seq']) > Number(before.payload?.['seq'])
-          const isForward = rankOf(message) >= rankOf(before)
+          const isForward = attemptOf(message) > attemptOf(before) || rankOf(message) >= rankOf(before)
           expect(isNewer && isForward, `an update that follows ${show(before.payload)}`, message)
         }
       }
@@ -162,12 +165,14 @@ export const TRANSCRIPT_CHECKS: readonly Check[] = [
   },
   {
     name: 'mission-one-ending',
-    demands: 'A mission ends once, and no update of it follows.',
+    demands: 'An attempt of a mission ends once, and no update of it follows.',
     async run (context) {
       for (const updates of updatesByMission(await transcript(context)).values()) {
-        const endAt = updates.findIndex(isTerminalUpdate)
-        const isLast = endAt === -1 || endAt === updates.length - 1
-        expect(isLast, `no update after ${show(updates[endAt]?.payload)}`, updates.at(-1))
+        for (const [at, message] of updates.slice(1).entries()) {
+          const before = updates[at]!
+          const mayFollow = !isTerminalUpdate(before) || attemptOf(message) > attemptOf(before)
+          expect(mayFollow, `no update of the attempt after ${show(before.payload)}`, message)
+        }
       }
     }
   }
