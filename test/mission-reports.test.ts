@@ -43,7 +43,7 @@ t.test('texts that are too long', async (t) => {
     t.equal(missions.start('').name, 'unnamed')
     t.equal(missions.start({ name: '' }).name, 'unnamed')
     missions.report('a', 'planned', { name: '' })
-    missions.report('b', 'planned', { name: null as never })
+    missions.report('b', 'planned', { name: null })
     t.strictSame([missions.get('a')!.name, missions.get('b')!.name], ['unnamed', 'b'])
   })
 
@@ -230,7 +230,11 @@ t.test('times of the host', async (t) => {
     t.throws(() => mission.report('completed', { endedAt: now - 1 }), { code, message: /endedAt is before startedAt/ })
     t.throws(() => mission.report('planned', { startedAt: now - 11 }), { code, message: /startedAt is before queuedAt/ })
     t.match(mission.view(), { status: 'planning_started', seq: 1 })
-    mission.report('planned', { endedAt: now - 1 })
+    const early = { queuedAt: now - 1, startedAt: now - 2 }
+    mission.report('execution_started', { startedAt: now - 5 })
+    t.strictSame(mission.report('planned', early), { applied: false, reason: 'backward' }, 'a late report is not judged by its times')
+    t.strictSame(mission.report('planned', { parentId: 'known' }), { applied: false, reason: 'backward' }, 'nor by its parent')
+    mission.report('execution_started', { endedAt: now - 1 })
     t.equal(mission.view().endedAt, null, 'the end belongs to an ending')
     for (const none of [null, undefined]) mission.report('execution_started', { startedAt: none, queuedAt: none })
     mission.complete()
@@ -494,7 +498,7 @@ t.test('senders that deliver at least once, late or in disorder', async (t) => {
       t.throws(() => missions.report('wrong', 'cancelled', wrong), { code: 'FST_MC_INVALID_MISSION' })
     }
     const nothing = Object.fromEntries(['name', 'tags', 'tenant', 'metadata', 'waiting', 'parentId', 'attempt', 'progress', 'queuedAt'].map((name) => [name, null]))
-    t.strictSame(missions.report('nothing', 'planned', nothing as never), { applied: true }, 'null counts as absent')
+    t.strictSame(missions.report('nothing', 'planned', nothing), { applied: true }, 'null counts as absent')
     t.equal(missions.get('wrong'), undefined)
     const throwing = { get name (): string { throw new Error('canary') } }
     t.throws(() => missions.report('wrong', 'planned', throwing), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ })

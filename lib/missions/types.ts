@@ -70,7 +70,9 @@ export interface MissionDetails {
  * Details of a report by id. What a mission is started with is used if the report registers the mission or starts a new
  * attempt of it.
  */
-export interface ReportDetails extends MissionDetails, Partial<Omit<MissionInit, 'id' | keyof MissionDetails>> {}
+export interface ReportDetails extends MissionDetails, Nullable<Omit<MissionInit, 'id' | keyof MissionDetails>> {}
+
+type Nullable<T> = { [Name in keyof T]?: T[Name] | null | undefined }
 
 /** How a child is started: its parent is the mission that starts it. */
 export type ChildInit = string | Omit<MissionInit, 'parentId'>

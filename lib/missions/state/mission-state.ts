@@ -53,7 +53,7 @@ export class MissionState extends MissionRecord {
 
   /** @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT, before anything has changed */
   report (status: MissionStatus, details: CheckedDetails): ReportResult {
-    if (this.outcome === undefined) this.#check(details)
+    this.#check(status, details)
     const wasResting = this.#showActivity()
     let prepared: Prepared | undefined
     let refusal = this.#judge(status, details)
@@ -107,9 +107,7 @@ export class MissionState extends MissionRecord {
     return APPLIED
   }
 
-  heartbeat (): void {
-    if (this.#showActivity()) this.#changed({}, true)
-  }
+  heartbeat (): void { if (this.#showActivity()) this.#changed({}, true) }
 
   /** Pauses stall detection of an active mission until the next sign of activity. */
   wait (reason: string): void {
@@ -143,8 +141,7 @@ export class MissionState extends MissionRecord {
     const abort = this.#abort
     const cancel = this.cancel ?? createCancelState('superseded', { reason: 'A newer attempt has started' })
     this.#forceCancelled(cancel)
-    this.#abort = abort ?? new AbortController()
-    abortWith(cancel, this.#abort)
+    abortWith(cancel, this.#abort = abort ?? new AbortController())
   }
 
   flagStalled (): void {
@@ -165,7 +162,10 @@ export class MissionState extends MissionRecord {
     abortWith(createCancelState('stall', { reason: error.message }), this.#abort)
   }
 
-  #check ({ parentId, times }: CheckedDetails): void {
+  // A report that is refused anyway is not judged by its details: it may be late, or delivered twice.
+  #check (status: MissionStatus, details: CheckedDetails): void {
+    const { parentId, times } = details
+    if ((times ?? parentId) === undefined || this.#judge(status, details) !== undefined) return
     if (times !== undefined) mergeTimes(this, times, this.isStartReported)
     if (parentId !== undefined) this.#deps.registry.checkParent(this, parentId)
   }
