@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { LONGEST_TIMER_MS } from './limits.js'
+import { LONGEST_TIMER_MS, MAX_ATTEMPT } from './limits.js'
 
 /** The eight statuses in the order of a mission's lifecycle. The last three are terminal and of equal rank. */
 export const MISSION_STATUSES = [
@@ -67,7 +67,7 @@ export const MissionInit = Type.Object({
   tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   timeoutMs: Type.Optional(Type.Integer({ minimum: 1, maximum: LONGEST_TIMER_MS })),
   parentId: Type.Optional(MissionId),
-  attempt: Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('next')])),
+  attempt: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: MAX_ATTEMPT }), Type.Literal('next')])),
   queuedAt: Type.Optional(Time),
   startedAt: Type.Optional(Time)
 }, { additionalProperties: false })

@@ -203,6 +203,15 @@ t.test('messages', async (t) => {
     t.match(service.client.missionsState.get('a'), { status: 'planned', attempt: 2, startedAt: 5, cancel }, 'within an attempt it is')
   })
 
+  t.test('two attempts that end alike at the same time are two endings', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'error', 2, 1, { error: 'm', errorCode: 'E', endedAt: 1 })
+    service.update('a', 'error', 3, 2, { error: 'n', errorCode: 'E', endedAt: 1, attempt: 2 })
+    t.match(service.client.missionsState.get('a'), { attempt: 2, error: 'n' })
+    service.update('a', 'error', 3, 3, { error: 'n', errorCode: 'E', endedAt: 1, attempt: 2, snapshot: true })
+    t.equal(service.client.missionsState.get('a')!.seq, 3)
+  })
+
   t.test('an id that is used again starts a new mission', async (t) => {
     const service = await connectSubscribed(t)
     service.update('a', 'error', 2, 1, { error: 'm', errorCode: 'E', endedAt: 1 })

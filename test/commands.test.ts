@@ -8,6 +8,7 @@ import { Idempotency } from '../lib/missions/commands/idempotency.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
 import { connect, type Client } from './support/client.js'
+import { findStreamFaults } from './support/missions.js'
 
 interface Service { app: FastifyInstance, clock: VirtualClock }
 
@@ -379,6 +380,82 @@ t.test('the ack comes before the first update', async (t) => {
     await client.settle()
     t.strictSame(transcript(client), ['internal_error', 'orphan planning_started', 'orphan planning_started'])
     t.match(app.missions.list().missions[0]!.cancel, { kind: 'client', reason: 'The start failed' }, 'the mission is cancelled')
+  })
+
+  t.test('of an attempt that others start meanwhile; both attempts follow in order', async (t) => {
+    const answer = gate<boolean>()
+    const { app } = await serve(t, {
+      start: {
+        start: async (command) => {
+          const mission = app.missions.start({ id: command, name: 'job' })
+          if (!await answer.opened) throw new Error('broken')
+          return mission
+        }
+      }
+    })
+    const client = await connect(app)
+    await client.subscribe('mission_update')
+    const acks = [start(client, 'a'), start(client, 'b')]
+    while (app.missions.stats().active < 2) await turn()
+    app.missions.report('a', 'execution_started', { attempt: 2 })
+    app.missions.report('b', 'completed', { attempt: 2 })
+    await client.settle()
+    t.strictSame(transcript(client), [])
+    answer.open(true)
+    t.strictSame(await Promise.all(acks), ['a', 'b'])
+    await client.next('mission_update', ({ payload }) => payload.status === 'completed')
+    t.strictSame(transcript(client).slice(0, 1), ['ack start'])
+    t.strictSame(findStreamFaults(client.received.flatMap((message) => message.type === 'mission_update' ? [message.payload] : [])), [])
+    t.match(app.missions.get('a'), { attempt: 2, status: 'execution_started' })
+  })
+
+  t.test('of an attempt that another command starts; it waits for both acks', async (t) => {
+    const gates = [gate(), gate()]
+    const { app } = await serve(t, {
+      start: {
+        start: async (command) => {
+          const mission = app.missions.start({ id: 'a', name: 'job', attempt: Number(command) })
+          await gates[mission.attempt - 1]!.opened
+          return mission
+        }
+      }
+    })
+    const client = await connect(app)
+    await client.subscribe('mission_update')
+    const first = start(client, '1')
+    while (app.missions.get('a')?.attempt !== 1) await turn()
+    const second = start(client, '2')
+    while (app.missions.get('a')?.attempt !== 2) await turn()
+    gates[1]!.open()
+    await second
+    await client.settle()
+    t.strictSame(transcript(client), ['ack start'])
+    gates[0]!.open()
+    await first
+    await client.next('mission_update', ({ payload }) => payload.attempt === 2)
+    t.strictSame(transcript(client), ['ack start', 'ack start', 'job planning_started', 'job cancelled', 'job planning_started'])
+  })
+
+  t.test('of an attempt that others start meanwhile, which a failed command leaves alone', async (t) => {
+    const opened = gate()
+    const { app } = await serve(t, {
+      start: {
+        start: async () => {
+          app.missions.start({ id: 'a', name: 'job' })
+          await opened.opened
+          throw new Error('broken')
+        }
+      }
+    })
+    const client = await connect(app)
+    await client.subscribe('mission_update')
+    const answer = start(client)
+    while (app.missions.get('a') === undefined) await turn()
+    app.missions.report('a', 'planned', { attempt: 2 })
+    opened.open()
+    t.equal(await answer, 'internal_error')
+    await client.next('mission_update', ({ payload }) => payload.attempt === 2)
+    t.match(app.missions.get('a')!.view(), { status: 'planned', cancel: null })
   })
 
   t.test('caused by a listener', async (t) => {

@@ -231,6 +231,17 @@ t.test('subscribe', async (t) => {
     await views.return(undefined)
   })
 
+  t.test('of one id ends with the attempt that is followed', async (t) => {
+    const { missions } = build()
+    const mission = missions.start({ id: 'a', name: 'job' })
+    const reader = new Reader(missions.subscribe({ id: 'a' }))
+    await reader.drain()
+    mission.complete()
+    mission.retry()
+    const { read, isOver } = await reader.drain()
+    t.strictSame([read.map(({ status, attempt }) => `${attempt} ${status}`), isOver], [['1 completed'], true])
+  })
+
   t.test('yields the newest view of each mission to a slow reader, and every ending', async (t) => {
     const { missions } = build({ maxEnded: 5 })
     const views = missions.subscribe()

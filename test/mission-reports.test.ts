@@ -134,6 +134,48 @@ t.test('parents', async (t) => {
     t.strictSame(a.setParent('b'), { applied: false, reason: 'terminal' })
   })
 
+  t.test('never form a circle over a mission that is no longer kept, or through a listener', async (t) => {
+    const { missions, failures } = build({ maxEnded: 0 })
+    const code = 'FST_MC_INVALID_PARENT'
+    const forgotten = missions.start({ id: 'a', name: 'a', parentId: 'b' })
+    forgotten.complete()
+    const b = missions.start({ id: 'b', name: 'b', parentId: 'a' })
+    t.throws(() => forgotten.retry(), { code, message: /ancestor/ })
+    t.equal(missions.get('a'), undefined)
+    t.equal(b.child('c').parentId, 'b')
+    const parent = missions.start({ id: 'parent', name: 'parent' })
+    missions.start({ id: 'child', name: 'child' }).onEnd(() => { parent.setParent('child') })
+    t.throws(() => missions.start({ id: 'child', name: 'child', attempt: 2, parentId: 'parent' }), { code, message: /ancestor/ })
+    t.equal(parent.child('other').parentId, 'parent')
+    t.strictSame(failures, [])
+  })
+
+  t.test('and times that a serializer reports meanwhile count', async (t) => {
+    const { missions, clock, updates, registry } = build()
+    const mission = missions.start({ id: 'a', name: 'a', startedAt: clock.now() - 10 })
+    const during = (report: () => unknown) => ({ toJSON: () => { report(); return {} } }) as never
+    const parents = during(() => mission.setParent('first'))
+    t.throws(() => mission.report('planned', { parentId: 'second', metadata: parents }), { code: 'FST_MC_INVALID_PARENT' })
+    t.match(mission, { parentId: 'first', status: 'planning_started' })
+    const times = during(() => mission.report('planned', { startedAt: clock.now() - 1 }))
+    t.throws(() => mission.report('completed', { endedAt: clock.now() - 5, metadata: times }), { code: 'FST_MC_INVALID_TIME' })
+    t.match([mission.status, mission.isTerminal, registry.totals.active], ['planned', false, 1])
+    t.strictSame(findStreamFaults(updates), [])
+  })
+
+  t.test('pass a cancel on through a chain that is deeper than the stack, each child before its signal aborts', async (t) => {
+    const { missions } = build({ maxActive: 20_000 }, { isQuiet: true })
+    const chain = [missions.start({ id: '0', name: 'job' })]
+    for (let at = 1; at < 20_000; at++) chain.push(missions.start({ id: String(at), name: 'job' }))
+    // From the end, so that each search for a circle is short.
+    for (let at = 19_999; at > 0; at--) chain[at]!.setParent(String(at - 1))
+    const aborted: number[] = []
+    for (const at of [0, 1, 19_999]) chain[at]!.signal.addEventListener('abort', () => aborted.push(at))
+    t.equal(chain[0]!.cancel(), 'requested')
+    t.equal(chain.filter((mission) => mission.view().cancel?.kind === 'parent').length, 19_999)
+    t.strictSame(aborted, [19_999, 1, 0])
+  })
+
   t.test('reach the children of a mission that runs without being tracked', async (t) => {
     const { missions } = build({ maxActive: 2 })
     const [first, second] = [missions.start('first'), missions.start('second')]
@@ -201,6 +243,15 @@ t.test('times of the host', async (t) => {
     t.match(missions.get('queued')!.view(), { queuedAt: now - HOUR, startedAt: now - MINUTE, durationMs: 0 })
   })
 
+  t.test('a start that nobody has reported is not after the end, whose report may be the second to arrive', async (t) => {
+    const { missions, clock, updatesOf } = build()
+    missions.report('late', 'execution_started')
+    t.strictSame(missions.report('late', 'completed', { endedAt: clock.now() - MINUTE }), { applied: true })
+    const times = { startedAt: clock.now() - MINUTE, endedAt: clock.now() - MINUTE, durationMs: 0 }
+    t.match(missions.get('late')!.view(), times)
+    t.match(updatesOf('late').at(-1), times)
+  })
+
   t.test('a start that nobody has reported is not before the queue', async (t) => {
     const { missions, clock } = build()
     const mission = missions.start('job')
@@ -227,7 +278,8 @@ t.test('times of the host', async (t) => {
     t.equal(missions.get('job'), undefined, 'nothing of it is left behind')
     t.equal(updates.length, 0)
     const mission = missions.start({ id: 'known', name: 'job', queuedAt: now - 10 })
-    t.throws(() => mission.report('completed', { endedAt: now - 1 }), { code, message: /endedAt is before startedAt/ })
+    t.throws(() => mission.report('completed', { endedAt: now - 11 }), { code, message: /startedAt is before queuedAt/ })
+    t.throws(() => missions.start({ name: 'job', startedAt: now }).report('completed', { endedAt: now - 1 }), { code, message: /endedAt is before startedAt/ })
     t.throws(() => mission.report('planned', { startedAt: now - 11 }), { code, message: /startedAt is before queuedAt/ })
     t.match(mission.view(), { status: 'planning_started', seq: 1 })
     const early = { queuedAt: now - 1, startedAt: now - 2 }
@@ -419,6 +471,77 @@ t.test('attempts', async (t) => {
     t.strictSame([attempt, attemptsOmitted, attempts.map((one) => one.attempt)], [14, 3, [4, 5, 6, 7, 8, 9, 10, 11, 12, 13]])
   })
 
+  t.test('that are forgotten are counted, and an old handle continues after the newest', async (t) => {
+    const { missions, updatesOf } = build({ maxEnded: 0 })
+    const first = missions.start({ id: 'a', name: 'job' })
+    first.complete()
+    first.retry().complete()
+    first.retry().fail('broken')
+    const fourth = first.retry()
+    t.match(fourth.view(), { attempt: 4, attempts: [{ attempt: 1 }], attemptsOmitted: 2 })
+    fourth.complete()
+    missions.report('a', 'planned', { attempt: 'next' })
+    t.match(missions.get('a')!.view(), { attempt: 5, attempts: [], attemptsOmitted: 4 })
+    t.strictSame(findStreamFaults(updatesOf('a')), [])
+  })
+
+  t.test('do not take the places of other missions that are kept', async (t) => {
+    const { missions, clock } = build({ maxEnded: 3, endedRetentionMs: 1_000 })
+    for (const status of ['completed', 'error'] as const) {
+      missions.report(status, status)
+      let mission = missions.start({ id: `retried ${status}`, name: 'job' })
+      for (let at = 0; at < 10; at++) {
+        mission.report(status)
+        mission = mission.retry()
+      }
+      t.ok(missions.get(status))
+    }
+    clock.advance(1_000)
+    t.equal(missions.get('completed'), undefined, 'the time counts for those that are left')
+  })
+
+  t.test('that a listener starts at the ending of the one before are kept as long as others', async (t) => {
+    const { missions } = build({ maxEnded: 1 })
+    const stop = missions.on('mission_update', ({ missionId, status }) => {
+      if (missionId === 'a' && status === 'completed') missions.get('a')!.retry()
+    })
+    missions.report('a', 'completed')
+    stop()
+    t.match(missions.get('a'), { attempt: 2, isTerminal: false })
+    for (const id of ['b', 'c']) missions.report(id, 'completed')
+    t.match(missions.get('a'), { attempt: 2, isTerminal: false })
+  })
+
+  t.test('that are asked for by number begin, even if a listener starts another one before', async (t) => {
+    const { missions, updates } = build()
+    missions.start({ id: 'a', name: 'job' }).onEnd(() => missions.start({ id: 'a', name: 'job', attempt: 'next' }))
+    t.equal(missions.start({ id: 'a', name: 'job', attempt: 5 }).attempt, 5)
+    t.match(missions.get('a')!.view().attempts, [{ attempt: 1 }, { attempt: 2, cancel: { kind: 'superseded' } }])
+    t.match(missions.stats(), { active: 1, cancelled: 2, total: 3 })
+    t.strictSame(findStreamFaults(updates), [])
+  })
+
+  t.test('have numbers that stay exact', async (t) => {
+    const { missions } = build()
+    for (const attempt of [0, 1.5, 2 ** 52 + 1, Infinity, NaN]) {
+      t.throws(() => missions.start({ name: 'job', attempt }), { code: 'FST_MC_INVALID_MISSION' })
+      t.throws(() => missions.report('a', 'planned', { attempt }), { code: 'FST_MC_INVALID_MISSION' })
+    }
+    missions.report('a', 'completed', { attempt: 2 ** 52 })
+    const next = missions.get('a')!.retry()
+    next.complete()
+    t.equal(next.retry().attempt, 2 ** 52 + 2)
+  })
+
+  t.test('have the metadata in their first update, like every mission', async (t) => {
+    const { missions, updatesOf } = build()
+    const mission = missions.start({ id: 'a', name: 'job', metadata: { rows: 3 } })
+    mission.executionStarted()
+    mission.complete()
+    mission.retry()
+    t.strictSame(updatesOf('a').map(({ metadata }) => metadata), [{ rows: 3 }, undefined, undefined, { rows: 3 }])
+  })
+
   t.test('an older attempt that is forgotten takes nothing from the newest', async (t) => {
     const { missions, clock } = build({ endedRetentionMs: 1_000 })
     const first = missions.start({ id: 'a', name: 'job' })
@@ -480,6 +603,23 @@ t.test('senders that deliver at least once, late or in disorder', async (t) => {
     t.strictSame(missions.report('m1', 'planned'), { applied: false, reason: 'terminal' }, 'the older of two has gone')
   })
 
+  t.test('a report reads the details of any object, each getter once', async (t) => {
+    const { missions } = build()
+    const read: string[] = []
+    class Row {
+      get name () { read.push('name'); return 'named' }
+      get tags () { return ['nightly'] }
+      get metadata () { read.push('metadata'); return { rows: 3 } }
+      get planningSession () { throw new Error('unreadable') }
+    }
+    t.strictSame(missions.report('a', 'planned', new Row()), { applied: true })
+    t.match(missions.get('a')!.view(), { name: 'named', tags: ['nightly'], metadata: { rows: 3 } })
+    t.strictSame(read.filter((name) => name === 'name').length, 1)
+    t.strictSame(missions.report('b', 'planned', null as never), { applied: true })
+    const unreadable = { get tags (): never { throw new Error('unreadable') } }
+    t.throws(() => missions.report('c', 'planned', unreadable), { code: 'FST_MC_INVALID_MISSION' })
+  })
+
   t.test('a report that starts a mission says what it is', async (t) => {
     const { missions, updatesOf } = build()
     const details = { name: 'build', objective: 'all', tags: ['ci'], tenant: 'acme', timeoutMs: 5_000, metadata: { sha: 'abc' } }
@@ -524,7 +664,11 @@ t.test('waiting by id', async (t) => {
   t.equal(missions.get('a')!.view().waiting, null)
   t.strictSame(missions.waiting('a', 'for approval'), { applied: true })
   t.match(missions.get('a')!.view(), { status: 'execution_started', waiting: 'for approval' })
-  t.strictSame(missions.waiting('a', 'for approval', { attempt: 1 }), { applied: true })
+  t.strictSame(missions.waiting('a', 'for approval', { attempt: 1 }), { applied: false, reason: 'repeated' })
+  t.equal(updatesOf('a').length, 3, 'nothing is sent again')
+  clock.advance(5_000)
+  t.match(missions.get('a')!.view(), { waiting: 'for approval', stalled: false })
+  t.strictSame(missions.waiting('a', 'for a machine'), { applied: true })
   t.throws(() => missions.waiting('a', 5 as never), { code: 'FST_MC_INVALID_MISSION' })
   missions.report('a', 'completed', { waiting: 'never' })
   t.equal(missions.get('a')!.view().waiting, null)

@@ -78,8 +78,8 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     checksumEntries: () => visible().map(({ id, name, tags, status }): MissionAttributes =>
       ({ missionId: id, name, tags, status, previousStatus: undefined })),
     endings (range, upTo) {
-      const endings = 'after' in range ? ended.between(range.after, upTo) : ended.newest(range.newest, upTo)
-      return endings.filter(({ missionId }) => !isActive(missionId))
+      if ('newest' in range) return ended.newest(range.newest, upTo, (id) => !isActive(id))
+      return ended.between(range.after, upTo).filter(({ missionId }) => !isActive(missionId))
     },
     fits: (attributes, filter) => matches(attributes as MissionAttributes, filter),
     checksumEntry: (attributes) =>

@@ -29,8 +29,8 @@ export interface RegistrationDeps {
   stateDeps: MissionStateDeps<MissionState>
   /** Whether no mission can be registered any more. */
   isStopped: () => boolean
-  /** A mission was registered, and nothing was reported for it yet. */
-  onRegistered: (mission: MissionState) => void
+  /** A mission was registered, and nothing was reported for it yet. `previous` is the attempt before it. */
+  onRegistered: (mission: MissionState, previous: MissionState | undefined) => void
   /** The first report of a registered mission is complete. */
   onStarted: (mission: MissionState) => void
 }
@@ -75,11 +75,14 @@ export class Registration {
 
   /** @see Mission.retry */
   retry (ended: MissionState): MissionState {
-    const { missions } = this.#deps
-    const newest = missions.get(ended.id) ?? ended
+    const { missions, endedIds } = this.#deps
+    const { id } = ended
+    const newest = missions.get(id) ?? ended
     if (!newest.isTerminal) throw new MissionLive()
-    const resolution = { attempt: newest.attempt + 1, lastSeq: newest.seq, previous: newest }
-    return this.#plan(this.#register(ended.id, {}, resolution))
+    // The newest attempt may be forgotten, and the host may still hold the handle of an older one.
+    const last = missions.get(id) ?? endedIds.find(id) ?? ended
+    const resolution = { attempt: last.attempt + 1, lastSeq: last.seq, ended: last.ended, previous: newest }
+    return this.#plan(this.#register(id, {}, resolution))
   }
 
   /** @see Missions.report */
@@ -135,24 +138,32 @@ export class Registration {
   }
 
   // Everything that can be refused is refused before the mission is registered: nothing of it is left behind.
-  #register (id: string, init: CheckedInit, { attempt, lastSeq, previous }: Registrable): MissionState {
+  #register (id: string, init: CheckedInit, { attempt, lastSeq, ended, previous }: Registrable): MissionState {
     const { missions, lineage, stateDeps, totals, onRegistered } = this.#deps
     const parentId = init.parentId ?? previous?.parentId ?? null
-    if (parentId !== null) lineage.check(id, previous?.parentId ?? null, parentId)
+    const checkParent = () => {
+      if (parentId !== null) lineage.check(id, missions.get(id)?.parentId ?? null, parentId)
+    }
+    checkParent()
     this.#checkRoom(previous)
     const number = ++this.#registered
     previous?.supersede()
-    const identity = { id, number, attempt, init, isTracked: true, previous }
-    const mission = new MissionState(stateDeps, { ...identity, lastSeq: previous?.seq ?? lastSeq })
-    // Ending the attempt before it and reading the objective ran code of the host, which may have started this one.
+    const identity = { id, number, attempt, init, isTracked: true, previous, ended }
+    const mission = new MissionState(stateDeps, { ...identity, lastSeq: Math.max(lastSeq, previous?.seq ?? 0) })
+    // Ending the attempt before it and reading the objective ran code of the host, which may have started this one, or
+    // another one before it, or have moved the parent.
     const meanwhile = missions.get(id)
-    if (meanwhile !== undefined && meanwhile !== previous) return meanwhile
+    if (meanwhile !== undefined && meanwhile !== previous) {
+      if (meanwhile.attempt >= attempt) return meanwhile
+      return this.#register(id, init, { attempt, lastSeq, ended: meanwhile.ended, previous: meanwhile })
+    }
+    checkParent()
     // Removed first, so that the newest mission is the last one.
     missions.delete(id)
     missions.set(id, mission)
     totals.started()
     if (parentId !== null) lineage.add(mission, parentId)
-    onRegistered(mission)
+    onRegistered(mission, previous)
     return mission
   }
 

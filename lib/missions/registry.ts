@@ -159,6 +159,7 @@ export class MissionRegistry {
         linked: (mission, parentId) => this.#linked(mission, parentId),
         cancelRequested: (mission, kind) => this.#cancelRequested(mission, kind),
         ended: (mission, outcome) => this.#ended(mission, outcome),
+        settled: (mission) => this.#settled(mission),
         extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms))
       },
       createHandle: (mission) => new MissionHandle(mission),
@@ -176,9 +177,11 @@ export class MissionRegistry {
       untracked: new Untracked({ shared: stateDeps, childrenOf: (id) => this.#lineage.childrenOf(id), onUntracked }),
       stateDeps,
       isStopped: () => this.#isStopped,
-      onRegistered: (mission) => {
+      onRegistered: (mission, previous) => {
         this.#watchdog.watch(mission, mission.timeoutMs ?? options.timeoutMs)
-        this.#ackGate.registered(mission)
+        this.#ackGate.registered(mission, previous)
+        // It is no longer a mission of its own, and must not take the place of one.
+        if (previous !== undefined) this.#retention.drop(previous)
       },
       onStarted: (mission) => this.#shutdown.include(mission)
     })
@@ -198,15 +201,16 @@ export class MissionRegistry {
     this.totals.ended(status, durationMs, cancel?.kind)
     this.#watchdog.forget(mission)
     this.#lineage.remove(mission)
-    this.#retention.put(mission, status)
     if (this.totals.active === 0) this.#shutdown.idle()
   }
 
-  // Not if a newer attempt has taken its place.
-  #forget (mission: MissionState): void {
-    const { id, attempt, seq, outcome } = mission
-    if (this.#missions.get(id) !== mission) return
+  // Not if a listener of its ending has started a newer attempt.
+  #settled (mission: MissionState): void {
+    if (this.find(mission.id) === mission) this.#retention.put(mission, mission.outcome!.status)
+  }
+
+  #forget ({ id, attempt, seq, ended, outcome }: MissionState): void {
     this.#missions.delete(id)
-    this.#endedIds.put({ id, attempt, seq, status: outcome!.status })
+    this.#endedIds.put({ id, attempt, seq, ended, status: outcome!.status })
   }
 }

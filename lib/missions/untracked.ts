@@ -39,6 +39,7 @@ export class Untracked {
         linked: () => false,
         cancelRequested: ({ id }) => childrenOf(id),
         ended () {},
+        settled () {},
         extendTimeout () {}
       }
     }
@@ -57,7 +58,8 @@ export class Untracked {
       init: { name: this.#deps.cuts.cut('name', name, MAX_ID_CHARACTERS) || UNNAMED },
       isTracked: false,
       previous: undefined,
-      lastSeq: 0
+      lastSeq: 0,
+      ended: 0
     })
     if (reason === 'closing') mission.requestCancel('shutdown', { reason: 'The service is closing' })
     return mission

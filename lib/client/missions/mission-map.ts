@@ -66,13 +66,14 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
         const last = positions.get(known)!
         const hasEnded = isTerminalStatus(known.status)
         const isSameEpoch = last.epoch === position.epoch
-        if (hasEnded && status === known.status && update.endedAt === known.endedAt) return false
+        const isSameAttempt = known.attempt === update.attempt
+        if (hasEnded && isSameAttempt && status === known.status && update.endedAt === known.endedAt) return false
         const isOld = isReliable || (snapshot && hasEnded)
           ? position.offset <= last.offset
           : hasEnded || seq < known.seq + (snapshot ? 0 : 1)
         if (isSameEpoch && isOld) return false
         // Another process, or another attempt: nothing of the known mission applies to the new one.
-        if (hasEnded || !isSameEpoch || known.attempt !== update.attempt) known = undefined
+        if (hasEnded || !isSameEpoch || !isSameAttempt) known = undefined
       }
       const { snapshot: _, previousStatus, ...state } = merge(known ?? {}, update)
       keep(state, position)

@@ -82,11 +82,11 @@ export class Commands {
     if (!parsed.isValid) return acknowledge(refuse('invalid_command'))
     const { ackGate } = this.#deps
     const context = { request: asked.request, connectionId: asked.connectionId, params: parsed.params }
-    const pending: PendingStart = { isOpen: true, updates: new Map() }
+    const pending: PendingStart = { isOpen: true, started: new Set(), held: new Map() }
     const call = () => ackGate.run(pending, () => this.#limitedStart(asked, context, start, pending))
     try {
       const result = await this.#once(asked, context, call)
-      if (!result.accepted) for (const mission of pending.updates.keys()) withdraw(mission)
+      if (!result.accepted) for (const mission of pending.started) withdraw(mission)
       acknowledge(result)
     } finally {
       // Not in this microtask: a client that sent the same command meanwhile is acknowledged in it too, and its ack
@@ -144,7 +144,7 @@ export class Commands {
   }
 
   async #limitedStart (
-    asked: StartCommand, context: CommandContext, start: StartHandler, { updates }: PendingStart
+    asked: StartCommand, context: CommandContext, start: StartHandler, { started }: PendingStart
   ): Promise<CommandResult> {
     const { clock, find } = this.#deps
     if (!this.#starts.take(asked.connectionId, clock.monotonic())) return refuse('too_many_starts')
@@ -160,7 +160,7 @@ export class Commands {
         return TOO_LATE
       }
       // A mission that ended at once may be forgotten already.
-      const isStarted = mission !== undefined || [...updates.keys()].some((one) => one.id === id)
+      const isStarted = mission !== undefined || [...started].some((one) => one.id === id)
       if (!isStarted) throw new InvalidHandler('start must return the mission that it started')
       return { accepted: true, missionId: id as string }
     })

@@ -7,7 +7,7 @@ import { isMissionStatus } from '../state/lifecycle.js'
 const validateId = compile(MissionId)
 
 export function checkId (id: unknown): asserts id is string {
-  if (!validateId(id)) throw new InvalidMission('the id must be text of 1 to 128 characters')
+  if (!validateId(id)) throw new InvalidMission('the id must be text of 1 to 256 characters')
 }
 
 /** @throws FST_MC_INVALID_MISSION */

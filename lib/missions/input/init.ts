@@ -1,3 +1,4 @@
+import { MAX_ATTEMPT } from '../../../schemas/limits.js'
 import { MissionInit } from '../../../schemas/mission.js'
 import { InvalidMission } from '../../base/errors.js'
 import { compile } from '../../base/validation.js'
@@ -13,6 +14,9 @@ const MAX_NAME_CHARACTERS = 256
 const MAX_OBJECTIVE_CHARACTERS = 2_048
 const MAX_TAGS = 10
 const MAX_TAG_CHARACTERS = 128
+
+/** What only a report that registers a mission reads. */
+const REPORT_NAMES = ['name', 'objective', 'tags', 'tenant', 'timeoutMs']
 
 const validateInit = compile(MissionInit)
 
@@ -36,10 +40,8 @@ export function readInit (init: string | MissionInit, cuts: TextCuts, now: numbe
 export function readAttempt (details: ReportDetails): number | 'next' | undefined {
   const attempt = readSafely(details, 'attempt') ?? undefined
   if (attempt === undefined || attempt === 'next') return attempt
-  if (!Number.isSafeInteger(attempt) || (attempt as number) < 1) {
-    throw new InvalidMission('an attempt must be a whole number from 1, or "next"')
-  }
-  return attempt as number
+  if (typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 1 && attempt <= MAX_ATTEMPT) return attempt
+  throw new InvalidMission(`an attempt must be a whole number from 1 to ${MAX_ATTEMPT}, or "next"`)
 }
 
 /**
@@ -48,11 +50,10 @@ export function readAttempt (details: ReportDetails): number | 'next' | undefine
  * @throws what `readInit` throws
  */
 export function readReportInit (details: ReportDetails, cuts: TextCuts, now: number): CheckedInit {
-  const { name, objective, tags, tenant, timeoutMs } = copyOnce(details) as ReportDetails
-  const init = withoutNull({ objective, tags, tenant, timeoutMs })
+  const { name, ...init } = readPresent(details, REPORT_NAMES)
   checkSchema(validateInit, { ...init, name: name ?? '' })
   const cut = cutTexts(init, cuts, now)
-  return name === undefined || name === null ? cut : { ...cut, name: cutName(name, cuts) }
+  return name === undefined ? cut : { ...cut, name: cutName(name, cuts) }
 }
 
 /** A name that fits; a placeholder for an empty one. */
@@ -79,8 +80,9 @@ function cutTags (tags: readonly string[], cuts: TextCuts): Pick<CheckedInit, 't
 }
 
 // `null` is how other systems say that they know nothing.
-function withoutNull (values: object): Partial<MissionInit> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null && value !== undefined))
+function readPresent (details: ReportDetails, names: readonly string[]): Partial<MissionInit> {
+  const read = names.map((name) => [name, readSafely(details, name)] as const)
+  return Object.fromEntries(read.filter(([, value]) => value !== null && value !== undefined))
 }
 
 // The host's getters run once. What they throw is not part of the error: it may hold internals of the host.

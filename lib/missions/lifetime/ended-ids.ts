@@ -8,6 +8,8 @@ export interface EndedId {
   readonly attempt: number
   readonly status: TerminalStatus
   readonly seq: number
+  /** How many of its attempts have ended. */
+  readonly ended: number
   /** In ms of the monotonic clock. */
   readonly at: number
 }
@@ -34,10 +36,9 @@ export class EndedIds {
   }
 
   put (ended: Omit<EndedId, 'at'>): void {
-    const { id, attempt, status, seq } = ended
-    const kept = { id, attempt, status, seq, at: this.#deps.clock.monotonic() }
+    const kept = { ...ended, at: this.#deps.clock.monotonic() }
     this.#queue.push(kept)
-    this.#byId.set(id, kept)
+    this.#byId.set(kept.id, kept)
     this.#trim()
   }
 

@@ -62,19 +62,22 @@ export class EndedMissions {
    */
   between (after: number, upTo: number): MissionUpdate[] {
     this.#trim()
-    return this.#read(this.#firstAfter(after), this.#firstAfter(upTo))
+    const endings = this.#queue.slice(this.#firstAfter(after), this.#firstAfter(upTo))
+    return endings.flatMap((ended) => this.#isNewest(ended) ? ended.update : [])
   }
 
-  /** The newest `max` endings with offsets up to `upTo`, oldest first. */
-  newest (max: number, upTo: number): MissionUpdate[] {
+  /** The newest `max` endings with offsets up to `upTo` of missions that `isShown` admits, oldest first. */
+  newest (max: number, upTo: number, isShown: (id: string) => boolean): MissionUpdate[] {
     this.#trim()
-    const end = this.#firstAfter(upTo)
-    return this.#read(Math.max(0, end - max), end)
+    const newest: MissionUpdate[] = []
+    for (let at = this.#firstAfter(upTo) - 1; at >= 0 && newest.length < max; at--) {
+      const ended = this.#queue.at(at)!
+      if (this.#isNewest(ended) && isShown(ended.id)) newest.push(ended.update)
+    }
+    return newest.reverse()
   }
 
-  #read (from: number, to: number): MissionUpdate[] {
-    return this.#queue.slice(from, to).flatMap((ended) => this.#byId.get(ended.id) === ended ? ended.update : [])
-  }
+  #isNewest (ended: EndedMission): boolean { return this.#byId.get(ended.id) === ended }
 
   #firstAfter (offset: number): number {
     return this.#queue.findIndexSorted((ended) => ended.offset! > offset)

@@ -1,7 +1,6 @@
 import type { TerminalStatus } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
-import { Queue } from '../../base/queue.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 
@@ -27,16 +26,21 @@ export class Retention {
   put (mission: MissionState, status: TerminalStatus): void {
     (status === 'error' ? this.#failed : this.#ended).put(mission)
   }
-}
 
-interface Kept { mission: MissionState, forgetAt: number }
+  /** A newer attempt has taken the place of an ended one. */
+  drop (mission: MissionState): void {
+    this.#failed.drop(mission)
+    this.#ended.drop(mission)
+  }
+}
 
 /** Ended missions of one kind, oldest first, bounded by count and age. */
 class RetentionQueue {
   readonly #keepMs: number
   readonly #max: number
   readonly #deps: RetentionDeps
-  readonly #queue = new Queue<Kept>()
+  /** When each one is forgotten, oldest first. */
+  readonly #kept = new Map<MissionState, number>()
   #deadline: Deadline | undefined
 
   constructor (keepMs: number, max: number, deps: RetentionDeps) {
@@ -46,25 +50,26 @@ class RetentionQueue {
   }
 
   put (mission: MissionState): void {
-    this.#queue.push({ mission, forgetAt: this.#deps.clock.monotonic() + this.#keepMs })
+    this.#kept.set(mission, this.#deps.clock.monotonic() + this.#keepMs)
     this.#trim()
+  }
+
+  drop (mission: MissionState): void {
+    this.#kept.delete(mission)
   }
 
   #trim (): void {
     const now = this.#deps.clock.monotonic()
-    for (let oldest = this.#queue.first; oldest !== undefined; oldest = this.#queue.first) {
-      if (this.#queue.length <= this.#max && oldest.forgetAt > now) break
-      this.#queue.shift()
-      this.#deps.forget(oldest.mission)
+    for (const [mission, forgetAt] of this.#kept) {
+      if (this.#kept.size <= this.#max && forgetAt > now) return this.#schedule(forgetAt - now)
+      this.#kept.delete(mission)
+      this.#deps.forget(mission)
     }
-    this.#schedule(now)
   }
 
   // One deadline for the oldest entry. It stays when that entry goes early, because the next trim looks again.
-  #schedule (now: number): void {
-    const oldest = this.#queue.first
-    if (oldest === undefined || this.#deadline !== undefined) return
-    this.#deadline = this.#deps.deadlines.after(oldest.forgetAt - now, () => {
+  #schedule (ms: number): void {
+    this.#deadline ??= this.#deps.deadlines.after(ms, () => {
       this.#deadline = undefined
       this.#trim()
     })

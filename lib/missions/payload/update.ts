@@ -99,8 +99,11 @@ function addHistory (update: MissionUpdate, { history, notes }: UpdateSource): v
 function addChanges (update: MissionUpdate, mission: UpdateSource, step?: MissionStep): void {
   const { metadata, progress, cancel, status, endedAt } = mission
   const isSnapshot = step === undefined
-  const hasProgress = isSnapshot || status === 'execution_progress' || step.includesProgress === true
-  if (metadata !== null && (isSnapshot || step.includesMetadata === true)) update.metadata = structuredClone(metadata)
+  const isLast = endedAt !== null
+  const hasMetadata = isSnapshot || step.includesMetadata === true || mission.seq === mission.firstSeq
+  // Progress can be replaced, so a watcher of the ending may have missed the last one.
+  const hasProgress = isSnapshot || isLast || status === 'execution_progress' || step.includesProgress === true
+  if (metadata !== null && hasMetadata) update.metadata = structuredClone(metadata)
   if (progress !== null && hasProgress) update.progress = copyProgress(progress)
-  if (cancel !== null && (isSnapshot || step.includesCancel === true || endedAt !== null)) update.cancel = cancel
+  if (cancel !== null && (isSnapshot || isLast || step.includesCancel === true)) update.cancel = cancel
 }

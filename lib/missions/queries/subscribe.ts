@@ -24,6 +24,7 @@ class Unread {
   #wake = () => {}
 
   put (mission: MissionState): void {
+    if (this.#isFinished) return
     // Removed first, so that it moves to the end, behind what changed before it.
     this.#missions.delete(mission)
     this.#missions.add(mission)

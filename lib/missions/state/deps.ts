@@ -29,6 +29,8 @@ export interface MissionStateDeps<State> {
     /** Starts the grace period and returns the active children, which are asked to end next. */
     cancelRequested (state: State, kind: CancelKind): State[]
     ended (state: State, outcome: MissionOutcome): void
+    /** The update with its ending was built, so that nothing of it changes any more. */
+    settled (state: State): void
     extendTimeout (state: State, ms: number): void
   }
   createHandle (state: State): Mission

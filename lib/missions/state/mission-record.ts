@@ -7,7 +7,7 @@ import type {
   ReportedTimes
 } from '../types.js'
 import type { Payloads } from '../payload/payload.js'
-import { appendAttempt, NO_ATTEMPTS } from './attempts.js'
+import { historyAfter } from './attempts.js'
 import { createCancelState } from './cancel-state.js'
 import type { Notes } from './notes.js'
 import type { Prepared } from './prepare.js'
@@ -27,6 +27,8 @@ export interface MissionIdentity {
   readonly previous: MissionRecord | undefined
   /** The number of the last update of the attempt before this one. */
   readonly lastSeq: number
+  /** How many attempts are known to have ended. */
+  readonly ended: number
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([])
@@ -85,12 +87,12 @@ export class MissionRecord {
   #tasks: Tasks | undefined
 
   constructor (identity: MissionIdentity, clock: Clock, payloads: Payloads) {
-    const { id, number, attempt, init, isTracked, previous, lastSeq } = identity
+    const { id, number, attempt, init, isTracked, previous, lastSeq, ended } = identity
     this.id = id
     this.number = number
     this.attempt = attempt
     this.isTracked = isTracked
-    this.history = previous === undefined ? NO_ATTEMPTS : appendAttempt(previous)
+    this.history = historyAfter(previous, ended)
     this.seq = lastSeq
     this.firstSeq = lastSeq + 1
     this.name = init.name ?? previous?.name ?? id
@@ -109,6 +111,9 @@ export class MissionRecord {
   }
 
   get isTerminal (): boolean { return this.outcome !== undefined }
+
+  /** How many attempts have ended, this one included. */
+  get ended (): number { return this.history.attempts.length + this.history.omitted + 1 }
 
   get durationMs (): number | null { return this.outcome?.durationMs ?? null }
 

@@ -8,7 +8,7 @@ import type {
   CancelRequest, CancelResult, CheckedDetails, ChildInit, MissionLog, MissionOutcome, MissionStep, ReportedTimes,
   TextCuts
 } from '../types.js'
-import { abortWith, createCancelState } from './cancel-state.js'
+import { abortWith, askAll, createCancelState, type Asked } from './cancel-state.js'
 import type { MissionStateDeps } from './deps.js'
 import { EndListeners } from './end-listeners.js'
 import { APPLIED, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
@@ -53,10 +53,9 @@ export class MissionState extends MissionRecord {
 
   /** @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT, before anything has changed */
   report (status: MissionStatus, details: CheckedDetails): ReportResult {
-    this.#check(status, details)
-    const wasResting = this.#showActivity()
-    let prepared: Prepared | undefined
     let refusal = this.#judge(status, details)
+    const wasResting = this.#showActivity(details.waiting === this.waiting ? this.waiting : null)
+    let prepared: Prepared | undefined
     if (refusal === undefined && runsHostCode(status, details)) {
       const { payloads, updates } = this.#deps
       prepared = prepare(details, this.metadata, payloads, updates.hasListeners)
@@ -87,9 +86,7 @@ export class MissionState extends MissionRecord {
   /** Adds a note, which does not end a wait: it may be about it. */
   note (text: string, data: unknown): ReportResult {
     if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
-    const { waiting } = this
-    this.#showActivity()
-    this.waiting = waiting
+    this.#showActivity(this.waiting)
     this.#changed({ note: (this.notes ??= new Notes()).add(text, data, this.#deps.clock.now()) }, false)
     return APPLIED
   }
@@ -119,16 +116,19 @@ export class MissionState extends MissionRecord {
   requestCancel (kind: CancelKind, request: CancelRequest = {}): CancelResult {
     if (this.outcome !== undefined) return 'terminal'
     if (this.cancel !== null) return 'already_requested'
+    askAll(this.#ask(kind, request), (child) =>
+      child.isTerminal || child.cancel !== null ? undefined : child.#ask('parent', {}))
+    return 'requested'
+  }
+
+  #ask (kind: CancelKind, request: CancelRequest): Asked<MissionState> {
     const cancel = createCancelState(kind, request)
-    const abort = this.#abort
+    const controller = this.#abort
     this.cancel = cancel
     this.isCancelRequested = true
     const children = this.#deps.registry.cancelRequested(this, kind)
     this.#changed({ includesCancel: true }, false)
-    for (const child of children) child.requestCancel('parent')
-    // Last: a listener of the signal may end the mission synchronously.
-    if (abort !== undefined) abortWith(cancel, abort)
-    return 'requested'
+    return { children, abort: () => { if (controller !== undefined) abortWith(cancel, controller) } }
   }
 
   /** Ends a mission whose grace period after a cancel request is over. */
@@ -163,15 +163,12 @@ export class MissionState extends MissionRecord {
   }
 
   // A report that is refused anyway is not judged by its details: it may be late, or delivered twice.
-  #check (status: MissionStatus, details: CheckedDetails): void {
-    const { parentId, times } = details
-    if ((times ?? parentId) === undefined || this.#judge(status, details) !== undefined) return
-    if (times !== undefined) mergeTimes(this, times, this.isStartReported)
-    if (parentId !== undefined) this.#deps.registry.checkParent(this, parentId)
-  }
-
   #judge (status: MissionStatus, details: CheckedDetails): Refusal | undefined {
-    return judge(this.isReported ? this.status : undefined, status, this.isNews(details))
+    const refusal = judge(this.isReported ? this.status : undefined, status, this.isNews(details))
+    const { parentId, times } = details
+    if (refusal === undefined && times !== undefined) mergeTimes(this, times, this.isStartReported)
+    if (refusal === undefined && parentId !== undefined) this.#deps.registry.checkParent(this, parentId)
+    return refusal
   }
 
   #apply (status: MissionStatus, details: CheckedDetails, prepared: Prepared): ReportResult {
@@ -224,15 +221,17 @@ export class MissionState extends MissionRecord {
   #settle (outcome: MissionOutcome): void {
     const listeners = this.#endListeners
     this.#abort = this.#log = undefined
+    this.#deps.registry.settled(this)
     listeners?.settle(outcome, this.#deps.onListenerError)
   }
 
-  // Whether the mission was stalled or waiting, a change that the caller must emit.
-  #showActivity (): boolean {
+  // `waiting` is what it still waits for. Returns whether this is a change, which the caller must emit.
+  #showActivity (waiting: string | null = null): boolean {
     if (this.outcome !== undefined) return false
     this.activeMonotonic = this.#deps.clock.monotonic()
-    if (!this.isStalled && this.waiting === null) return false
+    if (!this.isStalled && this.waiting === waiting) return false
     this.#clearStall()
+    this.waiting = waiting
     return true
   }
 

@@ -12,14 +12,16 @@ export function checkOrder ({ queuedAt, startedAt }: OriginTimes, endedAt?: numb
 
 /**
  * The known times with the reported ones. A start that nobody has reported is that of the registration, and moves if
- * the mission was queued later.
+ * the mission was queued later or has ended before.
  *
  * @throws FST_MC_INVALID_TIME
  */
 export function mergeTimes (known: OriginTimes, reported: ReportedTimes, isStartReported: boolean): OriginTimes {
   const queuedAt = reported.queuedAt ?? known.queuedAt
   let startedAt = reported.startedAt ?? known.startedAt
-  if (!isStartReported && reported.startedAt === undefined) startedAt = Math.max(startedAt, queuedAt ?? startedAt)
+  if (!isStartReported && reported.startedAt === undefined) {
+    startedAt = Math.min(Math.max(startedAt, queuedAt ?? startedAt), reported.endedAt ?? Infinity)
+  }
   const merged = { queuedAt, startedAt }
   checkOrder(merged, reported.endedAt)
   return merged
