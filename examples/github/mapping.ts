@@ -2,6 +2,9 @@ import type { MissionStatus, ReportDetails } from 'fastify-mission-control'
 import { isTerminal } from 'fastify-mission-control/schemas'
 import { at, text, time, whole } from './payload.js'
 
+// A number that no run reaches is a mistake of the sender.
+const attemptOf = (work: unknown): number => Math.min(whole(work, 'run_attempt') ?? 1, 1_000_000)
+
 /** A call of `missions.report`, and of `missions.note` if there is a note. */
 export interface Call { id: string, status: MissionStatus, details: ReportDetails, note?: string | undefined }
 
@@ -97,7 +100,7 @@ function report (kind: keyof typeof KINDS, payload: unknown, now: number, extra:
 function run (payload: unknown, now: number, note?: string): Call[] {
   const work = at(payload, 'workflow_run')
   return report('run', payload, now, {
-    attempt: whole(work, 'run_attempt') ?? 1,
+    attempt: attemptOf(work),
     parentId: text(work, 'event') === 'merge_group' ? idOf('merge', text(work, 'head_sha')) : undefined,
     // A run of a first-time contributor counts as completed on GitHub until a maintainer approves it.
     state: text(work, 'conclusion') === 'action_required' ? 'waiting' : stateOf(work),
@@ -107,7 +110,7 @@ function run (payload: unknown, now: number, note?: string): Call[] {
 
 function job (payload: unknown, now: number): Call[] {
   const work = at(payload, 'workflow_job')
-  const attempt = whole(work, 'run_attempt') ?? 1
+  const attempt = attemptOf(work)
   const parentId = idOf('run', whole(work, 'run_id'))
   const steps = at(work, 'steps')
   const progress = (Array.isArray(steps) ? steps : []).map((step, index, { length }) => ({
