@@ -733,6 +733,15 @@ t.test('notes', async (t) => {
     t.strictSame(findStreamFaults(updates), [])
   })
 
+  t.test('that are kept take at most 16 KiB, so that a snapshot fits into one message', async (t) => {
+    const { missions } = build()
+    const mission = missions.start('job')
+    for (let at = 0; at < 20; at++) mission.note('\u0001'.repeat(1_024), { text: '\u0002'.repeat(160) })
+    const { notes, notesOmitted } = mission.view()
+    t.ok(notes.length > 0 && Buffer.byteLength(JSON.stringify(notes)) <= 16_384 + notes.length + 1)
+    t.equal(notes.length + notesOmitted, 20)
+  })
+
   t.test('copy their data, within a limit, and show activity', async (t) => {
     const { missions, clock } = build({ stallMs: 1_000 })
     const mission = missions.start('job')

@@ -2,10 +2,15 @@ import type { MissionNote } from '../../../schemas/mission.js'
 
 /** Notes kept of one mission; older ones are only counted. */
 const MAX_NOTES = 20
+/** UTF-8 size of the kept notes as JSON, because a snapshot has all of them. */
+const MAX_BYTES = 16_384
+
+interface Kept { readonly note: MissionNote, readonly bytes: number }
 
 /** The newest notes of one mission, oldest first. */
 export class Notes {
-  readonly #notes: MissionNote[] = []
+  readonly #kept: Kept[] = []
+  #bytes = 0
   #omitted = 0
 
   get omitted (): number { return this.#omitted }
@@ -13,15 +18,17 @@ export class Notes {
   /** Keeps a note and returns it; `data` is a JSON copy. */
   add (text: string, data: unknown, at: number): MissionNote {
     const note = { text, ...(data !== undefined && { data }), at }
-    this.#notes.push(note)
-    if (this.#notes.length > MAX_NOTES) {
-      this.#notes.shift()
+    const bytes = Buffer.byteLength(JSON.stringify(note))
+    this.#kept.push({ note, bytes })
+    this.#bytes += bytes
+    while (this.#kept.length > MAX_NOTES || this.#bytes > MAX_BYTES) {
+      this.#bytes -= this.#kept.shift()!.bytes
       this.#omitted++
     }
     return note
   }
 
   list (): MissionNote[] {
-    return this.#notes.map((note) => structuredClone(note))
+    return this.#kept.map(({ note }) => structuredClone(note))
   }
 }
