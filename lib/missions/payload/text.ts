@@ -3,9 +3,8 @@ import { StringDecoder } from 'node:string_decoder'
 /** Ends a text that was cut. */
 const ELLIPSIS = '…'
 
-/** The first `max` UTF-16 units of `text`, or one fewer where a surrogate pair would be split. */
+/** The first `max` UTF-16 units of a longer text, or one fewer where a surrogate pair would be split. */
 export function cutCharacters (text: string, max: number): string {
-  if (text.length <= max) return text
   const isHalf = /[\ud800-\udbff]/.test(text[max - 1]!)
   return text.slice(0, isHalf ? max - 1 : max)
 }
