@@ -11,6 +11,8 @@ export type ChannelMessage = ServerMessages[ChannelName]
 export interface ChannelEvents {
   onMessage: (message: ChannelMessage) => void
   onCursorMoved: () => void
+  /** The service was restarted and does not know this mission, which was active. */
+  onLost: (id: string) => void
   onCaughtUp: () => void
 }
 
@@ -106,20 +108,25 @@ export class SubscribedChannel implements SubscribableChannel {
   }
 
   #endCatchUp (): void {
+    const isRestarted = this.#asOf !== undefined && this.cursor !== undefined && this.#asOf.epoch !== this.cursor.epoch
     if (this.#asOf) this.#moveCursor(this.#asOf)
     for (const message of this.#snapshots) this.#deliver(message)
     this.isReady = true
-    if (this.name === 'mission_update') this.#reconcile()
+    if (this.name === 'mission_update') this.#reconcile(isRestarted)
     this.#snapshots = []
     this.#events.onCaughtUp()
   }
 
   /** Removes missions that the service no longer knows, and compares the checksums. */
-  #reconcile (): void {
+  #reconcile (isRestarted: boolean): void {
     const { missions, emit } = this.#context
     if (this.#isFullState) {
       const ids = new Set(this.#snapshots.map(({ payload }) => (payload as MissionUpdate).missionId))
-      for (const mission of missions.keepOnly(ids)) emit('lost', mission)
+      for (const mission of missions.keepOnly(ids)) {
+        emit('lost', mission)
+        // Without a filter, the snapshot is the answer for every mission.
+        if (isRestarted && !this.#isFiltered) this.#events.onLost(mission.missionId)
+      }
     }
     const actual = missions.checksum()
     const expected = this.#asOf?.checksum ?? actual
