@@ -254,6 +254,17 @@ t.test('messages', async (t) => {
     t.equal(service.errors.length, 1)
   })
 
+  t.test('what a listener rejects with is emitted', async (t) => {
+    const service = await connectSubscribed(t)
+    const failure = new Error('of a listener')
+    service.client.on('mission_update', async () => { throw failure })
+    service.client.on('mission_update', () => ({ then: 'not a promise' }))
+    service.update('a', 'planned', 1, 1)
+    await new Promise((resolve) => setImmediate(resolve))
+    t.match(service.errors, [{ code: 'MC_CLIENT_LISTENER_FAILED', cause: failure }])
+    t.equal(service.errors.length, 1)
+  })
+
   t.test('an error of a listener reaches the global handler without a listener for errors, or from one', async (t) => {
     for (const event of ['state', 'error'] as const) {
       const sockets: FakeSocket[] = []

@@ -2,7 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import { ClientError } from './errors.js'
 import type { ClientEvents } from './types.js'
 
-type Listener = (...args: never[]) => void
+type Listener = (...args: never[]) => unknown
 type EventName = keyof ClientEvents
 
 export interface Listeners {
@@ -13,8 +13,8 @@ export interface Listeners {
 }
 
 /**
- * Listeners by event name. An error thrown by one listener does not reach the others: it becomes an `error` event, or
- * an uncaught error if there is no listener for `error`.
+ * Listeners by event name. What one listener throws, or rejects with, does not reach the others: it becomes an `error`
+ * event, or an uncaught error if there is no listener for `error`.
  */
 export function createListeners (): Listeners {
   const lists = new Map<string, Set<[Listener]>>()
@@ -22,7 +22,8 @@ export function createListeners (): Listeners {
   function emit (name: string, ...args: unknown[]): void {
     for (const [listener] of lists.get(name) ?? []) {
       try {
-        listener(...args as never[])
+        const result = listener(...args as never[]) as PromiseLike<unknown> | undefined
+        if (typeof result?.then === 'function') result.then(undefined, (cause: unknown) => report(name, cause))
       } catch (cause) {
         report(name, cause)
       }
