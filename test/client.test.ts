@@ -4,7 +4,8 @@ import t from 'tap'
 import ts from 'typescript'
 import { WebSocket as WsWebSocket } from 'ws'
 import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
-import { CLOSE_CODES, missionChecksum } from '../schemas/index.js'
+import { CLIENT_EVENTS } from '../lib/client/channels.js'
+import { CLOSE_CODES, MISSION_STATUSES, missionChecksum } from '../schemas/index.js'
 import { cursor, FakeSocket, FakeTarget, connectClient, connectSubscribed, type FakeService } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
 import { defer, settle } from './support/missions.js'
@@ -46,12 +47,40 @@ t.test('options', async (t) => {
       ['heartbeatMs', 'ws://a.example', { WebSocket, heartbeatMs: 0 }], ['heartbeatMs', 'ws://a.example', { WebSocket, heartbeatMs: NaN }],
       ['heartbeatMs', 'ws://a.example', { WebSocket, heartbeatMs: '1000' }], ['getToken', 'ws://a.example', { WebSocket, getToken: 'secret' }],
       ['storage', 'ws://a.example', { WebSocket, storage: 'local' }], ['storageKey', 'ws://a.example', { WebSocket, storageKey: 1 }],
+      ['channels', 'ws://a.example', { WebSocket, channels: ['mission_stats', 'mission_update', 'mission_stats'] }], ['channels', 'ws://a.example', { WebSocket, channels: {} }],
+      ['chanels', 'ws://a.example', { WebSocket, chanels: ['mission_stats'] }], ['channels', 'ws://a.example', { WebSocket, channels: null }],
+      ['filter', 'ws://a.example', { WebSocket, filter: null }], ['filter.0', 'ws://a.example', { WebSocket, filter: ['a'] }],
+      ['filter', 'ws://a.example', { WebSocket, filter: { names: ['é'.repeat(250)], missionIds: Array(60).fill('x'.repeat(250)) } }],
+      ['filter.tag', 'ws://a.example', { WebSocket, filter: { tag: ['a'] } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: [] } }],
+      ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: 'a' } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: null } }],
+      ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: [''] } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: ['x'.repeat(257)] } }],
+      ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: [5] } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: Array(17).fill('a') } }],
+      ['filter.names', 'ws://a.example', { WebSocket, filter: { names: Array(17).fill('a') } }], ['filter.missionIds', 'ws://a.example', { WebSocket, filter: { missionIds: Array(65).fill('a') } }],
+      ['filter.statuses', 'ws://a.example', { WebSocket, filter: { statuses: ['running'] } }], ['filter.toString', 'ws://a.example', { WebSocket, filter: { toString: ['a'] } }],
+      ['filter.statuses', 'ws://a.example', { WebSocket, filter: { statuses: Array(9).fill('planned') } }],
       ['random', 'ws://a.example', { WebSocket, random: 0.5 }], ['heartbeat', 'ws://a.example', { WebSocket, heartbeat: 1_000 }]
     ]
     for (const [name, url, options] of cases) {
       t.throws(() => connect(url, options as ClientOptions), { code: 'MC_CLIENT_INVALID_OPTION', message: name }, `${name} in ${JSON.stringify(options)}`)
     }
     t.ok(new ClientError('LOST', 'a') instanceof Error)
+  })
+
+  t.test('a filter may have the longest lists that a service accepts, and undefined means that a list is not given', async (t) => {
+    const filter = { missionIds: Array<string>(64).fill('m'.repeat(100)), names: Array<string>(16).fill('n'.repeat(256)), tags: ['ü\n'], statuses: [...MISSION_STATUSES] }
+    const service = await connectClient(t, { filter: { ...filter, tags: undefined } as unknown as { names: string[] }, storage: undefined } as unknown as ClientOptions)
+    const { tags: _, ...given } = filter
+    t.strictSame(service.open()['filter'], given)
+    t.strictSame((await connectClient(t, { filter: { tags: filter.tags } })).open()['filter'], { tags: filter.tags })
+  })
+
+  t.test('a listener for a channel that the client does not have, or for no event, throws at once', async (t) => {
+    const { client } = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
+    for (const name of ['health_delta', 'mission_updates', 'toString', 'State']) {
+      t.throws(() => client.on(name as 'error', () => {}), { code: 'MC_CLIENT_INVALID_OPTION', message: name })
+    }
+    t.throws(() => client.on('error', 'log' as never), { code: 'MC_CLIENT_INVALID_OPTION', message: 'error' })
+    for (const name of ['mission_stats', ...CLIENT_EVENTS] as const) t.type(client.on(name as 'error', () => {}), 'function')
   })
 
   t.test('defaults are mission_update, a storage key made from the URL, and 30 s', async (t) => {
@@ -137,12 +166,12 @@ t.test('the first catch-up', async (t) => {
     t.strictSame(service.client.cursors, { mission_update: cursor(3) })
   })
 
-  t.test('a refusal is an error event, and the other channels continue', async (t) => {
+  t.test('a refusal is an error event and rejects ready, and the other channels continue', async (t) => {
     const service = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
     const asked = service.open()
     service.ack('fresh', { channel: 'mission_stats' })
     service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 0 } })
-    await service.client.ready
+    t.match(await refusal(service.client.ready), { code: 'MC_CLIENT_REFUSED', reason: 'forbidden', message: 'No.' })
     t.match(service.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
     service.send('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
     t.match(service.errors[1], { code: 'MC_CLIENT_REFUSED', reason: 'rate_limited' })
@@ -155,7 +184,7 @@ t.test('the first catch-up', async (t) => {
     service.snapshot('a', 'planned', 1)
     service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 1 } })
     service.snapshot('b', 'planned', 1)
-    await service.client.ready
+    t.match(await refusal(service.client.ready), { reason: 'forbidden' })
     t.strictSame(service.emitted, ['open: connected', 'planned a 1', 'planned b 1'])
   })
 })

@@ -28,7 +28,7 @@ export interface Client {
   readonly state: ClientState
   /** Why the client is in its state. */
   readonly cause: StateCause
-  /** Resolves when every channel has caught up for the first time; rejects if the client is closed before. */
+  /** Resolves when every channel has caught up once; rejects if one is refused, or if the client is closed before. */
   readonly ready: Promise<void>
   /** Round-trip time of the last ping in ms. */
   readonly rttMs: number | undefined
@@ -36,7 +36,10 @@ export interface Client {
   readonly cursors: Cursors
   /** Active missions and the last 1,000 that ended, by id. The map is live; its values never change. */
   readonly missionsState: ReadonlyMap<string, ClientMissionState>
-  /** Adds a listener for a channel or an event. Returns the function that removes it. */
+  /**
+   * Adds a listener for a channel of this client or for an event. Returns the function that removes it.
+   * @throws MC_CLIENT_INVALID_OPTION
+   */
   on<Name extends ChannelName> (channel: Name, listener: ChannelListener<Name>): () => void
   on<Name extends keyof ClientEvents> (event: Name, listener: (event: ClientEvents[Name]) => void): () => void
   /**

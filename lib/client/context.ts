@@ -32,7 +32,7 @@ export function createContext (options: ResolvedClientOptions): ClientContext {
   let ids = 0
   return {
     ...options,
-    ...createListeners(),
+    ...createListeners(options.channels),
     missions: createMissionMap(options.filter),
     pace: createPace(options.clock),
     state: 'connecting',

@@ -1,4 +1,5 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
+import { CLIENT_EVENTS } from './channels.js'
 import { ClientError } from './errors.js'
 import type { ClientEvents } from './types.js'
 
@@ -16,7 +17,7 @@ export interface Listeners {
  * Listeners by event name. What one listener throws, or rejects with, does not reach the others: it becomes an `error`
  * event, or an uncaught error if there is no listener for `error`.
  */
-export function createListeners (): Listeners {
+export function createListeners (channels: readonly ChannelName[]): Listeners {
   const lists = new Map<string, Set<[Listener]>>()
 
   function emit (name: string, ...args: unknown[]): void {
@@ -37,6 +38,8 @@ export function createListeners (): Listeners {
 
   return {
     on (name, listener) {
+      const isKnown = [...channels, ...CLIENT_EVENTS].includes(name)
+      if (!isKnown || typeof listener !== 'function') throw new ClientError('INVALID_OPTION', name)
       const list = lists.get(name) ?? new Set()
       lists.set(name, list)
       // Wrapped, so that the same function can be added twice.

@@ -53,3 +53,7 @@ export function createPace (clock: ClientClock): Pace {
   }
   return pace
 }
+
+/** The size of the JSON text as UTF-8. */
+export const countBytes = (value: object): number =>
+  encodeURIComponent(JSON.stringify(value)).replace(/%../g, ' ').length

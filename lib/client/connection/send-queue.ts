@@ -1,6 +1,6 @@
 import type { ClientMessage } from '../../../schemas/messages/client-messages.js'
 import type { ClientContext } from '../context.js'
-import { DEFAULT_LIMITS, type ServiceLimits } from './pace.js'
+import { countBytes, DEFAULT_LIMITS, type ServiceLimits } from './pace.js'
 import { createTimeout } from './platform.js'
 
 interface Queued { readonly message: ClientMessage }
@@ -34,7 +34,7 @@ export function createSendQueue<Item extends Queued> (
 
   function flush (): void {
     for (const item of queue) {
-      const bytes = countBytes(item)
+      const bytes = countBytes(item.message)
       if (!pace.limits && (pace.sent >= FREE_MESSAGES || bytes > FREE_BYTES)) {
         if (!isLearning) learn()
         return
@@ -63,9 +63,4 @@ export function createSendQueue<Item extends Queued> (
     },
     remove: (item) => { queue.delete(item!) }
   }
-}
-
-/** The size as UTF-8. */
-function countBytes ({ message }: Queued): number {
-  return encodeURIComponent(JSON.stringify(message)).replace(/%../g, ' ').length
 }

@@ -2,7 +2,9 @@ import type { ChannelName, LoggedChannel } from '../../../schemas/channels/index
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Cursor, StreamPosition } from '../../../schemas/messages/envelope.js'
 import type { AsOf, ServerMessage, ServerMessages } from '../../../schemas/messages/server-messages.js'
+import { refusal } from '../connection/requests.js'
 import type { ClientContext } from '../context.js'
+import type { ClientError } from '../errors.js'
 import { pick } from './cursors.js'
 import { sendSubscribe, type SubscribableChannel } from './subscribe.js'
 
@@ -14,6 +16,8 @@ export interface ChannelEvents {
   /** The service was restarted and does not know this mission, which was active. */
   onLost: (id: string) => void
   onCaughtUp: () => void
+  /** The service refuses the subscription. */
+  onRefused: (error: ClientError) => void
 }
 
 const RESUBSCRIBE_MS = 60_000
@@ -64,7 +68,9 @@ export class SubscribedChannel implements SubscribableChannel {
       case this.name: return this.#onMessage(message as ChannelMessage)
     }
     const isRefusal = 'error' in message && this.remaining < 0 && message.replyTo === this.#subscribeId
-    if (isRefusal) this.#beginCatchUp({}, false)
+    if (!isRefusal) return
+    this.#events.onRefused(refusal(message.error))
+    this.#beginCatchUp({}, false)
   }
 
   #onAck ({ replyTo, payload }: ServerMessages['subscription_ack']): void {
