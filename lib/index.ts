@@ -1,5 +1,8 @@
 import fp from 'fastify-plugin'
-import type { Missions } from './missions/index.js'
+import { createUnifiedId } from './base/clock.js'
+import * as errors from './base/errors.js'
+import { createVirtualClock } from './base/virtual-clock.js'
+import { CancelledError, type Missions } from './missions/index.js'
 import type { Monitoring } from './monitoring/index.js'
 import type { MissionControl } from './mission-control.js'
 import { registerMissionControl } from './plugin.js'
@@ -34,8 +37,9 @@ declare module 'fastify' {
 const missionControl = fp(registerMissionControl, { name: 'fastify-mission-control', fastify: '5.x' })
 
 export default missionControl
-// What `require()` gives, so that both module systems get the plugin itself.
+// What `require()` gives, so that both module systems get the plugin itself; the other exports are its properties.
 export { missionControl, missionControl as 'module.exports' }
+Object.assign(missionControl, { missionControl, createUnifiedId, createVirtualClock, errors, CancelledError })
 
 export type { MissionControl, MissionControlOptions } from './mission-control.js'
 export { createUnifiedId, type Clock, type Timer } from './base/clock.js'

@@ -141,6 +141,9 @@ t.test('the plugin is the default export, a named export, and the result of requ
   t.equal((await import('../lib/index.js'))['module.exports'], missionControl)
   t.equal((missionControl as unknown as Record<symbol, unknown>)[Symbol.for('skip-override')], true)
   t.ok(createRequire(import.meta.url)('fastify-plugin'))
+  const { default: plugin, 'module.exports': _, ...exported } = await import('../lib/index.js')
+  t.ok(Object.keys(exported).length > 3)
+  for (const [name, value] of Object.entries(exported)) t.equal((plugin as unknown as typeof exported)[name as 'missionControl'], value, `with ${name} as a property`)
 })
 
 t.test('every route can be moved or disabled', async (t) => {

@@ -1,4 +1,4 @@
-import createError from '@fastify/error'
+import { createError } from '@fastify/error'
 
 /** A registration option is unknown or outside its bounds. */
 export const InvalidOption = createError<[string]>(
