@@ -38,6 +38,9 @@ t.test('with an invalid option the service does not start, and the error names t
     [{ websocket: { path: 'ws' } }, /websocket\.path is "ws", but must be a string that matches/],
     [{ websocket: { allowedOrigins: 'https://a.example' } }, /websocket\.allowedOrigins is "https:\/\/a\.example", but must be "same-origin", "\*" or a list/],
     [{ websocket: { allowedOrigins: ['https://a.example/'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
+    [{ websocket: { allowedOrigins: ['https://a.example:99999'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
+    [{ websocket: { allowedOrigins: ['https://[::1'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
+    [{ websocket: { allowedOrigins: [5] } }, /websocket\.allowedOrigins is a list of length 1, but/],
     [{ websocket: { allowedOrigins: null } }, /websocket\.allowedOrigins is null, but/],
     [{ websocket: null }, /websocket is null, but must be an object$/],
     [{ websocket: [] }, /websocket is a list of length 0, but/],
@@ -104,6 +107,52 @@ t.test('options are completed and frozen, and the host\'s own object is not chan
   t.equal(kept.clock, clock)
   t.notOk(Object.isFrozen(clock) || Object.isFrozen(registry), 'objects of the host are not touched')
   t.throws(() => { (kept.websocket.allowedOrigins as string[]).push('x') }, TypeError)
+})
+
+t.test('options of any class behave like plain ones and are not changed', async (t) => {
+  class Group {
+    heartbeatMs = 5_000
+    #allowed = true
+    get path () { return '/live' }
+    authorize () { return this.#allowed }
+  }
+  class Outer {
+    websocket = new Group()
+    get server () { return Object.freeze({ name: 'imports' }) }
+  }
+  const source = 'export const server = { name: "imports" }; export const websocket = { heartbeatMs: 5000, path: "/live", authorize: () => true }'
+  const plain = { server: { name: 'imports' }, websocket: { heartbeatMs: 5_000, path: '/live', authorize: () => true } }
+  const bare = Object.assign(Object.create(null), { server: Object.assign(Object.create(null), plain.server), websocket: plain.websocket })
+  const frozen = Object.freeze({ server: Object.freeze({ ...plain.server }), websocket: Object.freeze({ ...plain.websocket }) })
+  const kinds: Record<string, object> = {
+    'a class instance': new Outer(), 'an object without a prototype': bare, 'a frozen object': frozen, 'a module namespace': await import(`data:text/javascript,${source}`)
+  }
+  for (const [kind, options] of Object.entries(kinds)) {
+    const before = JSON.stringify([options, Reflect.ownKeys(options)])
+    const resolved = resolveOptions(options as never, {})
+    t.match(resolved, { server: { name: 'imports', version: '0.0.0' }, websocket: { heartbeatMs: 5_000, path: '/live' }, missions: { maxActive: 10_000 } }, kind)
+    t.equal(resolved.websocket.authorize?.({} as never, {} as never), true, `${kind}: a method keeps its object`)
+    t.equal(JSON.stringify([options, Reflect.ownKeys(options)]), before, `${kind} is not changed`)
+    t.notOk(Object.isFrozen((options as Outer).websocket) && kind !== 'a frozen object')
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(missionControl, options)
+    await app.ready()
+    t.equal((await app.inject('/health')).json().server, 'imports', kind)
+    t.equal((await app.inject('/live')).statusCode, 426, kind)
+  }
+  class Misspelt { heartbeat = 5 }
+  t.throws(() => resolveOptions({ websocket: new Misspelt() } as never, {}), /websocket\.heartbeat is not an option/)
+})
+
+t.test('an allowed origin is compared as browsers send it', async (t) => {
+  const cases = [
+    ['HTTPS://Ops.Example.COM', 'https://ops.example.com'], ['https://ops.example.com:443', 'https://ops.example.com'], ['http://a:80', 'http://a'],
+    ['http://a:443', 'http://a:443'], ['http://[::1]:80', 'http://[::1]'], ['https://b\u00fccher.example', 'https://xn--bcher-kva.example'],
+    ['chrome-extension://ABCdef', 'chrome-extension://abcdef'], ['tauri://LocalHost:1420', 'tauri://localhost:1420']
+  ]
+  const { websocket } = resolveOptions({ websocket: { allowedOrigins: cases.map(([given]) => given!) } }, {})
+  t.strictSame(websocket.allowedOrigins, cases.map(([, sent]) => sent))
 })
 
 t.test('environment variables set options that the code leaves out, and with an invalid value the service does not start', async (t) => {
