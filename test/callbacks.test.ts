@@ -273,7 +273,7 @@ const ROWS: Record<string, Row> = {
 /** Parts of a platform, which the package calls as it calls those of Node.js and of browsers, and values that are not called. */
 const NOT_CALLBACKS = [
   /^(options|clientOptions)\.clock\./, /^clientOptions\.(WebSocket|random)$/, /^clientOptions\.(document|window|storage)\./,
-  /^client\.waitFor\(options\)\.signal\./
+  /^client\.(waitFor|missions)\(options\)\.signal\./
 ]
 
 const FOREIGN_REJECTION = () => runInNewContext("Promise.reject(new Error('canary'))")

@@ -294,6 +294,22 @@ t.test('messages', async (t) => {
     t.equal(service.errors.length, 1)
   })
 
+  t.test('a listener that is added or removed by another one is not called for the same message', async (t) => {
+    const service = await connectSubscribed(t)
+    const called: string[] = []
+    let remove = (): void => {}
+    service.client.on('mission_update', () => {
+      called.push('first')
+      service.client.on('mission_update', () => { called.push('added') })
+      remove()
+    })
+    remove = service.client.on('mission_update', () => { called.push('removed') })
+    service.update('a', 'planned', 1, 1)
+    t.strictSame(called, ['first'])
+    service.update('a', 'execution_started', 2, 2)
+    t.strictSame(called, ['first', 'first', 'added'])
+  })
+
   t.test('an error of a listener reaches the global handler without a listener for errors, or from one', async (t) => {
     for (const event of ['state', 'error'] as const) {
       const sockets: FakeSocket[] = []
@@ -742,6 +758,19 @@ t.test('the connection', async (t) => {
     t.equal(service.client.state, 'open', 'a close event follows')
   })
 
+  t.test('that is refused is an error event with the reason, where the socket has one', async (t) => {
+    const service = await connectClient(t)
+    const failure = new Error('Unexpected server response: 401')
+    service.socket.fire('error', { message: failure.message, error: failure })
+    t.match(service.errors, [{ code: 'MC_CLIENT_CONNECT_FAILED', cause: failure }])
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'unreachable'])
+    service.client.on('error', () => service.client.close())
+    service.clock.advance(30_000)
+    await settle()
+    service.socket.fire('error', { message: failure.message, error: failure })
+    t.strictSame([service.client.state, service.client.cause], ['closed', 'closed'])
+  })
+
   t.test('that cannot be created is an error event and retried', async (t) => {
     const failure = new Error('mixed content')
     const WebSocket = class extends FakeSocket {
@@ -879,6 +908,20 @@ t.test('commands', async (t) => {
     t.match(await refusal(twice[1]!), { code: 'MC_CLIENT_INVALID_OPTION' })
     service.send('mission_ack', { replyTo: 'same', payload: { missionId: 'm3', status: 'accepted' } })
     t.match(await twice[0], { missionId: 'm3' })
+  })
+
+  t.test('that are not text are refused before they are queued, and the others work', async (t) => {
+    const service = await connectClient(t)
+    const circular: unknown[] = []
+    circular.push(circular)
+    for (const command of [circular, 1n, () => {}, undefined, null, { command: 'go' }]) {
+      t.match(await refusal(service.client.start(command as never)), { code: 'MC_CLIENT_INVALID_OPTION', message: 'command' })
+      t.match(await refusal(service.client.cancel(command as never)), { code: 'MC_CLIENT_INVALID_OPTION', message: 'missionId' })
+    }
+    t.match(await refusal(service.client.start('go', { id: 5n as unknown as string })), { code: 'MC_CLIENT_INVALID_OPTION', message: 'id' })
+    service.client.start('good').catch(() => {})
+    service.open()
+    t.match(service.socket.sent.slice(1), [{ type: 'mission_start', command: 'good' }])
   })
 
   t.test('wait for the connection within their time limit', async (t) => {
@@ -1161,6 +1204,44 @@ t.test('iterating over missions', async (t) => {
     await updates.return!()
     service.update('c', 'execution_progress', 3)
     t.match(await updates.next(), { done: true })
+  })
+
+  t.test('ends at once with return, even while it waits and with queued updates', async (t) => {
+    const service = await connectSubscribed(t)
+    const updates = service.client.missions()
+    const waiting = updates.next()
+    await settle()
+    t.match(await updates.return!(), { done: true, value: undefined })
+    t.match(await waiting, { done: true, value: undefined })
+    const queued = service.client.missions()
+    const first = queued.next()
+    service.update('a', 'planned', 1, 1)
+    t.match(await first, { value: { missionId: 'a' } })
+    service.update('b', 'planned', 1, 2)
+    t.match(await queued.return!(), { done: true })
+    t.match(await queued.next(), { done: true })
+    t.match(await service.client.missions().return!(), { done: true }, 'before the first read too')
+  })
+
+  t.test('ends at once with a signal, and rejects as waitFor does', async (t) => {
+    const service = await connectSubscribed(t)
+    const signal = Object.assign(new FakeTarget(), { aborted: false, reason: 'enough' })
+    const updates = service.client.missions({ signal })
+    const waiting = refusal(updates.next())
+    await settle()
+    t.equal(signal.count, 1)
+    signal.fire('abort')
+    t.match(await waiting, { code: 'MC_CLIENT_ABORTED', message: 'missions', cause: 'enough' })
+    t.match(await updates.next(), { done: true })
+    t.equal(signal.count, 0, 'no listener is left on the signal')
+    service.update('a', 'planned', 1, 1)
+    const one = service.client.missions({ id: 'a', signal })
+    t.match(await one.next(), { value: { status: 'planned' } })
+    service.update('a', 'execution_started', 2, 2)
+    signal.fire('abort')
+    t.match(await refusal(one.next()), { code: 'MC_CLIENT_ABORTED', message: 'a' }, 'queued updates are dropped')
+    signal.aborted = true
+    t.match(await refusal(service.client.missions({ signal }).next()), { code: 'MC_CLIENT_ABORTED' })
   })
 
   t.test('with an id returns the updates of one mission until its end', async (t) => {

@@ -1,6 +1,7 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ServerMessages } from '../../schemas/messages/server-messages.js'
+import type { ClientIterateOptions } from './missions/iterators.js'
 import type { ClientMissionState } from './missions/mission-map.js'
 import type { ClientWaitOptions } from './missions/wait-for.js'
 import type { Cursors } from './subscriptions/cursors.js'
@@ -45,9 +46,9 @@ export interface Client {
   /**
    * Iterates over the active missions as they are at the first read, then over every update. With an `id`: only over
    * this mission, even if it has ended, until its end; rejects as `waitFor` does. A slow reader gets the newest
-   * progress of each mission and every other update.
+   * progress of each mission and every other update. `return` and `signal` end it at once.
    */
-  missions (options?: { id?: string }): AsyncIterableIterator<MissionUpdate, undefined>
+  missions (options?: ClientIterateOptions): AsyncIterableIterator<MissionUpdate, undefined>
   /**
    * Waits for the end of a mission and returns its final state.
    * @throws MC_CLIENT_NOT_FOUND, MC_CLIENT_LOST, MC_CLIENT_TIMEOUT, MC_CLIENT_ABORTED, MC_CLIENT_CLOSED

@@ -21,10 +21,12 @@ export function createListeners (channels: readonly ChannelName[]): Listeners {
   const lists = new Map<string, Set<[Listener]>>()
 
   function emit (name: string, ...args: unknown[]): void {
-    for (const [listener] of lists.get(name) ?? []) {
+    const list = lists.get(name)
+    // As in a page: a listener that is added now has to wait for the next event, and a removed one is not called.
+    for (const entry of [...list ?? []]) {
       try {
-        const result = listener(...args as never[]) as PromiseLike<unknown> | undefined
-        if (typeof result?.then === 'function') result.then(undefined, (cause: unknown) => report(name, cause))
+        const result = list!.has(entry) && entry[0](...args as never[]) as PromiseLike<unknown> | false | undefined
+        if (result && typeof result.then === 'function') result.then(undefined, (cause: unknown) => report(name, cause))
       } catch (cause) {
         report(name, cause)
       }

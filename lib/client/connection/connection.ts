@@ -114,6 +114,10 @@ function createSocketListeners (
       lose(context.isUp || policy === 'never' ? cause : 'unreachable', policy)
     },
     // Some WebSocket implementations emit no `close` event for a socket that never opened.
-    error () { if (!context.isUp) lose('unreachable') }
+    error ({ error, message }: SocketEvent) {
+      if (context.isUp) return
+      if (error) context.emit('error', new ClientError('CONNECT_FAILED', message!, error))
+      lose('unreachable')
+    }
   }
 }

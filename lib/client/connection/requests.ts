@@ -75,6 +75,8 @@ export function createRequests (context: ClientContext): Requests {
       if (context.closed) throw context.closed
       if (requests.has(id)) throw new ClientError('INVALID_OPTION', id)
       const message = { ...question, id } as Request['message']
+      const wrong = Object.entries(message).find(([, value]) => typeof value !== 'string')
+      if (wrong) throw new ClientError('INVALID_OPTION', wrong[0])
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
