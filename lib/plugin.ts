@@ -6,6 +6,7 @@ import { resolveOptions } from './base/options.js'
 import { createMissionControl, type MissionControlOptions } from './mission-control.js'
 import { createMissions } from './missions/index.js'
 import { createMonitoring } from './monitoring/index.js'
+import { refuseDuplicates } from './routes/duplicates.js'
 import { mountRoutes } from './routes/mount.js'
 import { trackRequests } from './routes/track-requests.js'
 import { createServices } from './services.js'
@@ -44,5 +45,10 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   })
   if (options.monitoring.trackRequests) trackRequests(app, monitoring)
   const mount = async (scope: FastifyInstance) => mountRoutes(scope, { options, clock, ...services })
-  await app.register(mount, { prefix: options.prefix ?? '' })
+  const { prefix = '' } = options
+  await app.register(mount, { prefix })
+  refuseDuplicates(app, app.prefix + prefix, options)
+  if ([options.onRequest ?? []].flat().length === 0) {
+    app.addHook('onListen', async () => log.info('the routes of the plugin are open to everybody; see onRequest'))
+  }
 }

@@ -464,3 +464,48 @@ t.test('the plugin works with and without a logger of the host, on any address',
   t.ok(lines.every((line) => JSON.parse(line)))
   await client.close()
 })
+
+t.test('the log says once, at listen, that the routes are open to everybody if there is no onRequest', async (t) => {
+  const open = 'the routes of the plugin are open to everybody; see onRequest'
+  for (const [options, times] of [[{}, 1], [{ onRequest: async () => {} }, 0], [{ onRequest: [] }, 1]] as const) {
+    const lines: string[] = []
+    const app = await boot(t, options as MissionControlOptions, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+    await app.ready()
+    t.equal(lines.filter((line) => line.includes(open)).length, 0)
+    await app.listen({ port: 0, host: 'localhost' })
+    t.equal(lines.filter((line) => line.includes(open)).length, times)
+  }
+})
+
+t.test('a route of the host with the path of one of the plugin is refused by the name of the option', async (t) => {
+  const paths = [
+    ['routes.health', '/health'], ['routes.wsMetrics', '/mission-control/ws-metrics'], ['routes.prometheus', '/api/v1/metrics/prometheus'],
+    ['routes.asyncapi', '/mission-control/asyncapi.json'], ['routes.missions', '/jobs'], ['websocket.path', '/ws/mission-control']
+  ] as const
+  const routes = { missions: '/jobs' }
+  for (const [option, path] of paths) {
+    const refused = { code: 'FST_MC_INVALID_OPTION', message: `there are two routes GET /api${path}; set ${option} to another path` }
+    const before = Fastify()
+    t.teardown(() => before.close())
+    before.get(`/api${path}`, async () => 'mine')
+    await t.rejects(async () => await before.register(missionControl, { routes, prefix: '/api' }), refused)
+    const after = Fastify()
+    t.teardown(() => after.close())
+    await after.register(missionControl, { routes, prefix: '/api' })
+    t.throws(() => after.get(`/api${path}`, async () => 'mine'), refused)
+    after.post('/api/health', async () => 'mine')
+    after.get('/health', async () => 'mine')
+    after.get('/api/health', { constraints: { host: 'other.example' } }, async () => 'mine')
+    await after.ready()
+    t.equal((await after.inject({ url: '/api/health', headers: { host: 'other.example' } })).body, 'mine')
+    t.equal((await after.inject('/api/health')).json().server, 'mission-control')
+  }
+  const scoped = Fastify()
+  t.teardown(() => scoped.close())
+  await scoped.register(async (scope) => {
+    await scope.register(missionControl, { routes: { health: false } })
+    scope.get('/health', async () => 'mine')
+    t.throws(() => scope.get('/ws/mission-control', async () => 'mine'), /GET \/v1\/ws\/mission-control; set websocket\.path/)
+  }, { prefix: '/v1' })
+  t.equal((await scoped.inject('/v1/health')).body, 'mine')
+})

@@ -6,6 +6,7 @@ import type { MissionRegistry } from '../missions/index.js'
 import type { Monitoring } from '../monitoring/index.js'
 import type { Exposition } from '../prometheus/exposition.js'
 import { mountAsyncApi } from './asyncapi.js'
+import { refuseTaken } from './duplicates.js'
 import { mountHealth } from './health.js'
 import { mountMissions } from './missions.js'
 import { markOwnRoutes } from './own-route.js'
@@ -26,6 +27,7 @@ export interface RoutesDeps {
 /** Mounts every route that is not disabled. The host's `onRequest` hooks run before all of them. */
 export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
   const { hub, options } = deps
+  refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
   markOwnRoutes(scope)
   guardUpgrades(scope, hub, options.websocket)
