@@ -11,17 +11,21 @@ import { mountRoutes } from './routes/mount.js'
 import { trackRequests } from './routes/track-requests.js'
 import { createServices } from './services.js'
 
+/** Servers that have the plugin. Sibling scopes share no decorators, but a server has one route for each path. */
+const SERVERS = new WeakSet<object>()
+
 /**
  * The plugin: checks the options, builds the services, decorates the host with their facades, mounts the routes, and
  * takes everything down on close.
  */
 export async function registerMissionControl (app: FastifyInstance, input: MissionControlOptions): Promise<void> {
-  if (app.hasDecorator('missionControl')) throw new AlreadyRegistered()
+  if (SERVERS.has(app.server)) throw new AlreadyRegistered()
   const options = resolveOptions(input as OptionsInput, process.env)
   const clock = (options.clock as Clock | undefined) ?? systemClock
   const log = app.log.child({ plugin: 'fastify-mission-control' })
   const services = createServices({ options, clock, log })
   const { missions, monitoring, hub, exposition } = services
+  SERVERS.add(app.server)
 
   app.decorate('missions', createMissions(missions))
   app.decorate('monitoring', createMonitoring(monitoring))

@@ -185,6 +185,31 @@ t.test('registering twice throws an error that says what to do instead', async (
   await t.rejects(async () => await app.register(async (scope) => { await scope.register(missionControl) }), { code: 'FST_MC_ALREADY_REGISTERED' })
 })
 
+t.test('registering twice on one server is refused in any shape of scopes, and the server closes', async (t) => {
+  const register = (prefix: string) => async (scope: FastifyInstance) => { await scope.register(missionControl, { prefix }) }
+  const shapes: Record<string, (app: FastifyInstance) => Promise<unknown>> = {
+    siblings: async (app) => { await app.register(register('/a')); await app.register(register('/b')) },
+    'child, then root': async (app) => { await app.register(register('/a')); await app.register(missionControl) },
+    'root, then child': async (app) => { await app.register(missionControl); await app.register(register('/b')) },
+    'child, then a scope inside a sibling': async (app) => {
+      await app.register(register('/a'))
+      await app.register(async (scope) => { await scope.register(register('/b')) })
+    }
+  }
+  for (const [shape, load] of Object.entries(shapes)) {
+    const app = Fastify()
+    await t.rejects(async () => await load(app), { code: 'FST_MC_ALREADY_REGISTERED' }, shape)
+    await app.close()
+  }
+  const failed = Fastify()
+  t.teardown(() => failed.close())
+  await failed.register(async (scope) => {
+    await t.rejects(async () => { await missionControl(scope, { prefix: 5 } as never) }, { code: 'FST_MC_INVALID_OPTION' })
+    await missionControl(scope, {})
+  })
+  t.equal((await failed.inject('/health')).statusCode, 200, 'a refused first registration leaves the server free')
+})
+
 t.test('the plugin is the default export, a named export, and the result of require', async (t) => {
   t.equal(missionControl, named)
   t.equal((await import('../lib/index.js'))['module.exports'], missionControl)
