@@ -51,7 +51,9 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     onCollectorError: new CallbackErrors(log).report,
     sources: {
       missionTotals: () => missions.totals.read(),
-      missionCounts: () => ({ ...missions.totals.readLabelled(), cut: missions.cuts.read() }),
+      missionCounts: () => ({
+        ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
+      }),
       operations: () => monitoring.operations(),
       health: () => monitoring.health(),
       hub: () => hub.totals(),

@@ -56,7 +56,7 @@ function check (blocks: Block[], options: ts.CompilerOptions): Map<string, strin
   host.fileExists = (path) => files.has(path) || fileExists(path)
   host.readFile = (path) => files.get(path) ?? readFile(path)
   host.directoryExists = (path) => path === dirname(names) || ts.sys.directoryExists(path)
-  host.getSourceFile = (path, ...rest) => files.has(path) ? ts.createSourceFile(path, files.get(path)!, ...rest) : getSourceFile(path, ...rest)
+  host.getSourceFile = (path, version, ...rest) => files.has(path) ? ts.createSourceFile(path, files.get(path)!, version) : getSourceFile(path, version, ...rest)
   const program = ts.createProgram([...files.keys()], options, host)
   return new Map(blocks.map(({ place, text }, at) => {
     const file = program.getSourceFile(join(root, `test/blocks/${at}.mts`))

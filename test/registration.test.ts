@@ -3,7 +3,7 @@ import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
 import websocket from '@fastify/websocket'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { Counter, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Registry } from 'prom-client'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
@@ -303,6 +303,27 @@ t.test('a prom-client registry of the host has the metrics of both, until the pl
   t.match(await registry.metrics(), /^oneagent_mission_active 0$/m, 'a refused second app takes nothing away')
   await app.close()
   t.same((await registry.getMetricsAsJSON()).map(({ name }) => name), ['orders_total'])
+})
+
+t.test('in a cluster, counts are summed, and ratios and means can be divided from the sums', async (t) => {
+  const clock = createVirtualClock()
+  const workers = []
+  for (const [completed, failed] of [[9, 1], [1, 1]] as const) {
+    const registry = new Registry()
+    const app = await boot(t, { clock, prometheus: { registry } })
+    const missions = Array.from({ length: completed + failed }, () => app.missions.start('job'))
+    clock.advance(500 * (failed + completed))
+    for (const [at, mission] of missions.entries()) at < completed ? mission.complete() : mission.fail(new Error('no'))
+    app.missions.start('still active')
+    workers.push(await registry.getMetricsAsJSON())
+  }
+  const page = await AggregatorRegistry.aggregate(workers).metrics()
+  const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(page)?.[1])
+  const ended = value('oneagent_mission_total') - value('oneagent_mission_active')
+  t.equal(ended, 12)
+  t.equal(value('oneagent_mission_errors') / ended, 2 / 12)
+  t.equal(value('mission_control_missions_duration_seconds_total') / ended, (10 * 5 + 2 * 1) / 12)
+  t.notMatch(page, /oneagent_mission_(error_rate|avg_duration_ms)/, 'a mean of means is not shown')
 })
 
 const echo = async (app: FastifyInstance) => app.get('/echo', { websocket: true }, (socket) => { socket.on('message', (data) => socket.send(String(data))) })
