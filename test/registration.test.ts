@@ -2,7 +2,9 @@ import { createRequire } from 'node:module'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
 import websocket from '@fastify/websocket'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions
+} from 'fastify'
 import { AggregatorRegistry, Counter, Registry } from 'prom-client'
 import t from 'tap'
 import { WebSocket } from 'ws'
@@ -12,6 +14,7 @@ import { describeBounds, resolveOptions } from '../lib/base/options.js'
 import { Options } from '../schemas/index.js'
 import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect, tryUpgrade, urlOf } from './support/client.js'
+import { exchange, upgradeRequest } from './support/raw-client.js'
 
 const refusal = async (options: unknown): Promise<{ code: string, message: string }> => {
   const app = Fastify()
@@ -414,6 +417,9 @@ t.test('an upgrade to another path is served as the host would serve it without 
     for await (const chunk of socket) answer += String(chunk)
     return answer
   }
+  const handshake = upgradeRequest({ path: '/plain' })
+  t.match(await exchange(app, handshake), /^HTTP\/1\.1 200 .*plain$/s, 'a WebSocket handshake too, and the connection ends')
+  t.match(await exchange(app, handshake.replace('Host:', 'Content-Length: 2\r\nHost:')), /^HTTP\/1\.1 400 /)
   t.match(await ask('GET /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*plain$/s)
   t.match(await ask('GET /health HTTP/1.1'), /^HTTP\/1\.1 200 /)
   t.match(await ask('GET /nowhere HTTP/1.1'), /^HTTP\/1\.1 404 /)
@@ -422,6 +428,39 @@ t.test('an upgrade to another path is served as the host would serve it without 
   t.match(await ask('POST /plain HTTP/1.1\r\nContent-Length: 2'), /^HTTP\/1\.1 400 /, 'a body that cannot be read is not taken for none')
   t.match(await ask('POST /plain HTTP/1.1\r\nTransfer-Encoding: chunked'), /^HTTP\/1\.1 400 /)
 })
+
+const spellings: Record<string, { server?: FastifyServerOptions, prefix?: string, path: string, address?: string }> = {
+  rewriteUrl: { server: { rewriteUrl: ({ url }) => url!.replace('/old', '') }, path: '/old/ws/mission-control' },
+  ignoreTrailingSlash: { server: { routerOptions: { ignoreTrailingSlash: true } }, path: '/ws/mission-control/' },
+  ignoreDuplicateSlashes: { server: { routerOptions: { ignoreDuplicateSlashes: true } }, path: '//ws//mission-control' },
+  'caseSensitive: false': { server: { routerOptions: { caseSensitive: false } }, path: '/WS/Mission-Control' },
+  'a parametric prefix': { prefix: '/:tenant', path: '/acme/ws/mission-control' },
+  'a prefix that ends with a slash': { prefix: '/ops/', path: '/ops/ws/mission-control', address: '/ops/ws/mission-control' }
+}
+
+for (const [title, { server = {}, prefix = '', path, address }] of Object.entries(spellings)) {
+  for (const order of ['without', 'before', 'after']) {
+    t.test(`an upgrade is found by the router of Fastify: ${title}, ${order} a @fastify/websocket of the host`, async (t) => {
+      const app = Fastify(server)
+      t.teardown(() => app.close())
+      const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
+        if (request.headers.authorization === undefined) return await reply.code(401).send()
+      }
+      if (order === 'after') await app.register(websocket)
+      await app.register(missionControl, closingSoon(app, { prefix, onRequest: refuse, websocket: { maxConnections: 1 } }))
+      if (order === 'before') await app.register(websocket)
+      t.equal(await tryUpgrade(app, { path }), 401, 'hooks run')
+      const headers = { authorization: 'x' }
+      const client = await connect(app, { path, headers })
+      t.ok(await client.send({ type: 'ping' }).next('pong'))
+      t.equal(await tryUpgrade(app, { path, headers }), 503, 'limits apply')
+      t.equal(await tryUpgrade(app, { path: '/nowhere', headers }), 404)
+      if (address === undefined) return
+      const document = (await app.inject({ url: `${prefix}mission-control/asyncapi.json`, headers })).json()
+      t.equal(document.channels.missionControl.address, address)
+    })
+  }
+}
 
 t.test('another upgrade listener on the server keeps its own paths', async (t) => {
   const app = await boot(t)

@@ -9,7 +9,7 @@ import { mountAsyncApi } from './asyncapi.js'
 import { refuseTaken } from './duplicates.js'
 import { mountHealth } from './health.js'
 import { mountMissions } from './missions.js'
-import { markOwnRoutes } from './own-route.js'
+import { addressOf, markOwnRoutes } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
 import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
@@ -43,7 +43,7 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
   const wsMetrics = () => hub.wsMetrics()
   if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
   if (routes.asyncapi !== false) {
-    mountAsyncApi(scope, { url: routes.asyncapi, address: scope.prefix + websocket.path, server })
+    mountAsyncApi(scope, { url: routes.asyncapi, address: addressOf(scope, websocket.path), server })
   }
   if (routes.prometheus !== false) {
     mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
