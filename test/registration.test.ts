@@ -462,6 +462,24 @@ for (const [title, { server = {}, prefix = '', path, address }] of Object.entrie
   }
 }
 
+t.test('an upgrade of any protocol that hangs in a hook of the host does not hold up the close', { timeout: 20_000 }, async (t) => {
+  for (const protocol of ['h2c', 'websocket']) {
+    const app = Fastify()
+    let started = () => {}
+    const hasStarted = new Promise<void>((resolve) => { started = resolve })
+    app.addHook('onRequest', async () => {
+      started()
+      await new Promise(() => {})
+    })
+    await app.register(missionControl)
+    app.get('/plain', async () => 'plain')
+    const answer = exchange(app, upgradeRequest({ path: '/plain' }).replace('Upgrade: websocket', `Upgrade: ${protocol}`))
+    await hasStarted
+    await app.close()
+    t.equal(await answer, '', protocol)
+  }
+})
+
 t.test('another upgrade listener on the server keeps its own paths', async (t) => {
   const app = await boot(t)
   const seen: string[] = []

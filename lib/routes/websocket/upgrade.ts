@@ -15,6 +15,7 @@ export class UpgradeDispatch {
   readonly #server: Server
   readonly #path: string
   readonly #before: Set<unknown>
+  readonly #sockets = new Set<Duplex>()
   #own: UpgradeListener[] = []
 
   /** To be created before @fastify/websocket is registered. `path` is the path of the WebSocket route. */
@@ -31,6 +32,7 @@ export class UpgradeDispatch {
     this.#own = added.map((listener) => this.#replace(listener, (request, socket, head) => {
       // Without other listeners the router of Fastify decides, because it also accepts other spellings of the path.
       const isRouted = this.#isAlone() && isWebSocketHandshake(request)
+      if (this.#isAlone()) this.#track(socket)
       if (this.#isOurs(request) || isRouted) upgrade(listener, request, socket, head)
       else if (this.#isAlone()) serveWithoutUpgrade(this.#server, request, socket)
     }))
@@ -46,9 +48,15 @@ export class UpgradeDispatch {
     }
   }
 
-  /** Removes our listeners. */
+  /** Removes our listeners, and destroys sockets that still wait in a hook: the HTTP server would wait for them. */
   close (): void {
+    for (const socket of this.#sockets) socket.destroy()
     for (const listener of this.#own) this.#server.off('upgrade', listener)
+  }
+
+  #track (socket: Duplex): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
   }
 
   // EventEmitter sets `listener` on its own `once` wrappers too: `off` with the original listener still finds the
