@@ -6,7 +6,7 @@ const channels = ['metrics_tick', 'health_delta', 'mission_stats', 'mission_upda
 const socket = new WebSocket(url)
 socket.on('open', () => socket.send(JSON.stringify({ type: 'subscribe', channels })))
 socket.on('message', (data) => {
-  const { timestamp, type, payload, error } = JSON.parse(data)
+  const { timestamp, type, payload, error } = JSON.parse(String(data))
   console.log(timestamp, type, JSON.stringify(payload ?? error ?? {}))
 })
 socket.on('close', (code, reason) => console.log(`closed: ${code} ${reason}`))

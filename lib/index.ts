@@ -1,13 +1,16 @@
 import fp from 'fastify-plugin'
-import type { Missions } from './missions/index.js'
+import { createUnifiedId } from './base/clock.js'
+import * as errors from './base/errors.js'
+import { createVirtualClock } from './base/virtual-clock.js'
+import { CancelledError } from './missions/index.js'
 import type { Monitoring } from './monitoring/index.js'
-import type { MissionControl } from './mission-control.js'
+import type { HostMissions, MissionControl } from './mission-control.js'
 import { registerMissionControl } from './plugin.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** The mission registry: report long-running work here. */
-    missions: Missions
+    missions: HostMissions
     /** Operations, latency and health. */
     monitoring: Monitoring
     /** The WebSocket hub's counters, the metrics text, and publishing on a channel. */
@@ -34,17 +37,21 @@ declare module 'fastify' {
 const missionControl = fp(registerMissionControl, { name: 'fastify-mission-control', fastify: '5.x' })
 
 export default missionControl
-// What `require()` gives, so that both module systems get the plugin itself.
+// What `require()` gives, so that both module systems get the plugin itself; the other exports are its properties.
 export { missionControl, missionControl as 'module.exports' }
+Object.assign(missionControl, { missionControl, createUnifiedId, createVirtualClock, errors, CancelledError })
 
-export type { MissionControl, MissionControlOptions } from './mission-control.js'
+export type {
+  HostCommandContext as CommandContext, HostHandlers as MissionHandlers, HostMissions as Missions, MissionControl,
+  MissionControlOptions
+} from './mission-control.js'
 export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export {
-  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type CommandContext, type Mission,
-  type MissionDetails, type MissionEvents, type MissionHandlers, type MissionList, type MissionLog, type MissionOutcome,
-  type Missions, type MissionWork, type ProgressInput, type ProgressParts, type Refusal, type ReportDetails,
+  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type Mission,
+  type MissionDetails, type MissionEvents, type MissionList, type MissionLog, type MissionOutcome,
+  type MissionWork, type ProgressInput, type ProgressParts, type Refusal, type ReportDetails,
   type ReportResult, type SubscribeFilter,
   type WaitForOptions
 } from './missions/index.js'

@@ -5,6 +5,7 @@ import type { OptionsInput, SubscriptionRequest } from '../schemas/options.js'
 import type { Clock } from './base/clock.js'
 import { checkDrainMs } from './hub/connections/drain.js'
 import { createPublisher } from './hub/host-publish.js'
+import type { CommandContext, MissionHandlers, Missions } from './missions/index.js'
 import type { Services } from './services.js'
 
 /** Options of `app.register(missionControl, options)`. All are optional; docs/options.md describes each. */
@@ -24,6 +25,11 @@ export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'on
   /** The source of time, for tests and replays. */
   clock?: Clock | undefined
 }
+
+/** What the host gets as `app.missions`: its handlers receive Fastify's request. */
+export type HostMissions = Missions<FastifyRequest>
+export type HostHandlers = MissionHandlers<FastifyRequest>
+export type HostCommandContext = CommandContext<FastifyRequest>
 
 /** What the host gets as `app.missionControl`. */
 export interface MissionControl {

@@ -6,21 +6,26 @@ import { resolveOptions } from './base/options.js'
 import { createMissionControl, type MissionControlOptions } from './mission-control.js'
 import { createMissions } from './missions/index.js'
 import { createMonitoring } from './monitoring/index.js'
+import { refuseDuplicates } from './routes/duplicates.js'
 import { mountRoutes } from './routes/mount.js'
 import { trackRequests } from './routes/track-requests.js'
 import { createServices } from './services.js'
+
+/** Servers that have the plugin. Sibling scopes share no decorators, but a server has one route for each path. */
+const SERVERS = new WeakSet<object>()
 
 /**
  * The plugin: checks the options, builds the services, decorates the host with their facades, mounts the routes, and
  * takes everything down on close.
  */
 export async function registerMissionControl (app: FastifyInstance, input: MissionControlOptions): Promise<void> {
-  if (app.hasDecorator('missionControl')) throw new AlreadyRegistered()
+  if (SERVERS.has(app.server)) throw new AlreadyRegistered()
   const options = resolveOptions(input as OptionsInput, process.env)
   const clock = (options.clock as Clock | undefined) ?? systemClock
   const log = app.log.child({ plugin: 'fastify-mission-control' })
   const services = createServices({ options, clock, log })
   const { missions, monitoring, hub, exposition } = services
+  SERVERS.add(app.server)
 
   app.decorate('missions', createMissions(missions))
   app.decorate('monitoring', createMonitoring(monitoring))
@@ -44,5 +49,10 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   })
   if (options.monitoring.trackRequests) trackRequests(app, monitoring)
   const mount = async (scope: FastifyInstance) => mountRoutes(scope, { options, clock, ...services })
-  await app.register(mount, { prefix: options.prefix ?? '' })
+  const { prefix = '' } = options
+  await app.register(mount, { prefix })
+  refuseDuplicates(app, app.prefix + prefix, options)
+  if ([options.onRequest ?? []].flat().length === 0) {
+    app.addHook('onListen', async () => log.info('the routes of the plugin are open to everybody; see onRequest'))
+  }
 }

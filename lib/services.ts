@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { ResolvedOptions } from '../schemas/options.js'
 import { CallbackErrors } from './base/callback-errors.js'
 import type { Clock } from './base/clock.js'
+import { callGuarded } from './base/promises.js'
 import { createChannels } from './channels/index.js'
 import { Hub } from './hub/hub.js'
 import { createMissionLookup, EndedMissions, MissionRegistry, toUpdate } from './missions/index.js'
@@ -33,7 +34,11 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     options: options.missions,
     endedIds: endingsKept(options),
     onCallbackError,
-    onUntracked: (reason, err) => log.warn({ err, reason }, 'a function runs without a tracked mission'),
+    // A logger of the host that throws must not keep the function from running.
+    onUntracked: (reason, err) => callGuarded(
+      () => log.warn({ err, reason }, 'a function runs without a tracked mission'),
+      (logError) => onCallbackError('log', logError)
+    ),
     makeLog: (missionId) => log.child({ missionId })
   })
   const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
@@ -46,7 +51,9 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     onCollectorError: new CallbackErrors(log).report,
     sources: {
       missionTotals: () => missions.totals.read(),
-      missionCounts: () => ({ ...missions.totals.readLabelled(), cut: missions.cuts.read() }),
+      missionCounts: () => ({
+        ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
+      }),
       operations: () => monitoring.operations(),
       health: () => monitoring.health(),
       hub: () => hub.totals(),

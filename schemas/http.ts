@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { HealthSnapshot, HealthState } from './health.js'
 import { WsMetrics } from './metrics.js'
-import { MissionId, MissionView } from './mission.js'
+import { MissionId, MissionQuery, MissionView } from './mission.js'
 
 /** Response of `GET /mission-control/ws-metrics`. */
 export const WsMetricsResponse = Type.Object({ timestamp: Type.String(), metrics: WsMetrics })
@@ -42,6 +42,14 @@ export const ErrorResponse = Type.Object({
   message: Type.String()
 })
 export type ErrorResponse = Static<typeof ErrorResponse>
+
+/** Query of `GET /mission-control/missions`. Numbers are written in decimal digits. */
+export const MissionListQuery = Type.Object({
+  ...MissionQuery.properties,
+  since: Type.Optional(Type.Integer({ minimum: 0 })),
+  until: Type.Optional(Type.Integer({ minimum: 0 }))
+}, { additionalProperties: false })
+export type MissionListQuery = Static<typeof MissionListQuery>
 
 /** Path parameters of the routes of one mission. */
 export const MissionParams = Type.Object({ id: MissionId })

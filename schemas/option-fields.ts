@@ -43,5 +43,9 @@ export const serializer = (value: string) => {
   return hostValue<(value: unknown) => unknown>('function', 'a function', description)
 }
 
-/** An origin as a browser writes it: scheme, host and, if it is not the default one, port. */
-export const Origin = Type.String({ pattern: '^[a-z][a-z0-9+.-]*://[^/?#@\\s,*]+$', maxLength: 256 })
+/** An origin: scheme, host and port. Case and a default port do not matter. */
+export const Origin = Type.String({
+  pattern: '^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@\\s,*]+$',
+  maxLength: 256,
+  host: 'origin'
+})

@@ -35,10 +35,9 @@ const websocket = group({
   }),
   allowedOrigins: Type.Union([Type.Literal('same-origin'), Type.Literal('*'), Type.Array(Origin, { maxItems: 256 })], {
     default: 'same-origin',
-    description: 'Origins of the browser pages that may connect: those of the same host, all, or a list of exact ' +
-      'origins.',
-    expected: '"same-origin", "*" or a list of origins such as "https://ops.example.com", in lower case and without ' +
-      'a path'
+    description: 'Origins of the browser pages that may connect: those of the same host, all, or a list of ' +
+      'origins. Case and default ports do not matter.',
+    expected: '"same-origin", "*" or a list of origins such as "https://ops.example.com", without a path'
   }),
   maxConnections: count({
     default: 10_000,

@@ -46,8 +46,9 @@ t.test('a queue', async (t) => {
 })
 
 t.test('a thenable counts as a promise, other values do not', async (t) => {
-  t.ok([Promise.resolve(), { then () {} }].every(isPromiseLike))
+  t.ok([Promise.resolve(), { then () {} }, Object.assign(() => {}, { then () {} })].every(isPromiseLike))
   t.notOk([null, undefined, {}, { then: 1 }, 'text', () => {}].some(isPromiseLike))
+  t.notOk(isPromiseLike({ get then () { throw new Error('canary') } }), 'a getter that throws')
 })
 
 t.test('the error of a guarded call is passed on, whether it throws or rejects', async (t) => {

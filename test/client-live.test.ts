@@ -10,14 +10,14 @@ import { connect, type Client, type ClientError, type ClientOptions } from '../l
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import type { MissionUpdate } from '../schemas/index.js'
 import { boot, closingSoon } from './support/app.js'
-import { urlOf } from './support/client.js'
+import { ensureListening, urlOf } from './support/client.js'
 import { onlyWith, type Available } from './support/skip.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 
 /** Connects a client over real sockets of `ws` that reconnects at once; `drop` breaks its connection. */
 async function follow (t: Test, app: FastifyInstance, options: ClientOptions = {}) {
-  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  await ensureListening(app)
   const sockets: WebSocket[] = []
   class Socket extends WebSocket {
     constructor (url: string, protocols: string[]) {

@@ -4,7 +4,8 @@ import t from 'tap'
 import ts from 'typescript'
 import { WebSocket as WsWebSocket } from 'ws'
 import { connect, ClientError, type Client, type ClientOptions, type StorageLike } from '../lib/client/index.js'
-import { CLOSE_CODES, missionChecksum } from '../schemas/index.js'
+import { CLIENT_EVENTS } from '../lib/client/channels.js'
+import { CLOSE_CODES, MISSION_STATUSES, missionChecksum } from '../schemas/index.js'
 import { cursor, FakeSocket, FakeTarget, connectClient, connectSubscribed, type FakeService } from './support/fake-service.js'
 import { uncaught } from './support/app.js'
 import { defer, settle } from './support/missions.js'
@@ -46,12 +47,40 @@ t.test('options', async (t) => {
       ['heartbeatMs', 'ws://a.example', { WebSocket, heartbeatMs: 0 }], ['heartbeatMs', 'ws://a.example', { WebSocket, heartbeatMs: NaN }],
       ['heartbeatMs', 'ws://a.example', { WebSocket, heartbeatMs: '1000' }], ['getToken', 'ws://a.example', { WebSocket, getToken: 'secret' }],
       ['storage', 'ws://a.example', { WebSocket, storage: 'local' }], ['storageKey', 'ws://a.example', { WebSocket, storageKey: 1 }],
+      ['channels', 'ws://a.example', { WebSocket, channels: ['mission_stats', 'mission_update', 'mission_stats'] }], ['channels', 'ws://a.example', { WebSocket, channels: {} }],
+      ['chanels', 'ws://a.example', { WebSocket, chanels: ['mission_stats'] }], ['channels', 'ws://a.example', { WebSocket, channels: null }],
+      ['filter', 'ws://a.example', { WebSocket, filter: null }], ['filter.0', 'ws://a.example', { WebSocket, filter: ['a'] }],
+      ['filter', 'ws://a.example', { WebSocket, filter: { names: ['é'.repeat(250)], missionIds: Array(60).fill('x'.repeat(250)) } }],
+      ['filter.tag', 'ws://a.example', { WebSocket, filter: { tag: ['a'] } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: [] } }],
+      ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: 'a' } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: null } }],
+      ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: [''] } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: ['x'.repeat(257)] } }],
+      ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: [5] } }], ['filter.tags', 'ws://a.example', { WebSocket, filter: { tags: Array(17).fill('a') } }],
+      ['filter.names', 'ws://a.example', { WebSocket, filter: { names: Array(17).fill('a') } }], ['filter.missionIds', 'ws://a.example', { WebSocket, filter: { missionIds: Array(65).fill('a') } }],
+      ['filter.statuses', 'ws://a.example', { WebSocket, filter: { statuses: ['running'] } }], ['filter.toString', 'ws://a.example', { WebSocket, filter: { toString: ['a'] } }],
+      ['filter.statuses', 'ws://a.example', { WebSocket, filter: { statuses: Array(9).fill('planned') } }],
       ['random', 'ws://a.example', { WebSocket, random: 0.5 }], ['heartbeat', 'ws://a.example', { WebSocket, heartbeat: 1_000 }]
     ]
     for (const [name, url, options] of cases) {
       t.throws(() => connect(url, options as ClientOptions), { code: 'MC_CLIENT_INVALID_OPTION', message: name }, `${name} in ${JSON.stringify(options)}`)
     }
     t.ok(new ClientError('LOST', 'a') instanceof Error)
+  })
+
+  t.test('a filter may have the longest lists that a service accepts, and undefined means that a list is not given', async (t) => {
+    const filter = { missionIds: Array<string>(64).fill('m'.repeat(100)), names: Array<string>(16).fill('n'.repeat(256)), tags: ['ü\n'], statuses: [...MISSION_STATUSES] }
+    const service = await connectClient(t, { filter: { ...filter, tags: undefined } as unknown as { names: string[] }, storage: undefined } as unknown as ClientOptions)
+    const { tags: _, ...given } = filter
+    t.strictSame(service.open()['filter'], given)
+    t.strictSame((await connectClient(t, { filter: { tags: filter.tags } })).open()['filter'], { tags: filter.tags })
+  })
+
+  t.test('a listener for a channel that the client does not have, or for no event, throws at once', async (t) => {
+    const { client } = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
+    for (const name of ['health_delta', 'mission_updates', 'toString', 'State']) {
+      t.throws(() => client.on(name as 'error', () => {}), { code: 'MC_CLIENT_INVALID_OPTION', message: name })
+    }
+    t.throws(() => client.on('error', 'log' as never), { code: 'MC_CLIENT_INVALID_OPTION', message: 'error' })
+    for (const name of ['mission_stats', ...CLIENT_EVENTS] as const) t.type(client.on(name as 'error', () => {}), 'function')
   })
 
   t.test('defaults are mission_update, a storage key made from the URL, and 30 s', async (t) => {
@@ -137,12 +166,12 @@ t.test('the first catch-up', async (t) => {
     t.strictSame(service.client.cursors, { mission_update: cursor(3) })
   })
 
-  t.test('a refusal is an error event, and the other channels continue', async (t) => {
+  t.test('a refusal is an error event and rejects ready, and the other channels continue', async (t) => {
     const service = await connectClient(t, { channels: ['mission_update', 'mission_stats'] })
     const asked = service.open()
     service.ack('fresh', { channel: 'mission_stats' })
     service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 0 } })
-    await service.client.ready
+    t.match(await refusal(service.client.ready), { code: 'MC_CLIENT_REFUSED', reason: 'forbidden', message: 'No.' })
     t.match(service.errors, [{ code: 'MC_CLIENT_REFUSED', reason: 'forbidden' }])
     service.send('protocol_error', { error: { code: 'rate_limited', message: 'Slow down.' } })
     t.match(service.errors[1], { code: 'MC_CLIENT_REFUSED', reason: 'rate_limited' })
@@ -155,7 +184,7 @@ t.test('the first catch-up', async (t) => {
     service.snapshot('a', 'planned', 1)
     service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 1 } })
     service.snapshot('b', 'planned', 1)
-    await service.client.ready
+    t.match(await refusal(service.client.ready), { reason: 'forbidden' })
     t.strictSame(service.emitted, ['open: connected', 'planned a 1', 'planned b 1'])
   })
 })
@@ -261,6 +290,33 @@ t.test('messages', async (t) => {
     stop()
     service.update('a', 'execution_started', 2, 2)
     t.equal(service.errors.length, 1)
+  })
+
+  t.test('what a listener rejects with is emitted', async (t) => {
+    const service = await connectSubscribed(t)
+    const failure = new Error('of a listener')
+    service.client.on('mission_update', async () => { throw failure })
+    service.client.on('mission_update', () => ({ then: 'not a promise' }))
+    service.update('a', 'planned', 1, 1)
+    await new Promise((resolve) => setImmediate(resolve))
+    t.match(service.errors, [{ code: 'MC_CLIENT_LISTENER_FAILED', cause: failure }])
+    t.equal(service.errors.length, 1)
+  })
+
+  t.test('a listener that is added or removed by another one is not called for the same message', async (t) => {
+    const service = await connectSubscribed(t)
+    const called: string[] = []
+    let remove = (): void => {}
+    service.client.on('mission_update', () => {
+      called.push('first')
+      service.client.on('mission_update', () => { called.push('added') })
+      remove()
+    })
+    remove = service.client.on('mission_update', () => { called.push('removed') })
+    service.update('a', 'planned', 1, 1)
+    t.strictSame(called, ['first'])
+    service.update('a', 'execution_started', 2, 2)
+    t.strictSame(called, ['first', 'first', 'added'])
   })
 
   t.test('an error of a listener reaches the global handler without a listener for errors, or from one', async (t) => {
@@ -711,6 +767,19 @@ t.test('the connection', async (t) => {
     t.equal(service.client.state, 'open', 'a close event follows')
   })
 
+  t.test('that is refused is an error event with the reason, where the socket has one', async (t) => {
+    const service = await connectClient(t)
+    const failure = new Error('Unexpected server response: 401')
+    service.socket.fire('error', { message: failure.message, error: failure })
+    t.match(service.errors, [{ code: 'MC_CLIENT_CONNECT_FAILED', cause: failure }])
+    t.strictSame([service.client.state, service.client.cause], ['waiting', 'unreachable'])
+    service.client.on('error', () => service.client.close())
+    service.clock.advance(30_000)
+    await settle()
+    service.socket.fire('error', { message: failure.message, error: failure })
+    t.strictSame([service.client.state, service.client.cause], ['closed', 'closed'])
+  })
+
   t.test('that cannot be created is an error event and retried', async (t) => {
     const failure = new Error('mixed content')
     const WebSocket = class extends FakeSocket {
@@ -850,6 +919,20 @@ t.test('commands', async (t) => {
     t.match(await twice[0], { missionId: 'm3' })
   })
 
+  t.test('that are not text are refused before they are queued, and the others work', async (t) => {
+    const service = await connectClient(t)
+    const circular: unknown[] = []
+    circular.push(circular)
+    for (const command of [circular, 1n, () => {}, undefined, null, { command: 'go' }]) {
+      t.match(await refusal(service.client.start(command as never)), { code: 'MC_CLIENT_INVALID_OPTION', message: 'command' })
+      t.match(await refusal(service.client.cancel(command as never)), { code: 'MC_CLIENT_INVALID_OPTION', message: 'missionId' })
+    }
+    t.match(await refusal(service.client.start('go', { id: 5n as unknown as string })), { code: 'MC_CLIENT_INVALID_OPTION', message: 'id' })
+    service.client.start('good').catch(() => {})
+    service.open()
+    t.match(service.socket.sent.slice(1), [{ type: 'mission_start', command: 'good' }])
+  })
+
   t.test('wait for the connection within their time limit', async (t) => {
     const service = await connectClient(t)
     const early = service.client.start('early')
@@ -948,24 +1031,6 @@ t.test('waitFor', async (t) => {
     t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'none' })
   })
 
-  t.test('looks up one mission after the other, with pauses', async (t) => {
-    const service = await connectSubscribed(t)
-    const waits = [...'abc'].map((id) => refusal(service.client.waitFor(id)))
-    const asked = () => service.socket.sent.filter(({ type }) => type === 'mission_get').map(({ missionId }) => missionId)
-    t.strictSame(asked(), ['a'])
-    answer(service)
-    await settle()
-    t.strictSame(asked(), ['a'])
-    for (const known of [['a', 'b'], ['a', 'b', 'c']]) {
-      service.clock.advance(50)
-      await settle()
-      t.strictSame(asked(), known)
-      answer(service)
-      await settle()
-    }
-    t.strictSame((await Promise.all(waits)).map(({ code }) => code), Array(3).fill('MC_CLIENT_NOT_FOUND'))
-  })
-
   t.test('rejects when a mission is lost in a restart', async (t) => {
     const service = await connectSubscribed(t)
     service.update('a', 'planned', 1, 1)
@@ -974,7 +1039,7 @@ t.test('waitFor', async (t) => {
     service.ack('gap', { at: 0, messages: 0, gap: { cause: 'epoch_changed' } })
     t.equal(service.emitted.at(-1), 'lost a')
     answer(service)
-    t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'a' })
+    t.match(await refusal(lost), { code: 'MC_CLIENT_LOST', message: 'a' }, 'the service is asked: its ending may have been missed')
   })
 
   t.test('waits for the first update of a mission that was started over this connection', async (t) => {
@@ -1148,6 +1213,44 @@ t.test('iterating over missions', async (t) => {
     await updates.return!()
     service.update('c', 'execution_progress', 3)
     t.match(await updates.next(), { done: true })
+  })
+
+  t.test('ends at once with return, even while it waits and with queued updates', async (t) => {
+    const service = await connectSubscribed(t)
+    const updates = service.client.missions()
+    const waiting = updates.next()
+    await settle()
+    t.match(await updates.return!(), { done: true, value: undefined })
+    t.match(await waiting, { done: true, value: undefined })
+    const queued = service.client.missions()
+    const first = queued.next()
+    service.update('a', 'planned', 1, 1)
+    t.match(await first, { value: { missionId: 'a' } })
+    service.update('b', 'planned', 1, 2)
+    t.match(await queued.return!(), { done: true })
+    t.match(await queued.next(), { done: true })
+    t.match(await service.client.missions().return!(), { done: true }, 'before the first read too')
+  })
+
+  t.test('ends at once with a signal, and rejects as waitFor does', async (t) => {
+    const service = await connectSubscribed(t)
+    const signal = Object.assign(new FakeTarget(), { aborted: false, reason: 'enough' })
+    const updates = service.client.missions({ signal })
+    const waiting = refusal(updates.next())
+    await settle()
+    t.equal(signal.count, 1)
+    signal.fire('abort')
+    t.match(await waiting, { code: 'MC_CLIENT_ABORTED', message: 'missions', cause: 'enough' })
+    t.match(await updates.next(), { done: true })
+    t.equal(signal.count, 0, 'no listener is left on the signal')
+    service.update('a', 'planned', 1, 1)
+    const one = service.client.missions({ id: 'a', signal })
+    t.match(await one.next(), { value: { status: 'planned' } })
+    service.update('a', 'execution_started', 2, 2)
+    signal.fire('abort')
+    t.match(await refusal(one.next()), { code: 'MC_CLIENT_ABORTED', message: 'a' }, 'queued updates are dropped')
+    signal.aborted = true
+    t.match(await refusal(service.client.missions({ signal }).next()), { code: 'MC_CLIENT_ABORTED' })
   })
 
   t.test('with an id returns the updates of one mission until its end', async (t) => {

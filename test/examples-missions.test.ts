@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,31 +8,16 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { WebSocket } from 'ws'
 import { Client } from './support/client.js'
-import { Program, runExample, spawnNode, startExample } from './support/run-example.js'
-import { findPackage, findRedisServer, onlyWith, pathOf } from './support/skip.js'
+import { Program, runExample, startExample } from './support/run-example.js'
+import { findRedisServer, onlyWith, pathOf } from './support/skip.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 const folder = t.testdir()
-const built = join(folder, 'out')
-const bullmq = findPackage('bullmq')
-const WORKER = join(built, 'worker-bullmq.js')
+const WORKER = '.examples/worker-bullmq.js'
 const POLLER = '.examples/poller.js'
 
 // The programs mostly wait, so they run side by side.
 t.jobs = 3
-
-/** `npm run build:examples` leaves out the worker, whose package is not in the lock file; so it is compiled here, with the same options. */
-t.before(async () => {
-  if ('skip' in bullmq) return
-  if (!existsSync(join(root, 'dist/lib/index.js'))) throw new Error('there is no dist; npm run build creates it')
-  const config = join(folder, 'tsconfig.json')
-  const compilerOptions = { outDir: built, rootDir: join(root, 'examples') }
-  const files = [join(root, 'examples/worker-bullmq.ts')]
-  writeFileSync(config, JSON.stringify({ extends: join(root, 'examples/tsconfig.json'), compilerOptions, files, include: [] }))
-  const compiler = new Program(spawnNode([join(root, 'node_modules/typescript/bin/tsc'), '-p', config]))
-  const { code, stdout } = await compiler.ended
-  if (code !== 0) throw new Error(stdout)
-})
 
 /** The scripts of a page, each with the output block directly below it. */
 function scriptsOf (page: string): Array<{ language: string, script: string, output: string }> {
@@ -99,7 +84,7 @@ t.test('the poller withdraws its orders on Ctrl-C and exits', async (t) => {
   t.match(stdout, /\n4 orders: .*cancelled\n$/)
 })
 
-t.test('the BullMQ worker says that no Redis server is reachable', onlyWith(bullmq), async (t) => {
+t.test('the BullMQ worker says that no Redis server is reachable', async (t) => {
   const port = await freePort()
   const { code, stdout, stderr } = await runExample(t, WORKER, [], { REDIS_PORT: String(port) })
   t.equal(code, 2)
@@ -150,7 +135,7 @@ async function startWorker (t: Test, redisPort: number) {
   }
 }
 
-t.test('the BullMQ worker', onlyWith(redisServer, bullmq), async (t) => {
+t.test('the BullMQ worker', onlyWith(redisServer), async (t) => {
   const redisPort = await startRedis(t)
 
   t.test('runs each attempt of a job as a mission, with one task per page', async (t) => {

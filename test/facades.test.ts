@@ -106,7 +106,7 @@ t.test('the emitted types declare the documented members, and no others', async 
     t.strictSame(declaredMembers(path, name), sorted(members), path)
   }
   const plugin = readFileSync(join(root, 'dist/lib/index.d.ts'), 'utf8')
-  for (const decorator of ['missions: Missions', 'monitoring: Monitoring', 'missionControl: MissionControl']) {
+  for (const decorator of ['missions: HostMissions', 'monitoring: Monitoring', 'missionControl: MissionControl']) {
     t.match(plugin, `${decorator};`)
   }
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { MonitoringService, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
+import { type MonitoringDeps, MonitoringService, type HealthCheck, type HealthEvent, type HealthProvider } from '../lib/monitoring/index.js'
 import { HealthHysteresis, type HealthTransition } from '../lib/monitoring/health/hysteresis.js'
 import { compile } from '../lib/base/validation.js'
 import { HealthSnapshot, type HealthReport, type HealthStatus } from '../schemas/index.js'
@@ -15,11 +15,15 @@ const isHealthSnapshot = compile(HealthSnapshot)
 
 const settle = async () => { await new Promise((resolve) => setImmediate(resolve)) }
 
-const setup = (options: { provider?: HealthProvider, log?: { warn (fields: object, message: string): void } } = {}) => {
+const setup = (options: { provider?: HealthProvider, log?: MonitoringDeps['log'] } = {}) => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   const warnings: Array<Record<string, unknown>> = []
   const failures: Array<[string, unknown]> = []
-  const log = options.log ?? { warn: (fields, message) => { warnings.push({ ...fields, message }) } }
+  const changes: Array<Record<string, unknown>> = []
+  const log: MonitoringDeps['log'] = options.log ?? {
+    warn: (fields, message) => { (message === 'health changed' ? changes : warnings).push({ ...fields, message }) },
+    info: (fields, message) => { changes.push({ ...fields, message }) }
+  }
   const monitoring = new MonitoringService({
     clock,
     health: { intervalMs: INTERVAL_MS, ...options.provider && { provider: options.provider } },
@@ -38,6 +42,7 @@ const setup = (options: { provider?: HealthProvider, log?: { warn (fields: objec
   return {
     clock,
     monitoring,
+    changes,
     warnings,
     failures,
     events,
@@ -499,12 +504,32 @@ t.test('a health check', async (t) => {
 
   t.test('is not affected by a log that throws', async (t) => {
     const failure = new Error('disk full')
-    const { add, start, db, failures } = setup({ log: { warn () { throw failure } } })
+    const { add, start, db, failures } = setup({ log: { warn () { throw failure }, info () {} } })
     add({ run () { throw new Error('down') } })
     t.strictSame(await uncaught(start), [])
     t.match(db(), { error: 'check_failed' })
     t.strictSame(failures, [['log', failure]])
   })
+})
+
+t.test('the log tells of each change of the health and of the recovery once', async (t) => {
+  const { monitoring, changes, add, start, pass } = setup()
+  let isDown = true
+  add({ critical: true, run () { if (isDown) throw new Error('down') } })
+  await start()
+  await pass(3 * INTERVAL_MS)
+  t.strictSame(changes, [{ status: 'critical', failing: ['db'], message: 'health changed' }])
+  isDown = false
+  await pass(5 * INTERVAL_MS)
+  monitoring.reportHealth('degraded')
+  monitoring.reportHealth('degraded')
+  monitoring.reportHealth('healthy')
+  await pass(3 * INTERVAL_MS)
+  t.strictSame(changes.slice(1), [
+    { status: 'healthy', message: 'health recovered' },
+    { status: 'degraded', failing: [], message: 'health changed' },
+    { status: 'healthy', message: 'health recovered' }
+  ])
 })
 
 t.test('closing', async (t) => {
@@ -538,7 +563,7 @@ t.test('closing', async (t) => {
     const create = () => new MonitoringService({
       clock: { ...clock, after: counting('after'), every: counting('every') },
       health: { intervalMs: INTERVAL_MS, provider: async () => await new Promise<HealthReport>(() => {}) },
-      log: { warn () {} },
+      log: { warn () {}, info () {} },
       onCallbackError () {}
     })
     const monitoring = create()

@@ -80,7 +80,7 @@ t.test('the list', async (t) => {
       ['', ['c', 'b', 'a']], ['status=completed', ['b']], ['status=planning_started', ['c', 'a']],
       ['name=import', ['c', 'a']], ['name=imp', []],
       ['tag=nightly', ['b', 'a']], ['tenant=acme', ['c', 'a']], ['stalled=true', ['a']], ['stalled=false', ['c', 'b']],
-      ['since=1100', ['c', 'b']], ['until=1100', ['a']], ['since=1100&until=1200', ['b']], ['since=1099.5', ['c', 'b']],
+      ['since=1100', ['c', 'b']], ['until=1100', ['a']], ['since=1100&until=1200', ['b']], ['since=0', ['c', 'b', 'a']], ['until=9999999999999999', ['c', 'b', 'a']],
       ['q=ROWS', ['b']], ['q=imp', ['c', 'a']], ['q=%20of%20', ['b']],
       ['name=import&stalled=false', ['c']], ['tag=nightly&tenant=acme&status=planning_started', ['a']],
       ['limit=2', ['c', 'b']], ['limit=1&name=export', ['b']]
@@ -102,6 +102,19 @@ t.test('the list', async (t) => {
       t.equal(response.statusCode, 400, query)
       t.match(read(t, 'error', response), { code: 'FST_ERR_VALIDATION', message: /^querystring / })
       t.notMatch(response.body, 'canary')
+    }
+  })
+
+  t.test('accepts numbers in decimal digits only', async (t) => {
+    const app = await serve(t)
+    const numbers = ['Infinity', '-Infinity', '1e400', '-1e400', 'NaN', '-1', '-0', '1.5', '0.1', '1e1', '0x10', '%205', '+5', '12345678901234567', '5&NAME=6', '']
+    for (const name of ['since', 'until', 'limit']) {
+      t.equal((await app.inject(`${URL}?${name}=20`)).statusCode, 200)
+      for (const number of numbers) {
+        const response = await app.inject(`${URL}?${name}=${number.replace('NAME', name)}`)
+        t.equal(response.statusCode, 400, `${name}=${number}`)
+        t.match(read(t, 'error', response), { code: 'FST_ERR_VALIDATION', message: `querystring ${name} must be integer` })
+      }
     }
   })
 

@@ -18,7 +18,7 @@ const setup = () => {
   const monitoring = new MonitoringService({
     clock,
     health: { intervalMs: 10_000 },
-    log: { warn () {} },
+    log: { warn () {}, info () {} },
     onCallbackError: (where, err) => failures.push([where, err])
   })
   const metrics: Operation[] = []

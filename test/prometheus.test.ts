@@ -79,7 +79,7 @@ const createState = (): State => ({
     protocolErrors: { invalid_json: 4 },
     subscribers: new Map([['metrics_tick', 1], ['mission_stats', 0]])
   },
-  missionCounts: { untracked: { full: 2 }, cancelled: { request: 1, skipped: 3 }, cut: { name: 4 } },
+  missionCounts: { untracked: { full: 2 }, cancelled: { request: 1, skipped: 3 }, cut: { name: 4 }, durationSumMs: 1_500 },
   callbackErrors: { onRequest: 5 }
 })
 
@@ -165,6 +165,7 @@ test('the metrics of the plugin', async (t) => {
       ['mc_missions_stalled', {}, 1],
       ['mc_missions_late_outcomes_total', {}, 4],
       ['mc_missions_refused_total', {}, 8],
+      ['mc_missions_duration_seconds_total', {}, 1.5],
       ['mc_missions_untracked_total', { reason: 'full' }, 2],
       ['mc_missions_cancelled_total', { kind: 'request' }, 1],
       ['mc_missions_cancelled_total', { kind: 'skipped' }, 3],
@@ -522,7 +523,7 @@ test('a metric of the host', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
-    t.equal((await readText(stand)).size, 43)
+    t.equal((await readText(stand)).size, 44)
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 

@@ -139,6 +139,19 @@ t.test('subscribe', async (t) => {
     t.notMatch(JSON.stringify(errors), 'nope')
   })
 
+  t.test('refuses every number that is not a whole one within its bounds', async (t) => {
+    const app = await boot(t)
+    const client = await connect(app)
+    const cursor = (offset: string) => `"since":{"mission_update":{"epoch":"e","id":"i","offset":${offset}}}`
+    for (const number of ['1e400', '-1e400', '-1', '1.5', '0.1', '"1"', '"Infinity"', '"NaN"', 'null', 'true']) {
+      for (const field of [`"endings":${number}`, cursor(number), `"id":${number === '"1"' ? '1' : number.replaceAll('"', '')}`]) {
+        const { error } = await client.send(`{"type":"subscribe","channels":["mission_update"],${field}}`).next('protocol_error')
+        t.equal(error.code, /:(NaN|Infinity)/.test(field) ? 'invalid_json' : 'invalid_message', field)
+      }
+    }
+    t.equal(app.missionControl.wsMetrics().subscriptionsTotal, 0)
+  })
+
   t.test('accepts 64 names in one message, and refuses a message with more as a whole', async (t) => {
     const app = await boot(t)
     const client = await connect(app)

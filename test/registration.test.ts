@@ -2,8 +2,10 @@ import { createRequire } from 'node:module'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
 import websocket from '@fastify/websocket'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { Counter, Registry } from 'prom-client'
+import Fastify, {
+  type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions
+} from 'fastify'
+import { AggregatorRegistry, Counter, Registry } from 'prom-client'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
@@ -12,6 +14,7 @@ import { describeBounds, resolveOptions } from '../lib/base/options.js'
 import { Options } from '../schemas/index.js'
 import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect, tryUpgrade, urlOf } from './support/client.js'
+import { exchange, upgradeRequest } from './support/raw-client.js'
 
 const refusal = async (options: unknown): Promise<{ code: string, message: string }> => {
   const app = Fastify()
@@ -38,6 +41,9 @@ t.test('with an invalid option the service does not start, and the error names t
     [{ websocket: { path: 'ws' } }, /websocket\.path is "ws", but must be a string that matches/],
     [{ websocket: { allowedOrigins: 'https://a.example' } }, /websocket\.allowedOrigins is "https:\/\/a\.example", but must be "same-origin", "\*" or a list/],
     [{ websocket: { allowedOrigins: ['https://a.example/'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
+    [{ websocket: { allowedOrigins: ['https://a.example:99999'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
+    [{ websocket: { allowedOrigins: ['https://[::1'] } }, /websocket\.allowedOrigins is a list of length 1, but/],
+    [{ websocket: { allowedOrigins: [5] } }, /websocket\.allowedOrigins is a list of length 1, but/],
     [{ websocket: { allowedOrigins: null } }, /websocket\.allowedOrigins is null, but/],
     [{ websocket: null }, /websocket is null, but must be an object$/],
     [{ websocket: [] }, /websocket is a list of length 0, but/],
@@ -106,6 +112,52 @@ t.test('options are completed and frozen, and the host\'s own object is not chan
   t.throws(() => { (kept.websocket.allowedOrigins as string[]).push('x') }, TypeError)
 })
 
+t.test('options of any class behave like plain ones and are not changed', async (t) => {
+  class Group {
+    heartbeatMs = 5_000
+    #allowed = true
+    get path () { return '/live' }
+    authorize () { return this.#allowed }
+  }
+  class Outer {
+    websocket = new Group()
+    get server () { return Object.freeze({ name: 'imports' }) }
+  }
+  const source = 'export const server = { name: "imports" }; export const websocket = { heartbeatMs: 5000, path: "/live", authorize: () => true }'
+  const plain = { server: { name: 'imports' }, websocket: { heartbeatMs: 5_000, path: '/live', authorize: () => true } }
+  const bare = Object.assign(Object.create(null), { server: Object.assign(Object.create(null), plain.server), websocket: plain.websocket })
+  const frozen = Object.freeze({ server: Object.freeze({ ...plain.server }), websocket: Object.freeze({ ...plain.websocket }) })
+  const kinds: Record<string, object> = {
+    'a class instance': new Outer(), 'an object without a prototype': bare, 'a frozen object': frozen, 'a module namespace': await import(`data:text/javascript,${source}`)
+  }
+  for (const [kind, options] of Object.entries(kinds)) {
+    const before = JSON.stringify([options, Reflect.ownKeys(options)])
+    const resolved = resolveOptions(options as never, {})
+    t.match(resolved, { server: { name: 'imports', version: '0.0.0' }, websocket: { heartbeatMs: 5_000, path: '/live' }, missions: { maxActive: 10_000 } }, kind)
+    t.equal(resolved.websocket.authorize?.({} as never, {} as never), true, `${kind}: a method keeps its object`)
+    t.equal(JSON.stringify([options, Reflect.ownKeys(options)]), before, `${kind} is not changed`)
+    t.notOk(Object.isFrozen((options as Outer).websocket) && kind !== 'a frozen object')
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(missionControl, options)
+    await app.ready()
+    t.equal((await app.inject('/health')).json().server, 'imports', kind)
+    t.equal((await app.inject('/live')).statusCode, 426, kind)
+  }
+  class Misspelt { heartbeat = 5 }
+  t.throws(() => resolveOptions({ websocket: new Misspelt() } as never, {}), /websocket\.heartbeat is not an option/)
+})
+
+t.test('an allowed origin is compared as browsers send it', async (t) => {
+  const cases = [
+    ['HTTPS://Ops.Example.COM', 'https://ops.example.com'], ['https://ops.example.com:443', 'https://ops.example.com'], ['http://a:80', 'http://a'],
+    ['http://a:443', 'http://a:443'], ['http://[::1]:80', 'http://[::1]'], ['https://b\u00fccher.example', 'https://xn--bcher-kva.example'],
+    ['chrome-extension://ABCdef', 'chrome-extension://abcdef'], ['tauri://LocalHost:1420', 'tauri://localhost:1420']
+  ]
+  const { websocket } = resolveOptions({ websocket: { allowedOrigins: cases.map(([given]) => given!) } }, {})
+  t.strictSame(websocket.allowedOrigins, cases.map(([, sent]) => sent))
+})
+
 t.test('environment variables set options that the code leaves out, and with an invalid value the service does not start', async (t) => {
   const variables = {
     ONEAGENT_MISSION_STATS_INTERVAL_MS: 'missionStatsMs',
@@ -136,11 +188,39 @@ t.test('registering twice throws an error that says what to do instead', async (
   await t.rejects(async () => await app.register(async (scope) => { await scope.register(missionControl) }), { code: 'FST_MC_ALREADY_REGISTERED' })
 })
 
+t.test('registering twice on one server is refused in any shape of scopes, and the server closes', async (t) => {
+  const register = (prefix: string) => async (scope: FastifyInstance) => { await scope.register(missionControl, { prefix }) }
+  const shapes: Record<string, (app: FastifyInstance) => Promise<unknown>> = {
+    siblings: async (app) => { await app.register(register('/a')); await app.register(register('/b')) },
+    'child, then root': async (app) => { await app.register(register('/a')); await app.register(missionControl) },
+    'root, then child': async (app) => { await app.register(missionControl); await app.register(register('/b')) },
+    'child, then a scope inside a sibling': async (app) => {
+      await app.register(register('/a'))
+      await app.register(async (scope) => { await scope.register(register('/b')) })
+    }
+  }
+  for (const [shape, load] of Object.entries(shapes)) {
+    const app = Fastify()
+    await t.rejects(async () => await load(app), { code: 'FST_MC_ALREADY_REGISTERED' }, shape)
+    await app.close()
+  }
+  const failed = Fastify()
+  t.teardown(() => failed.close())
+  await failed.register(async (scope) => {
+    await t.rejects(async () => { await missionControl(scope, { prefix: 5 } as never) }, { code: 'FST_MC_INVALID_OPTION' })
+    await missionControl(scope, {})
+  })
+  t.equal((await failed.inject('/health')).statusCode, 200, 'a refused first registration leaves the server free')
+})
+
 t.test('the plugin is the default export, a named export, and the result of require', async (t) => {
   t.equal(missionControl, named)
   t.equal((await import('../lib/index.js'))['module.exports'], missionControl)
   t.equal((missionControl as unknown as Record<symbol, unknown>)[Symbol.for('skip-override')], true)
   t.ok(createRequire(import.meta.url)('fastify-plugin'))
+  const { default: plugin, 'module.exports': _, ...exported } = await import('../lib/index.js')
+  t.ok(Object.keys(exported).length > 3)
+  for (const [name, value] of Object.entries(exported)) t.equal((plugin as unknown as typeof exported)[name as 'missionControl'], value, `with ${name} as a property`)
 })
 
 t.test('every route can be moved or disabled', async (t) => {
@@ -226,6 +306,27 @@ t.test('a prom-client registry of the host has the metrics of both, until the pl
   t.match(await registry.metrics(), /^oneagent_mission_active 0$/m, 'a refused second app takes nothing away')
   await app.close()
   t.same((await registry.getMetricsAsJSON()).map(({ name }) => name), ['orders_total'])
+})
+
+t.test('in a cluster, counts are summed, and ratios and means can be divided from the sums', async (t) => {
+  const clock = createVirtualClock()
+  const workers = []
+  for (const [completed, failed] of [[9, 1], [1, 1]] as const) {
+    const registry = new Registry()
+    const app = await boot(t, { clock, prometheus: { registry } })
+    const missions = Array.from({ length: completed + failed }, () => app.missions.start('job'))
+    clock.advance(500 * (failed + completed))
+    for (const [at, mission] of missions.entries()) at < completed ? mission.complete() : mission.fail(new Error('no'))
+    app.missions.start('still active')
+    workers.push(await registry.getMetricsAsJSON())
+  }
+  const page = await AggregatorRegistry.aggregate(workers).metrics()
+  const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(page)?.[1])
+  const ended = value('oneagent_mission_total') - value('oneagent_mission_active')
+  t.equal(ended, 12)
+  t.equal(value('oneagent_mission_errors') / ended, 2 / 12)
+  t.equal(value('mission_control_missions_duration_seconds_total') / ended, (10 * 5 + 2 * 1) / 12)
+  t.notMatch(page, /oneagent_mission_(error_rate|avg_duration_ms)/, 'a mean of means is not shown')
 })
 
 const echo = async (app: FastifyInstance) => app.get('/echo', { websocket: true }, (socket) => { socket.on('message', (data) => socket.send(String(data))) })
@@ -316,6 +417,9 @@ t.test('an upgrade to another path is served as the host would serve it without 
     for await (const chunk of socket) answer += String(chunk)
     return answer
   }
+  const handshake = upgradeRequest({ path: '/plain' })
+  t.match(await exchange(app, handshake), /^HTTP\/1\.1 200 .*plain$/s, 'a WebSocket handshake too, and the connection ends')
+  t.match(await exchange(app, handshake.replace('Host:', 'Content-Length: 2\r\nHost:')), /^HTTP\/1\.1 400 /)
   t.match(await ask('GET /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*plain$/s)
   t.match(await ask('GET /health HTTP/1.1'), /^HTTP\/1\.1 200 /)
   t.match(await ask('GET /nowhere HTTP/1.1'), /^HTTP\/1\.1 404 /)
@@ -323,6 +427,57 @@ t.test('an upgrade to another path is served as the host would serve it without 
   t.match(await ask('POST /plain HTTP/1.1'), /^HTTP\/1\.1 200 .*taken$/s, 'without a body')
   t.match(await ask('POST /plain HTTP/1.1\r\nContent-Length: 2'), /^HTTP\/1\.1 400 /, 'a body that cannot be read is not taken for none')
   t.match(await ask('POST /plain HTTP/1.1\r\nTransfer-Encoding: chunked'), /^HTTP\/1\.1 400 /)
+})
+
+const spellings: Record<string, { server?: FastifyServerOptions, prefix?: string, path: string, address?: string }> = {
+  rewriteUrl: { server: { rewriteUrl: ({ url }) => url!.replace('/old', '') }, path: '/old/ws/mission-control' },
+  ignoreTrailingSlash: { server: { routerOptions: { ignoreTrailingSlash: true } }, path: '/ws/mission-control/' },
+  ignoreDuplicateSlashes: { server: { routerOptions: { ignoreDuplicateSlashes: true } }, path: '//ws//mission-control' },
+  'caseSensitive: false': { server: { routerOptions: { caseSensitive: false } }, path: '/WS/Mission-Control' },
+  'a parametric prefix': { prefix: '/:tenant', path: '/acme/ws/mission-control' },
+  'a prefix that ends with a slash': { prefix: '/ops/', path: '/ops/ws/mission-control', address: '/ops/ws/mission-control' }
+}
+
+for (const [title, { server = {}, prefix = '', path, address }] of Object.entries(spellings)) {
+  for (const order of ['without', 'before', 'after']) {
+    t.test(`an upgrade is found by the router of Fastify: ${title}, ${order} a @fastify/websocket of the host`, async (t) => {
+      const app = Fastify(server)
+      t.teardown(() => app.close())
+      const refuse = async (request: FastifyRequest, reply: FastifyReply) => {
+        if (request.headers.authorization === undefined) return await reply.code(401).send()
+      }
+      if (order === 'after') await app.register(websocket)
+      await app.register(missionControl, closingSoon(app, { prefix, onRequest: refuse, websocket: { maxConnections: 1 } }))
+      if (order === 'before') await app.register(websocket)
+      t.equal(await tryUpgrade(app, { path }), 401, 'hooks run')
+      const headers = { authorization: 'x' }
+      const client = await connect(app, { path, headers })
+      t.ok(await client.send({ type: 'ping' }).next('pong'))
+      t.equal(await tryUpgrade(app, { path, headers }), 503, 'limits apply')
+      t.equal(await tryUpgrade(app, { path: '/nowhere', headers }), 404)
+      if (address === undefined) return
+      const document = (await app.inject({ url: `${prefix}mission-control/asyncapi.json`, headers })).json()
+      t.equal(document.channels.missionControl.address, address)
+    })
+  }
+}
+
+t.test('an upgrade of any protocol that hangs in a hook of the host does not hold up the close', { timeout: 20_000 }, async (t) => {
+  for (const protocol of ['h2c', 'websocket']) {
+    const app = Fastify()
+    let started = () => {}
+    const hasStarted = new Promise<void>((resolve) => { started = resolve })
+    app.addHook('onRequest', async () => {
+      started()
+      await new Promise(() => {})
+    })
+    await app.register(missionControl)
+    app.get('/plain', async () => 'plain')
+    const answer = exchange(app, upgradeRequest({ path: '/plain' }).replace('Upgrade: websocket', `Upgrade: ${protocol}`))
+    await hasStarted
+    await app.close()
+    t.equal(await answer, '', protocol)
+  }
 })
 
 t.test('another upgrade listener on the server keeps its own paths', async (t) => {
@@ -411,4 +566,49 @@ t.test('the plugin works with and without a logger of the host, on any address',
   t.notMatch(lines.join(''), 'nonsense')
   t.ok(lines.every((line) => JSON.parse(line)))
   await client.close()
+})
+
+t.test('the log says once, at listen, that the routes are open to everybody if there is no onRequest', async (t) => {
+  const open = 'the routes of the plugin are open to everybody; see onRequest'
+  for (const [options, times] of [[{}, 1], [{ onRequest: async () => {} }, 0], [{ onRequest: [] }, 1]] as const) {
+    const lines: string[] = []
+    const app = await boot(t, options as MissionControlOptions, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+    await app.ready()
+    t.equal(lines.filter((line) => line.includes(open)).length, 0)
+    await app.listen({ port: 0, host: 'localhost' })
+    t.equal(lines.filter((line) => line.includes(open)).length, times)
+  }
+})
+
+t.test('a route of the host with the path of one of the plugin is refused by the name of the option', async (t) => {
+  const paths = [
+    ['routes.health', '/health'], ['routes.wsMetrics', '/mission-control/ws-metrics'], ['routes.prometheus', '/api/v1/metrics/prometheus'],
+    ['routes.asyncapi', '/mission-control/asyncapi.json'], ['routes.missions', '/jobs'], ['websocket.path', '/ws/mission-control']
+  ] as const
+  const routes = { missions: '/jobs' }
+  for (const [option, path] of paths) {
+    const refused = { code: 'FST_MC_INVALID_OPTION', message: `there are two routes GET /api${path}; set ${option} to another path` }
+    const before = Fastify()
+    t.teardown(() => before.close())
+    before.get(`/api${path}`, async () => 'mine')
+    await t.rejects(async () => await before.register(missionControl, { routes, prefix: '/api' }), refused)
+    const after = Fastify()
+    t.teardown(() => after.close())
+    await after.register(missionControl, { routes, prefix: '/api' })
+    t.throws(() => after.get(`/api${path}`, async () => 'mine'), refused)
+    after.post('/api/health', async () => 'mine')
+    after.get('/health', async () => 'mine')
+    after.get('/api/health', { constraints: { host: 'other.example' } }, async () => 'mine')
+    await after.ready()
+    t.equal((await after.inject({ url: '/api/health', headers: { host: 'other.example' } })).body, 'mine')
+    t.equal((await after.inject('/api/health')).json().server, 'mission-control')
+  }
+  const scoped = Fastify()
+  t.teardown(() => scoped.close())
+  await scoped.register(async (scope) => {
+    await scope.register(missionControl, { routes: { health: false } })
+    scope.get('/health', async () => 'mine')
+    t.throws(() => scope.get('/ws/mission-control', async () => 'mine'), /GET \/v1\/ws\/mission-control; set websocket\.path/)
+  }, { prefix: '/v1' })
+  t.equal((await scoped.inject('/v1/health')).body, 'mine')
 })

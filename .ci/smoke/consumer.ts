@@ -1,6 +1,6 @@
 // The code of a host, compiled with the strictest settings and including the declarations of all dependencies.
 import fastify from 'fastify'
-import missionControl from 'fastify-mission-control'
+import missionControl, { type CommandContext, type MissionHandlers } from 'fastify-mission-control'
 import { type MissionStatus, type ServerMessage } from 'fastify-mission-control/schemas'
 
 const app = fastify()
@@ -20,6 +20,19 @@ app.monitoring.trackOperation({ component: 'reports', operation: 'render', statu
 export const open: number = app.missionControl.wsMetrics().connectionsOpen
 export const statusOf = (message: ServerMessage): MissionStatus | undefined =>
   message.type === 'mission_update' ? message.payload.status : undefined
+
+const isAdmin = ({ request }: CommandContext): boolean => request.headers['x-user'] === 'admin'
+const handlers: MissionHandlers = {
+  identify: ({ request }) => request.ip,
+  start: {
+    authorize: (command, { request }) => request.headers['x-user'] !== undefined,
+    start: (command, { request, params }) => app.missions.spawn(`${command} for ${request.ip}`, () => params)
+  },
+  cancel: { authorize: (mission, context) => isAdmin(context) && mission.tenant === 'acme' },
+  view: { authorize: (mission, { request }) => request.headers['x-tenant'] === mission.tenant }
+}
+app.missions.handle(handlers)
+app.missions.handle({ cancel: { authorize: (mission, { request }) => request.headers['x-user'] === mission.tenant } })
 
 // @ts-expect-error an option that does not exist must not compile
 await app.register(missionControl, { heartbeat: 1 })

@@ -1,4 +1,4 @@
-import createError from '@fastify/error'
+import { createError } from '@fastify/error'
 
 /** A registration option is unknown or outside its bounds. */
 export const InvalidOption = createError<[string]>(
@@ -10,11 +10,11 @@ export const InvalidEnvironment = createError<[string, string, number]>(
   'fastify-mission-control: the environment variable %s is "%s", but must be a whole number of milliseconds ' +
   'from 1 to %d; correct or unset it', 500, TypeError)
 
-/** The plugin is already registered on this instance. */
+/** The plugin is already registered on this server, in this scope or another one. */
 export const AlreadyRegistered = createError(
   'FST_MC_ALREADY_REGISTERED',
-  'fastify-mission-control is already registered on this instance; register it once, and use app.missions, ' +
-  'app.monitoring and app.missionControl everywhere else')
+  'fastify-mission-control is already registered on this server; register it once, in the outermost scope that needs ' +
+  'it, and use app.missions, app.monitoring and app.missionControl everywhere else')
 
 /** The host's prom-client registry already contains a metric with the name of a metric of the plugin. */
 export const MetricNameTaken = createError<[string]>(

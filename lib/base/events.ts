@@ -1,4 +1,4 @@
-import { isPromiseLike } from './promises.js'
+import { callGuarded } from './promises.js'
 
 /** Removes a listener. Further calls do nothing. */
 export type Unsubscribe = () => void
@@ -30,15 +30,8 @@ export class Events<Map extends Record<string, unknown[]>> {
   emit<Name extends keyof Map & string> (event: Name, ...args: Map[Name]): void {
     const listeners = this.#listeners.get(event)
     if (listeners === undefined) return
-    for (const listener of listeners) {
-      try {
-        const result = (listener as (...args: unknown[]) => unknown)(...args)
-        if (result === undefined || !isPromiseLike(result)) continue
-        result.then(undefined, (err: unknown) => this.#onListenerError(err, event))
-      } catch (err) {
-        this.#onListenerError(err, event)
-      }
-    }
+    const onError = (err: unknown) => this.#onListenerError(err, event)
+    for (const listener of listeners) callGuarded(() => (listener as (...args: unknown[]) => unknown)(...args), onError)
   }
 
   /** The number of listeners of `event`. */

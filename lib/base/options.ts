@@ -6,7 +6,8 @@ import { InvalidEnvironment, InvalidOption } from './errors.js'
 const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
   function: (value) => typeof value === 'function',
   functions: (value) => [value].flat().every((one) => typeof one === 'function'),
-  object: (value) => typeof value === 'object' && value !== null
+  object: (value) => typeof value === 'object' && value !== null,
+  origin: (value) => normalizeOrigin(value as string) !== undefined
 }
 
 const ajv = new Ajv({ useDefaults: true, verbose: true, strict: true, allowUnionTypes: true, strictTypes: false })
@@ -15,16 +16,21 @@ ajv.addKeyword({ keyword: 'host', validate: (kind: string, value: unknown) => HO
 const validate = ajv.compile<ResolvedOptions>(Options)
 
 /**
- * Returns the host's options validated, completed with defaults, and frozen. The host's own object is not changed. An
- * option in code takes precedence over `environment`, and `environment` over the default.
+ * Returns the host's options validated, completed with defaults, and frozen. The host's own object is not changed; it
+ * may be of any class, and its groups too. An option in code takes precedence over `environment`, and `environment`
+ * over the default.
  *
  * @throws FST_MC_INVALID_OPTION with the option, its value and its bounds
  * @throws FST_MC_INVALID_ENVIRONMENT with the variable and its value
  */
 export function resolveOptions (input: OptionsInput, environment: Record<string, string | undefined>): ResolvedOptions {
-  const options = cloneGroups(input)
+  const options = copyGroup(input, Options)
   applyEnvironment(options, environment)
   if (!validate(options)) throw new InvalidOption(explain(validate.errors![0]!, validate.errors!.at(-1)!))
+  const { websocket } = options
+  if (Array.isArray(websocket.allowedOrigins)) {
+    websocket.allowedOrigins = websocket.allowedOrigins.map((origin) => normalizeOrigin(origin)!)
+  }
   return freezeGroups(options)
 }
 
@@ -71,12 +77,33 @@ const isPlain = (value: unknown): value is Record<string, unknown> =>
 
 const HOST_OBJECTS = new Set(['registry', 'clock'])
 
-// Removes options that are `undefined`, which the validator would not treat as absent. Host objects are not copied.
-function cloneGroups (input: unknown, name = ''): unknown {
+/**
+ * A copy of a group without options that are `undefined`, which the validator would not treat as absent. What a class
+ * defines counts too: an `authorize` that is a method must not be overlooked. Host objects are not copied.
+ */
+function copyGroup (input: unknown, schema: unknown): unknown {
   if (Array.isArray(input)) return [...input]
-  if (!isPlain(input) || HOST_OBJECTS.has(name)) return input
-  const entries = Object.entries(input).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries.map(([key, value]) => [key, cloneGroups(value, key)]))
+  const { properties } = (schema ?? {}) as { properties?: Record<string, unknown> }
+  if (properties === undefined || typeof input !== 'object' || input === null) return input
+  const copy: Record<string, unknown> = {}
+  for (const name of new Set([...Object.keys(properties), ...Object.keys(input)])) {
+    const value = (input as Record<string, unknown>)[name]
+    if (value === undefined) continue
+    const isMethod = typeof value === 'function' && !Object.hasOwn(input, name)
+    copy[name] = isMethod ? value.bind(input) : copyGroup(value, properties[name])
+  }
+  return copy
+}
+
+/** An origin as a browser sends it: in lower case, without the default port. `undefined` if none can be like this. */
+function normalizeOrigin (text: string): string | undefined {
+  try {
+    const { protocol, host, origin } = new URL(text)
+    // Pages of other schemes, such as those of an extension, have an origin that is not in the standard for URLs.
+    return origin === 'null' ? `${protocol}//${host.toLowerCase()}` : origin
+  } catch {
+    return undefined
+  }
 }
 
 function applyEnvironment (options: unknown, environment: Record<string, string | undefined>): void {

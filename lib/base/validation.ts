@@ -1,5 +1,5 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
-import type { Static, TSchema } from '@sinclair/typebox'
+import type { Static, TObject, TSchema } from '@sinclair/typebox'
 
 export type { ErrorObject }
 
@@ -18,9 +18,22 @@ export function compile<Schema extends TSchema> (schema: Schema): Validate<Stati
 
 const queryAjv = new Ajv({ ...AJV_OPTIONS, coerceTypes: true })
 
-/** Compiles a schema for query strings and path parameters, whose values are all strings. */
-export function compileQuery<Schema extends TSchema> (schema: Schema): Validate<Static<Schema>> {
-  return queryAjv.compile<Static<Schema>>(schema)
+const DIGITS = /^[0-9]{1,16}$/
+
+/**
+ * Compiles a schema for query strings and path parameters, whose values are all strings. A number must be written in
+ * decimal digits: Ajv alone accepts `1e400` as a number, and compares nothing that is not finite with its bounds.
+ */
+export function compileQuery<Schema extends TObject> (schema: Schema): Validate<Static<Schema>> {
+  const validate = queryAjv.compile<Static<Schema>>(schema)
+  const numbers = Object.keys(schema.properties).filter((name) => schema.properties[name]!['type'] === 'integer')
+  const check = (data: Record<string, unknown>): boolean => {
+    const fault = numbers.find((name) => typeof data[name] === 'string' && !DIGITS.test(data[name]))
+    if (fault === undefined && validate(data)) return true
+    const errors = fault === undefined ? validate.errors : [{ instancePath: `/${fault}`, message: 'must be integer' }]
+    return !Object.assign(check, { errors })
+  }
+  return check as unknown as Validate<Static<Schema>>
 }
 
 /** Compiles a schema of the host, in a separate Ajv instance because two such schemas may have the same `$id`. */

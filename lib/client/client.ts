@@ -1,6 +1,7 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ServerMessages } from '../../schemas/messages/server-messages.js'
+import type { ClientIterateOptions } from './missions/iterators.js'
 import type { ClientMissionState } from './missions/mission-map.js'
 import type { ClientWaitOptions } from './missions/wait-for.js'
 import type { Cursors } from './subscriptions/cursors.js'
@@ -28,7 +29,7 @@ export interface Client {
   readonly state: ClientState
   /** Why the client is in its state. */
   readonly cause: StateCause
-  /** Resolves when every channel has caught up for the first time; rejects if the client is closed before. */
+  /** Resolves when every channel has caught up once; rejects if one is refused, or if the client is closed before. */
   readonly ready: Promise<void>
   /** Round-trip time of the last ping in ms. */
   readonly rttMs: number | undefined
@@ -36,15 +37,18 @@ export interface Client {
   readonly cursors: Cursors
   /** Active missions and the last 1,000 that ended, by id. The map is live; its values never change. */
   readonly missionsState: ReadonlyMap<string, ClientMissionState>
-  /** Adds a listener for a channel or an event. Returns the function that removes it. */
+  /**
+   * Adds a listener for a channel of this client or for an event. Returns the function that removes it.
+   * @throws MC_CLIENT_INVALID_OPTION
+   */
   on<Name extends ChannelName> (channel: Name, listener: ChannelListener<Name>): () => void
   on<Name extends keyof ClientEvents> (event: Name, listener: (event: ClientEvents[Name]) => void): () => void
   /**
    * Iterates over the active missions as they are at the first read, then over every update. With an `id`: only over
    * this mission, even if it has ended, until its end; rejects as `waitFor` does. A slow reader gets the newest
-   * progress of each mission and every other update.
+   * progress of each mission and every other update. `return` and `signal` end it at once.
    */
-  missions (options?: { id?: string }): AsyncIterableIterator<MissionUpdate, undefined>
+  missions (options?: ClientIterateOptions): AsyncIterableIterator<MissionUpdate, undefined>
   /**
    * Waits for the end of a mission and returns its final state.
    * @throws MC_CLIENT_NOT_FOUND, MC_CLIENT_LOST, MC_CLIENT_TIMEOUT, MC_CLIENT_ABORTED, MC_CLIENT_CLOSED

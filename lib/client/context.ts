@@ -2,12 +2,14 @@ import type { ClientMessage } from '../../schemas/messages/client-messages.js'
 import type { ClientError } from './errors.js'
 import { createListeners, type Listeners } from './listeners.js'
 import { createMissionMap, type MissionMap } from './missions/mission-map.js'
+import { createPace, type Pace } from './connection/pace.js'
 import type { ResolvedClientOptions } from './options.js'
 import type { ClientState, StateCause } from './types.js'
 
 /** State shared by the parts of a client. */
 export interface ClientContext extends ResolvedClientOptions, Listeners {
   readonly missions: MissionMap
+  readonly pace: Pace
   /** Set when the client is closed. Pending calls and later ones reject with it. */
   closed?: ClientError
   state: ClientState
@@ -30,8 +32,9 @@ export function createContext (options: ResolvedClientOptions): ClientContext {
   let ids = 0
   return {
     ...options,
-    ...createListeners(),
+    ...createListeners(options.channels),
     missions: createMissionMap(options.filter),
+    pace: createPace(options.clock),
     state: 'connecting',
     cause: 'start',
     isUp: false,

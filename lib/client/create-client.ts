@@ -25,6 +25,7 @@ export function createClient (options: ResolvedClientOptions): Client {
   const subscriptions = createClientSubscriptions(context, store.load(options.channels), {
     onMessage: (message) => publish(message, context, iterators, waiters),
     onCursorMoved: store.touch,
+    onLost: waiters.onLost,
     onCaughtUp: waiters.onCaughtUp
   })
   const close = createTransport(context, {

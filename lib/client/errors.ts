@@ -2,7 +2,7 @@
 export type ClientErrorName =
   | 'INVALID_OPTION' | 'INVALID_TOKEN' | 'TOKEN_FAILED' | 'CONNECT_FAILED'
   | 'BAD_MESSAGE' | 'LISTENER_FAILED' | 'STORAGE_FAILED'
-  | 'REFUSED' | 'OUTCOME_UNKNOWN' | 'NOT_FOUND' | 'LOST' | 'TIMEOUT' | 'ABORTED' | 'CLOSED'
+  | 'REFUSED' | 'TOO_LARGE' | 'OUTCOME_UNKNOWN' | 'NOT_FOUND' | 'LOST' | 'TIMEOUT' | 'ABORTED' | 'CLOSED'
 
 export type ClientErrorCode = `MC_CLIENT_${ClientErrorName}`
 

@@ -8,6 +8,7 @@ export type {
   StorageLike
 } from './connection/platform.js'
 export { ClientError, type ClientErrorCode } from './errors.js'
+export type { ClientIterateOptions } from './missions/iterators.js'
 export type { ClientMissionState } from './missions/mission-map.js'
 export type { ClientWaitOptions } from './missions/wait-for.js'
 export type { ClientOptions } from './options.js'

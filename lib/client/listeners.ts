@@ -1,8 +1,9 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
+import { CLIENT_EVENTS } from './channels.js'
 import { ClientError } from './errors.js'
 import type { ClientEvents } from './types.js'
 
-type Listener = (...args: never[]) => void
+type Listener = (...args: never[]) => unknown
 type EventName = keyof ClientEvents
 
 export interface Listeners {
@@ -13,16 +14,19 @@ export interface Listeners {
 }
 
 /**
- * Listeners by event name. An error thrown by one listener does not reach the others: it becomes an `error` event, or
- * an uncaught error if there is no listener for `error`.
+ * Listeners by event name. What one listener throws, or rejects with, does not reach the others: it becomes an `error`
+ * event, or an uncaught error if there is no listener for `error`.
  */
-export function createListeners (): Listeners {
+export function createListeners (channels: readonly ChannelName[]): Listeners {
   const lists = new Map<string, Set<[Listener]>>()
 
   function emit (name: string, ...args: unknown[]): void {
-    for (const [listener] of lists.get(name) ?? []) {
+    const list = lists.get(name)
+    // As in a page: a listener that is added now has to wait for the next event, and a removed one is not called.
+    for (const entry of [...list ?? []]) {
       try {
-        listener(...args as never[])
+        const result = list!.has(entry) && entry[0](...args as never[]) as PromiseLike<unknown> | false | undefined
+        if (result && typeof result.then === 'function') result.then(undefined, (cause: unknown) => report(name, cause))
       } catch (cause) {
         report(name, cause)
       }
@@ -36,6 +40,8 @@ export function createListeners (): Listeners {
 
   return {
     on (name, listener) {
+      const isKnown = [...channels, ...CLIENT_EVENTS].includes(name)
+      if (!isKnown || typeof listener !== 'function') throw new ClientError('INVALID_OPTION', name)
       const list = lists.get(name) ?? new Set()
       lists.set(name, list)
       // Wrapped, so that the same function can be added twice.

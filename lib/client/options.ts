@@ -1,7 +1,8 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
-import { CHANNELS } from './channels.js'
+import { CHANNELS, STATUSES } from './channels.js'
 import { ClientError } from './errors.js'
+import { countBytes } from './connection/pace.js'
 import { clientSystemClock, platform } from './connection/platform.js'
 import type { ClientClock, PageEvents, PageVisibility, SocketConstructor, StorageLike } from './connection/platform.js'
 
@@ -43,6 +44,11 @@ const NAMES: { readonly [type: string]: ReadonlyArray<keyof ClientOptions> } = {
   number: ['heartbeatMs']
 }
 
+const MAX_FILTER_BYTES = 15_000
+const MAX_VALUES: Readonly<Record<keyof SubscriptionFilter, number>> = {
+  missionIds: 64, names: 16, tags: 16, statuses: 8
+}
+
 /** Checks the options and adds the defaults. @throws MC_CLIENT_INVALID_OPTION */
 export function resolveClientOptions (url: string, options: ClientOptions): ResolvedClientOptions {
   const { WebSocket, document, addEventListener, location } = platform
@@ -57,17 +63,31 @@ export function resolveClientOptions (url: string, options: ClientOptions): Reso
     random: Math.random
   }
   for (const [name, value] of Object.entries(options)) {
-    check(name, value === undefined || NAMES[typeof value]?.includes(name as keyof ClientOptions))
-    resolved[name] = value ?? resolved[name]
+    if (value === undefined) continue
+    check(name, value !== null && NAMES[typeof value]?.includes(name as keyof ClientOptions))
+    resolved[name] = value
   }
   const { channels, filter, heartbeatMs } = resolved as unknown as ResolvedClientOptions
   check('WebSocket', resolved['WebSocket'])
   check('heartbeatMs', heartbeatMs > 0)
-  check('channels', channels[0] && channels.every((name) => CHANNELS.includes(name)))
-  check('filter', !filter || channels.includes('mission_update'))
+  check('channels', isList(channels, CHANNELS) && new Set(channels).size === channels.length)
+  if (filter) {
+    // A `subscribe` that is larger than the service accepts would close the client.
+    check('filter', channels.includes('mission_update') && countBytes(filter) <= MAX_FILTER_BYTES)
+    for (const [name, values] of Object.entries(filter)) {
+      const max = MAX_VALUES[name as keyof SubscriptionFilter]
+      check(`filter.${name}`, values === undefined ||
+        (isList(values, name === 'statuses' && STATUSES) && values.length <= max))
+    }
+  }
   resolved['url'] = absolute(url, location?.href)
   return resolved as unknown as ResolvedClientOptions
 }
+
+/** Whether this is an array of at least one of the texts that are known, or of texts with 1 to 256 characters. */
+const isList = (values: unknown, known: readonly string[] | false): boolean =>
+  Array.isArray(values) && values.length > 0 && values.every((value) =>
+    known ? known.includes(value) : typeof value === 'string' && value.length > 0 && value.length <= 256)
 
 function check (name: string, isValid: unknown): void {
   if (!isValid) throw new ClientError('INVALID_OPTION', name)

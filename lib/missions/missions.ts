@@ -22,7 +22,7 @@ import type { CancelRequest, CancelResult, MissionOutcome, ReportDetails } from 
 export type MissionEvents = { mission_update: [update: MissionUpdate], mission_ended: [mission: Mission] }
 
 /** The mission registry as the host holds it, `app.missions`. */
-export interface Missions {
+export interface Missions<Request = unknown> {
   /**
    * Runs a function as a mission and resolves or rejects as the function does. Returning completes the mission,
    * throwing fails it, throwing after it was asked to end cancels it. A function that ended its mission itself has the
@@ -111,7 +111,7 @@ export interface Missions {
    *
    * @throws FST_MC_INVALID_HANDLER
    */
-  handle (handlers: MissionHandlers): void
+  handle (handlers: MissionHandlers<Request>): void
   /**
    * Calls `listener` at every event of this name until the returned function is called. Errors of a listener are
    * counted and logged.

@@ -59,7 +59,12 @@ export class Totals {
     }
   }
 
-  /** The same by reason and by kind. */
+  /** The durations of all ended missions together: the mean of several processes needs their sum. */
+  get durationSumMs (): number {
+    return this.#durationSumMs
+  }
+
+  /** The totals by reason and by kind. */
   readLabelled (): { untracked: Record<UntrackedReason, number>, cancelled: Record<CancelKind, number> } {
     return { untracked: { ...this.#untracked }, cancelled: { ...this.#cancelled } }
   }

@@ -3,6 +3,7 @@ import type { HealthSnapshot, HealthStatus } from '../../schemas/health.js'
 import type { LatencySnapshot, Operation } from '../../schemas/metrics.js'
 import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
+import { callGuarded } from '../base/promises.js'
 import { Health, type ReportedHealth } from './health/health.js'
 import type { HealthCheck } from './health/sources.js'
 import { LatencyWindow } from './operations/latency-window.js'
@@ -20,8 +21,8 @@ export type MonitoringEvents = {
 export interface MonitoringDeps {
   clock: Clock
   health: ResolvedOptions['health']
-  /** Receives failures of health checks at `warn`, once per change. */
-  log: { warn (fields: object, message: string): void }
+  /** Receives failures of health checks and of the service at `warn`, and its recovery at `info`, once per change. */
+  log: { warn (fields: object, message: string): void, info (fields: object, message: string): void }
   /** Receives errors of the host's listeners; `where` is `monitoring.` and the event, or `log`. */
   onCallbackError: (where: string, err: unknown) => void
 }
@@ -106,14 +107,19 @@ export class MonitoringService implements Monitoring {
     this.#clock = clock
     this.#latency = new LatencyWindow(clock.monotonic())
     this.#events = new Events((err, event) => onCallbackError(`monitoring.${event}`, err))
+    // A host's logger may throw too, and here it would do so in the middle of a round.
+    const write = (level: 'warn' | 'info', fields: object, message: string) =>
+      callGuarded(() => log[level](fields, message), (err) => onCallbackError('log', err))
     this.#health = new Health({
       clock,
       ...health,
-      warn (fields, message) {
-        // A host's logger may throw too, and here it would do so in the middle of a round.
-        try { log.warn(fields, message) } catch (err) { onCallbackError('log', err) }
-      },
-      onTransition: (event, snapshot) => this.#events.emit(event, snapshot)
+      warn: (fields, message) => write('warn', fields, message),
+      onTransition: (event, snapshot) => {
+        const { status } = snapshot
+        if (event === 'system_recovery') write('info', { status }, 'health recovered')
+        else write('warn', { status, failing: failingOf(snapshot) }, 'health changed')
+        this.#events.emit(event, snapshot)
+      }
     })
   }
 
@@ -176,3 +182,6 @@ export class MonitoringService implements Monitoring {
     this.#events.emit('operation_metric', operation)
   }
 }
+
+const failingOf = ({ components }: HealthSnapshot): string[] =>
+  Object.keys(components).filter((name) => components[name]!.status !== 'healthy')

@@ -34,6 +34,8 @@ export interface MissionCounts {
   untracked: Readonly<Record<string, number>>
   cancelled: Readonly<Record<string, number>>
   cut: Readonly<Record<string, number>>
+  /** The durations of all ended missions together. */
+  durationSumMs: number
 }
 
 /** The domain objects that a scrape reads. They are the same objects that all other routes read. */

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { CancelResponse, ErrorResponse, MissionListResponse, MissionParams } from '../../schemas/http.js'
-import { MissionQuery, MissionView } from '../../schemas/mission.js'
+import {
+  CancelResponse, ErrorResponse, MissionListQuery, MissionListResponse, MissionParams
+} from '../../schemas/http.js'
+import { MissionView, type MissionQuery } from '../../schemas/mission.js'
 import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../base/errors.js'
 import type { CommandContext, CommandResult, MissionList, MissionState } from '../missions/index.js'
 import { compileQuery, describeFailure, type ErrorObject } from '../base/validation.js'
@@ -28,7 +30,7 @@ const REFUSALS: Record<string, new () => Error> = { unsupported: Unsupported, un
 
 // Compilers of the host may not support these schemas, and its error formatter may repeat the input.
 const compilers = {
-  validatorCompiler: ({ schema }: { schema: unknown }) => compileQuery(schema as typeof MissionQuery),
+  validatorCompiler: ({ schema }: { schema: unknown }) => compileQuery(schema as typeof MissionListQuery),
   schemaErrorFormatter: (errors: unknown, part: string) =>
     new Error(`${part} ${describeFailure(errors as ErrorObject[]).join('; ')}`),
   serializerCompiler: () => (body: unknown) => JSON.stringify(body instanceof Error ? describeError(body) : body)
@@ -53,13 +55,13 @@ export function mountMissions (scope: FastifyInstance, routes: MissionRoutesDeps
 }
 
 function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRoutesDeps): void {
-  scope.route<{ Querystring: MissionQuery }>({
+  scope.route<{ Querystring: MissionListQuery }>({
     method: 'GET',
     url,
     ...compilers,
     schema: describe({
       summary: 'Lists missions, newest first',
-      querystring: MissionQuery,
+      querystring: MissionListQuery,
       response: { 200: MissionListResponse, 400: ErrorResponse }
     }),
     handler: async (request) => list(request.query, (mission) => isVisible(mission, contextOf(request)))

@@ -6,9 +6,10 @@ import type { MissionRegistry } from '../missions/index.js'
 import type { Monitoring } from '../monitoring/index.js'
 import type { Exposition } from '../prometheus/exposition.js'
 import { mountAsyncApi } from './asyncapi.js'
+import { refuseTaken } from './duplicates.js'
 import { mountHealth } from './health.js'
 import { mountMissions } from './missions.js'
-import { markOwnRoutes } from './own-route.js'
+import { addressOf, markOwnRoutes } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
 import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
@@ -26,6 +27,7 @@ export interface RoutesDeps {
 /** Mounts every route that is not disabled. The host's `onRequest` hooks run before all of them. */
 export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
   const { hub, options } = deps
+  refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
   markOwnRoutes(scope)
   guardUpgrades(scope, hub, options.websocket)
@@ -41,7 +43,7 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
   const wsMetrics = () => hub.wsMetrics()
   if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
   if (routes.asyncapi !== false) {
-    mountAsyncApi(scope, { url: routes.asyncapi, address: scope.prefix + websocket.path, server })
+    mountAsyncApi(scope, { url: routes.asyncapi, address: addressOf(scope, websocket.path), server })
   }
   if (routes.prometheus !== false) {
     mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })

@@ -15,3 +15,6 @@ const markOf = (request: FastifyRequest) => (request.routeOptions.config as Mark
 export const isOwnRoute = (request: FastifyRequest): boolean => markOf(request) !== undefined
 
 export const isWebSocketRoute = (request: FastifyRequest): boolean => markOf(request) === 'websocket'
+
+/** The address of a route of the scope: Fastify joins a prefix that ends with a slash without a second one. */
+export const addressOf = ({ prefix }: FastifyInstance, path: string): string => prefix.replace(/\/$/, '') + path

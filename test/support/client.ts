@@ -92,9 +92,19 @@ export function urlOf (app: FastifyInstance, path = '/ws/mission-control'): stri
   return `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}${path}`
 }
 
+const starting = new WeakMap<FastifyInstance, Promise<string>>()
+
+/** Starts an app on a free port, once: each call of `listen` before it listens would add listeners to its server. */
+export async function ensureListening (app: FastifyInstance): Promise<void> {
+  if (app.server.listening) return
+  const started = starting.get(app) ?? app.listen({ port: 0, host: '127.0.0.1' })
+  starting.set(app, started)
+  await started
+}
+
 /** Connects to an app, which is started if it does not listen yet. */
 export async function connect (app: FastifyInstance, { path, ...options }: ClientOptions & { path?: string } = {}): Promise<Client> {
-  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  await ensureListening(app)
   const socket = new WebSocket(urlOf(app, path), options)
   const client = new Client(socket)
   await once(socket, 'open')
@@ -103,7 +113,7 @@ export async function connect (app: FastifyInstance, { path, ...options }: Clien
 
 /** Tries to connect and returns the HTTP status: 101, or that of the refusal. */
 export async function tryUpgrade (app: FastifyInstance, { path, ...options }: ClientOptions & { path?: string } = {}): Promise<number> {
-  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  await ensureListening(app)
   const socket = new WebSocket(urlOf(app, path), options)
   return await new Promise((resolve, reject) => {
     socket.once('unexpected-response', (_request, response) => {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTcp, type AddressInfo, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { ensureListening } from './client.js'
 
 /** RFC 6455 §5.2. */
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
@@ -63,7 +64,7 @@ export function upgradeRequest ({ path = '/ws/mission-control', headers = [], ho
 
 /** A TCP connection to an app, which is started if it does not listen yet. An error of the connection ends it. */
 export async function openTcp (app: FastifyInstance): Promise<Socket> {
-  if (!app.server.listening) await app.listen({ port: 0, host: '127.0.0.1' })
+  await ensureListening(app)
   const socket = connectTcp({ port: (app.server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
   socket.on('error', () => socket.destroy())
   await once(socket, 'connect')

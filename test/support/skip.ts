@@ -1,6 +1,5 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 /** Something that a test needs from the machine: its path, or why the test is skipped. */
 export type Available = { path: string } | { skip: string }
@@ -26,12 +25,6 @@ export function pathOf (need: Available): string {
 export const findChromium = (): Available => findProgram('chromium', 'chromium-browser', 'google-chrome')
 export const findPromtool = (): Available => findProgram('promtool')
 export const findRedisServer = (): Available => findProgram('redis-server')
-
-/** A package that only an example needs, and that `npm ci` does not install. */
-export function findPackage (name: string): Available {
-  const path = fileURLToPath(new URL(`../../node_modules/${name}`, import.meta.url))
-  return existsSync(path) ? { path } : { skip: `the package ${name} is not installed` }
-}
 
 /** The first program among `names` that is on the PATH. */
 export function findProgram (...names: string[]): Available {

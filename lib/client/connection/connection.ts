@@ -33,7 +33,7 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 export function openConnection (
   context: ClientContext, events: ConnectionEvents, onLost: OnLost
 ): ClientConnection {
-  const { url, WebSocket, getToken, emit } = context
+  const { url, WebSocket, getToken, emit, pace } = context
   const restart = createTimeout(context.clock)
   const watchdog = createWatchdog(context, restart, events.ping, lose)
   let socket: SocketLike | undefined
@@ -69,7 +69,7 @@ export function openConnection (
     } catch (err) {
       return fail(new ClientError('CONNECT_FAILED', url, err), 'unreachable')
     }
-    context.send = (message) => socket!.send(JSON.stringify(message))
+    context.send = (message) => socket!.send(pace.count(JSON.stringify(message)))
     for (const [type, listener] of Object.entries(createSocketListeners(context, watchdog, events, lose))) {
       socket.addEventListener(type as 'open', (event) => { if (!isReleased) listener(event) })
     }
@@ -97,6 +97,7 @@ function createSocketListeners (
   return {
     open () {
       context.isUp = true
+      context.pace.reset()
       context.openedAt = context.clock.monotonic()
       watchdog.expectMessage()
       receive = events.onUp()
@@ -113,6 +114,10 @@ function createSocketListeners (
       lose(context.isUp || policy === 'never' ? cause : 'unreachable', policy)
     },
     // Some WebSocket implementations emit no `close` event for a socket that never opened.
-    error () { if (!context.isUp) lose('unreachable') }
+    error ({ error, message }: SocketEvent) {
+      if (context.isUp) return
+      if (error) context.emit('error', new ClientError('CONNECT_FAILED', message!, error))
+      lose('unreachable')
+    }
   }
 }

@@ -7,6 +7,9 @@ export interface SocketEvent {
   readonly data?: unknown
   readonly code?: number
   readonly reason?: string
+  /** Why an attempt failed; a browser does not tell. */
+  readonly message?: string
+  readonly error?: unknown
 }
 
 /** A WebSocket of a browser, of Node.js or of `ws`. */

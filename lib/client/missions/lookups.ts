@@ -1,5 +1,4 @@
 import type { Requests } from '../connection/requests.js'
-import type { ClientContext } from '../context.js'
 import type { ClientError } from '../errors.js'
 import type { ClientMissionState } from './mission-map.js'
 
@@ -9,35 +8,36 @@ export interface Lookups {
   clear (): void
 }
 
-/** Delay between two requests, so that many lookups do not exceed the rate limit of the service. */
-const PACE_MS = 50
+/** Lookups under way: few, so that a command never waits behind thousands of them. */
+const MAX_PENDING = 16
 
-/** Looks missions up at the service, one after the other. */
+/** Looks missions up at the service, some at a time. */
 export function createLookups (
-  { clock }: ClientContext, ask: Requests['ask'],
-  onFound: (mission: ClientMissionState) => void, onUnknown: (id: string) => void
+  ask: Requests['ask'], onFound: (mission: ClientMissionState) => void, onUnknown: (id: string) => void
 ): Lookups {
   const queue = new Set<string>()
-  let isAsking = false
+  const pending = new Set<string>()
 
   async function askNext (): Promise<void> {
     const [id] = queue
-    isAsking = id !== undefined
-    if (id === undefined) return
+    if (id === undefined || pending.size >= MAX_PENDING) return
     queue.delete(id)
+    pending.add(id)
     try {
       onFound((await ask<'mission_get'>({ type: 'mission_get', missionId: id }))[0].payload)
     } catch (err) {
       // A lost answer is requested again after the next catch-up or heartbeat.
       if ((err as ClientError).reason === 'unknown_mission') onUnknown(id)
     }
-    clock.after(PACE_MS, askNext)
+    pending.delete(id)
+    askNext()
   }
 
   return {
     add (id) {
+      if (pending.has(id)) return
       queue.add(id)
-      if (!isAsking) askNext()
+      askNext()
     },
     clear: () => queue.clear()
   }

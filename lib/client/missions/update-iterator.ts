@@ -3,8 +3,8 @@ import { isTerminalStatus, merge } from './mission-map.js'
 
 export interface UpdateIterator {
   push (update: MissionUpdate, isReplaceable?: boolean): void
-  /** Ends the iteration after the queued updates, with `error` if there is one. */
-  end (error?: unknown): void
+  /** Ends the iteration after the queued updates, or at once, with `error` if there is one. */
+  end (error?: unknown, isAtOnce?: boolean): void
 }
 
 /**
@@ -12,7 +12,7 @@ export interface UpdateIterator {
  * update per mission and every other update. `start` is called with the first read; it returns a function that is
  * called once at the end.
  */
-export async function * iterateUpdates (
+export function iterateUpdates (
   id: string | undefined, start: (iterator: UpdateIterator) => () => void
 ): AsyncGenerator<MissionUpdate, undefined> {
   const queue: MissionUpdate[] = []
@@ -34,25 +34,37 @@ export async function * iterateUpdates (
       wake()
       if (id && isTerminalStatus(status)) iterator.end()
     },
-    end (error) {
+    end (error, isAtOnce) {
+      if (isAtOnce) queue.length = 0
       if (!isEnded) failure = error
       isEnded = true
       wake()
     }
   }
 
-  const stop = start(iterator)
-  try {
-    for (;;) {
-      const update = queue.shift()
-      if (update) {
-        if (replaceable.get(update.missionId) === update) replaceable.delete(update.missionId)
-        yield update
-      } else if (failure) throw failure
-      else if (isEnded) return undefined
-      else await new Promise<void>((resolve) => { wake = resolve })
+  async function * read (): AsyncGenerator<MissionUpdate, undefined> {
+    const stop = start(iterator)
+    try {
+      for (;;) {
+        const update = queue.shift()
+        if (update) {
+          if (replaceable.get(update.missionId) === update) replaceable.delete(update.missionId)
+          yield update
+        } else if (failure) throw failure
+        else if (isEnded) return undefined
+        else await new Promise<void>((resolve) => { wake = resolve })
+      }
+    } finally {
+      stop()
     }
-  } finally {
-    stop()
   }
+
+  const updates = read()
+  const finish = updates.return.bind(updates)
+  // A generator alone would wait for the next update first.
+  updates.return = (value) => {
+    iterator.end(undefined, true)
+    return finish(value)
+  }
+  return updates
 }

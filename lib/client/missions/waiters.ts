@@ -22,6 +22,8 @@ export interface Waiters {
   onCaughtUp (): void
   /** Enough time has passed for the first update of a started mission. */
   onHeartbeat (): void
+  /** The service that knew this mission has been restarted and does not know it any longer. */
+  onLost (id: string): void
   onDown (): void
   close (error: ClientError): void
 }
@@ -35,11 +37,13 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
   const waiters = new Map<string, Set<Waiter>>()
   // Missions started over this connection whose first update has not arrived: their absence from the map means nothing.
   const expected = new Set<string>()
-  const lookups = createLookups(context, ask, onUpdate, (id) => {
-    // Its first update may have arrived in the meantime.
-    if (states.has(id)) return
+  // Its first update may have arrived in the meantime.
+  const lookups = createLookups(ask, onUpdate, (id) => { if (!states.has(id)) onLost(id) })
+
+  function onLost (id: string): void {
     for (const { wasSeen, reject } of of(id)) reject(new ClientError(wasSeen ? 'LOST' : 'NOT_FOUND', id))
-  })
+    waiters.delete(id)
+  }
 
   const of = (id: string): Iterable<Waiter> => waiters.get(id) ?? []
 
@@ -56,7 +60,6 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
   }
 
   const onCaughtUp = (): void => [...waiters.keys()].forEach(lookUp)
-
   return {
     add (id, waiter) {
       const list = waiters.get(id) ?? new Set()
@@ -78,6 +81,7 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
       onCaughtUp()
       expected.clear()
     },
+    onLost,
     onDown () {
       expected.clear()
       lookups.clear()

@@ -2,7 +2,9 @@ import type { ChannelName, LoggedChannel } from '../../../schemas/channels/index
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Cursor, StreamPosition } from '../../../schemas/messages/envelope.js'
 import type { AsOf, ServerMessage, ServerMessages } from '../../../schemas/messages/server-messages.js'
+import { refusal } from '../connection/requests.js'
 import type { ClientContext } from '../context.js'
+import type { ClientError } from '../errors.js'
 import { pick } from './cursors.js'
 import { sendSubscribe, type SubscribableChannel } from './subscribe.js'
 
@@ -11,7 +13,11 @@ export type ChannelMessage = ServerMessages[ChannelName]
 export interface ChannelEvents {
   onMessage: (message: ChannelMessage) => void
   onCursorMoved: () => void
+  /** The service was restarted and does not know this mission, which was active. */
+  onLost: (id: string) => void
   onCaughtUp: () => void
+  /** The service refuses the subscription. */
+  onRefused: (error: ClientError) => void
 }
 
 const RESUBSCRIBE_MS = 60_000
@@ -62,7 +68,9 @@ export class SubscribedChannel implements SubscribableChannel {
       case this.name: return this.#onMessage(message as ChannelMessage)
     }
     const isRefusal = 'error' in message && this.remaining < 0 && message.replyTo === this.#subscribeId
-    if (isRefusal) this.#beginCatchUp({}, false)
+    if (!isRefusal) return
+    this.#events.onRefused(refusal(message.error))
+    this.#beginCatchUp({}, false)
   }
 
   #onAck ({ replyTo, payload }: ServerMessages['subscription_ack']): void {
@@ -106,20 +114,25 @@ export class SubscribedChannel implements SubscribableChannel {
   }
 
   #endCatchUp (): void {
+    const isRestarted = this.#asOf !== undefined && this.cursor !== undefined && this.#asOf.epoch !== this.cursor.epoch
     if (this.#asOf) this.#moveCursor(this.#asOf)
     for (const message of this.#snapshots) this.#deliver(message)
     this.isReady = true
-    if (this.name === 'mission_update') this.#reconcile()
+    if (this.name === 'mission_update') this.#reconcile(isRestarted)
     this.#snapshots = []
     this.#events.onCaughtUp()
   }
 
   /** Removes missions that the service no longer knows, and compares the checksums. */
-  #reconcile (): void {
+  #reconcile (isRestarted: boolean): void {
     const { missions, emit } = this.#context
     if (this.#isFullState) {
       const ids = new Set(this.#snapshots.map(({ payload }) => (payload as MissionUpdate).missionId))
-      for (const mission of missions.keepOnly(ids)) emit('lost', mission)
+      for (const mission of missions.keepOnly(ids)) {
+        emit('lost', mission)
+        // Without a filter, the snapshot is the answer for every mission.
+        if (isRestarted && !this.#isFiltered) this.#events.onLost(mission.missionId)
+      }
     }
     const actual = missions.checksum()
     const expected = this.#asOf?.checksum ?? actual

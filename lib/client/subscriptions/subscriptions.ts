@@ -19,7 +19,7 @@ export interface ClientSubscriptions {
 
 /** All channels of a client. */
 export function createClientSubscriptions (
-  context: ClientContext, stored: Cursors, events: ChannelEvents
+  context: ClientContext, stored: Cursors, events: Omit<ChannelEvents, 'onRefused'>
 ): ClientSubscriptions {
   let setReady!: () => void
   let close!: (error: ClientError) => void
@@ -36,7 +36,7 @@ export function createClientSubscriptions (
   }
 
   const channels = context.channels.map((name) =>
-    new SubscribedChannel(context, name, stored[name as keyof Cursors], { ...events, onCaughtUp }))
+    new SubscribedChannel(context, name, stored[name as keyof Cursors], { ...events, onCaughtUp, onRefused: close }))
 
   return {
     ready,

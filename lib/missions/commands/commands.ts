@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { InvalidHandler } from '../../base/errors.js'
-import { isPromiseLike } from '../../base/promises.js'
+import { callSync } from '../../base/promises.js'
 import type { CancelResult } from '../types.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { AckGate, PendingStart } from './ack-gate.js'
@@ -166,16 +166,12 @@ export class Commands {
     })
   }
 
-  // For a handler that must answer synchronously. The rejection of a promise would otherwise end the process.
+  // For a handler that must answer synchronously.
   #askNow<T> (where: string, ask: () => unknown, read: (answer: unknown) => T): T | undefined {
-    const { onCallbackError } = this.#deps
     try {
-      const answer = ask()
-      if (!isPromiseLike(answer)) return read(answer)
-      answer.then(undefined, (err: unknown) => onCallbackError(where, err))
-      throw new InvalidHandler('expected a synchronous return value, got a promise')
+      return read(callSync(ask))
     } catch (err) {
-      onCallbackError(where, err)
+      this.#deps.onCallbackError(where, err)
       return undefined
     }
   }

@@ -6,10 +6,10 @@ type Answer<T> = T | Promise<T>
 
 /**
  * Where a command comes from. `request` is the Fastify request, with everything the host's hooks put on it; for a
- * command over a WebSocket, the request that opened the connection.
+ * command over a WebSocket, the request that opened the connection. The domain does not know its type.
  */
-export interface CommandContext {
-  request: unknown
+export interface CommandContext<Request = unknown> {
+  request: Request
   /** The id of the connection; `null` over HTTP. */
   connectionId: string | null
   /** The parsed JSON after `/mission`; `undefined` for any other command. */
@@ -17,31 +17,31 @@ export interface CommandContext {
 }
 
 /** Lets clients start, cancel or see missions. Starting and cancelling are off without a handler. */
-export interface MissionHandlers {
+export interface MissionHandlers<Request = unknown> {
   start?: {
     /** Whether this client may start missions; without it, every connected client may. */
-    authorize?: (command: string, context: CommandContext) => Answer<boolean>
+    authorize?: (command: string, context: CommandContext<Request>) => Answer<boolean>
     /** JSON Schema or TypeBox type of `params`; with it, commands other than `/mission {json}` are refused. */
     schema?: object
     /** Starts the work and returns its mission, within 10 s. */
-    start: (command: string, context: CommandContext) => Answer<Mission>
+    start: (command: string, context: CommandContext<Request>) => Answer<Mission>
   }
   cancel?: {
     /** Whether this client may cancel the mission; without it, every connected client may. */
-    authorize?: (mission: Mission, context: CommandContext) => Answer<boolean>
+    authorize?: (mission: Mission, context: CommandContext<Request>) => Answer<boolean>
   }
   view?: {
     /**
      * Whether this client may see the mission over HTTP; without it, every client may. A mission that a client may not
      * see cannot be cancelled by it either. Synchronous, because a list asks it for each mission.
      */
-    authorize?: (mission: Mission, context: CommandContext) => boolean
+    authorize?: (mission: Mission, context: CommandContext<Request>) => boolean
   }
   /**
    * The owner of a client's idempotency keys. Return one string per user to keep keys across reconnects; without it, or
    * for `undefined`, keys belong to the connection. Synchronous.
    */
-  identify?: (context: CommandContext) => string | undefined
+  identify?: (context: CommandContext<Request>) => string | undefined
 }
 
 /** Checked handlers with their compiled schema. */

@@ -1,6 +1,7 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { MissionError } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
+import { callSync } from '../../base/promises.js'
 import type { CheckedDetails, MissionStep } from '../types.js'
 import { copyError } from './error-copy.js'
 import { copyJson, PREVIEW_CHARACTERS, UNSERIALIZABLE, type Truncated } from './json-copy.js'
@@ -89,7 +90,7 @@ export class Payloads {
     const serializer = this.#options.serializers[name]
     if (serializer === undefined) return value
     try {
-      return serializer(value)
+      return callSync(() => serializer(value))
     } catch (err) {
       this.#onCallbackError(`serializer.${name}`, err)
       return UNSERIALIZABLE

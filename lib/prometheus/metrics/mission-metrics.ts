@@ -7,7 +7,8 @@ type Read = (totals: MissionTotals) => number
 
 /**
  * The seven mission gauges. The protocol defines their names, including the prefix `oneagent_`: every service that
- * speaks it exposes the same names, so the prefix of the plugin does not apply.
+ * speaks it exposes the same names, so the prefix of the plugin does not apply. In a cluster, the mean of several means
+ * weighs an idle process as much as a busy one, so those two gauges are left out there.
  */
 export function describeMissionGauges (totals: () => MissionTotals): MetricDefinition[] {
   const row = (name: string, aggregator: Aggregator, help: string, read: Read): MetricRow<MissionTotals> =>
@@ -18,9 +19,9 @@ export function describeMissionGauges (totals: () => MissionTotals): MetricDefin
     row('cancelled', 'sum', 'Missions that ended by a cancel request or a timeout.', ({ cancelled }) => cancelled),
     row('errors', 'sum', 'Missions that failed.', ({ errors }) => errors),
     row('total', 'sum', 'Missions since the process started, both active and ended.', ({ total }) => total),
-    row('avg_duration_ms', 'average', 'Mean duration of ended missions in milliseconds; 0 until one has ended.',
+    row('avg_duration_ms', 'omit', 'Mean duration of ended missions in milliseconds; 0 until one has ended.',
       ({ avgDurationMs }) => avgDurationMs ?? 0),
-    row('error_rate', 'average', 'Share of ended missions that failed, from 0 to 1; 0 until one has ended.', errorRate)
+    row('error_rate', 'omit', 'Share of ended missions that failed, from 0 to 1; 0 until one has ended.', errorRate)
   ])
 }
 
@@ -51,6 +52,12 @@ export function describeMissionMetrics (prefix: string, totals: () => MissionTot
 /** Counts of missions with a label, under the plugin's prefix. */
 export function describeMissionCounts (prefix: string, counts: () => MissionCounts): MetricDefinition[] {
   return defineMetrics(`${prefix}missions_`, counts, [
+    {
+      name: 'duration_seconds_total',
+      type: 'counter',
+      help: 'Durations of all ended missions together.',
+      read: ({ durationSumMs }) => durationSumMs / 1_000
+    },
     {
       name: 'untracked_total',
       type: 'counter',

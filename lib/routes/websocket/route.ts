@@ -15,7 +15,7 @@ import type { Encoding } from '../../hub/wire/message.js'
 import { WebSocketFrameWriter } from './frame-writer.js'
 import { NegotiatedCompression } from './compression.js'
 import { isOriginAllowed } from './origin.js'
-import { isWebSocketRoute, WEBSOCKET_ROUTE } from '../own-route.js'
+import { addressOf, isWebSocketRoute, WEBSOCKET_ROUTE } from '../own-route.js'
 import { limitInboundFrames } from './inbound-limits.js'
 import { UpgradeDispatch } from './upgrade.js'
 
@@ -133,7 +133,8 @@ function refuse (reply: FastifyReply, reason: RefusalReason): FastifyReply {
 }
 
 async function registerOwn (scope: FastifyInstance, options: WebSocketOptions): Promise<void> {
-  const dispatch = new UpgradeDispatch(scope.server, scope.prefix + options.path)
+  const dispatch = new UpgradeDispatch(scope.server, addressOf(scope, options.path))
+  endAfterResponse(scope)
   await scope.register(websocket, {
     options: {
       maxPayload: options.maxPayloadBytes,
@@ -161,6 +162,18 @@ async function registerOwn (scope: FastifyInstance, options: WebSocketOptions): 
   })
   dispatch.claim()
   scope.addHook('onReady', async () => { dispatch.guard() })
+}
+
+// @fastify/websocket dispatches upgrades with the `routing` of its scope. Routes outside of the scope do not know that
+// the HTTP server no longer reads from this socket, so it must end with the response.
+function endAfterResponse (scope: FastifyInstance): void {
+  const routing = scope.routing
+  scope.routing = (request, response) => {
+    response.shouldKeepAlive = false
+    const socket = response.socket!
+    response.once('finish', () => socket.end(() => socket.destroy()))
+    routing(request, response)
+  }
 }
 
 // All listeners are added in the tick of the upgrade; a message that arrived earlier would be lost.

@@ -8,12 +8,14 @@ type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) 
  * Separates the `upgrade` listeners of one HTTP server. The server calls all of them for every upgrade, and with at
  * least one listener it no longer responds to such requests itself. To affect only the path of the plugin, our listener
  * handles that path alone, other listeners never receive it, and an upgrade without a listener is served as an ordinary
- * request, as it would be without the plugin (RFC 9110 §7.8: a server may ignore Upgrade).
+ * request, as it would be without the plugin (RFC 9110 §7.8: a server may ignore Upgrade). Without other listeners, the
+ * router of Fastify finds the WebSocket route. Beside them, only the plain spelling of the path is recognised as ours.
  */
 export class UpgradeDispatch {
   readonly #server: Server
   readonly #path: string
   readonly #before: Set<unknown>
+  readonly #sockets = new Set<Duplex>()
   #own: UpgradeListener[] = []
 
   /** To be created before @fastify/websocket is registered. `path` is the path of the WebSocket route. */
@@ -28,7 +30,10 @@ export class UpgradeDispatch {
     const listeners = this.#server.rawListeners('upgrade') as UpgradeListener[]
     const added = listeners.filter((listener) => !this.#before.has(listener))
     this.#own = added.map((listener) => this.#replace(listener, (request, socket, head) => {
-      if (this.#isOurs(request)) upgrade(listener, request, socket, head)
+      // Without other listeners the router of Fastify decides, because it also accepts other spellings of the path.
+      const isRouted = this.#isAlone() && isWebSocketHandshake(request)
+      if (this.#isAlone()) this.#track(socket)
+      if (this.#isOurs(request) || isRouted) upgrade(listener, request, socket, head)
       else if (this.#isAlone()) serveWithoutUpgrade(this.#server, request, socket)
     }))
   }
@@ -43,9 +48,15 @@ export class UpgradeDispatch {
     }
   }
 
-  /** Removes our listeners. */
+  /** Removes our listeners, and destroys sockets that still wait in a hook: the HTTP server would wait for them. */
   close (): void {
+    for (const socket of this.#sockets) socket.destroy()
     for (const listener of this.#own) this.#server.off('upgrade', listener)
+  }
+
+  #track (socket: Duplex): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
   }
 
   // EventEmitter sets `listener` on its own `once` wrappers too: `off` with the original listener still finds the
@@ -87,6 +98,9 @@ function serveWithoutUpgrade (server: Server, request: IncomingMessage, socket: 
   if (hasBody(request)) response.writeHead(400).end()
   else server.emit('request', request, response)
 }
+
+const isWebSocketHandshake = (request: IncomingMessage): boolean =>
+  request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket' && !hasBody(request)
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
