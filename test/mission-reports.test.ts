@@ -293,6 +293,25 @@ t.test('times of the host', async (t) => {
     t.strictSame(mission.report('completed', { startedAt: now, endedAt: now - 5 }), { applied: false, reason: 'repeated' })
   })
 
+  t.test('that come too late are kept where they are missing', async (t) => {
+    const { missions, clock, updatesOf } = build()
+    const now = clock.now()
+    const backward = { applied: false, reason: 'backward' }
+    missions.report('a', 'execution_progress')
+    t.strictSame(missions.report('a', 'execution_started', { startedAt: now - 5_000 }), backward)
+    t.strictSame(missions.report('a', 'planning_started', { queuedAt: now - 9_000, startedAt: now - 1_000 }), backward)
+    t.match(missions.get('a'), { queuedAt: now - 9_000, startedAt: now - 5_000, status: 'execution_progress' })
+    t.strictSame(missions.report('a', 'planning_started', { queuedAt: now - 8_000 }), backward)
+    t.strictSame(missions.report('a', 'planning_started'), backward)
+    missions.report('a', 'completed')
+    t.match(updatesOf('a').map(({ queuedAt, startedAt }) => [queuedAt, startedAt]),
+      [[undefined, now], [undefined, now - 5_000], [now - 9_000, now - 5_000], [undefined, undefined]])
+    t.equal(missions.get('a')!.outcome!.durationMs, 5_000)
+    missions.report('b', 'execution_started', { startedAt: now - 5_000 })
+    t.strictSame(missions.report('b', 'planned', { queuedAt: now - 1_000 }), backward)
+    t.equal(missions.get('b')!.queuedAt, null, 'a time that contradicts another is not kept')
+  })
+
   t.test('a clock that is a little ahead counts as now', async (t) => {
     const { missions, clock } = build()
     t.equal(missions.start({ name: 'job', startedAt: clock.now() + 1_000 }).startedAt, clock.now())

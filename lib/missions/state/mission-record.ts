@@ -160,6 +160,21 @@ export class MissionRecord {
     if (times !== undefined) this.#keepTimes(times, step)
   }
 
+  /**
+   * Keeps the times of a report that came too late, where nobody has reported them yet and they contradict no others.
+   * Returns whether there were any.
+   */
+  protected keepMissing (times: ReportedTimes | undefined): boolean {
+    const queuedAt = this.queuedAt ?? times?.queuedAt ?? null
+    const startedAt = this.isStartReported ? this.startedAt : times?.startedAt ?? this.startedAt
+    if (queuedAt !== null && startedAt < queuedAt) return false
+    if (queuedAt === this.queuedAt && startedAt === this.startedAt) return false
+    this.queuedAt = queuedAt
+    this.startedAt = startedAt
+    this.isStartReported ||= times?.startedAt !== undefined
+    return true
+  }
+
   #keepTimes (times: ReportedTimes, step: MissionStep): void {
     const { queuedAt, startedAt } = mergeTimes(this, times, this.isStartReported)
     if (queuedAt !== this.queuedAt || startedAt !== this.startedAt) step.includesOrigin = true

@@ -67,7 +67,8 @@ export class MissionState extends MissionRecord {
     if (refusal === 'terminal' && isTerminal(status)) {
       this.lateOutcome ??= status
       this.#deps.totals.lateOutcome()
-    } else if (wasResting && this.outcome === undefined) this.#changed({}, true)
+    } else if (refusal === 'backward' && this.keepMissing(details.times)) this.#changed({ includesOrigin: true }, false)
+    else if (wasResting && this.outcome === undefined) this.#changed({}, true)
     return { applied: false, reason: refusal }
   }
 
