@@ -1,11 +1,12 @@
-// Follows GitHub Actions, checks, deployments and merge queues through webhooks.
+// Receives the webhooks of GitHub and shows workflow runs, jobs, checks, deployments and merge groups as missions.
 //
-// It needs Fastify and this package only:
+// It needs only Fastify and this package:
 //
 //   npm run build:examples && GITHUB_WEBHOOK_SECRET=... node .examples/github-webhooks.js
 //
-// Point a webhook of the content type application/json at http://YOUR-HOST:3000/hooks/github (set PORT for another
-// port). Deliveries may be repeated, late and in any order; github/mapping.ts has the calls that each event leads to.
+// The service listens on 127.0.0.1; set PORT for a port other than 3000. Let a proxy or tunnel forward to it, and
+// create a webhook with the content type application/json for https://YOUR-HOST/hooks/github. Deliveries may be
+// repeated, late and in any order. github/mapping.ts maps each event to reports.
 import { once } from 'node:events'
 import Fastify from 'fastify'
 import missionControl from 'fastify-mission-control'
@@ -13,9 +14,9 @@ import { interruption, readWholeNumber, runProgram } from './flags.js'
 import { githubHook } from './github/hook.js'
 
 const HOUR_MS = 3_600_000
-/** GitHub is silent while a job runs, for up to 6 hours on its own runners. */
+/** GitHub sends nothing while a job runs, which takes up to 6 hours on its own runners. */
 const STALL_MS = 6 * HOUR_MS
-/** For 3 days, deliveries can be repeated by hand. */
+/** Deliveries can be repeated by hand for 3 days. */
 const REDELIVERY_MS = 72 * HOUR_MS
 
 await runProgram('Usage: node .examples/github-webhooks.js', async () => {
@@ -28,7 +29,7 @@ await runProgram('Usage: node .examples/github-webhooks.js', async () => {
     server: { name: 'github', version: '1.0.0' },
     routes: { missions: '/missions' },
     websocket: { history: { maxAgeMs: REDELIVERY_MS } },
-    // Nobody here can end the missions at a shutdown: their work goes on.
+    // The work continues at GitHub after a shutdown, so there is no end to wait for.
     missions: { stallMs: STALL_MS, closeGraceMs: 1 }
   })
   await app.register(githubHook, { secret })

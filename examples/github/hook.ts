@@ -3,12 +3,12 @@ import type { FastifyInstance } from 'fastify'
 import type { Missions, MissionStatus, ReportDetails, ReportResult } from 'fastify-mission-control'
 import { EVENTS, type Call } from './mapping.js'
 
-/** Far above the payloads of the events that become missions. */
+/** Far larger than the payloads of the events that become missions. */
 const MAX_BYTES = 1_048_576
 
 /** Adds `POST /hooks/github`. Without a secret, signatures are not checked. */
 export async function githubHook (app: FastifyInstance, { secret }: { secret?: string | undefined }): Promise<void> {
-  // The signature covers the bytes, so they are parsed after it was checked.
+  // The signature covers the raw bytes, so parse them only after it has been verified.
   app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: MAX_BYTES }, (_request, body, done) => {
     done(null, body)
   })
@@ -32,7 +32,7 @@ function isSigned (body: Buffer, secret: string, header: unknown): boolean {
   return actual.length === expected.length && timingSafeEqual(actual, expected)
 }
 
-/** The payload, or `undefined`. The message of a syntax error would quote it. */
+/** Returns the payload, or `undefined` if it is not JSON: the message of a syntax error would quote the payload. */
 function parse (body: Buffer): unknown {
   try {
     return JSON.parse(body.toString()) as unknown
@@ -41,7 +41,7 @@ function parse (body: Buffer): unknown {
   }
 }
 
-/** A note follows only once, because deliveries are repeated, and not if the attempt that it is about is over. */
+/** Adds a note only once, because deliveries are repeated, and not for an earlier attempt. */
 function apply (missions: Missions, { id, status, details, note }: Call): ReportResult[] {
   const result = report(missions, id, status, details)
   const isStale = !result.applied && result.reason === 'stale'
@@ -53,7 +53,7 @@ function report (missions: Missions, id: string, status: MissionStatus, details:
   try {
     return missions.report(id, status, details)
   } catch (err) {
-    // With a clock that is wrong, a late delivery may contradict the times of an earlier one.
+    // If a clock is wrong, the times of a late delivery may contradict those of an earlier one.
     if ((err as { code?: string }).code !== 'FST_MC_INVALID_TIME') throw err
     return missions.report(id, status, { ...details, queuedAt: null, startedAt: null, endedAt: null })
   }

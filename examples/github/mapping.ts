@@ -2,10 +2,10 @@ import type { MissionStatus, ReportDetails } from 'fastify-mission-control'
 import { isTerminal } from 'fastify-mission-control/schemas'
 import { at, text, time, whole } from './payload.js'
 
-// A number that no run reaches is a mistake of the sender.
+// No run has this many attempts; a higher number is a mistake of the sender.
 const attemptOf = (work: unknown): number => Math.min(whole(work, 'run_attempt') ?? 1, 1_000_000)
 
-/** A call of `missions.report`, and of `missions.note` if there is a note. */
+/** The arguments of one call of `missions.report`, followed by `missions.note` if there is a note. */
 export interface Call { id: string, status: MissionStatus, details: ReportDetails, note?: string | undefined }
 
 type Mapping = (payload: unknown, now: number) => Call[]
@@ -14,7 +14,7 @@ type State = [status: MissionStatus, details?: ReportDetails]
 
 const failed = (code: string): State => ['error', { error: { code, message: `GitHub reports ${code}` } }]
 
-/** The meaning of each status, conclusion, state and reason of GitHub. */
+/** The report for each status, conclusion, state and reason of GitHub. */
 const STATES = new Map<unknown, State>(Object.entries<State>({
   requested: ['planning_started', { waiting: 'for its turn' }],
   pending: ['planning_started', { waiting: 'for its turn' }],
@@ -39,8 +39,9 @@ const STATES = new Map<unknown, State>(Object.entries<State>({
 }))
 
 /**
- * For each kind of mission: the object of the payload, and its fields with the name and the times of queueing, start
- * and end. The `created_at` of a run is that of its first attempt; a merge group does not say when it ended.
+ * For each kind of mission: the object in the payload, and the fields of this object that contain the name and the
+ * times of queueing, start and end. The `created_at` of a run is that of its first attempt. A merge group has no end
+ * time.
  */
 const KINDS = {
   run: ['workflow_run', 'name', 'run_started_at', 'run_started_at', 'updated_at'],
@@ -52,14 +53,14 @@ const KINDS = {
 } as const
 
 const MAX_CHARACTERS = 128
-/** GitHub does not repeat a delivery that failed. A mission whose end was lost has to end too. */
+/** GitHub does not repeat a delivery that failed, so the time-out ends a mission whose end was lost. */
 const TIMEOUT_MS = 14 * 86_400_000
 
 function idOf (kind: keyof typeof KINDS, key: number | string | undefined): string | undefined {
   return key === undefined ? undefined : `github:${kind}:${key}`.slice(0, MAX_CHARACTERS)
 }
 
-/** The state of the work decides, not the action of the event, because events arrive in any order. */
+/** Reads the state of the work, not the action of the event, because events arrive in any order. */
 function stateOf (work: unknown): string | undefined {
   const [status, conclusion] = [text(work, 'status'), text(work, 'conclusion')]
   return status !== 'completed' ? status : STATES.has(conclusion) ? conclusion : 'unknown'
@@ -67,7 +68,7 @@ function stateOf (work: unknown): string | undefined {
 
 interface Extra extends ReportDetails { state?: string | undefined, note?: string | undefined }
 
-/** Reports the work of a payload in its state, or in `extra.state`. */
+/** Returns the report of the work in a payload, with its state or `extra.state`. */
 function report (kind: keyof typeof KINDS, payload: unknown, now: number, extra: Extra = {}): Call[] {
   const [path, name, queued, started, ended] = KINDS[kind]
   const work = at(payload, path)
@@ -75,7 +76,8 @@ function report (kind: keyof typeof KINDS, payload: unknown, now: number, extra:
   const id = idOf(kind, kind === 'merge' ? text(work, 'head_sha') : whole(work, 'id'))
   const [status, outcome] = STATES.get(state) ?? []
   if (id === undefined || status === undefined) return []
-  // GitHub's clock may be ahead of ours, and a skipped job starts after its end: such times would be refused.
+  // Times in the future or in the wrong order would throw: GitHub's clock may be ahead of ours, and a skipped job
+  // starts after its end.
   const endedAt = Math.min(time(work, ended) ?? now, now)
   const startedAt = Math.min(time(work, started) ?? endedAt, endedAt)
   const queuedAt = Math.min(time(work, queued) ?? startedAt, startedAt)
@@ -102,7 +104,7 @@ function run (payload: unknown, now: number, note?: string): Call[] {
   return report('run', payload, now, {
     attempt: attemptOf(work),
     parentId: text(work, 'event') === 'merge_group' ? idOf('merge', text(work, 'head_sha')) : undefined,
-    // A run of a first-time contributor counts as completed on GitHub until a maintainer approves it.
+    // On GitHub, the run of a first-time contributor has the status `completed` until a maintainer approves it.
     state: text(work, 'conclusion') === 'action_required' ? 'waiting' : stateOf(work),
     note
   })
@@ -125,7 +127,7 @@ function job (payload: unknown, now: number): Call[] {
   ]
 }
 
-/** A job is also a check run, and a workflow run is also a check suite. Both are reported already. */
+/** GitHub Actions also sends each job as a check run and each workflow run as a check suite. Both are ignored. */
 const isWorkflow = (payload: unknown, path: string): boolean => text(payload, `${path}.app.slug`) === 'github-actions'
 
 function check (payload: unknown, now: number): Call[] {
@@ -137,7 +139,7 @@ function suite (payload: unknown, now: number): Call[] {
   return isWorkflow(payload, 'check_suite') ? [] : report('suite', payload, now)
 }
 
-/** The state `inactive`, which follows the success of a deployment much later, has no meaning here. */
+/** The state `inactive` follows `success` much later and is ignored, because it is not in `STATES`. */
 function deployment (payload: unknown, now: number, state = 'pending', note?: string): Call[] {
   return report('deployment', payload, now, { state, note, parentId: idOf('run', whole(payload, 'workflow_run.id')) })
 }
@@ -151,7 +153,7 @@ function mergeGroup (payload: unknown, now: number): Call[] {
 const about = (payload: unknown, what: string): string =>
   `${what} ${text(payload, 'action') ?? ''}: ${text(payload, 'environment') ?? ''}`.slice(0, MAX_CHARACTERS)
 
-/** Events about a moment, or about work that another event shows in more detail. */
+/** Events that describe a moment, or work that another event describes in more detail. */
 const IGNORED = `branch_protection_rule code_scanning_alert commit_comment create delete dependabot_alert deploy_key
   discussion discussion_comment fork github_app_authorization gollum installation installation_repositories
   issue_comment issues label marketplace_purchase member membership meta milestone org_block organization package
@@ -159,7 +161,7 @@ const IGNORED = `branch_protection_rule code_scanning_alert commit_comment creat
   pull_request_review_comment pull_request_review_thread push release repository repository_dispatch repository_import
   repository_vulnerability_alert security_advisory sponsorship star status team team_add watch workflow_dispatch`
 
-/** The calls for each event. They depend on the payload and on the current time only. */
+/** Maps each event to reports, which depend only on the payload and the current time. */
 export const EVENTS: ReadonlyMap<unknown, Mapping> = new Map<string, Mapping>([
   ['workflow_run', run],
   ['workflow_job', job],
