@@ -658,6 +658,9 @@ t.test('senders that deliver at least once, late or in disorder', async (t) => {
     }
     const nothing = Object.fromEntries(['name', 'tags', 'tenant', 'metadata', 'waiting', 'parentId', 'attempt', 'progress', 'queuedAt'].map((name) => [name, null]))
     t.strictSame(missions.report('nothing', 'planned', nothing), { applied: true }, 'null counts as absent')
+    missions.report('fine', 'completed', { error: null })
+    missions.report('failed', 'error', { error: null })
+    t.match([missions.get('fine')!.outcome!.error, missions.get('failed')!.outcome!.error], [null, { code: 'error', message: 'unknown error' }])
     t.equal(missions.get('wrong'), undefined)
     const throwing = { get name (): string { throw new Error('canary') } }
     t.throws(() => missions.report('wrong', 'planned', throwing), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ })

@@ -31,7 +31,8 @@ export function readDetails (status: unknown, details: MissionDetails, cuts: Tex
   const checked: CheckedDetails = {}
   if (read.tasksSummary !== undefined) checked.tasksSummary = readList(read.tasksSummary)
   if (read.planningSession !== undefined) checked.planningSession = read.planningSession
-  if (read.error !== undefined) checked.error = read.error
+  // A mission that fails has an error, whatever its sender knows about it.
+  if (isGiven(read.error) || (read.error === null && status === 'error')) checked.error = read.error
   const progress = readProgress(read.progress as ProgressInput, cuts)
   if (progress !== undefined) checked.progress = progress
   if (isGiven(read.metadata)) checked.metadata = checkMetadata(read.metadata)
