@@ -49,11 +49,9 @@ export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export {
-  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type Mission,
-  type MissionDetails, type MissionEvents, type MissionList, type MissionLog, type MissionOutcome,
-  type MissionWork, type ProgressInput, type ProgressParts, type Refusal, type ReportDetails,
-  type ReportResult, type SubscribeFilter,
-  type WaitForOptions
+  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type Mission, type MissionDetails,
+  type MissionEvents, type MissionList, type MissionLog, type MissionOutcome, type MissionWork, type ProgressInput,
+  type ProgressParts, type Refusal, type ReportDetails, type ReportResult, type SubscribeFilter, type WaitForOptions
 } from './missions/index.js'
 export type {
   CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, OperationSeries, OperationTotals,

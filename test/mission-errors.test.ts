@@ -19,7 +19,7 @@ const error = (message: string, properties: object = {}): Error => Object.assign
 const hidden = (properties: object = {}): Error => error(CANARY, properties)
 const caused = (message: string, cause: unknown): Error => new Error(message, { cause })
 
-/** Nests `inner` in as many causes as there are codes, the first of which is the outermost. */
+/** Nests `inner` in one cause per code; the first code is the outermost. */
 const chain = (codes: ReadonlyArray<string | number | undefined>): Error =>
   codes.reduceRight<Error>((cause, code) => hidden({ cause, ...(code !== undefined && { code }) }), hidden())
 

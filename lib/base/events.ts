@@ -1,4 +1,4 @@
-import { callGuarded } from './promises.js'
+import { isPromiseLike, onRejection } from './promises.js'
 
 /** Removes a listener. Further calls do nothing. */
 export type Unsubscribe = () => void
@@ -30,8 +30,15 @@ export class Events<Map extends Record<string, unknown[]>> {
   emit<Name extends keyof Map & string> (event: Name, ...args: Map[Name]): void {
     const listeners = this.#listeners.get(event)
     if (listeners === undefined) return
-    const onError = (err: unknown) => this.#onListenerError(err, event)
-    for (const listener of listeners) callGuarded(() => (listener as (...args: unknown[]) => unknown)(...args), onError)
+    // As `callGuarded`, without its closures: every report runs through here.
+    for (const listener of listeners) {
+      try {
+        const result = (listener as (...args: unknown[]) => unknown)(...args)
+        if (isPromiseLike(result)) onRejection(result, (err) => this.#onListenerError(err, event))
+      } catch (err) {
+        this.#onListenerError(err, event)
+      }
+    }
   }
 
   /** The number of listeners of `event`. */

@@ -31,7 +31,7 @@ export function callSync (call: () => unknown): unknown {
   throw new TypeError('expected a synchronous return value, got a promise')
 }
 
-// `Promise.resolve` limits thenables: one may throw, or call back more than once.
-function onRejection (promise: PromiseLike<unknown>, onError: (err: unknown) => void): void {
+/** Passes a rejection on. `Promise.resolve` limits thenables: one may throw, or call back more than once. */
+export function onRejection (promise: PromiseLike<unknown>, onError: (err: unknown) => void): void {
   Promise.resolve(promise).then(undefined, onError)
 }

@@ -8,7 +8,8 @@ import { checkMilliseconds } from './input/checks.js'
 import { CutCounter } from './input/cut-counter.js'
 import { checkQuery } from './input/queries.js'
 import { DeadlineQueue } from './lifetime/deadline-queue.js'
-import { EndedIds, type EndedIdsDeps } from './lifetime/ended-ids.js'
+import type { EndedIds } from './lifetime/ended-ids.js'
+import { RecentById, type RecentByIdDeps } from './lifetime/recent-by-id.js'
 import { Retention } from './lifetime/retention.js'
 import { Shutdown } from './lifetime/shutdown.js'
 import { Watchdog } from './lifetime/watchdog.js'
@@ -28,7 +29,7 @@ export interface MissionRegistryDeps {
   clock: Clock
   options: ResolvedOptions['missions']
   /** How many ids of ended missions are remembered, and for how long in ms. */
-  endedIds: Omit<EndedIdsDeps, 'clock'>
+  endedIds: Omit<RecentByIdDeps, 'clock'>
   onCallbackError: (where: string, err: unknown) => void
   /** A function runs without a tracked mission, for the first time for this reason. */
   onUntracked: (reason: UntrackedReason, err: unknown) => void
@@ -64,7 +65,7 @@ export class MissionRegistry {
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
     this.#events = new Events(onListenerError)
-    this.#endedIds = new EndedIds({ clock, ...endedIds })
+    this.#endedIds = new RecentById({ clock, ...endedIds })
     this.deadlines = new DeadlineQueue(clock)
     this.commands = new Commands({ clock, ackGate: this.#ackGate, find: (id) => this.find(id), onCallbackError })
     this.updates = new UpdateStream({
@@ -76,7 +77,7 @@ export class MissionRegistry {
       onListenerError
     })
     this.#watchdog = new Watchdog(options, clock, this.deadlines)
-    const forget = (mission: MissionState) => this.#forget(mission)
+    const forget = (mission: MissionState) => this.#forget(mission, clock.monotonic())
     this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
     this.#shutdown = new Shutdown({
       deadlines: this.deadlines,
@@ -209,8 +210,8 @@ export class MissionRegistry {
     if (this.find(mission.id) === mission) this.#retention.put(mission, mission.outcome!.status)
   }
 
-  #forget ({ id, attempt, seq, ended, outcome }: MissionState): void {
+  #forget ({ id, attempt, seq, ended, outcome }: MissionState, at: number): void {
     this.#missions.delete(id)
-    this.#endedIds.put({ id, attempt, seq, ended, status: outcome!.status })
+    this.#endedIds.put({ id, attempt, seq, ended, status: outcome!.status, at })
   }
 }

@@ -115,7 +115,7 @@ export class MessageBody {
   shared: Message | undefined
   #deflated: Map<number, Buffer> | undefined
 
-  /** `text` follows the envelope fields, the last of which ends with a comma. */
+  /** `text` follows the fields of the envelope and the comma after them. */
   constructor (text: string, { type, channel, attributes }: MessageBodyOptions) {
     this.text = Buffer.from(text)
     this.type = type

@@ -1,96 +1,73 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CancelState, MissionError, MissionStatus } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
-import { Queue } from '../../base/queue.js'
 import { toUpdate, type UpdateSource } from '../payload/update.js'
 import type { AttemptHistory, KeptProgress } from '../types.js'
-
-export interface EndedMissionsDeps {
-  clock: Clock
-  /** How many endings are kept. */
-  max: number
-  /** For how long, in ms. */
-  maxAgeMs: number
-}
+import { RecentById, type RecentByIdDeps } from './recent-by-id.js'
 
 /**
  * How missions ended, kept longer than the message log, so that trimming the log hides no ending. Bounded by count and
  * age; the oldest is dropped first.
  */
 export class EndedMissions {
-  readonly #deps: EndedMissionsDeps
-  readonly #byId = new Map<string, EndedMission>()
+  readonly #clock: Clock
   // In the order of their offsets.
-  readonly #queue = new Queue<EndedMission>()
+  readonly #recent: RecentById<EndedMission>
   #lastOffset = 0
 
-  constructor (deps: EndedMissionsDeps) {
-    this.#deps = deps
+  constructor (deps: RecentByIdDeps) {
+    this.#clock = deps.clock
+    this.#recent = new RecentById(deps)
   }
 
-  get count (): number { return this.#queue.length }
+  get count (): number { return this.#recent.entries.length }
 
   /** The newest offset that is known here. */
   get lastOffset (): number { return this.#lastOffset }
 
   /** Keeps an ending; `offset` is that of the message that carried it, `undefined` if there was none. */
   put (mission: UpdateSource, offset: number | undefined): void {
-    const ended = new EndedMission(mission, offset, this.#deps.clock.monotonic())
     this.#lastOffset = offset ?? this.#lastOffset
-    this.#queue.push(ended)
-    this.#byId.set(ended.id, ended)
-    this.#trim()
+    this.#recent.put(new EndedMission(mission, offset, this.#clock.monotonic()))
   }
 
   /** Assigns `offset` to the endings without an offset, because no message was published for them. */
   assignOffset (offset: number): void {
     this.#lastOffset = offset
-    for (let at = this.#queue.length - 1; at >= 0; at--) {
-      const ended = this.#queue.at(at)!
+    const { entries } = this.#recent
+    for (let at = entries.length - 1; at >= 0; at--) {
+      const ended = entries.at(at)!
       if (ended.offset !== undefined) return
       ended.offset = offset
     }
   }
 
   find (id: string): MissionUpdate | undefined {
-    this.#trim()
-    return this.#byId.get(id)?.update
+    return this.#recent.find(id)?.update
   }
 
   /**
    * The endings with offsets after `after` up to `upTo`, oldest first; for an id that was used again, only the newest.
    */
   between (after: number, upTo: number): MissionUpdate[] {
-    this.#trim()
-    const endings = this.#queue.slice(this.#firstAfter(after), this.#firstAfter(upTo))
-    return endings.flatMap((ended) => this.#isNewest(ended) ? ended.update : [])
+    this.#recent.trim()
+    const endings = this.#recent.entries.slice(this.#firstAfter(after), this.#firstAfter(upTo))
+    return endings.flatMap((ended) => this.#recent.isNewest(ended) ? ended.update : [])
   }
 
   /** The newest `max` endings with offsets up to `upTo` of missions that `isShown` admits, oldest first. */
   newest (max: number, upTo: number, isShown: (id: string) => boolean): MissionUpdate[] {
-    this.#trim()
+    this.#recent.trim()
     const newest: MissionUpdate[] = []
     for (let at = this.#firstAfter(upTo) - 1; at >= 0 && newest.length < max; at--) {
-      const ended = this.#queue.at(at)!
-      if (this.#isNewest(ended) && isShown(ended.id)) newest.push(ended.update)
+      const ended = this.#recent.entries.at(at)!
+      if (this.#recent.isNewest(ended) && isShown(ended.id)) newest.push(ended.update)
     }
     return newest.reverse()
   }
 
-  #isNewest (ended: EndedMission): boolean { return this.#byId.get(ended.id) === ended }
-
   #firstAfter (offset: number): number {
-    return this.#queue.findIndexSorted((ended) => ended.offset! > offset)
-  }
-
-  #trim (): void {
-    const { clock, max, maxAgeMs } = this.#deps
-    const oldestAt = clock.monotonic() - maxAgeMs
-    for (let oldest = this.#queue.first; oldest !== undefined; oldest = this.#queue.first) {
-      if (this.#queue.length <= max && oldest.at >= oldestAt) break
-      this.#queue.shift()
-      if (this.#byId.get(oldest.id) === oldest) this.#byId.delete(oldest.id)
-    }
+    return this.#recent.entries.findIndexSorted((ended) => ended.offset! > offset)
   }
 }
 

@@ -137,7 +137,7 @@ export class MissionState extends MissionRecord {
     if (this.outcome === undefined && this.cancel !== null) this.#forceCancelled({ ...this.cancel, forced: true })
   }
 
-  /** Ends a mission of which a newer attempt has started. */
+  /** Ends this attempt, because a newer one has started. */
   supersede (): void {
     const abort = this.#abort
     const cancel = this.cancel ?? createCancelState('superseded', { reason: 'A newer attempt has started' })
