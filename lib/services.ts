@@ -5,7 +5,7 @@ import type { Clock } from './base/clock.js'
 import { callGuarded } from './base/promises.js'
 import { createChannels } from './channels/index.js'
 import { Hub } from './hub/hub.js'
-import { createMissionLookup, EndedMissions, MissionRegistry, toUpdate } from './missions/index.js'
+import { createMissionLookup, Endings, MissionRegistry, toUpdate } from './missions/index.js'
 import { Alerts, evaluateRules, MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
@@ -75,7 +75,9 @@ interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Se
 
 function createHub ({ options, clock, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
   const alerts = new Alerts()
-  const ended = new EndedMissions({ clock, ...endingsKept(options) })
+  const endings = new Endings({ clock, ...endingsKept(options) })
+  missions.updates.onEnded((mission, update) => endings.put(mission, update))
+  const ended = endings.of()
   const channels = createChannels({
     clock,
     options: options.channels,

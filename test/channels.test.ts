@@ -1,5 +1,5 @@
 import t from 'tap'
-import { EndedMissions, toUpdate } from '../lib/missions/index.js'
+import { Endings, toUpdate } from '../lib/missions/index.js'
 import { createMetricsTickChannel } from '../lib/channels/metrics-tick.js'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
@@ -286,10 +286,12 @@ t.test('the snapshot of mission_update has the complete state of each active mis
 
 /** The mission_update channel of a registry. */
 function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'registry' | 'clock'>) {
-  const endings = new EndedMissions({ clock, max: 10, maxAgeMs: 1_000 })
+  const all = new Endings({ clock, max: 10, maxAgeMs: 1_000 })
+  registry.updates.onEnded((mission, update) => all.put(mission, update))
+  const endings = all.of()
   const channel = createMissionUpdateChannel({
     clock,
-    updates: registry.updates,
+    onUpdate: (listener) => registry.updates.onUpdate(listener),
     visible: () => registry.visible(),
     isActive: (id) => registry.find(id)?.isTerminal === false,
     toSnapshot: (mission) => toUpdate(mission),
@@ -303,12 +305,13 @@ t.test('ended missions are kept up to a number and an age, and the newest of eac
   const { endings } = createUpdates({ registry, clock })
   const end = (id: string) => missions.start({ id, name: 'job', attempt: 'next' }).complete()
   for (let at = 0; at < 40; at++) end(`m${at}`)
-  t.equal(endings.count, 10)
+  t.equal(endings.size, 10)
   t.same([endings.find('m29'), endings.find('m30')?.missionId], [undefined, 'm30'])
-  endings.assignOffset(7)
+  endings.connect(() => undefined, 7)
+  endings.disconnect()
   end('again')
   end('again')
-  endings.assignOffset(8)
+  endings.connect(() => undefined, 8)
   t.same(endings.between(7, 8).map(({ missionId }) => missionId), ['again'], 'of two with one id the newest')
   t.equal(endings.between(-1, 8).length, 9)
   t.same(endings.newest(3, 7, () => true).map(({ missionId }) => missionId), ['m37', 'm38', 'm39'])
@@ -326,7 +329,7 @@ t.test('ended missions are kept up to a number and an age, and the newest of eac
   t.equal(endings.find('again')?.missionId, 'again', 'the older of two has gone')
   clock.advance(1_001)
   t.equal(endings.find('again'), undefined)
-  t.equal(endings.count, 0)
+  t.equal(endings.size, 0)
 })
 
 t.test('a subscriber that unsubscribes before the first tick is not waited for', async (t) => {

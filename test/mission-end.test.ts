@@ -4,7 +4,7 @@ import t from 'tap'
 import { createMissionUpdateChannel } from '../lib/channels/mission-update.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { DeadlineQueue, type Deadline } from '../lib/missions/lifetime/deadline-queue.js'
-import { EndedMissions, toUpdate, type Mission } from '../lib/missions/index.js'
+import { Endings, toUpdate, type Mission } from '../lib/missions/index.js'
 import type { MissionStatus, MissionUpdate } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
 import { connect } from './support/client.js'
@@ -602,10 +602,12 @@ t.test('mission_ended', async (t) => {
 
 t.test('the offset of an ending', async (t) => {
   const createChannel = ({ registry, clock }: Stand) => {
-    const endings = new EndedMissions({ clock, max: 100, maxAgeMs: 1_000 })
+    const all = new Endings({ clock, max: 100, maxAgeMs: 1_000 })
+    registry.updates.onEnded((mission, update) => all.put(mission, update))
+    const endings = all.of()
     const channel = createMissionUpdateChannel({
       clock,
-      updates: registry.updates,
+      onUpdate: (listener) => registry.updates.onUpdate(listener),
       visible: () => registry.visible(),
       isActive: (id) => registry.find(id)?.isTerminal === false,
       toSnapshot: (mission) => toUpdate(mission),
@@ -621,7 +623,7 @@ t.test('the offset of an ending', async (t) => {
   }
   const endingsOf = (log: readonly MissionUpdate[]) => log
     .flatMap(({ missionId, endedAt }, at) => endedAt === undefined ? [] : [[missionId, at + 1]])
-  const offsetsIn = (endings: EndedMissions, upTo: number) => Array.from({ length: upTo }, (_, at) => at)
+  const offsetsIn = (endings: ReturnType<Endings['of']>, upTo: number) => Array.from({ length: upTo }, (_, at) => at)
     .flatMap((at) => endings.between(at, at + 1).map(({ missionId }) => [missionId, at + 1]))
 
   t.test('is that of its own message, even if a listener ends another mission in between', async (t) => {

@@ -43,7 +43,7 @@ export function createChannels (deps: ChannelsDeps): Channel[] {
     createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.totals.read() }),
     createMissionUpdateChannel({
       clock,
-      updates: missions.updates,
+      onUpdate: (listener) => missions.updates.onUpdate(listener),
       visible: () => missions.visible(),
       isActive: (id) => missions.find(id)?.isTerminal === false,
       toSnapshot,

@@ -3,7 +3,7 @@ import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { isTerminal, type MissionStatus } from '../../schemas/mission.js'
 import type { Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
-import type { Channel, Delivery, Publish } from '../hub/channel.js'
+import type { Channel, Delivery } from '../hub/channel.js'
 import type { EndedMissions, MissionState } from '../missions/index.js'
 
 /** What filters and checksums read of one message. */
@@ -20,17 +20,14 @@ interface KeptPayload { payload: MissionUpdate, seq: number, updatedAt: number, 
 
 export interface MissionUpdateChannelDeps {
   clock: Clock
-  updates: {
-    /** Calls `listener` with every update. */
-    onUpdate (listener: (update: MissionUpdate) => void): Unsubscribe
-    /** Calls `listener` at every ending; without an update if nobody received updates at that time. */
-    onEnded (listener: (mission: MissionState, update: MissionUpdate | undefined) => void): Unsubscribe
-  }
+  /** Calls `listener` with every update. */
+  onUpdate: (listener: (update: MissionUpdate) => void) => Unsubscribe
   /** The active missions whose updates are not held back, oldest first. */
   visible: () => MissionState[]
   /** Whether the mission with this id is active: the id of an ended mission may be used again. */
   isActive: (id: string) => boolean
   toSnapshot: (mission: MissionState) => MissionUpdate
+  /** The endings, which it publishes itself: publishing assigns the offset that the kept ending has too. */
   ended: EndedMissions
 }
 
@@ -40,8 +37,7 @@ export interface MissionUpdateChannelDeps {
  * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
-  const { clock, updates, visible, isActive, toSnapshot, ended } = deps
-  let publish: Publish<'mission_update'> | undefined
+  const { clock, onUpdate, visible, isActive, toSnapshot, ended } = deps
   let unsubscribe: Unsubscribe | undefined
   let kept = new WeakMap<MissionState, KeptPayload>()
 
@@ -54,23 +50,16 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     return payload
   }
 
-  // Publishing the last update assigns its offset, which the kept ending must have too.
-  updates.onEnded((mission, update) => {
-    const offset = publish === undefined ? undefined : (update && publish(update)) ?? ended.lastOffset
-    ended.put(mission, offset)
-  })
-
   return {
     name: 'mission_update',
     delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
-    start (publishUpdate, head) {
-      ended.assignOffset(head)
-      publish = publishUpdate
-      unsubscribe = updates.onUpdate((update) => { if (!isTerminal(update.status)) publishUpdate(update) })
+    start (publish, head) {
+      ended.connect(publish, head)
+      unsubscribe = onUpdate((update) => { if (!isTerminal(update.status)) publish(update) })
     },
     stop () {
       unsubscribe?.()
-      publish = undefined
+      ended.disconnect()
       kept = new WeakMap()
     },
     snapshot: () => visible().map(payloadOf),

@@ -25,6 +25,13 @@ export class Lineage {
   add (child: MissionState, parentId: string): void {
     const children = this.#children.get(parentId) ?? new Set()
     this.#children.set(parentId, children.add(child))
+    const parent = this.#find(parentId)
+    if (parent !== undefined) child.isParentForeign = parent.tenant !== child.tenant
+  }
+
+  /** To be called for every new mission: children of it may be known already. */
+  registered (parent: MissionState): void {
+    for (const child of this.#children.get(parent.id) ?? []) child.isParentForeign = parent.tenant !== child.tenant
   }
 
   // A parent may live much longer than its children, and have many.

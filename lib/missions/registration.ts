@@ -12,14 +12,14 @@ import type { MissionStateDeps } from './state/deps.js'
 import type { ReportResult } from './state/lifecycle.js'
 import { MissionState } from './state/mission-state.js'
 import { checkOrder } from './state/times.js'
-import type { Totals } from './totals.js'
+import type { MissionGroups } from './tenants/groups.js'
 import type { CheckedDetails, CheckedInit, ChildInit, ReportDetails, TextCuts } from './types.js'
 import type { Untracked } from './untracked.js'
 
 export interface RegistrationDeps {
   clock: Clock
   cuts: TextCuts
-  totals: Totals
+  groups: MissionGroups
   maxActive: number
   /** The missions of the registry by id, oldest first. Registered missions are added here. */
   missions: Map<string, MissionState>
@@ -64,7 +64,7 @@ export class Registration {
   /** A child of a running mission, whose work must go on if the registry cannot hold the child. */
   startChild (parent: MissionState, init: ChildInit): MissionState {
     const { clock, cuts, untracked } = this.#deps
-    const checked = { ...readInit(init, cuts, clock.now()), parentId: parent.id }
+    const checked = { tenant: parent.tenant ?? undefined, ...readInit(init, cuts, clock.now()), parentId: parent.id }
     try {
       return this.#start(checked)
     } catch (err) {
@@ -139,16 +139,18 @@ export class Registration {
 
   // Everything that can be refused is refused before the mission is registered: nothing of it is left behind.
   #register (id: string, init: CheckedInit, { attempt, lastSeq, ended, previous }: Registrable): MissionState {
-    const { missions, lineage, stateDeps, totals, onRegistered } = this.#deps
+    const { missions, lineage, stateDeps, groups, onRegistered } = this.#deps
     const parentId = init.parentId ?? previous?.parentId ?? null
     const checkParent = () => {
       if (parentId !== null) lineage.check(id, missions.get(id)?.parentId ?? null, parentId)
     }
     checkParent()
-    this.#checkRoom(previous)
+    const tenant = init.tenant ?? (previous ?? missions.get(parentId ?? ''))?.tenant ?? undefined
+    this.#checkRoom(previous, tenant)
     const number = ++this.#registered
     previous?.supersede()
-    const identity = { id, number, attempt, init, isTracked: true, previous, ended }
+    const own = { id, number, attempt, init: { ...init, tenant }, isTracked: true }
+    const identity = { ...own, ended, ...earlierOf(tenant, previous) }
     const mission = new MissionState(stateDeps, { ...identity, lastSeq: Math.max(lastSeq, previous?.seq ?? 0) })
     // Ending the attempt before it and reading the objective ran code of the host, which may have started this one, or
     // another one before it, or have moved the parent.
@@ -161,25 +163,32 @@ export class Registration {
     // Removed first, so that the newest mission is the last one.
     missions.delete(id)
     missions.set(id, mission)
-    totals.started()
+    groups.started(mission)
     if (parentId !== null) lineage.add(mission, parentId)
+    lineage.registered(mission)
     onRegistered(mission, previous)
     return mission
   }
 
-  #checkRoom (previous: MissionState | undefined): void {
-    const { totals, maxActive, isStopped } = this.#deps
+  #checkRoom (previous: MissionState | undefined, tenant: string | undefined): void {
+    const { groups, maxActive, isStopped } = this.#deps
     if (isStopped()) throw new Closing()
-    if (totals.active < maxActive || previous?.isTerminal === false) return
-    totals.refused()
+    if (groups.all.totals.active < maxActive || previous?.isTerminal === false) return
+    groups.totals(tenant ?? null).refused()
     throw new TooManyMissions(maxActive)
   }
 
   #reportEnded (status: MissionStatus, ended: MissionStatus): ReportResult {
     if (status === ended) return { applied: false, reason: 'repeated' }
-    if (isTerminal(status)) this.#deps.totals.lateOutcome()
+    if (isTerminal(status)) this.#deps.groups.all.totals.lateOutcome()
     return { applied: false, reason: 'terminal' }
   }
+}
+
+// An attempt in another tenant takes nothing over.
+function earlierOf (tenant: string | undefined, previous: MissionState | undefined) {
+  const isForeign = previous !== undefined && previous.tenant !== (tenant ?? null)
+  return isForeign ? { previous: undefined, ended: 0 } : { previous }
 }
 
 // A mission whose end is the first that is known of it has not started after that.

@@ -20,7 +20,8 @@ import { Payloads } from './payload/payload.js'
 import { Registration } from './registration.js'
 import type { MissionStateDeps } from './state/deps.js'
 import type { MissionState } from './state/mission-state.js'
-import { Totals, type UntrackedReason } from './totals.js'
+import { MissionGroups } from './tenants/groups.js'
+import type { Totals, UntrackedReason } from './totals.js'
 import type { MissionLog, MissionOutcome } from './types.js'
 import { Untracked } from './untracked.js'
 import { UpdateStream } from './updates/update-stream.js'
@@ -43,7 +44,8 @@ export interface MissionRegistryDeps {
  * `Missions`; channels, routes and commands use this.
  */
 export class MissionRegistry {
-  readonly totals = new Totals()
+  /** The active missions and the counts, by tenant. */
+  readonly groups = new MissionGroups()
   readonly cuts = new CutCounter()
   readonly registration: Registration
   readonly deadlines: DeadlineQueue
@@ -82,11 +84,14 @@ export class MissionRegistry {
     this.#shutdown = new Shutdown({
       deadlines: this.deadlines,
       graceMs: options.closeGraceMs,
-      active: () => this.#active(),
+      active: () => [...this.groups.active()],
       onStopped: () => { this.#isStopped = true }
     })
     this.registration = this.#createRegistration(deps, payloads, onListenerError)
   }
+
+  /** The counts of all missions. */
+  get totals (): Totals { return this.groups.all.totals }
 
   get isClosed (): boolean { return this.#isClosed }
 
@@ -99,9 +104,9 @@ export class MissionRegistry {
     return [...this.#missions.values()]
   }
 
-  /** The active missions whose updates are not held back, oldest first. */
-  visible (): MissionState[] {
-    return this.#active().filter((mission) => !this.isHeld(mission))
+  /** The active missions of a tenant, or of everybody, whose updates are not held back, oldest first. */
+  visible (tenant?: string): MissionState[] {
+    return [...this.groups.active(tenant)].filter((mission) => !this.isHeld(mission))
   }
 
   /** Whether a mission must stay invisible, because its start command is not acknowledged yet. */
@@ -138,18 +143,14 @@ export class MissionRegistry {
     this.#shutdown.close()
   }
 
-  #active (): MissionState[] {
-    return this.all().filter((mission) => !mission.isTerminal)
-  }
-
   #createRegistration (
     { clock, options, makeLog, onUntracked }: MissionRegistryDeps, payloads: Payloads,
     onListenerError: (err: unknown) => void
   ): Registration {
-    const { totals, cuts, updates } = this
+    const { groups, cuts, updates } = this
     const stateDeps: MissionStateDeps<MissionState> = {
       clock,
-      totals,
+      totals: (tenant) => groups.totals(tenant),
       cuts,
       payloads,
       updates,
@@ -170,7 +171,7 @@ export class MissionRegistry {
     return new Registration({
       clock,
       cuts,
-      totals,
+      groups,
       maxActive: options.maxActive,
       missions: this.#missions,
       endedIds: this.#endedIds,
@@ -198,11 +199,11 @@ export class MissionRegistry {
     return this.#lineage.childrenOf(mission.id)
   }
 
-  #ended (mission: MissionState, { status, durationMs, cancel }: MissionOutcome): void {
-    this.totals.ended(status, durationMs, cancel?.kind)
+  #ended (mission: MissionState, outcome: MissionOutcome): void {
+    this.groups.ended(mission, outcome)
     this.#watchdog.forget(mission)
     this.#lineage.remove(mission)
-    if (this.totals.active === 0) this.#shutdown.idle()
+    if (this.groups.active().size === 0) this.#shutdown.idle()
   }
 
   // Not if a listener of its ending has started a newer attempt.

@@ -8,10 +8,11 @@ const UNTRACKED_REASONS = ['full', 'closing', 'ended', 'invalid'] as const
 export type UntrackedReason = (typeof UNTRACKED_REASONS)[number]
 
 /**
- * The counts of the registry. They are changed by the transitions alone, so a read costs O(1). `total` is not stored:
- * it is always the sum of the four counts. Missions that are no longer kept stay counted.
+ * Counts of missions. They are changed by the transitions alone, so a read costs O(1). `total` is not stored: it is
+ * always the sum of the four counts. Missions that are no longer kept stay counted. `whole` counts everything too.
  */
 export class Totals {
+  readonly #whole: Totals | undefined
   #active = 0
   #stalled = 0
   #lateOutcomes = 0
@@ -21,21 +22,41 @@ export class Totals {
   readonly #ended = { completed: 0, cancelled: 0, errors: 0 }
   #durationSumMs = 0
 
+  constructor (whole?: Totals) {
+    this.#whole = whole
+  }
+
   get active (): number { return this.#active }
 
-  started (): void { this.#active++ }
+  started (): void {
+    this.#active++
+    this.#whole?.started()
+  }
 
-  refused (): void { this.#refused++ }
+  refused (): void {
+    this.#refused++
+    this.#whole?.refused()
+  }
 
-  /** Counts a function that runs without a tracked mission, and returns how many there were for this reason. */
-  untracked (reason: UntrackedReason): number { return ++this.#untracked[reason] }
+  /** Counts a function that runs without a tracked mission, and returns how many there were for this reason in all. */
+  untracked (reason: UntrackedReason): number {
+    const count = ++this.#untracked[reason]
+    return this.#whole?.untracked(reason) ?? count
+  }
 
-  lateOutcome (): void { this.#lateOutcomes++ }
+  lateOutcome (): void {
+    this.#lateOutcomes++
+    this.#whole?.lateOutcome()
+  }
 
-  stalled (isStalled: boolean): void { this.#stalled += isStalled ? 1 : -1 }
+  stalled (isStalled: boolean): void {
+    this.#stalled += isStalled ? 1 : -1
+    this.#whole?.stalled(isStalled)
+  }
 
   /** `kind` is that of its cancel, if it was cancelled. */
   ended (status: TerminalStatus, durationMs: number, kind: CancelKind = 'request'): void {
+    this.#whole?.ended(status, durationMs, kind)
     this.#active--
     if (status === 'cancelled') this.#cancelled[kind]++
     this.#ended[FIELD[status]]++

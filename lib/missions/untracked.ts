@@ -30,10 +30,11 @@ export class Untracked {
     const { registry } = shared
     this.#shared = shared
     this.#onUntracked = onUntracked
+    const uncounted = new Totals()
     this.#deps = {
       ...shared,
-      totals: new Totals(),
-      updates: { hasListeners: false, changed () {}, flush () {} },
+      totals: () => uncounted,
+      updates: { isObserved: () => false, changed () {}, flush () {} },
       registry: {
         ...registry,
         linked: () => false,
@@ -48,7 +49,7 @@ export class Untracked {
   /** A mission for the function that was passed with `init`; `err` is why the registry has refused it. */
   create (init: unknown, err: unknown): MissionState {
     const reason = reasonOf(err)
-    if (this.#shared.totals.untracked(reason) === 1) this.#onUntracked(reason, err)
+    if (this.#shared.totals(null).untracked(reason) === 1) this.#onUntracked(reason, err)
     const id = textOf(init, 'id')
     const name = typeof init === 'string' ? init : textOf(init, 'name')
     const mission = new MissionState(this.#deps, {

@@ -8,7 +8,7 @@ import { Hub } from '../../lib/hub/hub.js'
 import { HIGH_WATER_BYTES } from '../../lib/hub/delivery/outbox.js'
 import type { Message } from '../../lib/hub/wire/message.js'
 import {
-  createMissionLookup, createMissions, EndedMissions, MissionRegistry, toUpdate, type Mission, type Missions
+  createMissionLookup, createMissions, Endings, MissionRegistry, toUpdate, type Mission, type Missions
 } from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
 import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput, type StreamPosition, type SubscriptionFilter } from '../../schemas/index.js'
@@ -59,10 +59,12 @@ class Service {
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
     this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, endedIds: ENDINGS_KEPT, onUntracked: () => {}, makeLog: () => { throw new Error('no mission writes to its log') } })
     this.missions = createMissions(this.registry)
-    const ended = new EndedMissions({ clock, ...ENDINGS_KEPT })
+    const endings = new Endings({ clock, ...ENDINGS_KEPT })
+    this.registry.updates.onEnded((mission, update) => endings.put(mission, update))
+    const ended = endings.of()
     const updates = createMissionUpdateChannel({
       clock,
-      updates: this.registry.updates,
+      onUpdate: (listener) => this.registry.updates.onUpdate(listener),
       visible: () => this.registry.visible(),
       isActive: (id) => this.registry.find(id)?.isTerminal === false,
       toSnapshot: (mission) => toUpdate(mission),

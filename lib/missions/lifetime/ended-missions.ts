@@ -1,49 +1,73 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CancelState, MissionError, MissionStatus } from '../../../schemas/mission.js'
-import type { Clock } from '../../base/clock.js'
 import { toUpdate, type UpdateSource } from '../payload/update.js'
 import type { AttemptHistory, KeptProgress } from '../types.js'
 import { RecentById, type RecentByIdDeps } from './recent-by-id.js'
+
+/** Publishes the last update of a mission and returns its offset. */
+type PublishEnding = (update: MissionUpdate) => number | undefined
+
+/** `offset` is `undefined` until a message was published after the ending. */
+interface KeptEnding {
+  readonly id: string
+  readonly at: number
+  readonly ended: EndedMission
+  offset: number | undefined
+}
 
 /**
  * How missions ended, kept longer than the message log, so that trimming the log hides no ending. Bounded by count and
  * age; the oldest is dropped first.
  */
 export class EndedMissions {
-  readonly #clock: Clock
   // In the order of their offsets.
-  readonly #recent: RecentById<EndedMission>
+  readonly #recent: RecentById<KeptEnding>
+  readonly #onCount: (change: 1 | -1) => void
   #lastOffset = 0
+  #publish: PublishEnding | undefined
 
-  constructor (deps: RecentByIdDeps) {
-    this.#clock = deps.clock
-    this.#recent = new RecentById(deps)
+  /** `onCount` is told when the number of kept endings changes. */
+  constructor (deps: RecentByIdDeps, onCount: (change: 1 | -1) => void = () => {}) {
+    this.#onCount = onCount
+    this.#recent = new RecentById(deps, () => onCount(-1))
   }
 
-  get count (): number { return this.#recent.entries.length }
+  get size (): number { return this.#recent.entries.length }
 
-  /** The newest offset that is known here. */
-  get lastOffset (): number { return this.#lastOffset }
+  /** Whether it holds nothing, and nobody publishes the endings that will come. */
+  get isUnused (): boolean { return this.size === 0 && this.#publish === undefined }
 
-  /** Keeps an ending; `offset` is that of the message that carried it, `undefined` if there was none. */
-  put (mission: UpdateSource, offset: number | undefined): void {
+  /** From now on endings are published, the next one after `head`. */
+  connect (publish: PublishEnding, head: number): void {
+    this.#assignOffset(head)
+    this.#publish = publish
+  }
+
+  disconnect (): void {
+    this.#publish = undefined
+  }
+
+  /** The next log knows nothing of the one before it: all endings come before its first message. */
+  restart (): void {
+    for (let at = 0; at < this.size; at++) this.#recent.entries.at(at)!.offset = undefined
+    this.#lastOffset = 0
+  }
+
+  /** Publishes an ending, if anybody receives it, and keeps it: publishing assigns the offset. */
+  put (ended: EndedMission, update: MissionUpdate | undefined): void {
+    const publish = this.#publish
+    const offset = publish === undefined ? undefined : (update && publish(update)) ?? this.#lastOffset
     this.#lastOffset = offset ?? this.#lastOffset
-    this.#recent.put(new EndedMission(mission, offset, this.#clock.monotonic()))
+    this.#onCount(1)
+    this.#recent.put({ id: ended.id, at: ended.at, ended, offset })
   }
 
-  /** Assigns `offset` to the endings without an offset, because no message was published for them. */
-  assignOffset (offset: number): void {
-    this.#lastOffset = offset
-    const { entries } = this.#recent
-    for (let at = entries.length - 1; at >= 0; at--) {
-      const ended = entries.at(at)!
-      if (ended.offset !== undefined) return
-      ended.offset = offset
-    }
+  shrinkTo (size: number): void {
+    this.#recent.shrinkTo(size)
   }
 
   find (id: string): MissionUpdate | undefined {
-    return this.#recent.find(id)?.update
+    return this.#recent.find(id)?.ended.update
   }
 
   /**
@@ -52,7 +76,7 @@ export class EndedMissions {
   between (after: number, upTo: number): MissionUpdate[] {
     this.#recent.trim()
     const endings = this.#recent.entries.slice(this.#firstAfter(after), this.#firstAfter(upTo))
-    return endings.flatMap((ended) => this.#recent.isNewest(ended) ? ended.update : [])
+    return endings.flatMap((kept) => this.#recent.isNewest(kept) ? kept.ended.update : [])
   }
 
   /** The newest `max` endings with offsets up to `upTo` of missions that `isShown` admits, oldest first. */
@@ -60,21 +84,34 @@ export class EndedMissions {
     this.#recent.trim()
     const newest: MissionUpdate[] = []
     for (let at = this.#firstAfter(upTo) - 1; at >= 0 && newest.length < max; at--) {
-      const ended = this.#recent.entries.at(at)!
-      if (this.#recent.isNewest(ended) && isShown(ended.id)) newest.push(ended.update)
+      const kept = this.#recent.entries.at(at)!
+      if (this.#recent.isNewest(kept) && isShown(kept.id)) newest.push(kept.ended.update)
     }
     return newest.reverse()
   }
 
+  // No message was published for the endings without an offset.
+  #assignOffset (offset: number): void {
+    this.#lastOffset = offset
+    const { entries } = this.#recent
+    for (let at = entries.length - 1; at >= 0; at--) {
+      const kept = entries.at(at)!
+      if (kept.offset !== undefined) return
+      kept.offset = offset
+    }
+  }
+
   #firstAfter (offset: number): number {
-    return this.#recent.entries.findIndexSorted((ended) => ended.offset! > offset)
+    return this.#recent.entries.findIndexSorted((kept) => kept.offset! > offset)
   }
 }
 
-// Thousands are kept even if no client ever needs them, so each is one object without copies. Its update is built on
-// first use.
-class EndedMission implements UpdateSource {
-  offset: number | undefined
+/**
+ * How one mission ended. Thousands are kept even if no client ever needs them, so each is one object without copies.
+ * Its update is built on first use.
+ */
+export class EndedMission implements UpdateSource {
+  /** When it ended, in ms of the monotonic clock. */
   readonly at: number
   readonly id: string
   readonly name: string
@@ -86,7 +123,7 @@ class EndedMission implements UpdateSource {
   readonly history: AttemptHistory
   readonly tags: readonly string[]
   readonly tagsOmitted: number
-  readonly parentId: string | null
+  readonly shownParentId: string | null
   readonly objective: string | null
   readonly queuedAt: number | null
   readonly startedAt: number
@@ -97,8 +134,7 @@ class EndedMission implements UpdateSource {
   readonly cancel: CancelState | null
   #update: MissionUpdate | undefined
 
-  constructor (mission: UpdateSource, offset: number | undefined, at: number) {
-    this.offset = offset
+  constructor (mission: UpdateSource, at: number) {
     this.at = at
     this.id = mission.id
     this.name = mission.name
@@ -110,7 +146,7 @@ class EndedMission implements UpdateSource {
     this.history = mission.history
     this.tags = mission.tags
     this.tagsOmitted = mission.tagsOmitted
-    this.parentId = mission.parentId
+    this.shownParentId = mission.shownParentId
     this.objective = mission.objective
     this.queuedAt = mission.queuedAt
     this.startedAt = mission.startedAt

@@ -20,10 +20,13 @@ export class RecentById<Kept extends Entry> {
   /** Oldest first, hidden ones included. */
   readonly entries = new Queue<Kept>()
   readonly #deps: RecentByIdDeps
+  readonly #onDropped: () => void
   readonly #byId = new Map<string, Kept>()
 
-  constructor (deps: RecentByIdDeps) {
+  /** `onDropped` is called for each entry that is dropped. */
+  constructor (deps: RecentByIdDeps, onDropped: () => void = () => {}) {
     this.#deps = deps
+    this.#onDropped = onDropped
   }
 
   put (entry: Kept): void {
@@ -45,8 +48,18 @@ export class RecentById<Kept extends Entry> {
     const oldestAt = clock.monotonic() - maxAgeMs
     for (let oldest = this.entries.first; oldest !== undefined; oldest = this.entries.first) {
       if (this.entries.length <= max && oldest.at >= oldestAt) return
-      this.entries.shift()
-      if (this.isNewest(oldest)) this.#byId.delete(oldest.id)
+      this.#drop(oldest)
     }
+  }
+
+  /** Drops the oldest entries until at most `size` are left. */
+  shrinkTo (size: number): void {
+    while (this.entries.length > size) this.#drop(this.entries.first!)
+  }
+
+  #drop (oldest: Kept): void {
+    this.entries.shift()
+    if (this.isNewest(oldest)) this.#byId.delete(oldest.id)
+    this.#onDropped()
   }
 }

@@ -14,7 +14,8 @@ export interface UpdateSource {
   readonly history: AttemptHistory
   readonly tags: readonly string[]
   readonly tagsOmitted: number
-  readonly parentId: string | null
+  /** The parent, if it is of the same tenant. */
+  readonly shownParentId: string | null
   readonly objective: string | null
   readonly queuedAt: number | null
   readonly startedAt: number
@@ -84,10 +85,10 @@ function addIdentity (update: MissionUpdate, mission: UpdateSource): void {
   if (mission.objective !== null) update.objective = mission.objective
 }
 
-function addOrigin (update: MissionUpdate, { queuedAt, startedAt, parentId }: UpdateSource): void {
+function addOrigin (update: MissionUpdate, { queuedAt, startedAt, shownParentId }: UpdateSource): void {
   if (queuedAt !== null) update.queuedAt = queuedAt
   update.startedAt = startedAt
-  if (parentId !== null) update.parentId = parentId
+  if (shownParentId !== null) update.parentId = shownParentId
 }
 
 function addHistory (update: MissionUpdate, { history, notes }: UpdateSource): void {

@@ -8,11 +8,13 @@ import type { ChildInit, MissionLog, MissionOutcome, MissionStep, TextCuts } fro
 /** What all missions of one registry share. Every call is synchronous. */
 export interface MissionStateDeps<State> {
   clock: Clock
-  totals: Totals
+  /** The counts that a change of a mission of this tenant is added to. */
+  totals (tenant: string | null): Totals
   cuts: TextCuts
   payloads: Payloads
   updates: {
-    readonly hasListeners: boolean
+    /** Whether anybody receives the updates of a mission. */
+    isObserved (state: State): boolean
     /** A change is complete. `isReplaceable`: a newer change of the same kind may take its place before it is sent. */
     changed (state: State, step: MissionStep, isReplaceable: boolean): void
     /** Emits what the progress limit still holds back. */

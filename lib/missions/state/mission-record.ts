@@ -57,6 +57,8 @@ export class MissionRecord {
   /** How many updates there were; written by the update stream. */
   seq: number
   parentId: string | null
+  /** Whether the parent is of another tenant, to which its id must not be shown; written by the lineage. */
+  isParentForeign = false
   queuedAt: number | null
   startedAt: number
   // Numbers from the start, so that the engine overwrites a time instead of allocating a new object for it.
@@ -109,6 +111,8 @@ export class MissionRecord {
     this.isStartReported = init.startedAt !== undefined
     this.startedMonotonic = this.activeMonotonic = clock.monotonic()
   }
+
+  get shownParentId (): string | null { return this.isParentForeign ? null : this.parentId }
 
   get isTerminal (): boolean { return this.outcome !== undefined }
 

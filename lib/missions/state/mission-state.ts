@@ -58,7 +58,7 @@ export class MissionState extends MissionRecord {
     let prepared: Prepared | undefined
     if (refusal === undefined && runsHostCode(status, details)) {
       const { payloads, updates } = this.#deps
-      prepared = prepare(details, this.metadata, payloads, updates.hasListeners)
+      prepared = prepare(details, this.metadata, payloads, updates.isObserved(this))
       if (isTerminal(status)) updates.flush(this)
       // Judged again: serializers and listeners of the host may have moved the mission on.
       refusal = this.#judge(status, details)
@@ -66,7 +66,7 @@ export class MissionState extends MissionRecord {
     if (refusal === undefined) return this.#apply(status, details, prepared ?? { step: {} })
     if (refusal === 'terminal' && isTerminal(status)) {
       this.lateOutcome ??= status
-      this.#deps.totals.lateOutcome()
+      this.#deps.totals(this.tenant).lateOutcome()
     } else if (refusal === 'backward' && this.keepMissing(details.times)) this.#changed({ includesOrigin: true }, false)
     else if (wasResting && this.outcome === undefined) this.#changed({}, true)
     return { applied: false, reason: refusal }
@@ -147,7 +147,7 @@ export class MissionState extends MissionRecord {
 
   flagStalled (): void {
     this.isStalled = true
-    this.#deps.totals.stalled(true)
+    this.#deps.totals(this.tenant).stalled(true)
     this.#changed({}, false)
   }
 
@@ -240,7 +240,7 @@ export class MissionState extends MissionRecord {
     this.waiting = null
     if (!this.isStalled) return
     this.isStalled = false
-    this.#deps.totals.stalled(false)
+    this.#deps.totals(this.tenant).stalled(false)
   }
 
   #changed (step: MissionStep, isReplaceable: boolean): void {

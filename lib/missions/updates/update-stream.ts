@@ -41,6 +41,8 @@ export class UpdateStream {
   readonly #deps: UpdateStreamDeps
   readonly #events: Events<StreamEvents>
   readonly #throttle: ProgressThrottle
+  /** The listeners of the updates of one tenant. */
+  readonly #tenants = new Map<string, Events<StreamEvents>>()
   readonly #queue: Emission[] = []
   #isEmitting = false
   #updateListeners = 0
@@ -53,9 +55,6 @@ export class UpdateStream {
     this.#throttle = new ProgressThrottle({ clock, deadlines, minIntervalMs, onDue: (mission) => this.flush(mission) })
   }
 
-  /** Whether anybody receives updates. */
-  get hasListeners (): boolean { return this.#updateListeners > 0 }
-
   /** Takes a complete change; `isReplaceable`: a newer change may take its place before it is emitted. */
   changed (mission: MissionState, step: MissionStep, isReplaceable: boolean): void {
     this.#take(mission, step, isReplaceable)
@@ -65,14 +64,21 @@ export class UpdateStream {
   /** Emits the delayed step of a mission; to be called before the mission ends, while it still is as it was. */
   flush (mission: MissionState): void {
     const step = this.#throttle.take(mission)
-    if (step === undefined || !this.#isObserved(mission)) return
+    if (step === undefined || !this.isObserved(mission)) return
     this.#throttle.restart(mission)
     this.#emit(mission, step)
   }
 
-  /** Calls `listener` with every update. */
-  onUpdate (listener: (update: MissionUpdate) => void): Unsubscribe {
-    return this.#listen('update', listener)
+  /** Calls `listener` with every update; with a tenant, with those of its missions alone. */
+  onUpdate (listener: (update: MissionUpdate) => void, tenant?: string): Unsubscribe {
+    if (tenant === undefined) return this.#listen('update', listener)
+    const events = this.#tenants.get(tenant) ?? new Events<StreamEvents>(this.#deps.onListenerError)
+    this.#tenants.set(tenant, events)
+    const unsubscribe = events.on('update', listener)
+    return () => {
+      unsubscribe()
+      if (events.count('update') === 0 && this.#tenants.get(tenant) === events) this.#tenants.delete(tenant)
+    }
   }
 
   /** Calls `listener` at every ending, after all update listeners. */
@@ -89,6 +95,7 @@ export class UpdateStream {
   close (): void {
     this.#throttle.close()
     this.#events.clear()
+    this.#tenants.clear()
     this.#countListeners()
   }
 
@@ -108,7 +115,7 @@ export class UpdateStream {
   }
 
   #take (mission: MissionState, step: MissionStep, isReplaceable: boolean): void {
-    if (!this.#isObserved(mission)) {
+    if (!this.isObserved(mission)) {
       this.#throttle.forget(mission)
       if (mission.outcome !== undefined) this.#enqueue(mission, undefined)
     } else if (!isReplaceable) {
@@ -118,9 +125,11 @@ export class UpdateStream {
     }
   }
 
-  // An update that waits for an ack may have listeners by then.
-  #isObserved (mission: MissionState): boolean {
-    return this.#updateListeners > 0 || (this.#deps.ackGate.heldCount > 0 && this.#deps.ackGate.isHolding(mission))
+  /** Whether anybody receives the updates of a mission. An update that waits for an ack may have listeners by then. */
+  isObserved (mission: MissionState): boolean {
+    if (this.#updateListeners > 0) return true
+    if (mission.tenant !== null && this.#tenants.has(mission.tenant)) return true
+    return this.#deps.ackGate.heldCount > 0 && this.#deps.ackGate.isHolding(mission)
   }
 
   #emitReliable (mission: MissionState, step: MissionStep): void {
@@ -153,7 +162,10 @@ export class UpdateStream {
   }
 
   #notify ({ mission, update }: Emission): void {
-    if (update !== undefined) this.#events.emit('update', update)
+    if (update !== undefined) {
+      this.#events.emit('update', update)
+      if (mission.tenant !== null) this.#tenants.get(mission.tenant)?.emit('update', update)
+    }
     if (update === undefined || update.endedAt !== undefined) this.#events.emit('ended', mission, update)
   }
 }

@@ -1,0 +1,56 @@
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { Clock } from '../../base/clock.js'
+import { shrinkFairly } from '../../base/fair-share.js'
+import { EndedMission, EndedMissions } from '../lifetime/ended-missions.js'
+import type { MissionState } from '../state/mission-state.js'
+
+export interface EndingsDeps {
+  clock: Clock
+  /** How many endings are kept: once for everybody, and once for all tenants together. */
+  max: number
+  /** For how long, in ms. */
+  maxAgeMs: number
+}
+
+/** When the tenants hold too many endings, they give up a few more, so that this is not needed at each ending. */
+const KEPT_SHARE = 0.95
+
+/**
+ * How missions ended: for viewers of all missions, and for those of each tenant, whose offsets are their own. A tenant
+ * with many endings takes no room from one with few.
+ */
+export class Endings {
+  readonly #deps: EndingsDeps
+  readonly #all: EndedMissions
+  readonly #tenants = new Map<string, EndedMissions>()
+  #tenantCount = 0
+
+  constructor (deps: EndingsDeps) {
+    this.#deps = deps
+    this.#all = new EndedMissions(deps)
+  }
+
+  /** The endings of a tenant, or of everybody. */
+  of (tenant?: string): EndedMissions {
+    if (tenant === undefined) return this.#all
+    const known = this.#tenants.get(tenant)
+    if (known !== undefined) return known
+    const endings = new EndedMissions(this.#deps, (change) => { this.#tenantCount += change })
+    this.#tenants.set(tenant, endings)
+    return endings
+  }
+
+  /** Publishes the last update of a mission where somebody receives it, and keeps the ending. */
+  put (mission: MissionState, update: MissionUpdate | undefined): void {
+    const ended = new EndedMission(mission, this.#deps.clock.monotonic())
+    this.#all.put(ended, update)
+    if (mission.tenant === null) return
+    this.of(mission.tenant).put(ended, update)
+    if (this.#tenantCount > this.#deps.max) this.#makeRoom()
+  }
+
+  #makeRoom (): void {
+    shrinkFairly(this.#tenants.values(), Math.floor(this.#deps.max * KEPT_SHARE))
+    for (const [tenant, endings] of this.#tenants) if (endings.isUnused) this.#tenants.delete(tenant)
+  }
+}
