@@ -75,7 +75,7 @@ interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Se
 
 function createHub ({ options, clock, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
   const alerts = new Alerts()
-  const endings = new Endings({ clock, ...endingsKept(options) })
+  const endings = new Endings({ clock, ...endingsKept(options), keepsSubjects: false })
   missions.updates.onEnded((mission, update) => endings.put(mission, update))
   const ended = endings.of()
   const channels = createChannels({

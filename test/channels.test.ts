@@ -281,12 +281,12 @@ t.test('the snapshot of mission_update has the complete state of each active mis
     { missionId: 'silent', status: 'planning_started', objective: 'all', metadata: { rows: 1 }, tags: ['night'], stalled: true, cancel: { kind: 'request' }, snapshot: true },
     { parentId: 'silent', waiting: 'for rain', cancel: { kind: 'parent' }, snapshot: true }
   ])
-  t.match(endings.find('failed'), { missionId: 'failed', status: 'error', error: 'broken', errorCode: 'error', durationMs: 0, endedAt: clock.now(), snapshot: true })
+  t.match(endings.find('failed')?.update, { missionId: 'failed', status: 'error', error: 'broken', errorCode: 'error', durationMs: 0, endedAt: clock.now(), snapshot: true })
 })
 
 /** The mission_update channel of a registry. */
 function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'registry' | 'clock'>) {
-  const all = new Endings({ clock, max: 10, maxAgeMs: 1_000 })
+  const all = new Endings({ clock, max: 10, maxAgeMs: 1_000, keepsSubjects: false })
   registry.updates.onEnded((mission, update) => all.put(mission, update))
   const endings = all.of()
   const channel = createMissionUpdateChannel({
@@ -306,7 +306,7 @@ t.test('ended missions are kept up to a number and an age, and the newest of eac
   const end = (id: string) => missions.start({ id, name: 'job', attempt: 'next' }).complete()
   for (let at = 0; at < 40; at++) end(`m${at}`)
   t.equal(endings.size, 10)
-  t.same([endings.find('m29'), endings.find('m30')?.missionId], [undefined, 'm30'])
+  t.same([endings.find('m29'), endings.find('m30')?.id], [undefined, 'm30'])
   endings.connect(() => undefined, 7)
   endings.disconnect()
   end('again')
@@ -322,11 +322,11 @@ t.test('ended missions are kept up to a number and an age, and the newest of eac
   child.progress({ taskId: 'x', index: 1, total: 2, status: 'done' })
   child.cancel()
   child.fail('broken')
-  t.match(endings.find(child.id), {
+  t.match(endings.find(child.id)?.update, {
     parentId: 'parent', objective: 'all', tags: ['night'], progress: { index: 1 }, cancel: { kind: 'request' }, error: 'broken', errorCode: 'error', previousStatus: 'execution_progress'
   })
   for (let at = 0; at < 8; at++) end(`n${at}`)
-  t.equal(endings.find('again')?.missionId, 'again', 'the older of two has gone')
+  t.equal(endings.find('again')?.id, 'again', 'the older of two has gone')
   clock.advance(1_001)
   t.equal(endings.find('again'), undefined)
   t.equal(endings.size, 0)

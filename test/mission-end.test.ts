@@ -602,7 +602,7 @@ t.test('mission_ended', async (t) => {
 
 t.test('the offset of an ending', async (t) => {
   const createChannel = ({ registry, clock }: Stand) => {
-    const all = new Endings({ clock, max: 100, maxAgeMs: 1_000 })
+    const all = new Endings({ clock, max: 100, maxAgeMs: 1_000, keepsSubjects: false })
     registry.updates.onEnded((mission, update) => all.put(mission, update))
     const endings = all.of()
     const channel = createMissionUpdateChannel({

@@ -34,8 +34,11 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
   missions: { folders: ['schemas', 'base'], packages: ['node:*'] },
   monitoring: { folders: ['schemas', 'base'], packages: ['node:*'] },
 
+  // Level 2 too: who is asking, and what they may do.
+  access: { folders: ['schemas', 'base'] },
+
   // Level 3: connections and delivery of messages; the hub never looks into a payload.
-  hub: { folders: ['schemas', 'base'], packages: ['node:*'], typePackages: ['ws'] },
+  hub: { folders: ['schemas', 'base', 'access'], packages: ['node:*'], typePackages: ['ws'] },
 
   // Level 4: the payloads to send and to scrape. Services are passed in, so only their types are imported.
   channels: { folders: ['schemas', 'base'], typeFolders: [...DOMAIN, 'hub'], packages: ['node:*'] },
@@ -43,14 +46,14 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
 
   // Level 5: HTTP and WebSocket routes.
   routes: {
-    folders: ['schemas', 'base', 'contract', ...DOMAIN, 'hub', 'channels', 'prometheus'],
+    folders: ['schemas', 'base', 'contract', 'access', ...DOMAIN, 'hub', 'channels', 'prometheus'],
     packages: ['@fastify/websocket', 'node:*'],
     typePackages: ['fastify', 'ws']
   },
 
   // Level 6: the files directly in lib, which assemble the plugin.
   root: {
-    folders: ['schemas', 'base', ...DOMAIN, 'hub', 'channels', 'prometheus', 'routes'],
+    folders: ['schemas', 'base', 'access', ...DOMAIN, 'hub', 'channels', 'prometheus', 'routes'],
     packages: ['@fastify/websocket', 'fastify', 'fastify-plugin', 'node:*']
   },
 

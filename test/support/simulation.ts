@@ -59,7 +59,7 @@ class Service {
     const onCallbackError = (where: string, err: unknown): void => { throw new Error(`a callback failed in ${where}`, { cause: err }) }
     this.registry = new MissionRegistry({ clock, options: missions, onCallbackError, endedIds: ENDINGS_KEPT, onUntracked: () => {}, makeLog: () => { throw new Error('no mission writes to its log') } })
     this.missions = createMissions(this.registry)
-    const endings = new Endings({ clock, ...ENDINGS_KEPT })
+    const endings = new Endings({ clock, ...ENDINGS_KEPT, keepsSubjects: false })
     this.registry.updates.onEnded((mission, update) => endings.put(mission, update))
     const ended = endings.of()
     const updates = createMissionUpdateChannel({

@@ -1,3 +1,4 @@
+import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CancelState, MissionError, MissionStatus } from '../../../schemas/mission.js'
 import { toUpdate, type UpdateSource } from '../payload/update.js'
@@ -66,8 +67,8 @@ export class EndedMissions {
     this.#recent.shrinkTo(size)
   }
 
-  find (id: string): MissionUpdate | undefined {
-    return this.#recent.find(id)?.ended.update
+  find (id: string): EndedMission | undefined {
+    return this.#recent.find(id)?.ended
   }
 
   /**
@@ -132,9 +133,11 @@ export class EndedMission implements UpdateSource {
   readonly progress: KeptProgress | null
   readonly error: MissionError | null
   readonly cancel: CancelState | null
+  /** Only if the host decides who may see it. */
+  readonly subject: MissionSubject | undefined
   #update: MissionUpdate | undefined
 
-  constructor (mission: UpdateSource, at: number) {
+  constructor (mission: UpdateSource, at: number, subject?: MissionSubject) {
     this.at = at
     this.id = mission.id
     this.name = mission.name
@@ -155,6 +158,7 @@ export class EndedMission implements UpdateSource {
     this.progress = mission.progress
     this.error = mission.error
     this.cancel = mission.cancel
+    this.subject = subject
   }
 
   // The metadata and the notes of an ended mission are not kept.

@@ -12,7 +12,7 @@ export function createMissionLookup ({ registry, ended }: { registry: MissionReg
   return (id: string, context: CommandContext): MissionUpdate | undefined => {
     const { commands } = registry
     const mission = registry.find(id)
-    if (mission === undefined) return commands.hasVisibilityFilter ? undefined : ended.find(id)
+    if (mission === undefined) return commands.hasVisibilityFilter ? undefined : ended.find(id)?.update
     return registry.isHeld(mission) || !commands.isVisible(mission, context) ? undefined : toUpdate(mission)
   }
 }

@@ -1,3 +1,4 @@
+import type { MissionSubject } from '../../../schemas/access.js'
 import type {
   CancelState, MissionError, MissionStatus, TerminalStatus
 } from '../../../schemas/mission.js'
@@ -82,11 +83,15 @@ export class MissionRecord {
   outcome: MissionOutcome | undefined
   notes: Notes | undefined
 
+  /** The metadata of the first report. */
+  startMetadata: unknown = null
+
   protected isReported = false
   protected readonly startedMonotonic: number
   /** Whether the host has reported when it started. */
   protected isStartReported: boolean
   #tasks: Tasks | undefined
+  #subject: MissionSubject | undefined
 
   constructor (identity: MissionIdentity, clock: Clock, payloads: Payloads) {
     const { id, number, attempt, init, isTracked, previous, lastSeq, ended } = identity
@@ -113,6 +118,12 @@ export class MissionRecord {
   }
 
   get shownParentId (): string | null { return this.isParentForeign ? null : this.parentId }
+
+  /** What the host decides by whether somebody may see it; always the same object. */
+  get subject (): MissionSubject {
+    const { id, name, tenant, tags, startMetadata: metadata } = this
+    return (this.#subject ??= Object.freeze({ id, name, tenant, tags, metadata }))
+  }
 
   get isTerminal (): boolean { return this.outcome !== undefined }
 
@@ -162,6 +173,8 @@ export class MissionRecord {
     if (waiting !== undefined) this.waiting = waiting
     if (cancel !== undefined) this.cancel ??= createCancelState(cancel.kind ?? 'request', cancel)
     if (times !== undefined) this.#keepTimes(times, step)
+    if (!this.isReported) this.startMetadata = this.metadata
+    this.isReported = true
   }
 
   /**

@@ -175,7 +175,6 @@ export class MissionState extends MissionRecord {
   #apply (status: MissionStatus, details: CheckedDetails, prepared: Prepared): ReportResult {
     const previousStatus = this.isReported ? this.status : undefined
     this.status = status
-    this.isReported = true
     const { step } = prepared
     this.keep(details, prepared)
     const isCancelled = details.parentId !== undefined && this.#link(details.parentId, step)

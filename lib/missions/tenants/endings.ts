@@ -10,6 +10,8 @@ export interface EndingsDeps {
   max: number
   /** For how long, in ms. */
   maxAgeMs: number
+  /** Whether the host decides who may see a mission, and will be asked about its ending too. */
+  keepsSubjects: boolean
 }
 
 /** When the tenants hold too many endings, they give up a few more, so that this is not needed at each ending. */
@@ -30,6 +32,9 @@ export class Endings {
     this.#all = new EndedMissions(deps)
   }
 
+  /** For how many tenants endings are kept. */
+  get tenantCount (): number { return this.#tenants.size }
+
   /** The endings of a tenant, or of everybody. */
   of (tenant?: string): EndedMissions {
     if (tenant === undefined) return this.#all
@@ -42,7 +47,8 @@ export class Endings {
 
   /** Publishes the last update of a mission where somebody receives it, and keeps the ending. */
   put (mission: MissionState, update: MissionUpdate | undefined): void {
-    const ended = new EndedMission(mission, this.#deps.clock.monotonic())
+    const { clock, keepsSubjects } = this.#deps
+    const ended = new EndedMission(mission, clock.monotonic(), keepsSubjects ? mission.subject : undefined)
     this.#all.put(ended, update)
     if (mission.tenant === null) return
     this.of(mission.tenant).put(ended, update)

@@ -1,0 +1,42 @@
+import { Principal } from '../../schemas/access.js'
+import { InvalidPrincipal } from '../base/errors.js'
+import { compile, describeFailure } from '../base/validation.js'
+
+/** Who is asking, as far as the package reads it; each property of the host's principal is read once. */
+export interface Viewer {
+  /** The host's own object; `undefined` if the host does not say who is asking. */
+  readonly principal: Principal | undefined
+  readonly id: string | undefined
+  /** `undefined` for an operator, who sees all tenants. */
+  readonly tenant: string | undefined
+  /** In ms since 1970; `Infinity` if it never expires. */
+  readonly expiresAt: number
+}
+
+/** Everybody, while the host has no access rules. */
+export const EVERYBODY: Viewer = Object.freeze({
+  principal: undefined, id: undefined, tenant: undefined, expiresAt: Infinity
+})
+
+/** A time before 1973 in ms since 1970 was given in seconds. */
+const EARLIEST_MS = 100_000_000_000
+
+const validate = compile(Principal)
+
+/**
+ * Reads the answer of the host; `null` for nobody, and for a principal that has expired.
+ *
+ * @throws FST_MC_INVALID_PRINCIPAL for anything else than a principal
+ */
+export function readViewer (answer: unknown, now: number): Viewer | null {
+  if (answer === null) return null
+  if (typeof answer !== 'object') throw new InvalidPrincipal('it must be an object or null')
+  const { id, tenant, roles, expiresAt = Infinity } = answer as Principal
+  const given = { id, expiresAt, ...(tenant !== undefined && { tenant }), ...(roles !== undefined && { roles }) }
+  // Ajv refuses Infinity as a number.
+  if (!validate({ ...given, ...(expiresAt === Infinity && { expiresAt: 0 }) })) {
+    throw new InvalidPrincipal(describeFailure(validate.errors).join('; '))
+  }
+  if (expiresAt < EARLIEST_MS) throw new InvalidPrincipal('expiresAt must be in milliseconds since 1970')
+  return expiresAt <= now ? null : Object.freeze({ principal: answer as Principal, id, tenant, expiresAt })
+}

@@ -1,0 +1,234 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { shrinkFairly } from '../lib/base/fair-share.js'
+import { Endings } from '../lib/missions/index.js'
+import { MissionGroups } from '../lib/missions/tenants/groups.js'
+import type { MissionUpdate } from '../schemas/index.js'
+import { build } from './support/missions.js'
+
+const holder = (size: number) => ({ size, shrinkTo (next: number) { this.size = next } })
+
+t.test('a limit for many is shared fairly', async (t) => {
+  const shrink = (sizes: number[], target: number) => {
+    const holders = sizes.map(holder)
+    shrinkFairly(holders, target)
+    return holders.map(({ size }) => size)
+  }
+
+  t.test('the largest give up most, and those below the same level nothing', async (t) => {
+    t.strictSame(shrink([100, 3, 2], 20), [15, 3, 2])
+    t.strictSame(shrink([50, 40, 2], 22), [10, 10, 2])
+    t.strictSame(shrink([5, 5, 5], 7), [2, 2, 2])
+    t.strictSame(shrink([4, 1], 5), [4, 1])
+    t.strictSame(shrink([4, 1], 50), [4, 1])
+    t.strictSame(shrink([4, 1], 0), [0, 0])
+    t.strictSame(shrink([], 5), [])
+  })
+
+  t.test('for any sizes, the sum fits, and nobody below the level loses anything', async (t) => {
+    fc.assert(fc.property(fc.array(fc.nat(30), { maxLength: 9 }), fc.nat(100), (sizes, target) => {
+      const left = shrink(sizes, target)
+      const level = Math.max(0, ...left)
+      const isFair = sizes.every((size, at) => left[at] === size || (left[at]! < size && left[at] === level))
+      return isFair && left.reduce((sum, size) => sum + size, 0) <= target
+    }))
+    t.pass('no counter-example')
+  })
+})
+
+t.test('missions of a tenant', async (t) => {
+  t.test('are counted for the tenant and for everybody', async (t) => {
+    const { missions, registry, clock } = build()
+    const a = missions.start({ id: 'a', name: 'job', tenant: 'acme' })
+    missions.start({ id: 'b', name: 'job', tenant: 'other' }).fail('broken')
+    missions.start({ id: 'c', name: 'job' })
+    const read = (tenant?: string) => registry.groups.read(tenant).read()
+    t.match(read('acme'), { active: 1, completed: 0, errors: 0, total: 1 })
+    t.match(read('other'), { active: 0, errors: 1, total: 1 })
+    t.match(read(), { active: 2, errors: 1, total: 3 })
+    t.match(read('unknown'), { total: 0, avgDurationMs: null })
+    clock.advance(10)
+    a.cancel()
+    a.fail('too late')
+    a.complete()
+    t.match(read('acme'), { active: 0, cancelled: 0, errors: 1, lateOutcomes: 1, avgDurationMs: 10 })
+    t.match(read(), { active: 1, errors: 2, lateOutcomes: 1, avgDurationMs: 5 })
+  })
+
+  t.test('that stall, are refused, or run untracked are counted too', async (t) => {
+    const { missions, registry, clock } = build({ maxActive: 1, stallMs: 5 })
+    const read = (tenant?: string) => registry.groups.read(tenant).read()
+    missions.start({ name: 'job', tenant: 'acme' })
+    clock.advance(20)
+    t.throws(() => missions.start({ name: 'job', tenant: 'other' }), { code: 'FST_MC_TOO_MANY_MISSIONS' })
+    t.match([read('acme'), read('other'), read()], [{ stalled: 1, refused: 0 }, { stalled: 0, refused: 1 }, { stalled: 1, refused: 1 }])
+    await missions.run({ name: 'job', tenant: 'other' }, async () => {})
+    t.match(read(), { untracked: 1, refused: 2 })
+  })
+
+  t.test('are listed as active, oldest first', async (t) => {
+    const { missions, registry } = build()
+    for (const [id, tenant] of [['a', 'acme'], ['b', 'other'], ['c', 'acme']] as const) missions.start({ id, name: 'job', tenant })
+    const ids = (tenant?: string) => registry.visible(tenant).map(({ id }) => id)
+    t.strictSame([ids('acme'), ids('other'), ids('unknown'), ids()], [['a', 'c'], ['b'], [], ['a', 'b', 'c']])
+    missions.get('a')!.complete()
+    t.strictSame([ids('acme'), ids()], [['c'], ['b', 'c']])
+  })
+
+  t.test('send their updates to the listeners of the tenant and to those of everybody', async (t) => {
+    const { missions, registry } = build({}, { isQuiet: true })
+    const received: Record<string, string[]> = { acme: [], other: [], all: [] }
+    const listen = (key: string, tenant?: string) => registry.updates.onUpdate(({ missionId, status }) => received[key]!.push(`${missionId} ${status}`), tenant)
+    const stop = listen('acme', 'acme')
+    const stopSecond = listen('acme', 'acme')
+    missions.start({ id: 'a', name: 'job', tenant: 'acme' })
+    missions.start({ id: 'b', name: 'job', tenant: 'other' })
+    missions.start({ id: 'c', name: 'job' })
+    t.strictSame(received, { acme: ['a planning_started', 'a planning_started'], other: [], all: [] })
+    stopSecond()
+    listen('all')
+    listen('other', 'other')
+    for (const id of ['a', 'b', 'c']) missions.get(id)!.complete()
+    t.strictSame(received, {
+      acme: ['a planning_started', 'a planning_started', 'a completed'], other: ['b completed'], all: ['a completed', 'b completed', 'c completed']
+    })
+    stop()
+    stop()
+    missions.start({ id: 'd', name: 'job', tenant: 'acme' })
+    t.equal(received['acme']!.length, 3)
+    registry.close()
+    missions.get('d')!.complete()
+    t.equal(received['all']!.length, 4, 'nobody listens after the close')
+  })
+
+  t.test('have children in the same tenant, and a new attempt stays in it', async (t) => {
+    const { missions } = build()
+    const parent = missions.start({ id: 'parent', name: 'job', tenant: 'acme' })
+    t.equal(parent.child('part').tenant, 'acme')
+    t.equal(parent.child({ name: 'part', tenant: 'other' }).tenant, 'other')
+    t.equal(missions.start({ name: 'part', parentId: 'parent' }).tenant, 'acme')
+    missions.report('reported', 'execution_started', { parentId: 'parent' })
+    t.equal(missions.get('reported')!.tenant, 'acme')
+    t.equal(missions.start({ id: 'parent', name: 'job', attempt: 'next' }), parent, 'still active')
+    parent.complete()
+    t.equal(missions.start({ id: 'parent', name: 'job', attempt: 'next' }).tenant, 'acme')
+  })
+
+  t.test('do not show a parent of another tenant', async (t) => {
+    const { missions, updatesOf } = build()
+    missions.start({ id: 'parent', name: 'batch' })
+    const known = missions.start({ id: 'known', name: 'part', parentId: 'parent', tenant: 'acme' })
+    missions.start({ id: 'early', name: 'part', parentId: 'late', tenant: 'acme' })
+    missions.start({ id: 'own', name: 'part', parentId: 'late', tenant: 'other' })
+    missions.start({ id: 'late', name: 'batch', tenant: 'other' })
+    for (const id of ['known', 'early', 'own']) missions.get(id)!.complete()
+    t.equal(known.parentId, 'parent', 'the host knows it')
+    t.equal(updatesOf('known')[0]!.parentId, undefined)
+    const shown = (id: string) => missions.get(id)!
+    t.strictSame(['known', 'early', 'own'].map((id) => shown(id).parentId), ['parent', 'late', 'late'])
+    missions.start({ id: 'loose', name: 'part', tenant: 'acme' })
+    missions.report('loose', 'execution_started', { parentId: 'parent' })
+    t.notOk(updatesOf('loose').some(({ parentId }) => parentId !== undefined))
+    missions.get('parent')!.cancel()
+    t.ok(missions.get('loose')!.signal.aborted, 'and it is cancelled with it')
+  })
+
+  t.test('an attempt in another tenant knows nothing of the one before it', async (t) => {
+    const { missions, updatesOf } = build()
+    missions.start({ id: 'a', name: 'secret', objective: 'secret', tags: ['secret'], metadata: { secret: true }, tenant: 'acme' }).fail('secret')
+    const next = missions.start({ id: 'a', name: 'job', attempt: 'next', tenant: 'other' })
+    t.match(next.view(), { attempt: 2, attempts: [], attemptsOmitted: 0, objective: null, tags: [], metadata: null, tenant: 'other' })
+    const live = missions.start({ id: 'a', name: 'job', attempt: 3, tenant: 'third' })
+    t.match(live.view(), { attempt: 3, attempts: [], attemptsOmitted: 0 })
+    t.notMatch(JSON.stringify(updatesOf('a').slice(2)), 'secret')
+  })
+})
+
+t.test('what a mission is judged by is the same from its first report to its ending', async (t) => {
+  const { missions, registry, clock } = build()
+  const subjectOf = (id: string) => registry.find(id)!.subject
+  missions.start({ id: 'a', name: 'job', tenant: 'acme', tags: ['x'], metadata: { owner: 'ann' } })
+  const subject = subjectOf('a')
+  t.strictSame(subject, { id: 'a', name: 'job', tenant: 'acme', tags: ['x'], metadata: { owner: 'ann' } })
+  missions.get('a')!.annotate({ owner: 'bob' })
+  t.equal(subjectOf('a'), subject)
+  missions.report('b', 'execution_started', { metadata: { owner: 'ann' } })
+  missions.report('b', 'execution_progress', { metadata: { owner: 'bob' } })
+  t.strictSame(subjectOf('b').metadata, { owner: 'ann' })
+  for (const keepsSubjects of [true, false]) {
+    const endings = new Endings({ clock, max: 10, maxAgeMs: 1_000, keepsSubjects })
+    endings.put(registry.find('a')!, undefined)
+    t.equal(endings.of().find('a')?.subject, keepsSubjects ? subject : undefined)
+  }
+})
+
+t.test('the counts of idle tenants are bounded', async (t) => {
+  const groups = new MissionGroups(2)
+  const { missions, registry } = build()
+  const start = (tenant: string) => {
+    missions.start({ id: tenant, name: 'job', tenant })
+    groups.started(registry.find(tenant)!)
+  }
+  const end = (tenant: string) => {
+    missions.get(tenant)!.complete()
+    groups.ended(registry.find(tenant)!, registry.find(tenant)!.outcome!)
+  }
+  for (const tenant of ['a', 'b', 'c', 'd']) start(tenant)
+  t.equal(groups.size, 4, 'those with an active mission are all kept')
+  for (const tenant of ['c', 'a', 'b']) end(tenant)
+  t.strictSame([...groups.tenants()].map(([tenant]) => tenant), ['a', 'b', 'd'], 'idle for the longest time: c')
+  t.match(groups.read('a').read(), { completed: 1 })
+  t.match(groups.read('c').read(), { total: 0 })
+  t.match(groups.read(undefined).read(), { active: 1, completed: 3 })
+})
+
+t.test('endings of tenants', async (t) => {
+  const setup = (max: number) => {
+    const stand = build({ maxEnded: 0 })
+    const { registry, clock, missions } = stand
+    const endings = new Endings({ clock, max, maxAgeMs: 1_000, keepsSubjects: false })
+    registry.updates.onEnded((mission, update) => endings.put(mission, update))
+    let count = 0
+    const end = (tenant: string | undefined, times = 1) => {
+      for (let at = 0; at < times; at++) missions.start({ id: `${tenant} ${++count}`, name: 'job', ...(tenant !== undefined && { tenant }) }).complete()
+    }
+    return { ...stand, endings, end }
+  }
+
+  t.test('have the offsets of their own log', async (t) => {
+    const { endings, end } = setup(100)
+    const published: Record<string, MissionUpdate[]> = { all: [], acme: [] }
+    endings.of().connect((update) => published['all']!.push(update), 0)
+    end('acme')
+    end('other', 3)
+    endings.of('acme').connect((update) => published['acme']!.push(update), 0)
+    end('acme')
+    t.strictSame(endings.of().between(0, 9).map(({ missionId }) => missionId), ['acme 1', 'other 2', 'other 3', 'other 4', 'acme 5'])
+    t.strictSame(endings.of('acme').between(0, 9).map(({ missionId }) => missionId), ['acme 5'], 'the first one ended before')
+    t.strictSame(endings.of('acme').between(-1, 9).map(({ missionId }) => missionId), ['acme 1', 'acme 5'])
+    t.equal(endings.of('acme').find('other 2'), undefined)
+    t.strictSame(published['acme']!.map(({ missionId }) => missionId), ['acme 5'])
+    endings.of('acme').disconnect()
+    endings.of('acme').restart()
+    endings.of('acme').connect(() => undefined, 0)
+    t.strictSame(endings.of('acme').between(0, 9), [], 'a new log begins after all of them')
+    t.equal(endings.of('acme').between(-1, 0).length, 2)
+  })
+
+  t.test('are bounded for all tenants together, and one with many takes none from one with few', async (t) => {
+    const { endings, end } = setup(100)
+    end('small', 5)
+    end('large', 500)
+    end(undefined, 3)
+    t.equal(endings.of('small').size, 5)
+    t.ok(endings.of('large').size <= 95 && endings.of('large').size >= 90, `${endings.of('large').size} kept`)
+    t.equal(endings.of().size, 100)
+    t.equal(endings.of('large').find('large 505')?.id, 'large 505', 'the newest are kept')
+  })
+
+  t.test('cost nothing for a tenant that is gone', async (t) => {
+    const { endings, end } = setup(100)
+    for (let at = 0; at < 1_000; at++) end(`tenant ${at}`)
+    t.ok(endings.tenantCount <= 100, `${endings.tenantCount} tenants`)
+  })
+})
