@@ -2,12 +2,17 @@ import { randomBytes } from 'node:crypto'
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { Cursor } from '../../../schemas/messages/envelope.js'
 import type { Clock } from '../../base/clock.js'
+import type { Holder } from '../../base/fair-share.js'
 import { Queue } from '../../base/queue.js'
 import type { LoggedMessage, LogPosition } from '../wire/message.js'
+import type { LogBudget } from './log-budget.js'
 
 export interface MessageLogOptions { maxMessages: number, maxBytes: number, maxAgeMs: number }
 
 interface Entry { message: LoggedMessage, loggedAt: number }
+
+/** The part of a budget that a log has. */
+interface Share { budget: LogBudget, holder: Holder }
 
 interface ChannelHistory {
   /** The last message. */
@@ -32,12 +37,15 @@ export class MessageLog {
   readonly #options: MessageLogOptions
   readonly #channels = new Map<ChannelName, ChannelHistory>()
   readonly #entries = new Queue<Entry>()
+  readonly #share: Share | undefined
   #nextSequence = 1
   #bytes = 0
 
-  constructor (clock: Clock, options: MessageLogOptions) {
+  /** With a budget, which many logs share, `options` are the limits of this one log. */
+  constructor (clock: Clock, options: MessageLogOptions, budget?: LogBudget) {
     this.#clock = clock
     this.#options = options
+    this.#share = budget && this.#takeShare(budget)
   }
 
   /** The sequence of the next message to be published. */
@@ -89,7 +97,9 @@ export class MessageLog {
     history.sequences.push(position.sequence)
     this.#nextSequence++
     this.#bytes += message.bytes
+    this.#share?.budget.changed(1, message.bytes)
     this.trim()
+    this.#share?.budget.enforce()
   }
 
   /** The message with this sequence, which must be at least `firstSequence` and below `nextSequence`. */
@@ -122,6 +132,12 @@ export class MessageLog {
     while (this.#entries.length > 0) this.#dropOldest()
   }
 
+  /** Drops all messages for good: the log is not used any more. */
+  close (): void {
+    this.clear()
+    this.#share?.budget.leave(this.#share.holder)
+  }
+
   /** Drops the messages that exceed the options. */
   trim (): void {
     const { maxMessages, maxBytes, maxAgeMs } = this.#options
@@ -133,10 +149,21 @@ export class MessageLog {
     }
   }
 
+  #takeShare (budget: LogBudget): Share {
+    const weight = () => budget.weigh(this.#entries.length, this.#bytes)
+    const holder = {
+      get size () { return weight() },
+      shrinkTo: (size: number) => { while (weight() > size) this.#dropOldest() }
+    }
+    budget.join(holder)
+    return { budget, holder }
+  }
+
   #dropOldest (): void {
     const { message } = this.#entries.shift()!
     const { channel, position, id } = message
     this.#bytes -= message.bytes
+    this.#share?.budget.changed(-1, -message.bytes)
     const history = this.#history(channel)
     // The history of the channel was ended after this message, and knows nothing of it any more.
     if (position.offset <= history.trimmed.offset) return

@@ -1,0 +1,49 @@
+import { shrinkFairly, type Holder } from '../../base/fair-share.js'
+
+/** When the logs are too large together, they give up a little more, so that this is not needed at each message. */
+const KEPT_SHARE = 0.95
+
+/**
+ * What many message logs may hold together. A log that holds much gives up its oldest messages first, so that it does
+ * not shorten the history of the others.
+ */
+export class LogBudget {
+  readonly #maxMessages: number
+  readonly #maxBytes: number
+  readonly #logs = new Set<Holder>()
+  #messages = 0
+  #bytes = 0
+
+  constructor ({ maxMessages, maxBytes }: { maxMessages: number, maxBytes: number }) {
+    this.#maxMessages = maxMessages
+    this.#maxBytes = maxBytes
+  }
+
+  get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#messages } }
+
+  /** What a number of messages takes of the budget, in bytes: many small messages are as much as few large ones. */
+  weigh (messages: number, bytes: number): number {
+    return Math.max(bytes, Math.ceil(messages * this.#maxBytes / this.#maxMessages))
+  }
+
+  join (log: Holder): void {
+    this.#logs.add(log)
+  }
+
+  /** To be called when the log was cleared and is no longer used. */
+  leave (log: Holder): void {
+    this.#logs.delete(log)
+  }
+
+  /** A log has got or dropped messages. */
+  changed (messages: number, bytes: number): void {
+    this.#messages += messages
+    this.#bytes += bytes
+  }
+
+  /** Makes room, if the logs hold too much; to be called after a message was added. */
+  enforce (): void {
+    if (this.#messages <= this.#maxMessages && this.#bytes <= this.#maxBytes) return
+    shrinkFairly(this.#logs, Math.floor(this.#maxBytes * KEPT_SHARE))
+  }
+}
