@@ -13,7 +13,8 @@ export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> =
     '`id` is given, sending the command again starts no second mission.',
   mission_cancel: 'Requests that a mission is cancelled. It ends when its work ends, at the latest after a grace ' +
     'period.',
-  mission_get: 'Requests the current state of one mission. This also works for a while after the mission has ended.'
+  mission_get: 'Requests the current state of one mission. This also works for a while after the mission has ended.',
+  auth_refresh: 'Presents a new token before the one of the connection expires.'
 }
 
 /** When the service sends each message. */
@@ -31,6 +32,9 @@ export const SERVER_MESSAGE_TEXTS: Readonly<Record<ServerMessageType, string>> =
   subscription_gap: 'Messages of a channel are missing, because the client read too slowly. `messages` messages ' +
     'with the current state follow.',
   server_draining: 'The connection is about to be closed. Reconnect after `retryAfterMs`.',
+  auth_expiring: 'The token of the client expires in `inMs`. Send `auth_refresh` with a new one to stay connected.',
+  auth_refreshed: 'The reply to an `auth_refresh`: the new token was accepted.',
+  subscription_revoked: 'The client may not receive this channel any more, and is no longer subscribed to it.',
   heartbeat: 'The connection is alive. The next heartbeat follows after `intervalMs`; `heads` are the last ' +
     'positions of the subscribed channels.',
   pong: 'The reply to a `ping`.',

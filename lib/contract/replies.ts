@@ -10,10 +10,11 @@ export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageT
   whoami: ['whoami', 'protocol_error'],
   mission_start: ['mission_ack', 'protocol_error'],
   mission_cancel: ['mission_ack', 'protocol_error'],
-  mission_get: ['mission_update', 'protocol_error']
+  mission_get: ['mission_update', 'protocol_error'],
+  auth_refresh: ['auth_refreshed', 'protocol_error']
 }
 
 /** The messages that the service sends without a request. */
 export const UNSOLICITED: readonly ServerMessageType[] = [
-  ...CHANNEL_NAMES, 'subscription_gap', 'server_draining', 'heartbeat', 'protocol_error'
+  ...CHANNEL_NAMES, 'subscription_gap', 'server_draining', 'auth_expiring', 'subscription_revoked', 'heartbeat', 'protocol_error'
 ]

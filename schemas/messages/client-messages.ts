@@ -41,7 +41,12 @@ export const CLIENT_MESSAGES = {
     command: Type.String({ minLength: 1 })
   }, strict),
   mission_cancel: Type.Object({ type: Type.Literal('mission_cancel'), id, missionId: MissionId }, strict),
-  mission_get: Type.Object({ type: Type.Literal('mission_get'), id, missionId: MissionId }, strict)
+  mission_get: Type.Object({ type: Type.Literal('mission_get'), id, missionId: MissionId }, strict),
+  auth_refresh: Type.Object({
+    type: Type.Literal('auth_refresh'),
+    id,
+    token: Type.String({ minLength: 1, maxLength: 8_192 })
+  }, strict)
 } as const
 
 export type ClientMessageType = keyof typeof CLIENT_MESSAGES

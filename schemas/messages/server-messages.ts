@@ -120,7 +120,19 @@ const SubscriptionGap = Type.Object({
  */
 const ServerDraining = Type.Object({ retryAfterMs: Type.Integer({ minimum: 0 }) })
 
-/** `server` is the name of the service. `limits` are those of messages from a client. */
+/**
+ * The principal of the connection expires in this time. A client that sends `auth_refresh` with a new token before then
+ * stays connected.
+ */
+const AuthExpiring = Type.Object({ inMs: Type.Integer({ minimum: 0 }) })
+
+/** The new token was accepted; `expiresInMs` is the time until it expires, if it does. */
+const AuthRefreshed = Type.Object({ expiresInMs: Type.Optional(Type.Integer({ minimum: 0 })) })
+
+/** The client may not receive this channel any more; it is no longer subscribed. */
+const SubscriptionRevoked = Type.Object({ channel: oneOf(CHANNEL_NAMES) })
+
+/** `server` is the name of the service. `channels` are those that the client may subscribe to. `limits` are those of messages from a client. */
 const WhoAmI = Type.Object({
   server: Type.String(),
   version: Type.String(),
@@ -156,6 +168,9 @@ export const SERVER_MESSAGES = {
   mission_ack: withPayload('mission_ack', MissionAck),
   subscription_gap: withPayload('subscription_gap', SubscriptionGap),
   server_draining: withPayload('server_draining', ServerDraining),
+  auth_expiring: withPayload('auth_expiring', AuthExpiring),
+  auth_refreshed: withPayload('auth_refreshed', AuthRefreshed),
+  subscription_revoked: withPayload('subscription_revoked', SubscriptionRevoked),
   heartbeat: Heartbeat,
   pong: bare('pong'),
   whoami: withPayload('whoami', WhoAmI),

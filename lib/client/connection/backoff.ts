@@ -10,11 +10,15 @@ type PolicyTable = {
 }
 
 // Importing CLOSE_CODES would bundle all schemas into the page. The type keeps this copy equal to it.
-const POLICIES: PolicyTable = { 1002: 'never', 1007: 'never', 1008: 'later', 1009: 'never', 1012: 'later', 1013: 'now' }
+const POLICIES: PolicyTable = {
+  1002: 'never', 1007: 'never', 1008: 'later', 1009: 'never', 1012: 'later', 1013: 'now', 4401: 'now'
+}
+/** Reasons that share their code with others, after which the client must not connect again. */
+const FINAL: readonly string[] = ['too_many_fragments', 'unauthorised'] satisfies CloseReason[]
 
 /** Why the connection was closed and when to connect again. An unknown code counts as a network failure. */
 export function readClose (code: number, reason: string): [cause: StateCause, policy: ReconnectPolicy] {
-  const policy = reason === 'too_many_fragments' ? 'never' : POLICIES[code as keyof PolicyTable] ?? 'soon'
+  const policy = FINAL.includes(reason) ? 'never' : POLICIES[code as keyof PolicyTable] ?? 'soon'
   return [reason as CloseReason || `close_${code}`, policy]
 }
 
