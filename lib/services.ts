@@ -1,16 +1,19 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { HealthSnapshot } from '../schemas/health.js'
 import type { ResolvedOptions } from '../schemas/options.js'
+import { Access, type AccessRules } from './access/access.js'
 import { CallbackErrors } from './base/callback-errors.js'
 import type { Clock } from './base/clock.js'
 import { callGuarded } from './base/promises.js'
 import { createChannels } from './channels/index.js'
 import { Hub } from './hub/hub.js'
-import { createMissionLookup, Endings, MissionRegistry, toUpdate } from './missions/index.js'
+import { createMissionLookup, Endings, MissionRegistry, toUpdate, type MissionState } from './missions/index.js'
 import { Alerts, evaluateRules, MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
 /** The engines behind the decorators. */
 export interface Services {
+  access: Access
   missions: MissionRegistry
   monitoring: MonitoringService
   hub: Hub
@@ -29,6 +32,7 @@ const ENDED_RETENTION_MS = 86_400_000
 export function createServices ({ options, clock, log }: ServicesDeps): Services {
   const callbackErrors = new CallbackErrors(log)
   const onCallbackError = callbackErrors.report
+  const access = new Access({ rules: options.access as AccessRules | undefined, clock, onCallbackError })
   const missions = new MissionRegistry({
     clock,
     options: options.missions,
@@ -42,7 +46,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     makeLog: (missionId) => log.child({ missionId })
   })
   const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
-  const hub = createHub({ options, clock, missions, monitoring, onCallbackError })
+  const hub = createHub({ options, clock, access, missions, monitoring, onCallbackError })
   const exposition = new Exposition({
     clock,
     prefix: options.prometheus.prefix,
@@ -60,7 +64,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
       callbackErrors: () => callbackErrors.read()
     }
   })
-  return { missions, monitoring, hub, exposition }
+  return { access, missions, monitoring, hub, exposition }
 }
 
 // Ids of ended missions are remembered as long as clients can learn how they ended.
@@ -69,34 +73,44 @@ function endingsKept ({ websocket }: ResolvedOptions): { max: number, maxAgeMs: 
   return { max: maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) }
 }
 
-interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring'> {
+interface CreateHubDeps
+  extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring' | 'access'> {
   onCallbackError: (where: string, err: unknown) => void
 }
 
-function createHub ({ options, clock, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
-  const alerts = new Alerts()
-  const endings = new Endings({ clock, ...endingsKept(options), keepsSubjects: false })
+function createHub ({ options, clock, access, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
+  const endings = new Endings({ clock, ...endingsKept(options), keepsSubjects: access.isNarrowed })
   missions.updates.onEnded((mission, update) => endings.put(mission, update))
-  const ended = endings.of()
-  const channels = createChannels({
+  const channels = {
     clock,
     options: options.channels,
     missions,
-    toSnapshot: (mission) => toUpdate(mission),
-    ended,
+    toSnapshot: (mission: MissionState) => toUpdate(mission),
+    endings,
     monitoring,
-    alerts: {
-      evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.totals.read(), health: monitoring.health() })),
-      firing: () => alerts.firing()
-    }
-  })
+    createAlerts: (tenant: string | undefined) => createAlerts(tenant, { missions, monitoring }),
+    isNarrowed: access.isNarrowed
+  }
   return new Hub({
     clock,
     server: options.server,
     options: options.websocket,
-    channels,
+    createChannels: (tenant) => createChannels(channels, tenant),
+    access,
     commands: missions.commands,
-    findMission: createMissionLookup({ registry: missions, ended }),
+    findMission: createMissionLookup({ registry: missions, endings }),
     onCallbackError
   })
+}
+
+const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
+
+// A tenant learns of its own missions, and nothing of the process.
+function createAlerts (tenant: string | undefined, { missions, monitoring }: Pick<Services, 'missions' | 'monitoring'>) {
+  const alerts = new Alerts()
+  const health = () => tenant === undefined ? monitoring.health() : NO_COMPONENTS
+  return {
+    evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.groups.read(tenant).read(), health: health() })),
+    firing: () => alerts.firing()
+  }
 }

@@ -1,20 +1,10 @@
 import { Type, type Static } from '@sinclair/typebox'
-import type { ChannelName } from './channels/index.js'
 import type { HealthReport } from './health.js'
 import { LONGEST_TIMER_MS } from './limits.js'
 import { count, group, hostValue, label, milliseconds, Origin, path, route, serializer } from './option-fields.js'
 
 /** A function of the host. The plugin's public options type replaces this loose type with Fastify's own hook type. */
 export type HostFunction = (...args: never[]) => unknown
-
-/**
- * What a client asks for: `subscribe` receives a channel from now on, `replay` also the messages that the client
- * missed.
- */
-export interface SubscriptionRequest { action: 'subscribe' | 'replay', channel: ChannelName }
-
-/** Decides synchronously; `request` is the Fastify request that opened the connection. */
-export type SubscriptionAuthorize = (request: never, asked: SubscriptionRequest) => boolean
 
 type HealthProviderFunction = () => HealthReport | Promise<HealthReport>
 
@@ -76,11 +66,21 @@ const websocket = group({
     maxAgeMs: milliseconds(900_000,
       'How long reliable messages are kept for slow and reconnecting clients. Ended missions are kept for them for ' +
         '24 hours, or for this time if it is longer.')
-  }),
-  authorize: Type.Optional(hostValue<SubscriptionAuthorize>('function', 'a function that returns true or false',
-    'Decides whether a client may subscribe to a channel, and whether it may receive the messages it missed. Any ' +
-      'result other than `true` denies access.'))
+  })
 })
+
+/** The functions of `access`; the plugin's public options type has their types. */
+const access = Type.Optional(Type.Object({
+  identify: hostValue<HostFunction>('function', 'a function that returns a principal or null',
+    'Says who sent a request or an upgrade: a principal, or `null` for nobody, which is answered with 401. May be ' +
+      'asynchronous, for at most 5 seconds.'),
+  refresh: Type.Optional(hostValue<HostFunction>('function', 'a function that returns a principal or null',
+    'Says who sent a new token over an open connection. Without it, a connection is closed when its principal ' +
+      'expires.')),
+  authorize: Type.Optional(hostValue<HostFunction>('function', 'a function that returns true or false',
+    'Decides what a principal may do within its tenant. Synchronous. Any result other than `true` denies access.'))
+}, { additionalProperties: false, description: 'Who is asking, and what they may do. Without it, the host guards the ' +
+  'routes by `onRequest`.' }))
 
 const routes = group({
   wsMetrics: route('/mission-control/ws-metrics', 'Path of the JSON metrics of the WebSocket route; `false` disables ' +
@@ -182,6 +182,7 @@ export const Options = Type.Object({
     version: label('0.0.0', 'Version of the service, sent in every message and in the health response.')
   }),
   websocket,
+  access,
   channels: group({
     metricsTickMinMs: milliseconds(2_500, 'Minimum time between two `metrics_tick` messages.'),
     missionStatsMs: milliseconds(10_000, 'Interval between `mission_stats` messages.'),

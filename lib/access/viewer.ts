@@ -2,15 +2,18 @@ import { Principal } from '../../schemas/access.js'
 import { InvalidPrincipal } from '../base/errors.js'
 import { compile, describeFailure } from '../base/validation.js'
 
-/** Who is asking, as far as the package reads it; each property of the host's principal is read once. */
+/**
+ * Who is asking, as far as the package reads it; each property of the host's principal is read once. A new token
+ * changes the principal of an open connection, but neither its id nor its tenant.
+ */
 export interface Viewer {
   /** The host's own object; `undefined` if the host does not say who is asking. */
-  readonly principal: Principal | undefined
+  principal: Principal | undefined
   readonly id: string | undefined
   /** `undefined` for an operator, who sees all tenants. */
   readonly tenant: string | undefined
   /** In ms since 1970; `Infinity` if it never expires. */
-  readonly expiresAt: number
+  expiresAt: number
 }
 
 /** Everybody, while the host has no access rules. */
@@ -38,5 +41,5 @@ export function readViewer (answer: unknown, now: number): Viewer | null {
     throw new InvalidPrincipal(describeFailure(validate.errors).join('; '))
   }
   if (expiresAt < EARLIEST_MS) throw new InvalidPrincipal('expiresAt must be in milliseconds since 1970')
-  return expiresAt <= now ? null : Object.freeze({ principal: answer as Principal, id, tenant, expiresAt })
+  return expiresAt <= now ? null : { principal: answer as Principal, id, tenant, expiresAt }
 }

@@ -51,6 +51,7 @@ function explain (first: ErrorObject, last: ErrorObject): string {
     const known = Object.keys((first.parentSchema as { properties: object }).properties).join(', ')
     return `${optionPath(first, first.params['additionalProperty'])} is not an option; the options are ${known}`
   }
+  if (first.keyword === 'required') return `${optionPath(first, first.params['missingProperty'])} is missing`
   // Ajv reports the branches of a failed union first and the union itself last; only the last error is about the
   // option.
   const error = last.keyword === 'anyOf' ? last : first

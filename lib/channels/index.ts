@@ -1,9 +1,10 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { HealthSnapshot } from '../../schemas/health.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
 import type { Channel } from '../hub/channel.js'
-import type { EndedMissions, MissionRegistry, MissionState } from '../missions/index.js'
+import type { Endings, MissionRegistry, MissionState } from '../missions/index.js'
 import type { Monitoring } from '../monitoring/index.js'
 import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
@@ -18,14 +19,22 @@ export interface ChannelsDeps {
   options: ResolvedOptions['channels']
   missions: MissionRegistry
   toSnapshot: (mission: MissionState) => MissionUpdate
-  ended: EndedMissions
+  endings: Endings
   monitoring: Monitoring
-  alerts: { evaluate (): Anomaly[], firing (): Anomaly[] }
+  /** Creates the alerts about the missions of a tenant, or about everything. */
+  createAlerts: (tenant: string | undefined) => { evaluate (): Anomaly[], firing (): Anomaly[] }
+  /** Whether the host decides who may see which mission of a tenant. */
+  isNarrowed: boolean
 }
 
-/** Every channel with its sources. docs/architecture.md lists the steps to add one. */
-export function createChannels (deps: ChannelsDeps): Channel[] {
-  const { clock, options, missions, toSnapshot, ended, monitoring, alerts } = deps
+/**
+ * Every channel with its sources, for those who see one tenant, or for those who see all. docs/architecture.md lists
+ * the steps to add one.
+ */
+export function createChannels (deps: ChannelsDeps, tenant: string | undefined): Channel[] {
+  const { clock, options, missions, toSnapshot, endings, monitoring, createAlerts, isNarrowed } = deps
+  const alerts = createAlerts(tenant)
+  const show = tenant === undefined ? (health: HealthSnapshot) => health : hideComponents
   const channels = [
     createMetricsTickChannel({
       clock,
@@ -34,20 +43,24 @@ export function createChannels (deps: ChannelsDeps): Channel[] {
       onOperation: (listener) => monitoring.on('operation_metric', listener)
     }),
     createHealthDeltaChannel({
-      health: () => monitoring.health(),
+      health: () => show(monitoring.health()),
       onChange (listener) {
-        const unsubscribers = HEALTH_CHANGES.map((event) => monitoring.on(event, listener))
+        const unsubscribers = HEALTH_CHANGES.map((event) => monitoring.on(event, (health) => listener(show(health))))
         return () => { for (const unsubscribe of unsubscribers) unsubscribe() }
       }
     }),
-    createMissionStatsChannel({ clock, intervalMs: options.missionStatsMs, totals: () => missions.totals.read() }),
+    createMissionStatsChannel({
+      clock,
+      intervalMs: options.missionStatsMs,
+      totals: () => missions.groups.read(tenant).read()
+    }),
     createMissionUpdateChannel({
       clock,
-      onUpdate: (listener) => missions.updates.onUpdate(listener),
-      visible: () => missions.visible(),
-      isActive: (id) => missions.find(id)?.isTerminal === false,
+      onUpdate: (listener) => missions.updates.onUpdate(listener, tenant),
+      visible: () => missions.visible(tenant),
+      isActive: (id) => missions.findIn(tenant, id)?.isTerminal === false,
       toSnapshot,
-      ended
+      ended: endings.of(tenant)
     }),
     createAnomalyAlertChannel({
       clock,
@@ -59,3 +72,6 @@ export function createChannels (deps: ChannelsDeps): Channel[] {
   // Each channel has its own payload type. The hub looks channels up by name, which restores the pair.
   return channels as unknown as Channel[]
 }
+
+// What runs where, and what of it fails, is for those who operate the service.
+const hideComponents = (health: HealthSnapshot): HealthSnapshot => ({ ...health, components: {} })

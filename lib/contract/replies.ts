@@ -16,5 +16,6 @@ export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageT
 
 /** The messages that the service sends without a request. */
 export const UNSOLICITED: readonly ServerMessageType[] = [
-  ...CHANNEL_NAMES, 'subscription_gap', 'server_draining', 'auth_expiring', 'subscription_revoked', 'heartbeat', 'protocol_error'
+  ...CHANNEL_NAMES, 'subscription_gap', 'server_draining', 'auth_expiring', 'subscription_revoked', 'heartbeat',
+  'protocol_error'
 ]

@@ -99,6 +99,12 @@ export class MissionRegistry {
     return this.#missions.get(id)
   }
 
+  /** The mission with this id, if it is of this tenant; without a tenant, any mission with this id. */
+  findIn (tenant: string | undefined, id: string): MissionState | undefined {
+    const mission = this.#missions.get(id)
+    return tenant === undefined || mission?.tenant === tenant ? mission : undefined
+  }
+
   /** All missions that are active or still kept, oldest first. */
   all (): MissionState[] {
     return [...this.#missions.values()]

@@ -132,7 +132,10 @@ const AuthRefreshed = Type.Object({ expiresInMs: Type.Optional(Type.Integer({ mi
 /** The client may not receive this channel any more; it is no longer subscribed. */
 const SubscriptionRevoked = Type.Object({ channel: oneOf(CHANNEL_NAMES) })
 
-/** `server` is the name of the service. `channels` are those that the client may subscribe to. `limits` are those of messages from a client. */
+/**
+ * `server` is the name of the service. `channels` are those that the client may subscribe to. `limits` are those of
+ * messages from a client.
+ */
 const WhoAmI = Type.Object({
   server: Type.String(),
   version: Type.String(),

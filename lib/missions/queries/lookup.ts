@@ -1,18 +1,21 @@
+import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { CommandContext } from '../commands/handlers.js'
-import type { EndedMissions } from '../lifetime/ended-missions.js'
-import type { MissionRegistry } from '../registry.js'
 import { toUpdate } from '../payload/update.js'
+import type { MissionRegistry } from '../registry.js'
+import type { Endings } from '../tenants/endings.js'
+
+/** Who looks: the tenant they are limited to, and whether they may see a mission of it. */
+export interface MissionViewer { tenant: string | undefined, sees: (mission: MissionSubject) => boolean }
 
 /**
  * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns
  * `undefined` for a mission that is unknown, that is not visible to the client, or whose start is not acknowledged yet.
  */
-export function createMissionLookup ({ registry, ended }: { registry: MissionRegistry, ended: EndedMissions }) {
-  return (id: string, context: CommandContext): MissionUpdate | undefined => {
-    const { commands } = registry
-    const mission = registry.find(id)
-    if (mission === undefined) return commands.hasVisibilityFilter ? undefined : ended.find(id)?.update
-    return registry.isHeld(mission) || !commands.isVisible(mission, context) ? undefined : toUpdate(mission)
+export function createMissionLookup ({ registry, endings }: { registry: MissionRegistry, endings: Endings }) {
+  return (id: string, { tenant, sees }: MissionViewer): MissionUpdate | undefined => {
+    const mission = registry.findIn(tenant, id)
+    if (mission !== undefined) return registry.isHeld(mission) || !sees(mission.subject) ? undefined : toUpdate(mission)
+    const ended = endings.of(tenant).find(id)
+    return ended === undefined || (ended.subject !== undefined && !sees(ended.subject)) ? undefined : ended.update
   }
 }

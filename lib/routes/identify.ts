@@ -1,0 +1,48 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { AccessAction } from '../../schemas/access.js'
+import type { Access } from '../access/access.js'
+import { EVERYBODY, type Viewer } from '../access/viewer.js'
+import { Forbidden, Unauthorized } from '../base/errors.js'
+
+/**
+ * Finds out who sent each request, once, before anything of it is carried out. An upgrade of nobody is refused before
+ * the WebSocket opens.
+ */
+export class Identities {
+  readonly #access: Access
+  readonly #viewers = new WeakMap<FastifyRequest, Viewer>()
+
+  constructor (access: Access) {
+    this.#access = access
+  }
+
+  /** Refuses requests of nobody to all routes of the scope, except those that `isPublic` names. */
+  guard (scope: FastifyInstance, isPublic: (request: FastifyRequest) => boolean): void {
+    if (!this.#access.isRestricted) return
+    scope.addHook('onRequest', async (request, reply) => {
+      if (isPublic(request)) return
+      const viewer = await this.#access.identify(request)
+      if (viewer === null) return refuse(reply, new Unauthorized())
+      this.#viewers.set(request, viewer)
+    })
+  }
+
+  /** Who sent a request that the guard has let through. */
+  of (request: FastifyRequest): Viewer {
+    return this.#viewers.get(request) ?? EVERYBODY
+  }
+
+  /** Refuses requests of those who may not do something; a hook for one route. */
+  require (action: AccessAction) {
+    return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> =>
+      this.#access.allows(this.of(request), { action }) ? undefined : refuse(reply, new Forbidden())
+  }
+}
+
+// Sent instead of thrown: Fastify logs thrown errors, so a flood of requests would flood the log.
+function refuse (reply: FastifyReply, { statusCode, code, message }: FastifyError): FastifyReply {
+  // RFC 9110 §15.5.2 requires the header.
+  if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
+  return reply.code(statusCode!).send({ statusCode, code, error: STATUS_CODES[statusCode!], message })
+}
