@@ -406,6 +406,52 @@ t.test('the ack comes before the first update', async (t) => {
     })
   }
 
+  t.test('whatever the handler calls before it returns', async (t) => {
+    const own = (app: FastifyInstance) => app.missions.start('own')
+    const reentrant: Record<string, (app: FastifyInstance, other: Mission) => unknown> = {
+      'reports another mission': (app, other) => [own(app), other.executionStarted()][0],
+      'cancels another mission': (app, other) => [own(app), app.missions.cancel(other.id)][0],
+      'adds a child to another mission': (_app, other) => other.child('own'),
+      'reports by id': (app) => [app.missions.report('id', 'planned', { name: 'own' }), app.missions.get('id')][1],
+      'cancels its mission': (app) => {
+        const mission = own(app)
+        app.missions.cancel(mission.id)
+        mission.report('cancelled')
+        return mission
+      },
+      'retries its mission': (app) => {
+        const mission = own(app)
+        mission.fail(new Error('broken'))
+        return mission.retry()
+      },
+      'waits for its mission': async (app) => {
+        const mission = app.missions.spawn('own', async () => { await turn() })
+        for await (const view of app.missions.subscribe({ id: mission.id })) t.equal(view.name, 'own')
+        await app.missions.waitFor(mission.id)
+        return mission
+      },
+      'starts it in a listener': (app, other) => {
+        const remove = app.missions.on('mission_update', () => own(app))
+        other.executionStarted()
+        remove()
+        return app.missions.get(app.missions.list({ name: 'own' }).missions[0]!.id)
+      },
+      'replaces the handlers': (app) => [own(app), app.missions.handle({})][0],
+      'closes the service': (app) => [own(app), app.close()][0]
+    }
+    for (const [title, handler] of Object.entries(reentrant)) {
+      const { app } = await serve(t)
+      const other = app.missions.start('other')
+      app.missions.handle({ start: { start: () => handler(app, other) as Mission } })
+      const client = await connect(app)
+      await client.subscribe('mission_update')
+      client.send({ type: 'mission_start', command: 'go' })
+      await client.next('mission_update', ({ payload }) => payload.name === 'own')
+      const [first] = transcript(client).filter((line) => !line.startsWith('other'))
+      t.equal(first, 'ack start', title)
+    }
+  })
+
   t.test('of a mission that ended at once and is not kept', async (t) => {
     const { app } = await serve(t, {
       start: {
