@@ -1388,11 +1388,15 @@ t.test('the types', async (t) => {
   t.test('work in a page: they need no types of Node.js and accept the objects of a browser', async (t) => {
     const path = resolve(fileURLToPath(import.meta.url), '../in-a-page.ts')
     const text = `
-      import { connect, type Client } from '../lib/client/index.js'
+      import { connect, type ChannelName, type ChannelPayloads, type Client, type MissionUpdate } from '../lib/client/index.js'
       const client: Client = connect('/ws', { WebSocket, storage: sessionStorage, document, window, getToken: async () => 'token' })
       const abort = new AbortController()
       client.waitFor('a', { signal: abort.signal }).then(({ status }) => { document.title = status })
       client.waitFor('a', { signal: AbortSignal.timeout(1_000) })
+      const channels: ChannelName[] = ['mission_update', 'mission_stats']
+      const last: { update?: MissionUpdate, stats?: ChannelPayloads['mission_stats'] } = {}
+      client.on('mission_update', (update) => { last.update = update })
+      client.on('mission_stats', (stats) => { last.stats = stats })
       for await (const { name } of client.missions()) document.title = name`
     const options: ts.CompilerOptions = {
       lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],

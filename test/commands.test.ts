@@ -1,12 +1,16 @@
 import { once } from 'node:events'
 import { Type } from '@sinclair/typebox'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import { createVirtualClock, type VirtualClock } from '../lib/base/virtual-clock.js'
 import type { Mission, MissionHandlers } from '../lib/missions/index.js'
 import { Idempotency } from '../lib/missions/commands/idempotency.js'
+import { groupAddress } from '../lib/missions/commands/principal.js'
+import { StartLimit } from '../lib/missions/commands/start-limit.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput } from '../schemas/index.js'
-import { boot, uncaught } from './support/app.js'
+import missionControl from '../lib/index.js'
+import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect, type Client } from './support/client.js'
 import { findStreamFaults } from './support/missions.js'
 
@@ -240,25 +244,125 @@ t.test('a start command is validated, looked up by its id, rate limited, authori
   t.strictSame(calls, [])
 })
 
-t.test('a connection may start five missions per minute', async (t) => {
+t.test('a user or an address may start five missions per minute', async (t) => {
   const authorize = (text: string) => text !== 'forbidden'
   const { app, clock } = await serve(t, { start: { authorize, start: (text) => app.missions.start(text) } })
-  const [client, other] = [await connect(app), await connect(app)]
+  // Each start comes over a connection of its own, which gains nothing.
   const starts = async (...texts: string[]) => {
     const answers: string[] = []
-    for (const text of texts) answers.push((await start(client, text)).replace(/^mission_.*/, 'ok'))
+    for (const text of texts) answers.push((await start(await connect(app), text)).replace(/^mission_.*/, 'ok'))
     return answers
   }
   t.strictSame(await starts('a', 'b', 'forbidden'), ['ok', 'ok', 'forbidden'])
   clock.advance(30_000)
   t.strictSame(await starts('c', 'd', 'e'), ['ok', 'ok', 'too_many_starts'], 'a command that is not authorized counts')
-  t.match(await start(other), /^mission_/, 'every connection has its own limit')
   clock.advance(29_999)
   t.strictSame(await starts('f'), ['too_many_starts'])
   clock.advance(1)
   t.strictSame(await starts('g', 'h', 'i', 'j'), ['ok', 'ok', 'ok', 'too_many_starts'], 'a command beyond the limit does not count')
   clock.advance(30_000)
   t.strictSame(await starts('k', 'l', 'm'), ['ok', 'ok', 'too_many_starts'])
+  app.missions.handle({ identify: userOf, start: { start: (text) => app.missions.start(text) } })
+  for (const user of ['ann', 'bob']) {
+    const answers = []
+    for (let i = 0; i < 6; i++) answers.push(await start(await connect(app, { headers: { 'x-user': user } })))
+    t.match(answers, [...Array(5).fill(/^mission_/), 'too_many_starts'], 'every user has a limit of their own, at one address too')
+  }
+  t.strictSame(await starts('n'), ['too_many_starts'], 'a client that identify does not know is still limited by its address')
+})
+
+t.test('the address of a client', async (t) => {
+  const groups: Array<[string, string]> = [
+    ['192.0.2.1', '192.0.2.1'], ['::ffff:192.0.2.1', '192.0.2.1'], ['::FFFF:c000:201', '192.0.2.1'], ['0:0:0:0:0:ffff:c000:0201', '192.0.2.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'], ['2001:0DB8:0001:0002::1', '2001:db8:1:2::/64'], ['2001:db8:1:3::1', '2001:db8:1:3::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'], ['2001:db8:0:0:1::', '2001:db8:0:0::/64'], ['::1', '0:0:0:0::/64'], ['::', '0:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'], ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'], ['unknown', 'unknown'], ['192.0.2.1:80', '192.0.2.1:80'], ['1:2', '1:2'], ['', '']
+  ]
+  for (const [address, group] of groups) t.equal(groupAddress(address), group, address)
+
+  t.test('is the one that a trusted proxy reports; a /64 of IPv6 counts as one', async (t) => {
+    const app = await boot(t, { clock: createVirtualClock() }, { trustProxy: '127.0.0.1' })
+    app.missions.handle({ start: { start: (text) => app.missions.start(text) } })
+    const startFrom = async (address: string) => await start(await connect(app, { headers: { 'x-forwarded-for': address } }))
+    for (let host = 1; host <= 5; host++) t.match(await startFrom(`2001:db8:0:7:${host}::${host}`), /^mission_/)
+    t.equal(await startFrom('2001:db8:0:7::9'), 'too_many_starts')
+    t.match([await startFrom('2001:db8:0:8::9'), await startFrom('192.0.2.1')], [/^mission_/, /^mission_/])
+  })
+
+  t.test('cannot be forged if no proxy is trusted', async (t) => {
+    const app = await boot(t, { clock: createVirtualClock() })
+    app.missions.handle({ start: { start: (text) => app.missions.start(text) } })
+    const answers = []
+    for (let at = 0; at < 6; at++) answers.push(await start(await connect(app, { headers: { 'x-forwarded-for': `192.0.2.${at}` } })))
+    t.equal(answers.at(-1), 'too_many_starts')
+  })
+
+  t.test('does not exist for an injected connection; these share one limit', async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(websocket)
+    await app.register(missionControl, closingSoon(app, { clock: createVirtualClock() }))
+    app.missions.handle({ start: { start: (text) => app.missions.start(text) } })
+    await app.ready()
+    const answers: string[] = []
+    for (let at = 0; at < 6; at++) {
+      const socket = await app.injectWS('/ws/mission-control')
+      socket.send(JSON.stringify({ type: 'mission_start', command: 'go' }))
+      const [data] = await once(socket, 'message')
+      const { type, error } = JSON.parse(String(data))
+      answers.push(error?.code ?? type)
+      socket.terminate()
+    }
+    t.strictSame(answers, [...Array(5).fill('mission_ack'), 'too_many_starts'])
+  })
+})
+
+t.test('1,000 reconnecting clients start five missions', async (t) => {
+  const { app } = await serve(t, { start: { start: (text) => app.missions.start(text) } })
+  let accepted = 0
+  for (let round = 0; round < 50; round++) {
+    const clients = await Promise.all(Array.from({ length: 20 }, async () => await connect(app)))
+    for (const client of clients) if (await start(client) !== 'too_many_starts') accepted++
+    for (const client of clients) client.socket.terminate()
+  }
+  t.equal(accepted, 5)
+  t.equal(app.missions.stats().total, 5)
+})
+
+t.test('the id of a command that waits for authorize is kept, however many ids strangers use', async (t) => {
+  const { opened, open } = gate<boolean>()
+  const websocket = { heartbeatMs: 1_000_000_000, maxConnectionsPerSecond: 100_000 }
+  const app = await boot(t, { clock: createVirtualClock(), websocket }, { trustProxy: '127.0.0.1' })
+  let runs = 0
+  app.missions.handle({
+    identify: userOf,
+    start: {
+      authorize: async (_text, context) => userOf(context) === 'ann' && await opened,
+      start: () => {
+        runs++
+        return app.missions.start('job')
+      }
+    }
+  })
+  const ann = async () => await connect(app, { headers: { 'x-user': 'ann' } })
+  const first = start(await ann(), 'go', 'k')
+  const codes: Record<string, number> = {}
+  for (let round = 0; round < 21; round++) {
+    const strangers = await Promise.all(Array.from({ length: 100 }, async (_, at) => await connect(app, { headers: { 'x-forwarded-for': `10.0.${round}.${at}` } })))
+    await Promise.all(strangers.map(async (stranger) => {
+      for (const id of ['k', 'a', 'b', 'c', 'd']) {
+        const code = await start(stranger, 'go', id)
+        codes[code] = (codes[code] ?? 0) + 1
+      }
+      stranger.socket.terminate()
+    }))
+  }
+  t.strictSame(codes, { forbidden: 10_500 })
+  const second = start(await ann(), 'go', 'k')
+  t.equal(await start(await ann(), 'stop', 'k'), 'id_reused')
+  open(true)
+  t.equal(await second, await first)
+  t.equal(runs, 1)
 })
 
 t.test('the ack comes before the first update', async (t) => {
@@ -301,6 +405,52 @@ t.test('the ack comes before the first update', async (t) => {
       t.ok(updates.length > 0)
     })
   }
+
+  t.test('whatever the handler calls before it returns', async (t) => {
+    const own = (app: FastifyInstance) => app.missions.start('own')
+    const reentrant: Record<string, (app: FastifyInstance, other: Mission) => unknown> = {
+      'reports another mission': (app, other) => [own(app), other.executionStarted()][0],
+      'cancels another mission': (app, other) => [own(app), app.missions.cancel(other.id)][0],
+      'adds a child to another mission': (_app, other) => other.child('own'),
+      'reports by id': (app) => [app.missions.report('id', 'planned', { name: 'own' }), app.missions.get('id')][1],
+      'cancels its mission': (app) => {
+        const mission = own(app)
+        app.missions.cancel(mission.id)
+        mission.report('cancelled')
+        return mission
+      },
+      'retries its mission': (app) => {
+        const mission = own(app)
+        mission.fail(new Error('broken'))
+        return mission.retry()
+      },
+      'waits for its mission': async (app) => {
+        const mission = app.missions.spawn('own', async () => { await turn() })
+        for await (const view of app.missions.subscribe({ id: mission.id })) t.equal(view.name, 'own')
+        await app.missions.waitFor(mission.id)
+        return mission
+      },
+      'starts it in a listener': (app, other) => {
+        const remove = app.missions.on('mission_update', () => own(app))
+        other.executionStarted()
+        remove()
+        return app.missions.get(app.missions.list({ name: 'own' }).missions[0]!.id)
+      },
+      'replaces the handlers': (app) => [own(app), app.missions.handle({})][0],
+      'closes the service': (app) => [own(app), app.close()][0]
+    }
+    for (const [title, handler] of Object.entries(reentrant)) {
+      const { app } = await serve(t)
+      const other = app.missions.start('other')
+      app.missions.handle({ start: { start: () => handler(app, other) as Mission } })
+      const client = await connect(app)
+      await client.subscribe('mission_update')
+      client.send({ type: 'mission_start', command: 'go' })
+      await client.next('mission_update', ({ payload }) => payload.name === 'own')
+      const [first] = transcript(client).filter((line) => !line.startsWith('other'))
+      t.equal(first, 'ack start', title)
+    }
+  })
 
   t.test('of a mission that ended at once and is not kept', async (t) => {
     const { app } = await serve(t, {
@@ -565,14 +715,15 @@ t.test('the id of a start command', async (t) => {
     t.strictSame(runs, ['go', 'go on'])
   })
 
-  t.test('belongs to the connection without an identify handler', async (t) => {
-    const { app } = await record(t)
-    const client = await connect(app)
-    const [first, other] = [await start(client, 'go', 'k'), await start(await connect(app), 'go', 'k')]
-    t.not(other, first)
-    t.match(await start(await connect(app), 'another', 'k'), /^mission_/, 'another connection may use the id for another command')
-    await client.close()
-    t.not(await start(await connect(app), 'go', 'k'), first)
+  t.test('belongs to the address without an identify handler, or if it returns undefined', async (t) => {
+    for (const handlers of [{}, { identify: () => undefined }]) {
+      const { app } = await record(t, handlers)
+      const client = await connect(app)
+      const first = await start(client, 'go', 'k')
+      await client.close()
+      t.equal(await start(await connect(app), 'go', 'k'), first)
+      t.equal(await start(await connect(app), 'another', 'k'), 'id_reused')
+    }
   })
 
   t.test('survives a reconnect of a user known to identify, and is separate for each user', async (t) => {
@@ -659,14 +810,6 @@ t.test('the id of a start command', async (t) => {
     t.equal(runs.length, 3)
   })
 
-  t.test('belongs to the connection if identify returns undefined', async (t) => {
-    const { app } = await record(t, { identify: userOf })
-    const [one, two] = [await connect(app), await connect(app)]
-    const first = await start(one, 'go', 'k')
-    t.not(await start(two, 'go', 'k'), first)
-    t.equal(await start(one, 'go', 'k'), first)
-  })
-
   t.test('starts nothing if identify throws or returns neither text nor undefined', async (t) => {
     const bad: Array<() => unknown> = [
       () => { throw new Error('canary') }, () => 7, () => null, () => '', () => ({}),
@@ -687,24 +830,31 @@ t.test('the id of a start command', async (t) => {
 
   t.test('cannot collide with the id of another user', async (t) => {
     const { app } = await record(t, { identify: userOf })
-    const cases = [['a b', 'c', 'a', 'b c'], ['a" b', 'c', 'a', 'b" c'], ['"a"', 'c', 'a', 'c']] as const
+    const cases = [['a b', 'c', 'a', 'b c'], ['a" b', 'c', 'a', 'b" c'], ['"a"', 'c', 'a', 'c'], ['127.0.0.1', 'd', '', 'd']] as const
     for (const [user, id, other, otherId] of cases) {
       t.not(await start(await as(app, user), 'go', id), await start(await as(app, other), 'go', otherId))
     }
   })
 })
 
-t.test('the number of remembered ids is limited; the oldest is dropped first', async (t) => {
+t.test('the number of remembered ids and principals is limited; beyond it further ones are refused', async (t) => {
   const clock = createVirtualClock()
   const known = new Idempotency<number>(clock, { keepMs: 1_000, max: 2 })
   let runs = 0
   const run = async (key: string) => {
-    const keyed = known.once(key, 'same', async () => ++runs, () => true)
-    return keyed.isConflict ? 'conflict' : await keyed.outcome
+    const keyed = known.find(key, 'same')
+    if (keyed !== undefined) return keyed.isConflict ? 'conflict' : await keyed.outcome
+    return known.isFull ? 'full' : await known.run(key, 'same', async () => ++runs, () => true)
   }
-  const repeated = [await run('a'), await run('b'), await run('a'), await run('b')]
-  t.strictSame(repeated, [1, 2, 1, 2], 'a repetition does not count against the limit')
-  t.strictSame([await run('c'), await run('b'), await run('a'), await run('c')], [3, 2, 4, 3])
+  t.strictSame([await run('a'), await run('b'), await run('a'), await run('c'), await run('b')], [1, 2, 1, 'full', 2], 'no key is dropped for another')
+  clock.advance(1_000)
+  t.strictSame([await run('c'), await run('a')], [3, 4])
+
+  const limit = new StartLimit({ max: 2, windowMs: 1_000, maxPrincipals: 2 })
+  const take = (...principals: string[]) => principals.map((principal) => limit.take(principal, clock.monotonic()))
+  t.strictSame(take('a', 'b', 'c', 'a', 'a'), [true, true, false, true, false], 'no principal is forgotten for another')
+  clock.advance(1_000)
+  t.strictSame(take('c', 'a', 'b'), [true, true, false])
 })
 
 t.test('mission_cancel', async (t) => {

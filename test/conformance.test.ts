@@ -33,10 +33,13 @@ const OPTIONS: MissionControlOptions = {
 /** Starts a correct server whose missions take a few ticks. Returns its address. */
 async function serve (t: Test, { supportsCommands = true, options = OPTIONS }: { supportsCommands?: boolean, options?: MissionControlOptions } = {}): Promise<string> {
   const app = await boot(t, options)
-  if (supportsCommands) app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  if (supportsCommands) app.missions.handle({ identify, start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   return urlOf(app)
 }
+
+/** The checks start more missions than one user may. */
+const identify = ({ connectionId }: { connectionId: string | null }): string => String(connectionId)
 
 const work = async (mission: { task (id: string, work: () => Promise<void>): Promise<void> }): Promise<void> => {
   for (const file of ['a', 'b', 'c']) await mission.task(file, async () => { await new Promise((resolve) => setTimeout(resolve, 10)) })
@@ -106,16 +109,26 @@ t.test('a check that does not apply is skipped, with the reason', async (t) => {
 t.test('a mission that runs again in another attempt fails no check', async (t) => {
   const app = await boot(t, OPTIONS)
   app.missions.on('mission_ended', (mission) => { if (mission.attempt === 1 && mission.status === 'completed') mission.retry().complete() })
-  app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  app.missions.handle({ identify, start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const results = await runConformance(optionsFor(urlOf(app)))
   t.strictSame(results.filter(({ status }) => status !== 'ok'), [])
   t.ok(app.missions.views().some(({ attempt }) => attempt === 2), 'there were second attempts')
 })
 
+t.test('a server that limits the starts of all connections together fails no check', async (t) => {
+  const app = await boot(t, OPTIONS)
+  app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const results = await runConformance(optionsFor(urlOf(app)))
+  const skipped = results.filter(({ status }) => status !== 'ok')
+  t.ok(skipped.length > 0)
+  for (const result of skipped) t.match(result, { status: 'skip', reason: /limits starts/ }, result.name)
+})
+
 t.test('a mission that ends at once fails no check', async (t) => {
   const app = await boot(t, OPTIONS)
-  app.missions.handle({ start: { start: () => app.missions.spawn('import', async () => {}) }, cancel: {} })
+  app.missions.handle({ identify, start: { start: () => app.missions.spawn('import', async () => {}) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const results = await runConformance(optionsFor(urlOf(app)))
   t.match(results.filter(({ status }) => status !== 'ok'), [{ name: 'snapshot-flag', status: 'skip', reason: /had ended before the snapshot/ }])
@@ -213,7 +226,7 @@ t.test('the program', async (t) => {
     const broken = await breakServer(t, url, BREAKS[0]![2])
     const { code, out } = await run('--timeout-ms', '100', '--only', 'reply-to', broken)
     t.equal(code, 1)
-    t.match(out, /^not ok reply-to: expected a reply with replyTo "ask-2" to \{"type":"whoami"\} within 100 ms; got \d other frames, the last one \{.*\n0 passed, 1 failed, 0 skipped\n$/)
+    t.match(out, /^not ok reply-to: expected a reply with replyTo "ask-2-\w{8}" to \{"type":"whoami"\} within 100 ms; got \d other frames, the last one \{.*\n0 passed, 1 failed, 0 skipped\n$/)
   })
 
   t.test('prints JSON on request', async (t) => {

@@ -2,6 +2,8 @@ import type { Client } from './client.js'
 import { createClient } from './create-client.js'
 import { resolveClientOptions, type ClientOptions } from './options.js'
 
+export type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
+export type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 export type { Client, MissionAck, StartOptions } from './client.js'
 export type {
   AbortSignalLike, ClientClock, ClientTimer, PageEvents, PageVisibility, SocketConstructor, SocketEvent, SocketLike,

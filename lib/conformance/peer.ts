@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { WebSocket, type RawData } from 'ws'
 import type { ServerMessage } from '../../schemas/messages/server-messages.js'
@@ -29,6 +30,8 @@ export class Peer {
   readonly #timeoutMs: number
   readonly #changed = new EventTarget()
   #closed: { code: number, reason: string } | undefined
+  // A server may remember ids across connections.
+  readonly #idSuffix = randomUUID().slice(0, 8)
   #asked = 0
 
   private constructor (socket: WebSocket, timeoutMs: number) {
@@ -84,9 +87,13 @@ export class Peer {
     return all().slice(0, count)
   }
 
-  /** Sends a message with a new id and returns the first reply to it. */
-  async ask (message: object): Promise<WireMessage> {
-    const id = `ask-${++this.#asked}`
+  /** A new id for a message, which no other connection uses. */
+  makeId (purpose: string): string {
+    return `${purpose}-${++this.#asked}-${this.#idSuffix}`
+  }
+
+  /** Sends a message, with a new id unless one is given, and returns the first reply to it. */
+  async ask (message: object, id = this.makeId('ask')): Promise<WireMessage> {
     const from = this.mark
     this.send({ ...message, id })
     const what = `a reply with replyTo "${id}" to ${show(message)}`
@@ -105,7 +112,7 @@ export class Peer {
    * or after index `from` without the pong. The connection must still be open.
    */
   async barrier (from = this.mark): Promise<WireMessage[]> {
-    const id = `barrier-${++this.#asked}`
+    const id = this.makeId('barrier')
     const what = 'a pong, on a connection that stays open'
     this.send({ type: 'ping', id })
     await this.next(what, ({ type, replyTo }) => type === 'pong' && replyTo === id, { from })

@@ -14,7 +14,7 @@ export const PROTOCOL_ERRORS = {
   unsupported: 'This service has no handler for this command.',
   invalid_command: 'This service does not know this command.',
   id_reused: 'The `id` was used for a different command within the last five minutes.',
-  too_many_starts: 'This connection started too many missions. At most five per minute are allowed.',
+  too_many_starts: 'Too many missions were started. One user or address may start five per minute.',
   forbidden: 'The service denied this command.',
   unknown_mission: 'The mission does not exist, or the client may not see it.',
   internal_error: 'A handler of the service failed. The log of the service has the reason.'

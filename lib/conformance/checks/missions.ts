@@ -18,7 +18,7 @@ export const MISSION_CHECKS: readonly Check[] = [
       const command = await context.startCommand()
       const peer = await context.open()
       await subscribe(peer, 'mission_update')
-      const ack = await peer.ask({ type: 'mission_start', command })
+      const ack = await context.start(peer, command)
       const missionId = String(ack.payload?.['missionId'])
       const isAccepted = ack.type === 'mission_ack' && ack.payload?.['status'] === 'accepted'
       expect(isAccepted && !('action' in ack.payload!), 'mission_ack with status accepted', ack)
@@ -35,11 +35,8 @@ export const MISSION_CHECKS: readonly Check[] = [
     async run (context) {
       const command = await context.startCommand()
       const peer = await context.open()
-      const start = async (command: string): Promise<WireMessage> => {
-        const from = peer.mark
-        peer.send({ type: 'mission_start', command, id: 'again' })
-        return await peer.next('a reply to mission_start', ({ replyTo }) => replyTo === 'again', { from })
-      }
+      const id = peer.makeId('again')
+      const start = async (command: string) => await context.start(peer, command, id)
       const [first, second] = [await start(command), await start(command)]
       const isRepeated = first.type === 'mission_ack' && show(first.payload) === show(second.payload)
       expect(isRepeated, `the ack ${show(first.payload)} again`, second)

@@ -9,6 +9,7 @@ import {
   checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers
 } from './handlers.js'
 import { Idempotency } from './idempotency.js'
+import { principalOf } from './principal.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */
@@ -21,13 +22,20 @@ export type CommandResult =
   | { accepted: true, missionId: string, cancel?: CancelResult }
   | { accepted: false, code: CommandRefusal }
 
-/** A start command of one connection; `id` is the client's, and its idempotency key. */
+/** A start command; `id` is the client's, and its idempotency key. */
 export interface StartCommand { command: string, id: string | undefined, request: unknown, connectionId: string }
 
 const COMMAND_TIMEOUT_MS = 10_000
 const NO_ANSWER = `no answer within ${COMMAND_TIMEOUT_MS} ms`
-const STARTS_PER_MINUTE = 5
-const IDEMPOTENCY = { keepMs: 300_000, max: 10_000 }
+
+/**
+ * Starts of one principal within a minute. More principals than are remembered cannot connect in this time with the
+ * default of `maxConnectionsPerSecond`.
+ */
+const STARTS = { max: 5, windowMs: 60_000, maxPrincipals: 100_000 }
+
+/** Only commands that wait for their handler and those that were accepted are remembered: at most 30 per principal. */
+const IDEMPOTENCY = { keepMs: 300_000, max: 50_000 }
 
 export interface CommandsDeps {
   clock: Clock
@@ -38,8 +46,8 @@ export interface CommandsDeps {
 
 type StartHandler = NonNullable<MissionHandlers['start']>
 
-// Kept for minutes, and a command may be long.
-const fingerprintOf = (command: string): string => createHash('sha256').update(command).digest('base64')
+// Kept for minutes, and a text may be long.
+const fingerprintOf = (text: string): string => createHash('sha256').update(text).digest('base64')
 
 const refuse = (code: CommandRefusal): CommandResult => ({ accepted: false, code })
 
@@ -53,7 +61,7 @@ const TOO_LATE = refuse('internal_error')
 export class Commands {
   readonly #deps: CommandsDeps
   readonly #idempotency: Idempotency<CommandResult>
-  readonly #starts = new StartLimit(STARTS_PER_MINUTE, 60_000)
+  readonly #starts = new StartLimit(STARTS)
   #handlers: CheckedHandlers = {}
 
   constructor (deps: CommandsDeps) {
@@ -71,9 +79,9 @@ export class Commands {
   }
 
   /**
-   * Runs a start command: validate, limit, authorize, handler. `acknowledge` is called once with the result, before any
-   * update of the new mission is emitted. A command that is sent again with its id is acknowledged again and not
-   * carried out again.
+   * Runs a start command: validate, look up its id, limit, authorize, handler. `acknowledge` is called once with the
+   * result, before any update of the new mission is emitted. A command that is sent again with its id is acknowledged
+   * again and not carried out again.
    */
   async start (asked: StartCommand, acknowledge: (result: CommandResult) => void): Promise<void> {
     const { start, validateParams } = this.#handlers
@@ -83,9 +91,9 @@ export class Commands {
     const { ackGate } = this.#deps
     const context = { request: asked.request, connectionId: asked.connectionId, params: parsed.params }
     const pending: PendingStart = { isOpen: true, started: new Set(), held: new Map() }
-    const call = () => ackGate.run(pending, () => this.#limitedStart(asked, context, start, pending))
+    const call = () => ackGate.run(pending, () => this.#run(asked.command, context, start, pending))
     try {
-      const result = await this.#once(asked, context, call)
+      const result = await this.#limit(asked, context, call)
       if (!result.accepted) for (const mission of pending.started) withdraw(mission)
       acknowledge(result)
     } finally {
@@ -119,42 +127,32 @@ export class Commands {
   /** Whether some missions may be hidden from some clients. */
   get hasVisibilityFilter (): boolean { return this.#handlers.view !== undefined }
 
-  async #once (
-    asked: StartCommand, context: CommandContext, call: () => Promise<CommandResult>
+  // The limit and the ids of commands belong to the principal: other clients can neither use them up nor drop them.
+  async #limit (
+    { id, command }: StartCommand, context: CommandContext, call: () => Promise<CommandResult>
   ): Promise<CommandResult> {
-    if (asked.id === undefined) return await call()
-    const owner = this.#ownerOf(asked.connectionId, context)
-    if (owner === undefined) return refuse('internal_error')
-    const key = `${owner} ${asked.id}`
-    const keyed = this.#idempotency.once(key, fingerprintOf(asked.command), call, ({ accepted }) => accepted)
-    return keyed.isConflict ? refuse('id_reused') : await keyed.outcome
+    const identify = () => principalOf(context, this.#handlers.identify)
+    const principal = this.#askNow('identify_handler', identify, (answer) => fingerprintOf(answer as string))
+    if (principal === undefined) return refuse('internal_error')
+    const take = () => this.#starts.take(principal, this.#deps.clock.monotonic())
+    if (id === undefined) return take() ? await call() : refuse('too_many_starts')
+    const [key, fingerprint] = [`${principal} ${id}`, fingerprintOf(command)]
+    const known = this.#idempotency.find(key, fingerprint)
+    if (known !== undefined) return known.isConflict ? refuse('id_reused') : await known.outcome
+    if (this.#idempotency.isFull || !take()) return refuse('too_many_starts')
+    return await this.#idempotency.run(key, fingerprint, call, ({ accepted }) => accepted)
   }
 
-  #ownerOf (connectionId: string, context: CommandContext): string | undefined {
-    const { identify } = this.#handlers
-    if (identify === undefined) return connectionId
-    return this.#askNow('identify_handler', () => identify(context), (identity) => {
-      if (identity === undefined) return connectionId
-      if (typeof identity !== 'string' || identity === '') {
-        throw new InvalidHandler('identify must return text or undefined')
-      }
-      // In quotes, so that it never equals the id of a connection.
-      return JSON.stringify(identity)
-    })
-  }
-
-  async #limitedStart (
-    asked: StartCommand, context: CommandContext, start: StartHandler, { started }: PendingStart
+  async #run (
+    command: string, context: CommandContext, start: StartHandler, { started }: PendingStart
   ): Promise<CommandResult> {
-    const { clock, find } = this.#deps
-    if (!this.#starts.take(asked.connectionId, clock.monotonic())) return refuse('too_many_starts')
     return await this.#guard('start_handler', async (isAwaited) => {
-      const mayStart = start.authorize === undefined || await start.authorize(asked.command, context) === true
+      const mayStart = start.authorize === undefined || await start.authorize(command, context) === true
       if (!mayStart) return refuse('forbidden')
       if (!isAwaited()) return TOO_LATE
-      const returned = await start.start(asked.command, context)
+      const returned = await start.start(command, context)
       const id: unknown = returned?.id
-      const mission = find(id as string)
+      const mission = this.#deps.find(id as string)
       if (!isAwaited()) {
         if (mission !== undefined) withdraw(mission)
         return TOO_LATE

@@ -38,8 +38,8 @@ export interface MissionHandlers<Request = unknown> {
     authorize?: (mission: Mission, context: CommandContext<Request>) => boolean
   }
   /**
-   * The owner of a client's idempotency keys. Return one string per user to keep keys across reconnects; without it, or
-   * for `undefined`, keys belong to the connection. Synchronous.
+   * Who sends a command: one string per user. The limit of starts and the ids of start commands belong to this user;
+   * without it, or for `undefined`, to the address of the client. Synchronous.
    */
   identify?: (context: CommandContext<Request>) => string | undefined
 }
