@@ -13,10 +13,12 @@ const validators = new Map<string, Validate<unknown>>(
 
 /** The host's publish function: validates a payload against the schema of the channel before it reaches the hub. */
 export function createPublisher (hub: Hub) {
-  return <Name extends ChannelName>(channel: Name, payload: ChannelPayloads[Name]): void => {
+  return <Name extends ChannelName>(
+    channel: Name, payload: ChannelPayloads[Name], { tenant }: { tenant?: string } = {}
+  ): void => {
     const validate = validators.get(channel)
     if (validate === undefined) throw new InvalidPayload(`the channel must be one of ${CHANNEL_NAMES.join(', ')}`)
     if (!validate(payload)) throw new InvalidPayload(describeFailure(validate.errors).join('; '))
-    hub.publish(channel, payload)
+    hub.publish(channel, payload, tenant)
   }
 }

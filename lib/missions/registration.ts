@@ -27,6 +27,8 @@ export interface RegistrationDeps {
   lineage: Lineage
   untracked: Untracked
   stateDeps: MissionStateDeps<MissionState>
+  /** The tenant of the client whose start handler is running, if one is. */
+  callerTenant: () => string | undefined
   /** Whether no mission can be registered any more. */
   isStopped: () => boolean
   /** A mission was registered, and nothing was reported for it yet. `previous` is the attempt before it. */
@@ -139,13 +141,14 @@ export class Registration {
 
   // Everything that can be refused is refused before the mission is registered: nothing of it is left behind.
   #register (id: string, init: CheckedInit, { attempt, lastSeq, ended, previous }: Registrable): MissionState {
-    const { missions, lineage, stateDeps, groups, onRegistered } = this.#deps
+    const { missions, lineage, stateDeps, groups, callerTenant, onRegistered } = this.#deps
     const parentId = init.parentId ?? previous?.parentId ?? null
     const checkParent = () => {
       if (parentId !== null) lineage.check(id, missions.get(id)?.parentId ?? null, parentId)
     }
     checkParent()
-    const tenant = init.tenant ?? (previous ?? missions.get(parentId ?? ''))?.tenant ?? undefined
+    const related = previous ?? missions.get(parentId ?? '')
+    const tenant = init.tenant ?? (related === undefined ? callerTenant() : related.tenant) ?? undefined
     this.#checkRoom(previous, tenant)
     const number = ++this.#registered
     previous?.supersede()

@@ -184,6 +184,7 @@ export class MissionRegistry {
       lineage: this.#lineage,
       untracked: new Untracked({ shared: stateDeps, childrenOf: (id) => this.#lineage.childrenOf(id), onUntracked }),
       stateDeps,
+      callerTenant: () => this.#ackGate.tenant,
       isStopped: () => this.#isStopped,
       onRegistered: (mission, previous) => {
         this.#watchdog.watch(mission, mission.timeoutMs ?? options.timeoutMs)

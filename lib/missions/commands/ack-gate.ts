@@ -7,6 +7,8 @@ interface Held { readonly waiting: Array<() => void>, readonly previous: Mission
 /** One start command that was not acknowledged yet. */
 export interface PendingStart {
   isOpen: boolean
+  /** The tenant of the client: missions that the handler starts are of this tenant, unless it says another one. */
+  readonly tenant: string | undefined
   /** The missions that its handler has started. */
   readonly started: Set<MissionState>
   /** These, and newer attempts of them that others have started. */
@@ -27,6 +29,9 @@ export class AckGate {
   run<T> (start: PendingStart, handler: () => T): T {
     return this.#context.run(start, handler)
   }
+
+  /** The tenant of the client whose start handler is running. */
+  get tenant (): string | undefined { return this.#context.getStore()?.tenant }
 
   /** To be called for every new mission, with the attempt before it. */
   registered (mission: MissionState, previous: MissionState | undefined): void {

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { InvalidHandler } from '../../base/errors.js'
-import { callSync } from '../../base/promises.js'
 import type { CancelResult } from '../types.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { AckGate, PendingStart } from './ack-gate.js'
 import {
   checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers
 } from './handlers.js'
+import type { Caller } from './caller.js'
 import { Idempotency } from './idempotency.js'
-import { principalOf } from './principal.js'
+import { ownerOf } from './owner.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */
@@ -23,7 +23,7 @@ export type CommandResult =
   | { accepted: false, code: CommandRefusal }
 
 /** A start command; `id` is the client's, and its idempotency key. */
-export interface StartCommand { command: string, id: string | undefined, request: unknown, connectionId: string }
+export interface StartCommand { command: string, id: string | undefined, caller: Caller }
 
 const COMMAND_TIMEOUT_MS = 10_000
 const NO_ANSWER = `no answer within ${COMMAND_TIMEOUT_MS} ms`
@@ -89,11 +89,11 @@ export class Commands {
     const parsed = parseCommand(asked.command, validateParams)
     if (!parsed.isValid) return acknowledge(refuse('invalid_command'))
     const { ackGate } = this.#deps
-    const context = { request: asked.request, connectionId: asked.connectionId, params: parsed.params }
-    const pending: PendingStart = { isOpen: true, started: new Set(), held: new Map() }
-    const call = () => ackGate.run(pending, () => this.#run(asked.command, context, start, pending))
+    const { tenant } = asked.caller
+    const pending: PendingStart = { isOpen: true, tenant, started: new Set(), held: new Map() }
+    const call = () => ackGate.run(pending, () => this.#run(asked, parsed.params, start, pending))
     try {
-      const result = await this.#limit(asked, context, call)
+      const result = await this.#limit(asked, call)
       if (!result.accepted) for (const mission of pending.started) withdraw(mission)
       acknowledge(result)
     } finally {
@@ -104,12 +104,13 @@ export class Commands {
   }
 
   /** Runs a cancel command. A mission that is not visible to the client is answered like one that does not exist. */
-  async cancel (missionId: string, context: CommandContext): Promise<CommandResult> {
+  async cancel (missionId: string, caller: Caller): Promise<CommandResult> {
     return await this.#guard('cancel_handler', async (isAwaited) => {
       const { cancel } = this.#handlers
       if (cancel === undefined) return refuse('unsupported')
       const mission = this.#deps.find(missionId)
-      if (mission === undefined || !this.isVisible(mission, context)) return refuse('unknown_mission')
+      if (mission === undefined || !mayCancelAtAll(caller, mission)) return refuse('unknown_mission')
+      const context = contextOf(caller)
       const mayCancel = cancel.authorize === undefined || await cancel.authorize(mission.handle, context) === true
       if (!mayCancel) return refuse('unknown_mission')
       if (!isAwaited()) return TOO_LATE
@@ -117,26 +118,14 @@ export class Commands {
     })
   }
 
-  /** Whether a client may see a mission; a handler that fails hides it. */
-  isVisible (mission: MissionState, context: CommandContext): boolean {
-    const authorize = this.#handlers.view?.authorize
-    if (authorize === undefined) return true
-    return this.#askNow('view_handler', () => authorize(mission.handle, context), (answer) => answer === true) === true
-  }
-
-  /** Whether some missions may be hidden from some clients. */
-  get hasVisibilityFilter (): boolean { return this.#handlers.view !== undefined }
-
   // The limit and the ids of commands belong to the principal: other clients can neither use them up nor drop them.
   async #limit (
-    { id, command }: StartCommand, context: CommandContext, call: () => Promise<CommandResult>
+    { id, command, caller }: StartCommand, call: () => Promise<CommandResult>
   ): Promise<CommandResult> {
-    const identify = () => principalOf(context, this.#handlers.identify)
-    const principal = this.#askNow('identify_handler', identify, (answer) => fingerprintOf(answer as string))
-    if (principal === undefined) return refuse('internal_error')
-    const take = () => this.#starts.take(principal, this.#deps.clock.monotonic())
+    const owner = fingerprintOf(ownerOf(caller))
+    const take = () => this.#starts.take(owner, this.#deps.clock.monotonic())
     if (id === undefined) return take() ? await call() : refuse('too_many_starts')
-    const [key, fingerprint] = [`${principal} ${id}`, fingerprintOf(command)]
+    const [key, fingerprint] = [`${owner} ${id}`, fingerprintOf(command)]
     const known = this.#idempotency.find(key, fingerprint)
     if (known !== undefined) return known.isConflict ? refuse('id_reused') : await known.outcome
     if (this.#idempotency.isFull || !take()) return refuse('too_many_starts')
@@ -144,9 +133,11 @@ export class Commands {
   }
 
   async #run (
-    command: string, context: CommandContext, start: StartHandler, { started }: PendingStart
+    { command, caller }: StartCommand, params: unknown, start: StartHandler, { started }: PendingStart
   ): Promise<CommandResult> {
     return await this.#guard('start_handler', async (isAwaited) => {
+      if (!caller.may('start')) return refuse('forbidden')
+      const context = { ...contextOf(caller), params }
       const mayStart = start.authorize === undefined || await start.authorize(command, context) === true
       if (!mayStart) return refuse('forbidden')
       if (!isAwaited()) return TOO_LATE
@@ -160,18 +151,11 @@ export class Commands {
       // A mission that ended at once may be forgotten already.
       const isStarted = mission !== undefined || [...started].some((one) => one.id === id)
       if (!isStarted) throw new InvalidHandler('start must return the mission that it started')
+      if (mission !== undefined && !isOf(caller, mission)) {
+        throw new InvalidHandler('start must return a mission of the tenant of the client')
+      }
       return { accepted: true, missionId: id as string }
     })
-  }
-
-  // For a handler that must answer synchronously.
-  #askNow<T> (where: string, ask: () => unknown, read: (answer: unknown) => T): T | undefined {
-    try {
-      return read(callSync(ask))
-    } catch (err) {
-      this.#deps.onCallbackError(where, err)
-      return undefined
-    }
   }
 
   // The timer ends the wait for a handler that never settles. A later result must not be carried out: the client was
@@ -193,6 +177,15 @@ export class Commands {
     })
   }
 }
+
+// What the host's functions get.
+const contextOf = ({ request, principal, connectionId }: Caller): CommandContext =>
+  ({ request, principal, connectionId })
+
+const isOf = ({ tenant }: Caller, mission: MissionState): boolean => tenant === undefined || mission.tenant === tenant
+
+const mayCancelAtAll = (caller: Caller, { subject }: MissionState): boolean =>
+  caller.may('see', subject) && caller.may('cancel', subject)
 
 // The client was told that its start failed and may send it again: what the handler has started must not run beside
 // that.

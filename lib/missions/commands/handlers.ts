@@ -1,3 +1,4 @@
+import type { Principal } from '../../../schemas/access.js'
 import { InvalidHandler } from '../../base/errors.js'
 import { compileForeign, type Validate } from '../../base/validation.js'
 import type { Mission } from '../mission.js'
@@ -10,6 +11,8 @@ type Answer<T> = T | Promise<T>
  */
 export interface CommandContext<Request = unknown> {
   request: Request
+  /** Who is asking, as `access.identify` has said; `undefined` without `access`. */
+  principal: Principal | undefined
   /** The id of the connection; `null` over HTTP. */
   connectionId: string | null
   /** The parsed JSON after `/mission`; `undefined` for any other command. */
@@ -30,24 +33,12 @@ export interface MissionHandlers<Request = unknown> {
     /** Whether this client may cancel the mission; without it, every connected client may. */
     authorize?: (mission: Mission, context: CommandContext<Request>) => Answer<boolean>
   }
-  view?: {
-    /**
-     * Whether this client may see the mission over HTTP; without it, every client may. A mission that a client may not
-     * see cannot be cancelled by it either. Synchronous, because a list asks it for each mission.
-     */
-    authorize?: (mission: Mission, context: CommandContext<Request>) => boolean
-  }
-  /**
-   * Who sends a command: one string per user. The limit of starts and the ids of start commands belong to this user;
-   * without it, or for `undefined`, to the address of the client. Synchronous.
-   */
-  identify?: (context: CommandContext<Request>) => string | undefined
 }
 
 /** Checked handlers with their compiled schema. */
 export interface CheckedHandlers extends MissionHandlers { validateParams?: Validate<unknown> }
 
-const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'], view: ['authorize'] } as const
+const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'] } as const
 
 /**
  * Checks the handlers of the host. Unknown names are refused: a misspelt `authorize` would grant access to everybody.
@@ -55,11 +46,10 @@ const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'],
  * @throws FST_MC_INVALID_HANDLER
  */
 export function checkHandlers (handlers: MissionHandlers): CheckedHandlers {
-  checkNames('the handlers', handlers, [...Object.keys(GROUPS), 'identify'])
+  checkNames('the handlers', handlers, Object.keys(GROUPS))
   for (const [group, names] of Object.entries(GROUPS)) checkGroup(group, handlers[group as keyof typeof GROUPS], names)
-  const { start, identify } = handlers
+  const { start } = handlers
   if (start !== undefined && start.start === undefined) throw new InvalidHandler('start.start must be a function')
-  checkFunction('identify', identify)
   return { ...handlers, ...(start?.schema !== undefined && { validateParams: compileParams(start.schema) }) }
 }
 
