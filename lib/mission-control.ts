@@ -65,6 +65,6 @@ export function createMissionControl ({ hub, exposition }: MissionControlDeps): 
     wsMetrics: () => hub.wsMetrics(),
     metrics: { render: (accept) => exposition.render(accept) },
     publish: createPublisher(hub),
-    drain: async ({ withinMs = DRAIN_MS } = {}) => hub.close(checkDrainMs(withinMs))
+    drain: async ({ withinMs = DRAIN_MS } = {}) => hub.drain(checkDrainMs(withinMs))
   }
 }

@@ -3,10 +3,10 @@ import type { WsMetrics } from '../../schemas/metrics.js'
 import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
+import { afterAtMost, createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import { Admission, REFUSALS, type RefusalReason } from './connections/admission.js'
 import type { Channel } from './channel.js'
-import { Connection, type SharedConnectionDeps, type Socket } from './connections/connection.js'
+import { CLOSE_GRACE_MS, Connection, type SharedConnectionDeps, type Socket } from './connections/connection.js'
 import { HubMetrics } from './metrics.js'
 import { Dispatcher, type CommandPort, type DispatcherDeps } from './dispatcher.js'
 import { Drain } from './connections/drain.js'
@@ -34,7 +34,6 @@ export interface HubDeps {
  */
 export class Hub {
   readonly #deps: HubDeps
-  readonly #envelope: Envelope
   readonly #connections = new Set<Connection>()
   readonly #broadcaster: Broadcaster
   readonly #connectionDeps: SharedConnectionDeps
@@ -48,6 +47,7 @@ export class Hub {
   })
 
   readonly #admission: Admission
+  readonly #drain: Drain
   #heartbeatTimer: Timer | undefined
   #closing: Promise<void> | undefined
   #onEmpty: (() => void) | undefined
@@ -60,8 +60,8 @@ export class Hub {
     const broadcaster = new Broadcaster({ clock, options, channels, envelope, metrics, authorizer })
     const { scheduler, log, snapshots, fits, subscriptions, subscribeFlow } = broadcaster
     this.#deps = deps
-    this.#envelope = envelope
     this.#broadcaster = broadcaster
+    this.#drain = new Drain({ clock, envelope, connections: this.#connections })
     this.#admission = new Admission({ clock, options, refused: metrics.refused })
     const onBackpressure = () => this.#livenessTimer.scheduleAt(0)
     this.#connectionDeps = { clock, metrics, options, scheduler, log, snapshots, fits, onBackpressure }
@@ -147,32 +147,45 @@ export class Hub {
     this.#admission.start()
   }
 
-  /** Refuses all further connections; the open ones stay open. */
-  stopAdmitting (): void {
+  /**
+   * Refuses all further connections, and tells the clients that theirs will close in `closingMs` at the latest. Until
+   * then they receive messages as before.
+   */
+  announceClose (closingMs: number): void {
     this.#admission.stop()
+    this.#drain.announce({ closingMs, spreadMs: 0 })
   }
 
   /**
-   * Closes all connections in waves over `withinMs`, as `Drain` describes. Refuses connections from the first call on.
+   * Tells the clients, and closes all connections in waves over `withinMs`. Refuses connections from the first call on.
    * Resolves when all connections are closed, at the latest after the close grace of the last wave. A later call waits
-   * for the first one; with `withinMs` 0 it closes the remaining connections at once.
+   * for the first one.
    */
-  async close (withinMs = 0): Promise<void> {
-    this.stopAdmitting()
-    if (this.#closing !== undefined && withinMs === 0) {
-      for (const connection of this.#connections) connection.close('server_restart')
-    }
-    await (this.#closing ??= this.#drain(withinMs))
+  async drain (withinMs: number): Promise<void> {
+    this.#admission.stop()
+    this.#drain.announce({ closingMs: withinMs, spreadMs: withinMs })
+    await (this.#closing ??= this.#closeAll(withinMs))
+  }
+
+  /** Closes all connections at once, even during a drain, and then the hub. Takes up to `CLOSE_GRACE_MS`. */
+  async close (): Promise<void> {
+    const drained = this.drain(0)
+    for (const connection of this.#connections) connection.close('server_restart')
+    const grace = afterAtMost(this.#deps.clock, CLOSE_GRACE_MS, () => {
+      for (const connection of this.#connections) connection.terminate()
+    })
+    await drained
+    grace.cancel()
     this.#admission.close()
     this.#broadcaster.subscriptions.close()
   }
 
-  async #drain (withinMs: number): Promise<void> {
+  async #closeAll (withinMs: number): Promise<void> {
     const { clock } = this.#deps
     const startedAt = clock.monotonic()
     if (this.#connections.size > 0) {
       const empty = new Promise<void>((resolve) => { this.#onEmpty = resolve })
-      new Drain({ clock, envelope: this.#envelope, connections: this.#connections }).start(withinMs)
+      this.#drain.closeAll(withinMs)
       await empty
     }
     this.#metrics.drainMs = clock.monotonic() - startedAt

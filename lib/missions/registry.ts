@@ -80,7 +80,7 @@ export class MissionRegistry {
     const forget = (mission: MissionState) => this.#forget(mission, clock.monotonic())
     this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
     this.#shutdown = new Shutdown({
-      deadlines: this.deadlines,
+      clock,
       graceMs: options.closeGraceMs,
       active: () => this.#active(),
       onStopped: () => { this.#isStopped = true }

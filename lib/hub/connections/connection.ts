@@ -135,6 +135,10 @@ export class Connection {
     this.#terminateTimer = this.#shared.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
   }
 
+  terminate (): void {
+    this.#socket.terminate()
+  }
+
   /** To be called when the socket is closed, whichever side closed it. */
   closed (): void {
     this.#isClosing = true

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RawData, WebSocket } from 'ws'
@@ -178,7 +179,9 @@ function endAfterResponse (scope: FastifyInstance): void {
 
 // All listeners are added in the tick of the upgrade; a message that arrived earlier would be lost.
 function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): SocketEvents {
-  const writer = new WebSocketFrameWriter(websocket, socketOf(request), encoding, () => input.drained())
+  const stream = socketOf(request)
+  if (stream === undefined) closeInjected(websocket)
+  const writer = new WebSocketFrameWriter(websocket, stream, encoding, () => input.drained())
   const input = hub.connect(writer, request)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
@@ -186,6 +189,12 @@ function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encodi
   websocket.on('error', (err: { code?: string }) => input.error(CLOSE_REASONS[String(err.code)] ?? 'invalid_frame'))
   websocket.on('close', () => input.closed())
   return input
+}
+
+// The stream of `injectWS` never closes by itself, and ws would wait for that. The client first reads our close frame.
+function closeInjected (websocket: WebSocket): void {
+  const { _socket: stream } = websocket as unknown as { _socket: Duplex }
+  stream.once('finish', () => setImmediate(() => stream.destroy()))
 }
 
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: SocketEvents, maxBytes: number): void {
@@ -199,5 +208,6 @@ function limitMessages (websocket: WebSocket, request: FastifyRequest, input: So
   })
 }
 
-// An injected request has no socket.
-const socketOf = (request: FastifyRequest): Socket | undefined => request.raw.socket
+// An injected request has no socket, or a stand-in for one with an address.
+const socketOf = ({ raw: { socket } }: FastifyRequest): Socket | undefined =>
+  socket instanceof Socket ? socket : undefined
