@@ -182,6 +182,19 @@ t.test('an injected WebSocket closes as fast as a real one', async (t) => {
   }
 })
 
+t.test('an injected WebSocket may have an address', async (t) => {
+  const app = Fastify()
+  await app.register(websocket)
+  let ip = ''
+  await app.register(missionControl, { onRequest: async (request) => { ip = request.ip } })
+  await app.ready()
+  const socket = await app.injectWS('/ws/mission-control', { socket: { remoteAddress: '192.0.2.1' } } as object)
+  t.equal(ip, '192.0.2.1')
+  socket.send(JSON.stringify({ type: 'ping' }))
+  t.match(JSON.parse(String((await once(socket, 'message'))[0])), { type: 'pong' })
+  await app.close()
+})
+
 t.test('while the service closes', async (t) => {
   const scrape = async (url: string) => {
     const response = await fetch(url)
