@@ -88,6 +88,6 @@ export function createMissionControl ({ hub, exposition }: MissionControlDeps): 
     metrics: { render: (accept) => exposition.render(accept) },
     publish: createPublisher(hub),
     revoke: (who) => hub.revoke(typeof who === 'string' ? ({ id }) => id === who : who),
-    drain: async ({ withinMs = DRAIN_MS } = {}) => hub.close(checkDrainMs(withinMs))
+    drain: async ({ withinMs = DRAIN_MS } = {}) => hub.drain(checkDrainMs(withinMs))
   }
 }

@@ -3,6 +3,7 @@ import type { OptionsInput } from '../schemas/options.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { AlreadyRegistered } from './base/errors.js'
 import { resolveOptions } from './base/options.js'
+import { closeInHooks } from './closing.js'
 import { createMissionControl, type MissionControlOptions } from './mission-control.js'
 import { createMissions } from './missions/index.js'
 import { createMonitoring } from './monitoring/index.js'
@@ -25,19 +26,24 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   const log = app.log.child({ plugin: 'fastify-mission-control' })
   const services = createServices({ options, clock, log })
   const { missions, monitoring, hub, exposition } = services
+
+  // Added before @fastify/websocket is registered: hooks run in order, and its own would close connections without a
+  // close code.
+  const { closeGraceMs } = options.missions
+  closeInHooks(app, {
+    closeGraceMs,
+    async close () {
+      hub.announceClose(missions.totals.active > 0 ? closeGraceMs : 0)
+      await missions.shutdown()
+      await hub.close()
+    }
+  })
   SERVERS.add(app.server)
 
   app.decorate('missions', createMissions(missions))
   app.decorate('monitoring', createMonitoring(monitoring))
   app.decorate('missionControl', createMissionControl(services))
 
-  // Added before @fastify/websocket is registered: hooks run in order, and its own would close connections without a
-  // close code.
-  app.addHook('preClose', async () => {
-    hub.stopAdmitting()
-    await missions.shutdown()
-    await hub.close()
-  })
   app.addHook('onReady', async () => {
     monitoring.start()
     hub.start()

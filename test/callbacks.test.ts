@@ -317,7 +317,9 @@ async function play (t: Test, row: Row, behave: (app: FastifyInstance) => unknow
     answer = await row.call({ t, app, clock, callback })
     await pass(clock)
   })
-  const logged = lines.filter((line) => line.includes('canary') || /failed"/.test(line)).filter((line) => line.includes('"plugin"')).length
+  const failed = lines.filter((line) => line.includes('canary') || /failed"/.test(line)).filter((line) => line.includes('"plugin"'))
+  // A callback that closes the app makes the next one come too late.
+  const logged = failed.filter((line) => !line.includes('FST_MC_CLOSING')).length
   return { answer, logged, caught }
 }
 

@@ -30,7 +30,7 @@ async function open (t: Test) {
   const app = Fastify({ forceCloseConnections: true })
   const sockets = new Set<Socket>()
   app.server.on('connection', (socket) => { sockets.add(socket.once('close', () => sockets.delete(socket))) })
-  await app.register(missionControl, closingSoon(app, {}))
+  await app.register(missionControl, closingSoon({}))
   const script = await bundle()
   app.get('/', async (_request, reply) => reply.type('text/html').send(PAGE))
   app.get('/empty', async (_request, reply) => reply.type('text/html').send('<!doctype html><title>empty</title>'))

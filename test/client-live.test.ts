@@ -113,7 +113,7 @@ t.test('a client that was away for longer than the message log reaches receives 
 t.test('after a restart of the service, active missions are lost and the client follows the new process', async (t) => {
   const options: MissionControlOptions = { missions: { closeGraceMs: 1 } }
   const first = Fastify()
-  await first.register(missionControl, closingSoon(first, options))
+  await first.register(missionControl, closingSoon(options))
   await first.listen({ port: 0, host: '127.0.0.1' })
   const { port } = first.server.address() as AddressInfo
   const { client, sockets } = await follow(t, first)
@@ -129,7 +129,7 @@ t.test('after a restart of the service, active missions are lost and the client 
   await new Promise((resolve) => first.server.close(resolve))
   const second = Fastify()
   t.teardown(async () => { await Promise.all([first.close(), second.close()]) })
-  await second.register(missionControl, closingSoon(second, options))
+  await second.register(missionControl, closingSoon(options))
   await second.listen({ port, host: '127.0.0.1' })
   t.match(await ending, { code: 'MC_CLIENT_LOST' })
   t.strictSame(lost, ['a'])

@@ -301,7 +301,7 @@ t.test('the address of a client', async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     await app.register(websocket)
-    await app.register(missionControl, closingSoon(app, { clock: createVirtualClock() }))
+    await app.register(missionControl, closingSoon({ clock: createVirtualClock() }))
     app.missions.handle({ start: { start: (text) => app.missions.start(text) } })
     await app.ready()
     const answers: string[] = []

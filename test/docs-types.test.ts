@@ -15,6 +15,11 @@ declare const Fastify: typeof import('fastify').fastify
 declare const missionControl: typeof import('fastify-mission-control').missionControl
 declare const connect: typeof import('fastify-mission-control/client').connect
 declare const client: import('fastify-mission-control/client').Client
+declare const clock: import('fastify-mission-control').VirtualClock
+declare const websocket: typeof import('@fastify/websocket').default
+declare const on: typeof import('node:events').on
+declare const once: typeof import('node:events').once
+declare const writeFile: typeof import('node:fs/promises').writeFile
 declare const sleep: typeof import('node:timers/promises').setTimeout
 declare const id: string
 declare const files: string[]

@@ -25,29 +25,31 @@ function scriptsOf (page: string): Array<{ language: string, script: string, out
   return [...found].map(([, language, script, output = '']) => ({ language: language!, script: script!, output }))
 }
 
-t.test('every script in docs/missions.md runs and prints the output shown below it', async (t) => {
-  const [beginning, ...scripts] = scriptsOf(readFileSync(join(root, 'docs/missions.md'), 'utf8'))
-  t.ok(scripts.length >= 12)
-  t.equal(beginning!.output, '')
-  // `await using` needs a later Node.js, so it is compiled, as in a TypeScript project.
-  const compile = (script: string) => ts.transpileModule(script, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } }).outputText
-  for (const [at, { language, script }] of scripts.entries()) {
-    const code = language === 'ts' ? compile(script) : script
-    writeFileSync(join(folder, `script-${at}.mjs`), `${beginning!.script}\n${code}\nawait app.close()\n`)
-  }
-  // One process for all, because starting Node.js takes longer than most scripts.
-  writeFileSync(join(folder, 'scripts.mjs'), `for (let at = 0; at < ${scripts.length}; at++) {
-    await import(\`./script-\${at}.mjs\`)
-    console.log('END')
-  }`)
-  const { code, stdout, stderr } = await runExample(t, join(folder, 'scripts.mjs'))
-  t.same([code, stderr], [0, ''])
-  const printed = stdout.split('END\n')
-  for (const [at, { script, output }] of scripts.entries()) {
-    t.not(output, '', 'its output is shown')
-    t.equal(printed[at], output, script.split('\n')[0]!)
-  }
-})
+for (const page of ['missions', 'testing']) {
+  t.test(`every script in docs/${page}.md runs and prints the output shown below it`, async (t) => {
+    const [beginning, ...scripts] = scriptsOf(readFileSync(join(root, `docs/${page}.md`), 'utf8'))
+    t.ok(scripts.length >= 6)
+    t.equal(beginning!.output, '')
+    // `await using` needs a later Node.js, so it is compiled, as in a TypeScript project.
+    const compile = (script: string) => ts.transpileModule(script, { compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext } }).outputText
+    for (const [at, { language, script }] of scripts.entries()) {
+      const code = language === 'ts' ? compile(script) : script
+      writeFileSync(join(folder, `${page}-${at}.mjs`), `${beginning!.script}\n${code}\nawait app.close()\n`)
+    }
+    // One process for all, because starting Node.js takes longer than most scripts.
+    writeFileSync(join(folder, `${page}.mjs`), `for (let at = 0; at < ${scripts.length}; at++) {
+      await import(\`./${page}-\${at}.mjs\`)
+      console.log('END')
+    }`)
+    const { code, stdout, stderr } = await runExample(t, join(folder, `${page}.mjs`))
+    t.same([code, stderr], [0, ''])
+    const printed = stdout.split('END\n')
+    for (const [at, { script, output }] of scripts.entries()) {
+      t.not(output, '', 'its output is shown')
+      t.equal(printed[at], output, script.split('\n')[0]!)
+    }
+  })
+}
 
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1')

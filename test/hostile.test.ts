@@ -28,7 +28,7 @@ async function bootWithHostServer (t: Test, options: MissionControlOptions = {})
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(websocket)
-  await app.register(missionControl, closingSoon(app, options))
+  await app.register(missionControl, closingSoon(options))
   return app
 }
 

@@ -334,13 +334,13 @@ const echo = async (app: FastifyInstance) => app.get('/echo', { websocket: true 
 const hosts: Record<string, (options?: MissionControlOptions) => Promise<FastifyInstance>> = {
   'no @fastify/websocket of the host' (options) {
     const app = Fastify()
-    return (async () => { await app.register(missionControl, closingSoon(app, options ?? {})); return app })()
+    return (async () => { await app.register(missionControl, closingSoon(options ?? {})); return app })()
   },
   'the host\'s registered before' (options) {
     const app = Fastify()
     return (async () => {
       await app.register(websocket)
-      await app.register(missionControl, closingSoon(app, options ?? {}))
+      await app.register(missionControl, closingSoon(options ?? {}))
       await app.register(echo)
       return app
     })()
@@ -348,7 +348,7 @@ const hosts: Record<string, (options?: MissionControlOptions) => Promise<Fastify
   'the host\'s registered after' (options) {
     const app = Fastify()
     return (async () => {
-      await app.register(missionControl, closingSoon(app, options ?? {}))
+      await app.register(missionControl, closingSoon(options ?? {}))
       await app.register(websocket)
       await app.register(echo)
       return app
@@ -361,7 +361,7 @@ const hosts: Record<string, (options?: MissionControlOptions) => Promise<Fastify
         await scope.register(websocket)
         await scope.register(echo)
       })
-      await app.register(missionControl, closingSoon(app, options ?? {}))
+      await app.register(missionControl, closingSoon(options ?? {}))
       return app
     })()
   }
@@ -447,7 +447,7 @@ for (const [title, { server = {}, prefix = '', path, address }] of Object.entrie
         if (request.headers.authorization === undefined) return await reply.code(401).send()
       }
       if (order === 'after') await app.register(websocket)
-      await app.register(missionControl, closingSoon(app, { prefix, onRequest: refuse, websocket: { maxConnections: 1 } }))
+      await app.register(missionControl, closingSoon({ prefix, onRequest: refuse, websocket: { maxConnections: 1 } }))
       if (order === 'before') await app.register(websocket)
       t.equal(await tryUpgrade(app, { path }), 401, 'hooks run')
       const headers = { authorization: 'x' }

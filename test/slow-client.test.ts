@@ -643,9 +643,9 @@ t.test('no message of a channel follows the ack of its unsubscribe, not even one
 type Register = (app: FastifyInstance, options: MissionControlOptions) => unknown
 
 const ORDERS: Record<string, Register> = {
-  'a WebSocket server of its own': (app, options) => app.register(missionControl, closingSoon(app, options)),
-  '@fastify/websocket registered before it': (app, options) => app.register(websocket).register(missionControl, closingSoon(app, options)),
-  '@fastify/websocket registered after it': (app, options) => app.register(missionControl, closingSoon(app, options)).register(websocket)
+  'a WebSocket server of its own': (app, options) => app.register(missionControl, closingSoon(options)),
+  '@fastify/websocket registered before it': (app, options) => app.register(websocket).register(missionControl, closingSoon(options)),
+  '@fastify/websocket registered after it': (app, options) => app.register(missionControl, closingSoon(options)).register(websocket)
 }
 
 for (const [title, register] of Object.entries(ORDERS)) {

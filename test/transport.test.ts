@@ -196,7 +196,7 @@ t.test('the messages of a tick cost one write per connection, and connections th
   t.teardown(() => app.close())
   const sockets: Socket[] = []
   app.server.on('connection', (socket) => sockets.push(socket))
-  await app.register(missionControl, closingSoon(app, {}))
+  await app.register(missionControl, closingSoon({}))
   const both = ['mission_update', 'health_delta']
   const [a, b, c, d, e, f] = [await connect(app), await connect(app), await connect(app), await connect(app), await connect(app), await connect(app)]
   await a!.subscribe(...both)

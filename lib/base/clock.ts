@@ -31,6 +31,26 @@ export const systemClock: Clock = {
   }
 }
 
+/**
+ * Calls `run` when `ms` have passed on the clock or in real time, whichever is earlier. For closing: it must end even
+ * if nobody moves a virtual clock. Unlike other timers, this one keeps the process alive.
+ */
+export function afterAtMost (clock: Clock, ms: number, run: () => void): Timer {
+  const onTime = () => {
+    timer.cancel()
+    run()
+  }
+  const virtual = clock.after(ms, onTime)
+  const real = setTimeout(onTime, ms)
+  const timer = {
+    cancel () {
+      virtual.cancel()
+      clearTimeout(real)
+    }
+  }
+  return timer
+}
+
 /** The current time in the two formats of the wire: ISO 8601 in UTC with milliseconds, and ms since 1970. */
 export function createUnifiedTimestamp (clock: Clock): { iso: string, unix: number } {
   const unix = clock.now()

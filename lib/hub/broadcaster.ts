@@ -8,24 +8,36 @@ import type { Envelope } from './wire/envelope.js'
 import { SubscribeFlow } from './subscriptions/subscribe.js'
 import { MessageLog } from './history/message-log.js'
 import type { LoggedMessage, Message } from './wire/message.js'
-import type { Authorizer } from './subscriptions/authorizer.js'
+import type { Connection } from './connections/connection.js'
+import type { LogBudget } from './history/log-budget.js'
 import { SnapshotCache } from './history/snapshot-cache.js'
 import type { ChannelState } from './channel-state.js'
 import { Subscriptions } from './subscriptions/subscriptions.js'
-import { FlushScheduler } from './delivery/flush-scheduler.js'
+import type { FlushScheduler } from './delivery/flush-scheduler.js'
 
-export interface BroadcasterDeps {
+/** What all broadcasters of a hub share. */
+export interface SharedBroadcasterDeps {
   clock: Clock
   options: ResolvedOptions['websocket']
-  channels: readonly Channel[]
   envelope: Envelope
   metrics: HubMetrics
-  authorizer: Authorizer
+  scheduler: FlushScheduler
+  /** Whether the client may receive messages from before its subscription. */
+  canReplay: (connection: Connection, channel: ChannelName) => boolean
+}
+
+export interface BroadcasterDeps extends SharedBroadcasterDeps {
+  channels: readonly Channel[]
+  /** What the log may hold together with others. */
+  budget?: LogBudget | undefined
+  /** Called when a channel has stopped. */
+  onIdle?: () => void
 }
 
 /**
- * Publishes payloads: encodes each message once for all its receivers, and records what slow and reconnecting clients
- * will need. Owns the subscriptions, the message log and the snapshots, which connections read.
+ * Publishes payloads to those who see the same: encodes each message once for all its receivers, and records what slow
+ * and reconnecting clients will need. Owns the subscriptions, the message log with its offsets, and the snapshots, which
+ * connections read.
  */
 export class Broadcaster {
   readonly log: MessageLog
@@ -36,17 +48,21 @@ export class Broadcaster {
 
   readonly #envelope: Envelope
 
-  constructor ({ clock, options, channels, envelope, metrics, authorizer }: BroadcasterDeps) {
+  constructor (deps: BroadcasterDeps) {
+    const { clock, options, channels, envelope, metrics, scheduler, canReplay, budget, onIdle } = deps
     this.#envelope = envelope
-    this.log = new MessageLog(clock, options.history)
-    this.scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
+    this.log = new MessageLog(clock, options.history, budget)
+    this.scheduler = scheduler
     this.subscriptions = new Subscriptions({
       clock,
       channels,
       log: this.log,
       keepOpenMs: options.history.maxAgeMs,
       createPublish: (state) => (payload, only) => this.#publish(state, payload, only),
-      onClose: (name) => this.snapshots.invalidate(name)
+      onClose: (name) => {
+        this.snapshots.invalidate(name)
+        onIdle?.()
+      }
     })
     this.snapshots = new SnapshotCache({
       clock,
@@ -61,7 +77,7 @@ export class Broadcaster {
       snapshots: this.snapshots,
       subscriptions: this.subscriptions,
       fits: this.fits,
-      canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
+      canReplay,
       onOutcome: (outcome, cause) => {
         metrics.outcomes.add(outcome)
         if (cause !== undefined) metrics.gaps.add(cause)
@@ -77,6 +93,12 @@ export class Broadcaster {
   /** Whether a message matches a filter of its channel. */
   readonly fits = ({ channel, attributes }: Message, filter: SubscriptionFilter | undefined): boolean =>
     filter === undefined || this.subscriptions.channel(channel!).fits!(attributes!, filter)
+
+  /** Stops all channels and gives up the log: the broadcaster is not used any more. */
+  close (): void {
+    this.subscriptions.close()
+    this.log.close()
+  }
 
   /** Drops messages that are too old, and what is kept for snapshots. */
   trim (): void {

@@ -1,6 +1,7 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { ChecksumEntry } from '../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
+import type { Viewer } from '../access/viewer.js'
 
 /** How a payload is delivered. */
 export interface Delivery {
@@ -14,6 +15,9 @@ export interface Delivery {
   /** What the filters of the channel look at; kept with the message. */
   attributes?: object
 }
+
+/** What a subscriber asks for; with `viewer`, only what the host lets this viewer see. */
+export type Selection = SubscriptionFilter & { readonly viewer?: Viewer }
 
 /** A subscriber as a channel sees it: an opaque token. */
 export type Subscriber = object
@@ -55,7 +59,7 @@ export interface Channel<Name extends ChannelName = ChannelName> {
    */
   endings? (range: EndingsRange, upTo: number): ChannelPayloads[Name][]
   /** Whether a payload with these attributes matches a filter. */
-  fits? (attributes: object, filter: SubscriptionFilter): boolean
+  fits? (attributes: object, filter: Selection): boolean
   /** The current entries of the checksum: the attributes of all states that have not ended. */
   checksumEntries? (): ChecksumEntry[]
   /** The checksum entry of a payload with these attributes; `undefined` if it has none. */

@@ -9,42 +9,42 @@ import {
   type SubscriptionErrorCode
 } from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
+import type { SubscriptionFilter } from '../../schemas/filter.js'
+import type { Access } from '../access/access.js'
+import { AccessCaller } from '../access/caller.js'
 import type { Connection } from './connections/connection.js'
 import type { HubMetrics } from './metrics.js'
-import { acknowledge, type SubscribeFlow } from './subscriptions/subscribe.js'
+import type { Broadcaster } from './broadcaster.js'
+import type { Selection } from './channel.js'
+import type { Renewal } from './renewal.js'
+import { acknowledge } from './subscriptions/subscribe.js'
 import type { Envelope } from './wire/envelope.js'
 import { decode } from './wire/decode.js'
-import type { Subscriptions } from './subscriptions/subscriptions.js'
 
 /** The result of a command; the codes are those of `protocol_error`. */
 export type CommandOutcome = { accepted: true, missionId: string } | { accepted: false, code: ProtocolErrorCode }
-
-/** The client that sent a command. */
-interface RequestContext { request: unknown, connectionId: string }
 
 /** Executes the mission commands of clients. Its promises never reject. */
 export interface CommandPort {
   readonly capabilities: string[]
   /** `acknowledge` is called exactly once, before any update of the new mission is published. */
   start (
-    asked: RequestContext & { command: string, id: string | undefined },
+    asked: { command: string, id: string | undefined, caller: AccessCaller },
     acknowledge: (outcome: CommandOutcome) => void
   ): Promise<void>
-  cancel (missionId: string, context: RequestContext): Promise<CommandOutcome>
+  cancel (missionId: string, caller: AccessCaller): Promise<CommandOutcome>
 }
 
 export interface DispatcherDeps {
   envelope: Envelope
-  subscriptions: Subscriptions
+  /** What the client sees. */
+  broadcasterOf: (connection: Connection) => Broadcaster
   metrics: HubMetrics
-  subscribeFlow: SubscribeFlow
   commands: CommandPort
-  /** Whether the client may subscribe to a channel. */
-  canSubscribe: (connection: Connection, channel: ChannelName) => boolean
-  /** Whether the client may receive messages from before its subscription. */
-  canReplay: (connection: Connection, channel: ChannelName) => boolean
+  access: Access
   /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */
-  findMission: (missionId: string, context: RequestContext) => MissionUpdate | undefined
+  findMission: (missionId: string, caller: AccessCaller) => MissionUpdate | undefined
+  renewal: Renewal
   server: ServerIdentity
   /** What a client may send, for `whoami`. */
   limits: ServerMessages['whoami']['payload']['limits']
@@ -67,7 +67,8 @@ export class Dispatcher {
     whoami: (connection, { id }) => this.#whoami(connection, id),
     mission_start: (connection, message) => this.#missionStart(connection, message),
     mission_cancel: (connection, message) => this.#missionCancel(connection, message),
-    mission_get: (connection, message) => this.#missionGet(connection, message)
+    mission_get: (connection, message) => this.#missionGet(connection, message),
+    auth_refresh: (connection, message) => this.#authRefresh(connection, message)
   }
 
   constructor (deps: DispatcherDeps) {
@@ -93,11 +94,11 @@ export class Dispatcher {
   }
 
   #subscribe (connection: Connection, message: ClientMessages['subscribe']): void {
-    const { subscriptions, canSubscribe } = this.#deps
+    const { subscriptions } = this.#deps.broadcasterOf(connection)
     const { channels, id } = message
     const forbidden: number[] = []
     this.#forEachChannel(connection, channels, id, (name, index) => {
-      if (canSubscribe(connection, name)) return this.#subscribeTo(connection, name, message)
+      if (this.#may(connection, 'subscribe', name)) return this.#subscribeTo(connection, name, message)
       // A client that lost its permission loses the subscription too.
       subscriptions.leave(connection, name)
       forbidden.push(index)
@@ -106,9 +107,9 @@ export class Dispatcher {
   }
 
   #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): void {
-    const { subscriptions, subscribeFlow, metrics } = this.#deps
+    const { subscriptions, subscribeFlow } = this.#deps.broadcasterOf(connection)
     const { since, endings = 0, snapshot, id } = message
-    const filter = name === 'mission_update' ? message.filter : undefined
+    const filter = name === 'mission_update' ? this.#selectionOf(connection, message.filter) : undefined
     if (subscriptions.has(connection, name, filter)) return this.#acknowledge(connection, name, 'subscribed', id)
     const isNew = subscriptions.join(connection, name, filter)
     try {
@@ -120,12 +121,12 @@ export class Dispatcher {
       subscriptions.leave(connection, name)
       throw err
     }
-    if (isNew) metrics.subscriptionsTotal++
+    if (isNew) this.#deps.metrics.subscriptionsTotal++
   }
 
   #unsubscribe (connection: Connection, { channels, id }: ClientMessages['unsubscribe']): void {
     this.#forEachChannel(connection, channels, id, (name) => {
-      this.#deps.subscriptions.leave(connection, name)
+      this.#deps.broadcasterOf(connection).subscriptions.leave(connection, name)
       this.#acknowledge(connection, name, 'unsubscribed', id)
     })
   }
@@ -138,12 +139,13 @@ export class Dispatcher {
     id: string | undefined,
     act: (name: ChannelName, index: number) => void
   ): void {
+    const { subscriptions } = this.#deps.broadcasterOf(connection)
     const unknown: number[] = []
     const seen = new Set<string>()
     for (const [index, name] of names.entries()) {
       if (seen.has(name)) continue
       seen.add(name)
-      if (this.#deps.subscriptions.isChannel(name)) act(name, index)
+      if (subscriptions.isChannel(name)) act(name, index)
       else unknown.push(index)
     }
     for (const position of unknown) this.#refuseChannel(connection, 'unknown_channel', position, id)
@@ -165,43 +167,64 @@ export class Dispatcher {
   }
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
-    const { server, commands, envelope, limits } = this.#deps
+    const { server, envelope, limits } = this.#deps
     const payload = {
       server: server.name,
       version: server.version,
-      channels: CHANNEL_NAMES,
-      capabilities: commands.capabilities,
+      channels: CHANNEL_NAMES.filter((name) => this.#may(connection, 'subscribe', name)),
+      capabilities: this.#capabilities(),
       limits
     }
     connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
   }
 
   #missionStart (connection: Connection, { command, id }: ClientMessages['mission_start']): void {
-    this.#deps.commands.start({ command, id, ...contextOf(connection) }, (outcome) => {
+    this.#deps.commands.start({ command, id, caller: this.#callerOf(connection) }, (outcome) => {
       if (!outcome.accepted) return this.fail(connection, outcome.code, id)
       this.#acknowledgeMission(connection, { missionId: outcome.missionId, status: 'accepted' }, id)
     })
   }
 
   #missionGet (connection: Connection, { missionId, id }: ClientMessages['mission_get']): void {
-    const { envelope, findMission, canSubscribe, canReplay } = this.#deps
-    const isAllowed = canSubscribe(connection, 'mission_update')
-    const payload = isAllowed ? findMission(missionId, contextOf(connection)) : undefined
-    const isHidden = payload?.endedAt !== undefined && !canReplay(connection, 'mission_update')
+    const { envelope, findMission } = this.#deps
+    const isAllowed = this.#may(connection, 'subscribe', 'mission_update')
+    const payload = isAllowed ? findMission(missionId, this.#callerOf(connection)) : undefined
+    const isHidden = payload?.endedAt !== undefined && !this.#may(connection, 'replay', 'mission_update')
     if (payload === undefined || isHidden) return this.fail(connection, 'unknown_mission', id)
     connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
   }
 
   #missionCancel (connection: Connection, { missionId, id }: ClientMessages['mission_cancel']): void {
-    this.#deps.commands.cancel(missionId, contextOf(connection)).then((outcome) => {
+    this.#deps.commands.cancel(missionId, this.#callerOf(connection)).then((outcome) => {
       if (!outcome.accepted) return this.fail(connection, outcome.code, id)
       this.#acknowledgeMission(connection, { missionId, status: 'accepted', action: 'cancel' }, id)
     })
+  }
+
+  #authRefresh (connection: Connection, { token, id }: ClientMessages['auth_refresh']): void {
+    const refusal = this.#deps.renewal.renew(connection, token, id)
+    if (refusal !== undefined) this.fail(connection, refusal, id)
+  }
+
+  #capabilities (): string[] {
+    const { access, commands } = this.#deps
+    return access.canRefresh ? [...commands.capabilities, 'auth_refresh'] : commands.capabilities
+  }
+
+  #may ({ viewer }: Connection, action: 'subscribe' | 'replay', channel: ChannelName): boolean {
+    return this.#deps.access.allows(viewer, { action, channel })
+  }
+
+  // Where the host decides who may see which mission, the viewer is a part of what is asked for.
+  #selectionOf ({ viewer }: Connection, filter: SubscriptionFilter | undefined): Selection | undefined {
+    return this.#deps.access.isNarrowed ? { ...filter, viewer } : filter
+  }
+
+  #callerOf ({ viewer, request, id }: Connection): AccessCaller {
+    return new AccessCaller(this.#deps.access, viewer, { request, connectionId: id })
   }
 
   #acknowledgeMission (connection: Connection, payload: MissionAck, replyTo: string | undefined): void {
     connection.outbox.send(this.#deps.envelope.message('mission_ack', { payload }, { replyTo }))
   }
 }
-
-const contextOf = ({ request, id }: Connection): RequestContext => ({ request, connectionId: id })

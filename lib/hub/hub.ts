@@ -1,19 +1,23 @@
 import { CHANNEL_NAMES, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
+import type { Principal } from '../../schemas/access.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
-import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
+import { afterAtMost, createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import { Admission, REFUSALS, type RefusalReason } from './connections/admission.js'
-import type { Channel } from './channel.js'
-import { Connection, type SharedConnectionDeps, type Socket } from './connections/connection.js'
+import type { Access } from '../access/access.js'
+import { EVERYBODY, type Viewer } from '../access/viewer.js'
+import { Expiry } from './connections/expiry.js'
+import { FlushScheduler } from './delivery/flush-scheduler.js'
+import { Renewal } from './renewal.js'
+import { Scopes, type Scope, type ScopesDeps } from './scopes.js'
+import { CLOSE_GRACE_MS, Connection, type Socket } from './connections/connection.js'
 import { HubMetrics } from './metrics.js'
 import { Dispatcher, type CommandPort, type DispatcherDeps } from './dispatcher.js'
 import { Drain } from './connections/drain.js'
 import { Envelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
-import { Authorizer } from './subscriptions/authorizer.js'
-import { Broadcaster } from './broadcaster.js'
 import { pingIntervalMs } from './connections/liveness.js'
 import { LivenessTimer } from './connections/liveness-timer.js'
 import { createSocketEvents, type SocketEvents } from './socket-events.js'
@@ -22,7 +26,8 @@ export interface HubDeps {
   clock: Clock
   server: ResolvedOptions['server']
   options: ResolvedOptions['websocket']
-  channels: readonly Channel[]
+  createChannels: ScopesDeps['createChannels']
+  access: Access
   commands: CommandPort
   findMission: DispatcherDeps['findMission']
   onCallbackError: (where: string, err: unknown) => void
@@ -34,10 +39,10 @@ export interface HubDeps {
  */
 export class Hub {
   readonly #deps: HubDeps
-  readonly #envelope: Envelope
   readonly #connections = new Set<Connection>()
-  readonly #broadcaster: Broadcaster
-  readonly #connectionDeps: SharedConnectionDeps
+  readonly #scopes: Scopes
+  readonly #scopeOf = new WeakMap<Connection, Scope>()
+  readonly #expiry: Expiry
   readonly #livenessTimer: LivenessTimer
   readonly #dispatcher: Dispatcher
   readonly #heartbeat: Heartbeat
@@ -48,41 +53,60 @@ export class Hub {
   })
 
   readonly #admission: Admission
+  readonly #drain: Drain
   #heartbeatTimer: Timer | undefined
   #closing: Promise<void> | undefined
   #onEmpty: (() => void) | undefined
 
   constructor (deps: HubDeps) {
-    const { clock, server, options, channels, commands, findMission, onCallbackError } = deps
+    const { clock, server, options, createChannels, access, commands, findMission } = deps
     const metrics = this.#metrics
     const envelope = new Envelope(clock, server)
-    const authorizer = new Authorizer(options.authorize, onCallbackError)
-    const broadcaster = new Broadcaster({ clock, options, channels, envelope, metrics, authorizer })
-    const { scheduler, log, snapshots, fits, subscriptions, subscribeFlow } = broadcaster
+    const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
     this.#deps = deps
-    this.#envelope = envelope
-    this.#broadcaster = broadcaster
+    this.#scopes = new Scopes({
+      shared: {
+        clock,
+        options,
+        envelope,
+        metrics,
+        scheduler,
+        canReplay: ({ viewer }, channel) => access.allows(viewer, { action: 'replay', channel })
+      },
+      onBackpressure: () => this.#livenessTimer.scheduleAt(0),
+      createChannels
+    })
+    this.#expiry = new Expiry({ clock, envelope })
+    this.#drain = new Drain({ clock, envelope, connections: this.#connections })
     this.#admission = new Admission({ clock, options, refused: metrics.refused })
-    const onBackpressure = () => this.#livenessTimer.scheduleAt(0)
-    this.#connectionDeps = { clock, metrics, options, scheduler, log, snapshots, fits, onBackpressure }
     this.#livenessTimer = new LivenessTimer({
       clock,
       connections: this.#connections,
-      onCheck: () => broadcaster.trim()
+      onCheck: () => this.#scopes.trim()
     })
+    const broadcasterOf = (connection: Connection) => this.#scopeOf.get(connection)!.broadcaster
     this.#dispatcher = new Dispatcher({
       envelope,
-      subscriptions,
+      broadcasterOf,
       metrics,
-      subscribeFlow,
       commands,
-      canSubscribe: ({ request }, channel) => authorizer.allows(request, { action: 'subscribe', channel }),
-      canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
+      access,
       findMission,
+      renewal: new Renewal({
+        clock,
+        access,
+        envelope,
+        broadcasterOf,
+        onRenewed: (connection) => this.#expiry.watch(connection)
+      }),
       server,
       limits: { maxPayloadBytes: options.maxPayloadBytes, maxMessagesPerSecond: options.maxMessagesPerSecond }
     })
-    this.#heartbeat = new Heartbeat({ envelope, log, intervalMs: options.heartbeatMs })
+    this.#heartbeat = new Heartbeat({
+      envelope,
+      logOf: (connection) => broadcasterOf(connection).log,
+      intervalMs: options.heartbeatMs
+    })
   }
 
   get isClosing (): boolean { return this.#admission.isClosing }
@@ -101,9 +125,12 @@ export class Hub {
    * Takes over an open socket. Must be called in the same synchronous step as `admit`, so that the limits hold exactly.
    * The returned functions must be attached to the socket in that step too, so that no message is lost.
    */
-  connect (socket: Socket, request: unknown): SocketEvents {
+  connect (socket: Socket, request: unknown, viewer: Viewer = EVERYBODY): SocketEvents {
     const id = createUnifiedId('connection')
-    const connection = new Connection({ id, socket, request, shared: this.#connectionDeps })
+    const scope = this.#scopes.of(viewer.tenant)
+    const connection = new Connection({ id, socket, request, viewer, shared: scope.connectionDeps })
+    this.#scopeOf.set(connection, scope)
+    scope.connections++
     this.#add(connection)
     return createSocketEvents({
       connection,
@@ -114,9 +141,18 @@ export class Hub {
     })
   }
 
-  /** Sends a payload to all subscribers of a channel. */
-  publish<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name]): void {
-    this.#broadcaster.broadcast(name, payload)
+  /** Sends a payload to the subscribers of a channel that see all tenants, and to those of one tenant. */
+  publish<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], tenant?: string): void {
+    this.#scopes.operators.broadcaster.broadcast(name, payload)
+    if (tenant !== undefined) this.#scopes.find(tenant)?.broadcaster.broadcast(name, payload)
+  }
+
+  /** Closes the connections of the principals that a function of the host returns `true` for, and counts them. */
+  revoke (isRevoked: (principal: Principal) => unknown): number {
+    const revoked = [...this.#connections].filter(({ viewer, isClosing }) =>
+      !isClosing && viewer.principal !== undefined && isRevoked(viewer.principal) === true)
+    for (const connection of revoked) connection.close('unauthorised')
+    return revoked.length
   }
 
   wsMetrics (): WsMetrics {
@@ -126,7 +162,7 @@ export class Hub {
       connectionsTotal,
       messagesSentTotal,
       subscriptionsTotal,
-      channels: CHANNEL_NAMES.map((channel) => ({ channel, count: this.#broadcaster.subscriptions.count(channel) }))
+      channels: CHANNEL_NAMES.map((channel) => ({ channel, count: this.#scopes.count(channel) }))
     }
   }
 
@@ -134,10 +170,10 @@ export class Hub {
   totals () {
     return {
       metrics: this.wsMetrics(),
-      subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#broadcaster.subscriptions.count(name)])),
+      subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#scopes.count(name)])),
       ...this.#metrics.read(),
       ...this.#readOutboxes(),
-      logged: this.#broadcaster.log.size,
+      logged: this.#scopes.logged,
       eventLoopDelayMs: this.#admission.eventLoopDelayMs
     }
   }
@@ -147,32 +183,45 @@ export class Hub {
     this.#admission.start()
   }
 
-  /** Refuses all further connections; the open ones stay open. */
-  stopAdmitting (): void {
+  /**
+   * Refuses all further connections, and tells the clients that theirs will close in `closingMs` at the latest. Until
+   * then they receive messages as before.
+   */
+  announceClose (closingMs: number): void {
     this.#admission.stop()
+    this.#drain.announce({ closingMs, spreadMs: 0 })
   }
 
   /**
-   * Closes all connections in waves over `withinMs`, as `Drain` describes. Refuses connections from the first call on.
+   * Tells the clients, and closes all connections in waves over `withinMs`. Refuses connections from the first call on.
    * Resolves when all connections are closed, at the latest after the close grace of the last wave. A later call waits
-   * for the first one; with `withinMs` 0 it closes the remaining connections at once.
+   * for the first one.
    */
-  async close (withinMs = 0): Promise<void> {
-    this.stopAdmitting()
-    if (this.#closing !== undefined && withinMs === 0) {
-      for (const connection of this.#connections) connection.close('server_restart')
-    }
-    await (this.#closing ??= this.#drain(withinMs))
-    this.#admission.close()
-    this.#broadcaster.subscriptions.close()
+  async drain (withinMs: number): Promise<void> {
+    this.#admission.stop()
+    this.#drain.announce({ closingMs: withinMs, spreadMs: withinMs })
+    await (this.#closing ??= this.#closeAll(withinMs))
   }
 
-  async #drain (withinMs: number): Promise<void> {
+  /** Closes all connections at once, even during a drain, and then the hub. Takes up to `CLOSE_GRACE_MS`. */
+  async close (): Promise<void> {
+    const drained = this.drain(0)
+    for (const connection of this.#connections) connection.close('server_restart')
+    const grace = afterAtMost(this.#deps.clock, CLOSE_GRACE_MS, () => {
+      for (const connection of this.#connections) connection.terminate()
+    })
+    await drained
+    grace.cancel()
+    this.#admission.close()
+    this.#scopes.close()
+  }
+
+  async #closeAll (withinMs: number): Promise<void> {
     const { clock } = this.#deps
     const startedAt = clock.monotonic()
     if (this.#connections.size > 0) {
       const empty = new Promise<void>((resolve) => { this.#onEmpty = resolve })
-      new Drain({ clock, envelope: this.#envelope, connections: this.#connections }).start(withinMs)
+      this.#drain.closeAll(withinMs)
       await empty
     }
     this.#metrics.drainMs = clock.monotonic() - startedAt
@@ -191,6 +240,7 @@ export class Hub {
   #add (connection: Connection): void {
     const { clock, options: { heartbeatMs } } = this.#deps
     this.#connections.add(connection)
+    this.#expiry.watch(connection)
     this.#admission.opened()
     this.#metrics.connectionsTotal++
     if (this.#heartbeatTimer !== undefined) return
@@ -201,7 +251,10 @@ export class Hub {
   #remove (connection: Connection): void {
     this.#connections.delete(connection)
     connection.closed()
-    this.#broadcaster.subscriptions.leaveAll(connection)
+    this.#expiry.forget(connection)
+    const scope = this.#scopeOf.get(connection)!
+    scope.broadcaster.subscriptions.leaveAll(connection)
+    this.#scopes.left(scope)
     this.#admission.closed()
     if (this.#connections.size > 0) return
     this.#heartbeatTimer?.cancel()

@@ -147,7 +147,7 @@ export function createMissions (registry: MissionRegistry): Missions {
     waiting: (id, reason, details = {}) => registration.waiting(id, reason, details),
     note: (id, text, data) => registry.find(id)?.handle.note(text, data) ?? { applied: false, reason: 'unknown' },
     get: (id) => registry.find(id)?.handle,
-    list: (query = {}) => registry.list(query, () => true),
+    list: (query = {}) => registry.list(query),
     views: () => registry.all().map((mission) => mission.view()),
     stats: () => registry.totals.read(),
     cancel: (id, request) => registry.find(id)?.handle.cancel(request) ?? 'not_found',

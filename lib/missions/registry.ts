@@ -1,8 +1,9 @@
-import type { CancelKind, MissionQuery } from '../../schemas/mission.js'
+import type { CancelKind, MissionQuery, MissionView } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { AckGate } from './commands/ack-gate.js'
+import type { Caller } from './commands/caller.js'
 import { Commands } from './commands/commands.js'
 import { checkMilliseconds } from './input/checks.js'
 import { CutCounter } from './input/cut-counter.js'
@@ -82,7 +83,7 @@ export class MissionRegistry {
     const forget = (mission: MissionState) => this.#forget(mission, clock.monotonic())
     this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
     this.#shutdown = new Shutdown({
-      deadlines: this.deadlines,
+      clock,
       graceMs: options.closeGraceMs,
       active: () => [...this.groups.active()],
       onStopped: () => { this.#isStopped = true }
@@ -120,10 +121,25 @@ export class MissionRegistry {
     return this.#ackGate.isHolding(mission)
   }
 
-  /** @see Missions.list; leaves out what the viewer may not see. */
-  list (query: MissionQuery, isVisible: (mission: MissionState) => boolean): MissionList {
+  /** @see Missions.list */
+  list (query: MissionQuery): MissionList {
     checkQuery(query)
-    return findPage(this.#missions.values(), query, isVisible)
+    return findPage(this.#missions.values(), query, () => true)
+  }
+
+  /** What a caller may see of the missions that match. */
+  listFor (caller: Caller, query: MissionQuery): MissionList {
+    checkQuery(query)
+    const isAsked = ({ shownParentId }: MissionState) =>
+      caller.tenant === undefined || query.parentId === undefined || query.parentId === shownParentId
+    const isVisible = (mission: MissionState) => isAsked(mission) && caller.may('see', mission.subject)
+    return findPage(this.#missions.values(), query, isVisible, (mission) => viewFor(caller, mission))
+  }
+
+  /** What a caller may see of one mission. */
+  viewFor (caller: Caller, id: string): MissionView | undefined {
+    const mission = this.find(id)
+    return mission === undefined || !caller.may('see', mission.subject) ? undefined : viewFor(caller, mission)
   }
 
   /** Calls `listener` once the registry is closed. */
@@ -222,4 +238,10 @@ export class MissionRegistry {
     this.#missions.delete(id)
     this.#endedIds.put({ id, attempt, seq, ended, status: outcome!.status, at })
   }
+}
+
+// To a tenant, the id of a parent of another one is not shown.
+function viewFor ({ tenant }: Caller, mission: MissionState): MissionView {
+  const view = mission.view()
+  return tenant === undefined ? view : { ...view, parentId: mission.shownParentId }
 }

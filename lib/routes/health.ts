@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { HealthSnapshot } from '../../schemas/health.js'
 import { HealthQuery, HealthResponse, ProbeResponse } from '../../schemas/http.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
@@ -6,9 +6,12 @@ import type { WsMetrics } from '../../schemas/metrics.js'
 import { createUnifiedTimestamp, type Clock } from '../base/clock.js'
 import { compile } from '../base/validation.js'
 import { describe } from './describe.js'
+import { HEALTH_ROUTE, isHealthRoute } from './own-route.js'
 
 export interface HealthRouteDeps {
   url: string
+  /** Refuses requests of those who may not see the details. */
+  requireDetails: onRequestAsyncHookHandler
   /** The last snapshot; the route never waits for a health check. */
   health: () => HealthSnapshot
   wsMetrics: () => WsMetrics
@@ -22,12 +25,23 @@ interface HealthReply { statusCode: 200 | 503, body: HealthResponse | ProbeRespo
 
 const RESPONSES = { anyOf: [HealthResponse, ProbeResponse] }
 
+/** Whether a request is one for health without details, which tells nothing of the service but its status. */
+export function isPublicHealth (request: FastifyRequest): boolean {
+  const { probe, details } = request.query as Record<string, unknown>
+  return isHealthRoute(request) && (probe !== undefined || !wantsDetails(details))
+}
+
 /**
  * `GET url`: health for people (all of it with `?details=true`) and for orchestrators (`?probe=live` and
  * `?probe=ready`).
  */
 export function mountHealth (app: FastifyInstance, deps: HealthRouteDeps): void {
+  const { requireDetails } = deps
   app.get<{ Querystring: HealthQuery }>(deps.url, {
+    config: HEALTH_ROUTE as object,
+    async onRequest (request, reply) {
+      if (!isPublicHealth(request)) return await requireDetails.call(app, request, reply)
+    },
     schema: describe({
       summary: 'Health, for people and for probes',
       querystring: HealthQuery,
@@ -48,9 +62,11 @@ function respond ({ probe, details }: HealthQuery, deps: HealthRouteDeps): Healt
   const health = deps.health()
   if (probe === 'ready') return respondToProbe(!deps.isClosing() && isReady(health))
   const body = summarize(health, deps)
-  if (details?.toLowerCase() === 'true') Object.assign(body, { health, metrics: { ws: deps.wsMetrics() } })
+  if (wantsDetails(details)) Object.assign(body, { health, metrics: { ws: deps.wsMetrics() } })
   return { statusCode: health.status === 'critical' ? 503 : 200, body }
 }
+
+const wantsDetails = (details: unknown): boolean => String(details).toLowerCase() === 'true'
 
 const isReady = ({ status }: HealthSnapshot): boolean => status !== 'unknown' && status !== 'critical'
 

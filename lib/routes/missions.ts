@@ -4,17 +4,20 @@ import {
 } from '../../schemas/http.js'
 import { MissionView, type MissionQuery } from '../../schemas/mission.js'
 import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../base/errors.js'
-import type { CommandContext, CommandResult, MissionList, MissionState } from '../missions/index.js'
+import type { AccessCaller } from '../access/caller.js'
+import type { CommandResult, MissionList } from '../missions/index.js'
 import { compileQuery, describeFailure, type ErrorObject } from '../base/validation.js'
 import { describe } from './describe.js'
 
 export interface MissionRoutesDeps {
   url: string
   isOriginAllowed: (request: FastifyRequest) => boolean
-  list: (query: MissionQuery, isVisible: (mission: MissionState) => boolean) => MissionList
-  find: (id: string) => MissionState | undefined
-  isVisible: (mission: MissionState, context: CommandContext) => boolean
-  cancel: (id: string, context: CommandContext) => Promise<CommandResult>
+  /** Who sent a request. */
+  callerOf: (request: FastifyRequest) => AccessCaller
+  list: (caller: AccessCaller, query: MissionQuery) => MissionList
+  /** `undefined` for a mission that is unknown, or that the caller may not see. */
+  view: (caller: AccessCaller, id: string) => MissionView | undefined
+  cancel: (id: string, caller: AccessCaller) => Promise<CommandResult>
 }
 
 const CANCEL_RESPONSES = {
@@ -42,10 +45,7 @@ function describeError (refusal: Error): ErrorResponse {
   return { statusCode, code, error, message } as ErrorResponse
 }
 
-/**
- * The HTTP routes that list, show and cancel missions. The handlers of the mission commands decide who may see and
- * cancel a mission.
- */
+/** The HTTP routes that list, show and cancel missions. */
 export function mountMissions (scope: FastifyInstance, routes: MissionRoutesDeps): void {
   scope.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
   mountList(scope, routes)
@@ -54,7 +54,7 @@ export function mountMissions (scope: FastifyInstance, routes: MissionRoutesDeps
   mountCancel(scope, { ...routes, url: `${one}/cancel` })
 }
 
-function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRoutesDeps): void {
+function mountList (scope: FastifyInstance, { url, list, callerOf }: MissionRoutesDeps): void {
   scope.route<{ Querystring: MissionListQuery }>({
     method: 'GET',
     url,
@@ -64,11 +64,11 @@ function mountList (scope: FastifyInstance, { url, list, isVisible }: MissionRou
       querystring: MissionListQuery,
       response: { 200: MissionListResponse, 400: ErrorResponse }
     }),
-    handler: async (request) => list(request.query, (mission) => isVisible(mission, contextOf(request)))
+    handler: async (request) => list(callerOf(request), request.query)
   })
 }
 
-function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRoutesDeps): void {
+function mountOne (scope: FastifyInstance, { url, view, callerOf }: MissionRoutesDeps): void {
   scope.route<{ Params: MissionParams }>({
     method: 'GET',
     url,
@@ -79,14 +79,14 @@ function mountOne (scope: FastifyInstance, { url, find, isVisible }: MissionRout
       response: { 200: MissionView, 400: ErrorResponse, 404: ErrorResponse }
     }),
     handler: async (request) => {
-      const mission = find(request.params.id)
-      if (mission === undefined || !isVisible(mission, contextOf(request))) throw new MissionNotFound()
-      return mission.view()
+      const found = view(callerOf(request), request.params.id)
+      if (found === undefined) throw new MissionNotFound()
+      return found
     }
   })
 }
 
-function mountCancel (scope: FastifyInstance, { url, cancel, isOriginAllowed }: MissionRoutesDeps): void {
+function mountCancel (scope: FastifyInstance, { url, cancel, callerOf, isOriginAllowed }: MissionRoutesDeps): void {
   scope.route<{ Params: MissionParams }>({
     method: 'POST',
     url,
@@ -99,12 +99,10 @@ function mountCancel (scope: FastifyInstance, { url, cancel, isOriginAllowed }: 
     // A page of another origin can send a form; it must not cancel missions with the cookies of its visitor.
     onRequest: async (request) => { if (!isOriginAllowed(request)) throw new OriginRefused() },
     handler: async (request, reply) => {
-      const result = await cancel(request.params.id, contextOf(request))
+      const result = await cancel(request.params.id, callerOf(request))
       if (!result.accepted) throw new (REFUSALS[result.code] ?? CommandFailed)()
       reply.code(202)
       return { missionId: result.missionId, result: result.cancel }
     }
   })
 }
-
-const contextOf = (request: FastifyRequest): CommandContext => ({ request, connectionId: null })

@@ -1,5 +1,7 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import type { ResolvedOptions } from '../../schemas/options.js'
+import type { Access } from '../access/access.js'
+import { AccessCaller } from '../access/caller.js'
 import type { Clock } from '../base/clock.js'
 import type { Hub } from '../hub/hub.js'
 import type { MissionRegistry } from '../missions/index.js'
@@ -7,7 +9,8 @@ import type { Monitoring } from '../monitoring/index.js'
 import type { Exposition } from '../prometheus/exposition.js'
 import { mountAsyncApi } from './asyncapi.js'
 import { refuseTaken } from './duplicates.js'
-import { mountHealth } from './health.js'
+import { isPublicHealth, mountHealth } from './health.js'
+import { Identities } from './identify.js'
 import { mountMissions } from './missions.js'
 import { addressOf, markOwnRoutes } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
@@ -16,6 +19,7 @@ import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/rou
 import { mountWsMetrics } from './ws-metrics.js'
 
 export interface RoutesDeps {
+  access: Access
   options: ResolvedOptions
   clock: Clock
   missions: MissionRegistry
@@ -24,33 +28,40 @@ export interface RoutesDeps {
   exposition: Exposition
 }
 
+type IdentifiedDeps = RoutesDeps & { identities: Identities }
+
 /** Mounts every route that is not disabled. The host's `onRequest` hooks run before all of them. */
 export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
-  const { hub, options } = deps
+  const { access, hub, options } = deps
+  const identities = new Identities(access)
   refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
   markOwnRoutes(scope)
   guardUpgrades(scope, hub, options.websocket)
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
-  mountWebSocket(scope, { hub, isHostServer, options: options.websocket })
-  mountReadRoutes(scope, deps)
-  if (options.routes.missions !== false) await mountMissionRoutes(scope, options.routes.missions, deps)
+  identities.guard(scope, isPublicHealth)
+  mountWebSocket(scope, { hub, isHostServer, identities, options: options.websocket })
+  mountReadRoutes(scope, { ...deps, identities })
+  if (options.routes.missions !== false) await mountMissionRoutes(scope, options.routes.missions, { ...deps, identities })
 }
 
-function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposition, monitoring }: RoutesDeps): void {
+function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
+  const { options, clock, hub, exposition, monitoring, identities } = deps
+  const onRequest = identities.require('metrics')
   const { routes, server, websocket } = options
   const startedAt = clock.monotonic()
   const wsMetrics = () => hub.wsMetrics()
-  if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
+  if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, onRequest, wsMetrics, clock })
   if (routes.asyncapi !== false) {
     mountAsyncApi(scope, { url: routes.asyncapi, address: addressOf(scope, websocket.path), server })
   }
   if (routes.prometheus !== false) {
-    mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
+    mountPrometheus(scope, { url: routes.prometheus, onRequest, render: (accept) => exposition.render(accept) })
   }
   if (routes.health !== false) {
     mountHealth(scope, {
       url: routes.health,
+      requireDetails: identities.require('health_details'),
       health: () => monitoring.health(),
       wsMetrics,
       server,
@@ -62,15 +73,15 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
 }
 
 // These routes have a scope of their own, so that its hooks apply to no other route.
-async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: RoutesDeps): Promise<void> {
-  const { missions, options: { websocket: { allowedOrigins } } } = deps
+async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: IdentifiedDeps): Promise<void> {
+  const { access, identities, missions, options: { websocket: { allowedOrigins } } } = deps
   await scope.register(async (inner) => mountMissions(inner, {
     url,
     isOriginAllowed: ({ headers: { origin }, host, protocol }) =>
       isOriginAllowed({ origin, host, protocol }, allowedOrigins),
-    list: (query, isVisible) => missions.list(query, isVisible),
-    find: (id) => missions.find(id),
-    isVisible: (mission, context) => missions.commands.isVisible(mission, context),
-    cancel: (id, context) => missions.commands.cancel(id, context)
+    callerOf: (request) => new AccessCaller(access, identities.of(request), { request, connectionId: null }),
+    list: (caller, query) => missions.listFor(caller, query),
+    view: (caller, id) => missions.viewFor(caller, id),
+    cancel: (id, caller) => missions.commands.cancel(id, caller)
   }))
 }

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
 import type { ExpositionResponse } from '../prometheus/exposition.js'
 import { wantsGzip } from '../prometheus/negotiation.js'
 import { describe } from './describe.js'
@@ -12,13 +12,16 @@ const CONTENT = { 'text/plain': TEXT, 'application/openmetrics-text': TEXT }
 
 export interface PrometheusRouteDeps {
   url: string
+  /** Refuses requests of those who may not see the metrics. */
+  onRequest: onRequestAsyncHookHandler
   /** Renders the metrics in the format for an `Accept` header. */
   render: (accept?: string) => Promise<ExpositionResponse>
 }
 
 /** `GET url`: the metrics for Prometheus, compressed with gzip if `Accept-Encoding` asks for it. */
-export function mountPrometheus (app: FastifyInstance, { url, render }: PrometheusRouteDeps): void {
+export function mountPrometheus (app: FastifyInstance, { url, onRequest, render }: PrometheusRouteDeps): void {
   app.get(url, {
+    onRequest,
     schema: describe({
       summary: 'Metrics for Prometheus, as text or OpenMetrics',
       response: { 200: { description: 'The metrics', content: CONTENT } }

@@ -63,7 +63,7 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
 }
 
 /** Files directly in lib. */
-const ROOT = ['index', 'mission-control', 'plugin', 'services']
+const ROOT = ['closing', 'index', 'mission-control', 'plugin', 'services']
 
 /** Modules that open connections or start processes: for the routes only, everything else computes. */
 const OUTSIDE_WORLD = /^node:(child_process|cluster|dgram|dns|http|http2|https|inspector|net|tls|worker_threads)(\/|$)/

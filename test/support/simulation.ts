@@ -96,7 +96,7 @@ class Service {
 
   close (): void {
     this.registry.close()
-    this.hub.stopAdmitting()
+    this.hub.announceClose(0)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-codes.js'
+import type { Viewer } from '../../access/viewer.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import type { SubscriptionState } from '../delivery/log-reader.js'
 import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
@@ -26,6 +27,7 @@ export interface ConnectionDeps {
   socket: Socket
   /** The request that opened the connection; passed to the host's command handlers. */
   request: unknown
+  viewer: Viewer
   shared: SharedConnectionDeps
 }
 
@@ -39,10 +41,14 @@ const MAX_BUFFERED_BYTES = 524_288
 /** How long a peer may take to answer our close frame before its socket is terminated, in ms. */
 export const CLOSE_GRACE_MS = 2_000
 
+/** The reasons after which the client gets no message any more: it does not read them, or may not. */
+const DROPS_PENDING = new Set<CloseReason>(['slow_consumer', 'token_expired', 'unauthorised'])
+
 /** One client: its subscriptions, outbox, rate limit and liveness. */
 export class Connection {
   readonly id: string
   readonly request: unknown
+  readonly viewer: Viewer
   readonly outbox: Outbox
   /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
@@ -56,10 +62,11 @@ export class Connection {
   #isClosing = false
   #terminateTimer: Timer | undefined
 
-  constructor ({ id, socket, request, shared }: ConnectionDeps) {
+  constructor ({ id, socket, request, viewer, shared }: ConnectionDeps) {
     const now = shared.clock.monotonic()
     this.id = id
     this.request = request
+    this.viewer = viewer
     this.#socket = socket
     this.#shared = shared
     this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
@@ -114,11 +121,11 @@ export class Connection {
 
   /**
    * Sends all pending messages and then a close frame with the code and reason from `CLOSE_CODES`. The pending messages
-   * of a slow consumer are dropped instead. A peer that does not answer is terminated after `CLOSE_GRACE_MS`.
+   * of a client that does not read, or may not any more, are dropped instead. A peer that does not answer is terminated after `CLOSE_GRACE_MS`.
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return
-    if (reason !== 'slow_consumer') this.outbox.flushAll()
+    if (!DROPS_PENDING.has(reason)) this.outbox.flushAll()
     this.beginClosing(reason)
     this.#socket.close(CLOSE_CODES[reason].code, reason)
   }
@@ -133,6 +140,10 @@ export class Connection {
     this.#shared.metrics.closed.add(reason)
     this.outbox.close()
     this.#terminateTimer = this.#shared.clock.after(CLOSE_GRACE_MS, () => this.#socket.terminate())
+  }
+
+  terminate (): void {
+    this.#socket.terminate()
   }
 
   /** To be called when the socket is closed, whichever side closed it. */

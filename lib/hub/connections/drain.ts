@@ -26,21 +26,38 @@ export interface DrainDeps {
   connections: ReadonlySet<Connection>
 }
 
-/**
- * Closes all connections. First sends `server_draining` to each client with its own time to reconnect, then closes the
- * connections in waves spread evenly over `withinMs`. The first wave is closed at once, so that a service with few
- * clients closes without delay.
- */
+/** When the connections close, at the latest, and over which time their clients reconnect afterwards. */
+export interface Announcement { closingMs: number, spreadMs: number }
+
+/** Tells all clients that their connections will close, and then closes them. */
 export class Drain {
   readonly #deps: DrainDeps
+  #isAnnounced = false
 
   constructor (deps: DrainDeps) {
     this.#deps = deps
   }
 
-  start (withinMs: number): void {
+  /** Sends `server_draining` to each client with its own time to reconnect, once. */
+  announce ({ closingMs, spreadMs }: Announcement): void {
+    if (this.#isAnnounced) return
+    this.#isAnnounced = true
+    const { connections, envelope } = this.#deps
+    const { size } = connections
+    const longestMs = Math.max(MIN_SPREAD_MS, spreadMs, size / CLIENTS_PER_MS)
+    let index = 0
+    for (const { outbox } of connections) {
+      const retryAfterMs = closingMs + Math.round(longestMs * index++ / size)
+      outbox.send(envelope.message('server_draining', { payload: { retryAfterMs } }))
+    }
+  }
+
+  /**
+   * Closes the connections in waves spread evenly over `withinMs`. The first wave is closed at once, so that a service
+   * with few clients closes without delay.
+   */
+  closeAll (withinMs: number): void {
     const connections = [...this.#deps.connections]
-    this.#announce(connections, withinMs)
     const waves = withinMs === 0 ? 1 : Math.min(MAX_WAVES, Math.ceil(connections.length / MIN_WAVE_SIZE))
     const size = Math.ceil(connections.length / waves)
     for (let wave = 0; wave < waves; wave++) {
@@ -49,13 +66,5 @@ export class Drain {
       if (wave === 0) close()
       else this.#deps.clock.after(withinMs * wave / waves, close)
     }
-  }
-
-  #announce (connections: readonly Connection[], withinMs: number): void {
-    const spreadMs = Math.max(MIN_SPREAD_MS, withinMs, connections.length / CLIENTS_PER_MS)
-    connections.forEach((connection, index) => {
-      const retryAfterMs = withinMs + Math.round(spreadMs * index / connections.length)
-      connection.outbox.send(this.#deps.envelope.message('server_draining', { payload: { retryAfterMs } }))
-    })
   }
 }

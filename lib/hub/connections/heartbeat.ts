@@ -6,7 +6,8 @@ import type { Message } from '../wire/message.js'
 
 export interface HeartbeatDeps {
   envelope: Envelope
-  log: MessageLog
+  /** The log of the channels that a connection is subscribed to. */
+  logOf: (connection: Connection) => MessageLog
   /** Time between two heartbeats, in ms; part of the message. */
   intervalMs: number
 }
@@ -14,7 +15,7 @@ export interface HeartbeatDeps {
 /**
  * Sends a heartbeat to every client, with the last position of each logged channel that the client is subscribed to.
  * The heartbeat queues behind the messages up to these positions, so a client that receives it can tell whether one
- * was lost. Clients with the same subscriptions share one message.
+ * was lost. Clients of one scope with the same subscriptions share one message.
  */
 export class Heartbeat {
   readonly #deps: HeartbeatDeps
@@ -25,17 +26,19 @@ export class Heartbeat {
 
   beat (connections: Iterable<Connection>): void {
     const messages = new Map<string, Message>()
-    for (const { subscriptions, outbox } of connections) {
+    for (const connection of connections) {
+      const { subscriptions, outbox } = connection
+      const log = this.#deps.logOf(connection)
       const channels = LOGGED_CHANNELS.filter((name) => subscriptions.has(name))
-      const key = channels.join(' ')
-      const message = messages.get(key) ?? this.#createMessage(channels)
+      const key = channels.length === 0 ? '' : `${log.epoch} ${channels.join(' ')}`
+      const message = messages.get(key) ?? this.#createMessage(log, channels)
       messages.set(key, message)
       outbox.send(message)
     }
   }
 
-  #createMessage (channels: ReadonlyArray<(typeof LOGGED_CHANNELS)[number]>): Message {
-    const { envelope, log, intervalMs } = this.#deps
+  #createMessage (log: MessageLog, channels: ReadonlyArray<(typeof LOGGED_CHANNELS)[number]>): Message {
+    const { envelope, intervalMs } = this.#deps
     const heads = Object.fromEntries(channels.map((name) => [name, log.cursor(name)]))
     const body = { intervalMs, ...(channels.length > 0 && { heads }) }
     return envelope.message('heartbeat', body, { key: 'heartbeat' })

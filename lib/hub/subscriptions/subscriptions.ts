@@ -1,7 +1,8 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { Clock } from '../../base/clock.js'
-import type { Channel, Publish } from '../channel.js'
+import type { Viewer } from '../../access/viewer.js'
+import type { Channel, Publish, Selection } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
 import type { MessageLog } from '../history/message-log.js'
 import { Message } from '../wire/message.js'
@@ -81,6 +82,12 @@ export class Subscriptions {
     for (const name of this.#filterKeys.get(connection)?.keys() ?? []) this.leave(connection, name)
   }
 
+  /** Whether no channel runs. */
+  get isIdle (): boolean {
+    for (const { isOpen } of this.#channels.values()) if (isOpen) return false
+    return true
+  }
+
   /** Stops all channels. */
   close (): void {
     for (const state of this.#channels.values()) if (state.isOpen) this.#close(state)
@@ -139,9 +146,20 @@ function cancelClose (state: ChannelState): void {
   state.closeTimer = undefined
 }
 
-/** The same key for filters that match the same messages. */
-function keyOf (filter: SubscriptionFilter | undefined): string {
-  if (filter === undefined) return ''
+const viewerNumbers = new WeakMap<Viewer, number>()
+let viewerCount = 0
+
+function numberOf (viewer: Viewer): number {
+  const number = viewerNumbers.get(viewer) ?? ++viewerCount
+  viewerNumbers.set(viewer, number)
+  return number
+}
+
+/** The same key for those that select the same messages. */
+function keyOf (selection: Selection | undefined): string {
+  if (selection === undefined) return ''
+  const { viewer, ...filter } = selection
   const names = Object.keys(filter).sort() as Array<keyof SubscriptionFilter>
-  return JSON.stringify(names.map((name) => [name, [...new Set(filter[name])].sort()]))
+  const lists = names.map((name) => [name, [...new Set(filter[name])].sort()])
+  return JSON.stringify(viewer === undefined ? lists : [...lists, numberOf(viewer)])
 }

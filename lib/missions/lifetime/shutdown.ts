@@ -1,8 +1,8 @@
+import { afterAtMost, type Clock } from '../../base/clock.js'
 import type { MissionState } from '../state/mission-state.js'
-import type { DeadlineQueue } from './deadline-queue.js'
 
 export interface ShutdownDeps {
-  deadlines: DeadlineQueue
+  clock: Clock
   /** How long missions may take to end after they were asked to, in ms. */
   graceMs: number
   /** The missions that have not ended, oldest first. */
@@ -39,7 +39,7 @@ export class Shutdown {
     this.#stopWaiting?.()
   }
 
-  /** Ends the wait: without timers its grace period would never be over. */
+  /** Ends the wait. */
   close (): void {
     this.#isClosed = true
     this.#stopWaiting?.()
@@ -55,9 +55,9 @@ export class Shutdown {
   }
 
   async #idleOrGrace (): Promise<void> {
-    const { deadlines, graceMs } = this.#deps
+    const { clock, graceMs } = this.#deps
     await new Promise<void>((resolve) => {
-      const grace = deadlines.after(graceMs, resolve)
+      const grace = afterAtMost(clock, graceMs, resolve)
       this.#stopWaiting = () => {
         grace.cancel()
         resolve()

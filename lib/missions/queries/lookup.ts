@@ -1,18 +1,18 @@
 import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { Caller } from '../commands/caller.js'
 import { toUpdate } from '../payload/update.js'
 import type { MissionRegistry } from '../registry.js'
 import type { Endings } from '../tenants/endings.js'
-
-/** Who looks: the tenant they are limited to, and whether they may see a mission of it. */
-export interface MissionViewer { tenant: string | undefined, sees: (mission: MissionSubject) => boolean }
 
 /**
  * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns
  * `undefined` for a mission that is unknown, that is not visible to the client, or whose start is not acknowledged yet.
  */
 export function createMissionLookup ({ registry, endings }: { registry: MissionRegistry, endings: Endings }) {
-  return (id: string, { tenant, sees }: MissionViewer): MissionUpdate | undefined => {
+  return (id: string, caller: Caller): MissionUpdate | undefined => {
+    const { tenant } = caller
+    const sees = (subject: MissionSubject) => caller.may('see', subject)
     const mission = registry.findIn(tenant, id)
     if (mission !== undefined) return registry.isHeld(mission) || !sees(mission.subject) ? undefined : toUpdate(mission)
     const ended = endings.of(tenant).find(id)

@@ -22,10 +22,11 @@ export function matchesFilter (mission: MissionRecord, filter: MissionFilter): b
 /**
  * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that
  * pages neither repeat nor skip a mission, whatever starts or ends in between. `isVisible`, which may call the host, is
- * asked last and only as often as needed.
+ * asked last and only as often as needed. `toItem` makes what the viewer gets of a mission.
  */
 export function findPage<Mission extends MissionRecord> (
-  missions: Iterable<Mission>, { limit = 50, cursor, ...filter }: MissionQuery, isVisible: (mission: Mission) => boolean
+  missions: Iterable<Mission>, { limit = 50, cursor, ...filter }: MissionQuery, isVisible: (mission: Mission) => boolean,
+  toItem: (mission: Mission) => MissionView = toView
 ): MissionList {
   const before = cursor === undefined ? Infinity : Number(cursor)
   const oldestFirst = [...missions]
@@ -33,13 +34,11 @@ export function findPage<Mission extends MissionRecord> (
   for (let at = oldestFirst.length - 1; at >= 0; at--) {
     const mission = oldestFirst[at]!
     if (mission.number >= before || !matchesFilter(mission, filter) || !isVisible(mission)) continue
-    if (page.length === limit) return { missions: viewsOf(page), nextCursor: String(page.at(-1)!.number) }
+    if (page.length === limit) return { missions: page.map(toItem), nextCursor: String(page.at(-1)!.number) }
     page.push(mission)
   }
-  return { missions: viewsOf(page), nextCursor: null }
+  return { missions: page.map(toItem), nextCursor: null }
 }
-
-const viewsOf = (page: readonly MissionRecord[]): MissionView[] => page.map(toView)
 
 function mentions (mission: MissionRecord, text: string): boolean {
   return [mission.id, mission.name, mission.objective ?? ''].some((field) => field.toLowerCase().includes(text))

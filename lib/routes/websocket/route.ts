@@ -1,10 +1,12 @@
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RawData, WebSocket } from 'ws'
 import type { CloseReason } from '../../../schemas/messages/close-codes.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
+import type { Viewer } from '../../access/viewer.js'
 import { OriginRefused, TooManyConnections, UpgradeRefused, UpgradeRequired } from '../../base/errors.js'
 import { CLOSE_GRACE_MS } from '../../hub/connections/connection.js'
 import type { RefusalReason } from '../../hub/connections/admission.js'
@@ -16,6 +18,7 @@ import { WebSocketFrameWriter } from './frame-writer.js'
 import { NegotiatedCompression } from './compression.js'
 import { isOriginAllowed } from './origin.js'
 import { addressOf, isWebSocketRoute, WEBSOCKET_ROUTE } from '../own-route.js'
+import type { Identities } from '../identify.js'
 import { limitInboundFrames } from './inbound-limits.js'
 import { UpgradeDispatch } from './upgrade.js'
 
@@ -49,6 +52,7 @@ type WebSocketOptions = ResolvedOptions['websocket']
 
 export interface WebSocketRouteDeps {
   hub: Hub
+  identities: Identities
   /** Whether the WebSocket server is the host's, which has limits of its own. */
   isHostServer: boolean
   options: WebSocketOptions
@@ -93,7 +97,7 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
 }
 
 /** The WebSocket route: admits connections and connects each socket to the hub. */
-export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, options }: WebSocketRouteDeps): void {
+export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, identities, options }: WebSocketRouteDeps): void {
   const negotiated = options.compression ? new NegotiatedCompression(scope.websocketServer) : undefined
   scope.route({
     method: 'GET',
@@ -112,7 +116,7 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, opt
     wsHandler (socket, request) {
       // On close, the library would close these clients without a code before the hub can send its close frames.
       scope.websocketServer.clients?.delete(socket)
-      const input = attach(socket, request, hub, negotiated?.of(request.raw) ?? 'plain')
+      const input = attach(socket, request, { hub, viewer: identities.of(request), encoding: negotiated?.of(request.raw) ?? 'plain' })
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
     }
   })
@@ -176,16 +180,28 @@ function endAfterResponse (scope: FastifyInstance): void {
   }
 }
 
+interface AttachOptions { hub: Hub, viewer: Viewer, encoding: Encoding }
+
 // All listeners are added in the tick of the upgrade; a message that arrived earlier would be lost.
-function attach (websocket: WebSocket, request: FastifyRequest, hub: Hub, encoding: Encoding): SocketEvents {
-  const writer = new WebSocketFrameWriter(websocket, socketOf(request), encoding, () => input.drained())
-  const input = hub.connect(writer, request)
+function attach (
+  websocket: WebSocket, request: FastifyRequest, { hub, viewer, encoding }: AttachOptions
+): SocketEvents {
+  const stream = socketOf(request)
+  if (stream === undefined) closeInjected(websocket)
+  const writer = new WebSocketFrameWriter(websocket, stream, encoding, () => input.drained())
+  const input = hub.connect(writer, request, viewer)
   websocket.on('message', (data: RawData) => input.message(data as Buffer))
   websocket.on('ping', () => input.ping())
   websocket.on('pong', () => input.pong())
   websocket.on('error', (err: { code?: string }) => input.error(CLOSE_REASONS[String(err.code)] ?? 'invalid_frame'))
   websocket.on('close', () => input.closed())
   return input
+}
+
+// The stream of `injectWS` never closes by itself, and ws would wait for that. The client first reads our close frame.
+function closeInjected (websocket: WebSocket): void {
+  const { _socket: stream } = websocket as unknown as { _socket: Duplex }
+  stream.once('finish', () => setImmediate(() => stream.destroy()))
 }
 
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: SocketEvents, maxBytes: number): void {
@@ -199,5 +215,6 @@ function limitMessages (websocket: WebSocket, request: FastifyRequest, input: So
   })
 }
 
-// An injected request has no socket.
-const socketOf = (request: FastifyRequest): Socket | undefined => request.raw.socket
+// An injected request has no socket, or a stand-in for one with an address.
+const socketOf = ({ raw: { socket } }: FastifyRequest): Socket | undefined =>
+  socket instanceof Socket ? socket : undefined

@@ -1,0 +1,64 @@
+import type { Access } from '../access/access.js'
+import type { Clock } from '../base/clock.js'
+import type { Broadcaster } from './broadcaster.js'
+import type { Connection } from './connections/connection.js'
+import type { Envelope } from './wire/envelope.js'
+
+export interface RenewalDeps {
+  clock: Clock
+  access: Access
+  envelope: Envelope
+  /** What the client sees. */
+  broadcasterOf: (connection: Connection) => Broadcaster
+  /** The principal of a connection expires at another time. */
+  onRenewed: (connection: Connection) => void
+}
+
+/** Takes the new tokens of clients, so that they stay connected. */
+export class Renewal {
+  readonly #deps: RenewalDeps
+  /** The connections whose new token the host is asked about. */
+  readonly #asking = new WeakSet<Connection>()
+
+  constructor (deps: RenewalDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Asks the host about a new token, and answers `auth_refreshed`, or closes the connection if the token is refused.
+   * Returns why it does not ask: the host takes no new tokens, or is being asked about another one of this connection.
+   */
+  renew (connection: Connection, token: string, replyTo: string | undefined): 'unsupported' | 'forbidden' | undefined {
+    if (!this.#deps.access.canRefresh) return 'unsupported'
+    if (this.#asking.has(connection)) return 'forbidden'
+    this.#asking.add(connection)
+    this.#ask(connection, token, replyTo)
+    return undefined
+  }
+
+  // `refresh` never rejects.
+  async #ask (connection: Connection, token: string, replyTo: string | undefined): Promise<void> {
+    const { access, clock, envelope, onRenewed } = this.#deps
+    const { viewer, request } = connection
+    const renewed = await access.refresh(token, viewer, request)
+    this.#asking.delete(connection)
+    if (connection.isClosing) return
+    if (renewed === null) return connection.close('unauthorised')
+    const { principal, expiresAt } = renewed
+    Object.assign(viewer, { principal, expiresAt })
+    onRenewed(connection)
+    const payload = expiresAt === Infinity ? {} : { expiresInMs: Math.max(0, Math.floor(expiresAt - clock.now())) }
+    connection.outbox.send(envelope.message('auth_refreshed', { payload }, { replyTo }))
+    this.#revokeLost(connection)
+  }
+
+  // The renewed principal may have fewer rights.
+  #revokeLost (connection: Connection): void {
+    const { access, broadcasterOf, envelope } = this.#deps
+    for (const channel of [...connection.subscriptions.keys()]) {
+      if (access.allows(connection.viewer, { action: 'subscribe', channel })) continue
+      broadcasterOf(connection).subscriptions.leave(connection, channel)
+      connection.outbox.send(envelope.message('subscription_revoked', { payload: { channel } }))
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import type { ChannelName } from '../../schemas/channels/index.js'
+import { Broadcaster, type SharedBroadcasterDeps } from './broadcaster.js'
+import type { Channel } from './channel.js'
+import type { SharedConnectionDeps } from './connections/connection.js'
+import { LogBudget } from './history/log-budget.js'
+
+export interface ScopesDeps {
+  shared: SharedBroadcasterDeps
+  onBackpressure: () => void
+  /** Creates the channels of a tenant, or those of everything. */
+  createChannels: (tenant: string | undefined) => Channel[]
+}
+
+/** Those who see the same: the clients of one tenant, or those that see all tenants. */
+export interface Scope {
+  readonly tenant: string | undefined
+  readonly broadcaster: Broadcaster
+  /** For the connections of the scope. */
+  readonly connectionDeps: SharedConnectionDeps
+  connections: number
+}
+
+/**
+ * The scopes that have clients. Each has its own channels, offsets and log, so that nothing of one tenant reaches
+ * another, not even how much it does. The logs of all tenants share one limit. The scope of a tenant is created for its
+ * first client, and dropped when the last one has left and its log is not kept any more.
+ */
+export class Scopes {
+  readonly operators: Scope
+  readonly #deps: ScopesDeps
+  readonly #budget: LogBudget
+  readonly #tenants = new Map<string, Scope>()
+
+  constructor (deps: ScopesDeps) {
+    this.#deps = deps
+    this.#budget = new LogBudget(deps.shared.options.history)
+    this.operators = this.#create(undefined)
+  }
+
+  /** How many there are. */
+  get size (): number { return 1 + this.#tenants.size }
+
+  /** What the logs of all scopes hold. */
+  get logged (): { bytes: number, messages: number } {
+    const all = this.operators.broadcaster.log.size
+    const { bytes, messages } = this.#budget.size
+    return { bytes: all.bytes + bytes, messages: all.messages + messages }
+  }
+
+  /** The scope of a new connection. */
+  of (tenant: string | undefined): Scope {
+    if (tenant === undefined) return this.operators
+    const scope = this.#tenants.get(tenant) ?? this.#create(tenant)
+    this.#tenants.set(tenant, scope)
+    return scope
+  }
+
+  /** The scope of a tenant, if it has clients. */
+  find (tenant: string): Scope | undefined {
+    return this.#tenants.get(tenant)
+  }
+
+  /** How many connections are subscribed to a channel. */
+  count (channel: ChannelName): number {
+    let count = 0
+    for (const { broadcaster } of this.#all()) count += broadcaster.subscriptions.count(channel)
+    return count
+  }
+
+  /** To be called when a connection of the scope was closed. */
+  left (scope: Scope): void {
+    scope.connections--
+    this.#dropIdle(scope)
+  }
+
+  /** Drops messages that are too old. */
+  trim (): void {
+    for (const { broadcaster } of this.#all()) broadcaster.trim()
+  }
+
+  close (): void {
+    for (const { broadcaster } of this.#all()) broadcaster.close()
+  }
+
+  * #all (): Generator<Scope> {
+    yield this.operators
+    yield * this.#tenants.values()
+  }
+
+  #create (tenant: string | undefined): Scope {
+    const { shared, onBackpressure, createChannels } = this.#deps
+    const { clock, metrics, options, scheduler } = shared
+    const broadcaster = new Broadcaster({
+      ...shared,
+      channels: createChannels(tenant),
+      budget: tenant === undefined ? undefined : this.#budget,
+      onIdle: () => { if (tenant !== undefined) this.#dropIdle(scope) }
+    })
+    const { log, snapshots, fits } = broadcaster
+    const connectionDeps = { clock, metrics, options, scheduler, log, snapshots, fits, onBackpressure }
+    const scope: Scope = { tenant, broadcaster, connectionDeps, connections: 0 }
+    return scope
+  }
+
+  #dropIdle (scope: Scope): void {
+    const { tenant, broadcaster, connections } = scope
+    if (tenant === undefined || connections > 0 || !broadcaster.subscriptions.isIdle) return
+    if (this.#tenants.get(tenant) === scope) this.#tenants.delete(tenant)
+    broadcaster.log.close()
+  }
+}
