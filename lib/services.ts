@@ -7,7 +7,7 @@ import type { Clock } from './base/clock.js'
 import { callGuarded } from './base/promises.js'
 import { createChannels } from './channels/index.js'
 import { Hub } from './hub/hub.js'
-import { createMissionLookup, Endings, MissionRegistry, toUpdate, type MissionState } from './missions/index.js'
+import { createMissionLookup, Endings, MissionRegistry, TenantLabels, toUpdate, type MissionState } from './missions/index.js'
 import { Alerts, evaluateRules, MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
@@ -33,11 +33,13 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   const callbackErrors = new CallbackErrors(log)
   const onCallbackError = callbackErrors.report
   const access = new Access({ rules: options.access as AccessRules | undefined, clock, onCallbackError })
+  const { tenants } = options.prometheus
   const missions = new MissionRegistry({
     clock,
     options: options.missions,
     endedIds: endingsKept(options),
     onCallbackError,
+    tenantLabels: tenants && new TenantLabels(tenants),
     // A logger of the host that throws must not keep the function from running.
     onUntracked: (reason, err) => callGuarded(
       () => log.warn({ err, reason }, 'a function runs without a tracked mission'),
@@ -58,6 +60,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
       missionCounts: () => ({
         ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
       }),
+      ...(tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() ?? [] }),
       operations: () => monitoring.operations(),
       health: () => monitoring.health(),
       hub: () => hub.totals(),

@@ -107,7 +107,20 @@ const prometheus = group({
     maxLength: 64,
     default: 'mission_control_',
     description: 'Prefix of all metric names except the seven `oneagent_mission_*` gauges.'
-  })
+  }),
+  tenants: Type.Optional(Type.Object({
+    max: count({
+      default: 20,
+      minimum: 1,
+      maximum: 1_000,
+      description: 'Number of tenants with series of their own; the missions of all others are added up as `_other`.'
+    }),
+    allow: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+      maxItems: 1_000,
+      description: 'The only tenants with series of their own; by default the first ones.',
+      expected: 'a list of tenants'
+    }))
+  }, { additionalProperties: false, description: 'Adds metrics by tenant. Without it, no metric names a tenant.' }))
 })
 
 const missions = group({

@@ -163,7 +163,7 @@ t.test('what a mission is judged by is the same from its first report to its end
 })
 
 t.test('the counts of idle tenants are bounded', async (t) => {
-  const groups = new MissionGroups(2)
+  const groups = new MissionGroups(undefined, 2)
   const { missions, registry } = build()
   const start = (tenant: string) => {
     missions.start({ id: tenant, name: 'job', tenant })

@@ -22,6 +22,7 @@ import { Registration } from './registration.js'
 import type { MissionStateDeps } from './state/deps.js'
 import type { MissionState } from './state/mission-state.js'
 import { MissionGroups } from './tenants/groups.js'
+import type { TenantLabels } from './tenants/labels.js'
 import type { Totals, UntrackedReason } from './totals.js'
 import type { MissionLog, MissionOutcome } from './types.js'
 import { Untracked } from './untracked.js'
@@ -35,6 +36,8 @@ export interface MissionRegistryDeps {
   onCallbackError: (where: string, err: unknown) => void
   /** A function runs without a tracked mission, for the first time for this reason. */
   onUntracked: (reason: UntrackedReason, err: unknown) => void
+  /** Names tenants in metrics. */
+  tenantLabels?: TenantLabels | undefined
   /** Creates the logger of one mission. */
   makeLog: (id: string) => MissionLog
 }
@@ -46,7 +49,7 @@ export interface MissionRegistryDeps {
  */
 export class MissionRegistry {
   /** The active missions and the counts, by tenant. */
-  readonly groups = new MissionGroups()
+  readonly groups: MissionGroups
   readonly cuts = new CutCounter()
   readonly registration: Registration
   readonly deadlines: DeadlineQueue
@@ -67,6 +70,7 @@ export class MissionRegistry {
     const { clock, options, endedIds, onCallbackError } = deps
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
+    this.groups = new MissionGroups(deps.tenantLabels)
     this.#events = new Events(onListenerError)
     this.#endedIds = new RecentById({ clock, ...endedIds })
     this.deadlines = new DeadlineQueue(clock)

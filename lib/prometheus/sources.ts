@@ -38,10 +38,17 @@ export interface MissionCounts {
   durationSumMs: number
 }
 
+/** Counts of missions by the name of their tenant. */
+export type TenantCounts = ReadonlyArray<readonly [
+  tenant: string, counts: Pick<MissionTotals, 'active' | 'completed' | 'cancelled' | 'errors'>
+]>
+
 /** The domain objects that a scrape reads. They are the same objects that all other routes read. */
 export interface ExpositionSources {
   missionTotals (): MissionTotals
   missionCounts (): MissionCounts
+  /** Only if the metrics of tenants are asked for. */
+  tenantCounts?: (() => TenantCounts) | undefined
   operations (): OperationTotals
   health (): HealthSnapshot
   hub (): HubTotals

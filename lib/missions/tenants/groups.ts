@@ -1,5 +1,6 @@
 import type { MissionState } from '../state/mission-state.js'
 import { Totals } from '../totals.js'
+import type { TenantCounts, TenantLabels } from './labels.js'
 import type { MissionOutcome } from '../types.js'
 
 /** The active missions, oldest first, and the counts of all missions ever tracked: of one tenant, or of everybody. */
@@ -21,11 +22,14 @@ const NOBODY: ReadonlySet<MissionState> = new Set()
 export class MissionGroups {
   readonly all: MissionGroup = { active: new Set(), totals: new Totals() }
   readonly #maxIdle: number
+  readonly #labels: TenantLabels | undefined
   readonly #tenants = new Map<string, MissionGroup>()
   /** Those without an active mission, in the order in which they became idle. */
   readonly #idle = new Set<string>()
 
-  constructor (maxIdle = MAX_IDLE_TENANTS) {
+  /** Tenants that `labels` names are not forgotten. */
+  constructor (labels?: TenantLabels, maxIdle = MAX_IDLE_TENANTS) {
+    this.#labels = labels
     this.#maxIdle = maxIdle
   }
 
@@ -43,9 +47,14 @@ export class MissionGroups {
   }
 
   /** The counts to read; without a tenant, those of everybody. */
-  read (tenant: string | undefined): Totals {
+  read (tenant?: string): Totals {
     if (tenant === undefined) return this.all.totals
     return this.#tenants.get(tenant)?.totals ?? new Totals()
+  }
+
+  /** The counts of the tenants that are named in metrics, if any are to be. */
+  readLabelled (): Array<[tenant: string, counts: TenantCounts]> | undefined {
+    return this.#labels?.read((tenant) => this.read(tenant))
   }
 
   /** The active missions, oldest first; without a tenant, those of everybody. */
@@ -82,6 +91,7 @@ export class MissionGroups {
   }
 
   #rest (tenant: string): void {
+    if (this.#labels?.names(tenant) === true) return
     this.#idle.add(tenant)
     for (const oldest of this.#idle) {
       if (this.#idle.size <= this.#maxIdle) return

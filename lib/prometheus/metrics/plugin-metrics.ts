@@ -4,6 +4,7 @@ import type { ExpositionSources } from '../sources.js'
 import { describeHealthMetrics } from './health-metrics.js'
 import { describeMissionCounts, describeMissionGauges, describeMissionMetrics } from './mission-metrics.js'
 import { describeOperationMetrics, mergeSeries } from './operation-metrics.js'
+import { describeTenantMetrics } from './tenant-metrics.js'
 import { describeWebSocketMetrics } from './websocket-metrics.js'
 
 /** Every metric that is read from `sources`; each source is read at most once per scrape. */
@@ -13,6 +14,7 @@ export function describePluginMetrics (prefix: string, sources: ExpositionSource
     ...describeMissionGauges(missionTotals),
     ...describeMissionMetrics(prefix, missionTotals),
     ...describeMissionCounts(prefix, perScrape(() => sources.missionCounts())),
+    ...(sources.tenantCounts === undefined ? [] : describeTenantMetrics(prefix, perScrape(sources.tenantCounts))),
     ...describeOperationMetrics(prefix, perScrape(() => mergeSeries(sources.operations()))),
     ...describeWebSocketMetrics(prefix, perScrape(() => sources.hub())),
     ...describeHealthMetrics(prefix, perScrape(() => sources.health())),
