@@ -54,8 +54,8 @@ export interface MissionControl {
     render (accept?: string): Promise<{ contentType: string, body: string }>
   }
   /**
-   * Publishes a payload of the host to the subscribers of a channel that see all tenants; with `tenant` also to those of
-   * this tenant.
+   * Publishes a payload of the host to the subscribers of a channel that see all tenants; with `tenant` also to those
+   * of this tenant.
    *
    * @throws FST_MC_INVALID_PAYLOAD for an unknown channel or a payload that does not match its schema
    */

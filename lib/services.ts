@@ -7,7 +7,9 @@ import type { Clock } from './base/clock.js'
 import { callGuarded } from './base/promises.js'
 import { createChannels } from './channels/index.js'
 import { Hub } from './hub/hub.js'
-import { createMissionLookup, Endings, MissionRegistry, TenantLabels, toUpdate, type MissionState } from './missions/index.js'
+import {
+  createMissionLookup, Endings, MissionRegistry, TenantLabels, toUpdate, type MissionState
+} from './missions/index.js'
 import { Alerts, evaluateRules, MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
@@ -109,7 +111,9 @@ function createHub ({ options, clock, access, missions, monitoring, onCallbackEr
 const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
 
 // A tenant learns of its own missions, and nothing of the process.
-function createAlerts (tenant: string | undefined, { missions, monitoring }: Pick<Services, 'missions' | 'monitoring'>) {
+function createAlerts (
+  tenant: string | undefined, { missions, monitoring }: Pick<Services, 'missions' | 'monitoring'>
+) {
   const alerts = new Alerts()
   const health = () => tenant === undefined ? monitoring.health() : NO_COMPONENTS
   return {

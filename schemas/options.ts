@@ -79,8 +79,10 @@ const access = Type.Optional(Type.Object({
       'expires.')),
   authorize: Type.Optional(hostValue<HostFunction>('function', 'a function that returns true or false',
     'Decides what a principal may do within its tenant. Synchronous. Any result other than `true` denies access.'))
-}, { additionalProperties: false, description: 'Who is asking, and what they may do. Without it, the host guards the ' +
-  'routes by `onRequest`.' }))
+}, {
+  additionalProperties: false,
+  description: 'Who is asking, and what they may do. Without it, the host guards the routes by `onRequest`.'
+}))
 
 const routes = group({
   wsMetrics: route('/mission-control/ws-metrics', 'Path of the JSON metrics of the WebSocket route; `false` disables ' +

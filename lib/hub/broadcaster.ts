@@ -36,8 +36,8 @@ export interface BroadcasterDeps extends SharedBroadcasterDeps {
 
 /**
  * Publishes payloads to those who see the same: encodes each message once for all its receivers, and records what slow
- * and reconnecting clients will need. Owns the subscriptions, the message log with its offsets, and the snapshots, which
- * connections read.
+ * and reconnecting clients will need. Owns the subscriptions, the message log with its offsets, and the snapshots,
+ * which connections read.
  */
 export class Broadcaster {
   readonly log: MessageLog

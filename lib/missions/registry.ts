@@ -16,7 +16,7 @@ import { Shutdown } from './lifetime/shutdown.js'
 import { Watchdog } from './lifetime/watchdog.js'
 import { Lineage } from './lineage.js'
 import { MissionHandle } from './mission-handle.js'
-import { findPage, type MissionList } from './queries/query.js'
+import { findPage, viewFor, type MissionList } from './queries/query.js'
 import { Payloads } from './payload/payload.js'
 import { Registration } from './registration.js'
 import type { MissionStateDeps } from './state/deps.js'
@@ -125,19 +125,10 @@ export class MissionRegistry {
     return this.#ackGate.isHolding(mission)
   }
 
-  /** @see Missions.list */
-  list (query: MissionQuery): MissionList {
+  /** @see Missions.list; for a caller, what they may see. */
+  list (query: MissionQuery, caller?: Caller): MissionList {
     checkQuery(query)
-    return findPage(this.#missions.values(), query, () => true)
-  }
-
-  /** What a caller may see of the missions that match. */
-  listFor (caller: Caller, query: MissionQuery): MissionList {
-    checkQuery(query)
-    const isAsked = ({ shownParentId }: MissionState) =>
-      caller.tenant === undefined || query.parentId === undefined || query.parentId === shownParentId
-    const isVisible = (mission: MissionState) => isAsked(mission) && caller.may('see', mission.subject)
-    return findPage(this.#missions.values(), query, isVisible, (mission) => viewFor(caller, mission))
+    return findPage(this.#missions.values(), query, caller)
   }
 
   /** What a caller may see of one mission. */
@@ -242,10 +233,4 @@ export class MissionRegistry {
     this.#missions.delete(id)
     this.#endedIds.put({ id, attempt, seq, ended, status: outcome!.status, at })
   }
-}
-
-// To a tenant, the id of a parent of another one is not shown.
-function viewFor ({ tenant }: Caller, mission: MissionState): MissionView {
-  const view = mission.view()
-  return tenant === undefined ? view : { ...view, parentId: mission.shownParentId }
 }

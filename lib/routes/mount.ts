@@ -42,7 +42,8 @@ export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Pr
   identities.guard(scope, isPublicHealth)
   mountWebSocket(scope, { hub, isHostServer, identities, options: options.websocket })
   mountReadRoutes(scope, { ...deps, identities })
-  if (options.routes.missions !== false) await mountMissionRoutes(scope, options.routes.missions, { ...deps, identities })
+  const { missions } = options.routes
+  if (missions !== false) await mountMissionRoutes(scope, missions, { ...deps, identities })
 }
 
 function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
@@ -80,7 +81,7 @@ async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: Id
     isOriginAllowed: ({ headers: { origin }, host, protocol }) =>
       isOriginAllowed({ origin, host, protocol }, allowedOrigins),
     callerOf: (request) => new AccessCaller(access, identities.of(request), { request, connectionId: null }),
-    list: (caller, query) => missions.listFor(caller, query),
+    list: (caller, query) => missions.list(query, caller),
     view: (caller, id) => missions.viewFor(caller, id),
     cancel: (id, caller) => missions.commands.cancel(id, caller)
   }))

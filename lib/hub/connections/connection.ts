@@ -121,7 +121,8 @@ export class Connection {
 
   /**
    * Sends all pending messages and then a close frame with the code and reason from `CLOSE_CODES`. The pending messages
-   * of a client that does not read, or may not any more, are dropped instead. A peer that does not answer is terminated after `CLOSE_GRACE_MS`.
+   * of a client that does not read, or may not any more, are dropped instead. A peer that does not answer is terminated
+   * after `CLOSE_GRACE_MS`.
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return

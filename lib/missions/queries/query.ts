@@ -1,5 +1,6 @@
 import type { MissionFilter, MissionQuery, MissionView } from '../../../schemas/mission.js'
 import type { MissionRecord } from '../state/mission-record.js'
+import type { Caller } from '../commands/caller.js'
 import { toView } from '../state/view.js'
 
 /** One page of missions, newest first. `nextCursor` asks for the next page; it is `null` on the last one. */
@@ -21,23 +22,35 @@ export function matchesFilter (mission: MissionRecord, filter: MissionFilter): b
 
 /**
  * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that
- * pages neither repeat nor skip a mission, whatever starts or ends in between. `isVisible`, which may call the host, is
- * asked last and only as often as needed. `toItem` makes what the viewer gets of a mission.
+ * pages neither repeat nor skip a mission, whatever starts or ends in between. Without a `caller`, it is the host that asks.
+ * Whether a caller may see a mission is decided last and only as often as needed.
  */
-export function findPage<Mission extends MissionRecord> (
-  missions: Iterable<Mission>, { limit = 50, cursor, ...filter }: MissionQuery, isVisible: (mission: Mission) => boolean,
-  toItem: (mission: Mission) => MissionView = toView
+export function findPage (
+  missions: Iterable<MissionRecord>, { limit = 50, cursor, ...filter }: MissionQuery, caller?: Caller
 ): MissionList {
+  const toItem = (mission: MissionRecord) => viewFor(caller, mission)
   const before = cursor === undefined ? Infinity : Number(cursor)
   const oldestFirst = [...missions]
-  const page: Mission[] = []
+  const page: MissionRecord[] = []
   for (let at = oldestFirst.length - 1; at >= 0; at--) {
     const mission = oldestFirst[at]!
-    if (mission.number >= before || !matchesFilter(mission, filter) || !isVisible(mission)) continue
+    if (mission.number >= before || !matchesFilter(mission, filter) || !isVisible(mission, filter, caller)) continue
     if (page.length === limit) return { missions: page.map(toItem), nextCursor: String(page.at(-1)!.number) }
     page.push(mission)
   }
   return { missions: page.map(toItem), nextCursor: null }
+}
+
+/** What a caller may see of a mission: the id of a parent of another tenant is not shown to a tenant. */
+export function viewFor (caller: Caller | undefined, mission: MissionRecord): MissionView {
+  const view = toView(mission)
+  return caller?.tenant === undefined ? view : { ...view, parentId: mission.shownParentId }
+}
+
+function isVisible (mission: MissionRecord, { parentId }: MissionFilter, caller: Caller | undefined): boolean {
+  if (caller === undefined) return true
+  if (caller.tenant !== undefined && parentId !== undefined && parentId !== mission.shownParentId) return false
+  return caller.may('see', mission.subject)
 }
 
 function mentions (mission: MissionRecord, text: string): boolean {

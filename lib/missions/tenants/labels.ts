@@ -20,7 +20,7 @@ export class TenantLabels {
   readonly #named = new Set<string>()
 
   constructor ({ max, allow }: TenantLabelsOptions) {
-    this.#max = max
+    this.#max = allow?.length ?? max
     this.#allowed = allow && new Set(allow)
   }
 

@@ -97,7 +97,8 @@ export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigin
 }
 
 /** The WebSocket route: admits connections and connects each socket to the hub. */
-export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, identities, options }: WebSocketRouteDeps): void {
+export function mountWebSocket (scope: FastifyInstance, deps: WebSocketRouteDeps): void {
+  const { hub, isHostServer, identities, options } = deps
   const negotiated = options.compression ? new NegotiatedCompression(scope.websocketServer) : undefined
   scope.route({
     method: 'GET',
@@ -116,7 +117,8 @@ export function mountWebSocket (scope: FastifyInstance, { hub, isHostServer, ide
     wsHandler (socket, request) {
       // On close, the library would close these clients without a code before the hub can send its close frames.
       scope.websocketServer.clients?.delete(socket)
-      const input = attach(socket, request, { hub, viewer: identities.of(request), encoding: negotiated?.of(request.raw) ?? 'plain' })
+      const encoding = negotiated?.of(request.raw) ?? 'plain'
+      const input = attach(socket, request, { hub, viewer: identities.of(request), encoding })
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
     }
   })
