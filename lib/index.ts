@@ -42,8 +42,8 @@ export { missionControl, missionControl as 'module.exports' }
 Object.assign(missionControl, { missionControl, createUnifiedId, createVirtualClock, errors, CancelledError })
 
 export type {
-  HostCommandContext as CommandContext, HostHandlers as MissionHandlers, HostMissions as Missions, MissionControl,
-  MissionControlOptions
+  AccessOptions, HostCommandContext as CommandContext, HostHandlers as MissionHandlers, HostMissions as Missions,
+  MissionControl, MissionControlOptions
 } from './mission-control.js'
 export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'

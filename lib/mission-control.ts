@@ -64,7 +64,8 @@ export interface MissionControl {
   ): void
   /**
    * Closes the connections of a principal, or of all principals that a function returns `true` for, with 4401. Returns
-   * how many there were. To be called when a session ends or a user is locked; the client does not connect again.
+   * how many there were. To be called when a session ends or a user is locked; the client does not connect again. What
+   * the function throws is passed on, and no connection is closed then.
    */
   revoke (who: string | ((principal: Principal) => boolean)): number
   /**

@@ -1,4 +1,5 @@
 export * from './options.js'
+export * from './access.js'
 export * from './mission.js'
 export * from './filter.js'
 export { missionChecksum, type ChecksumEntry } from './checksum.js'

@@ -132,9 +132,21 @@ const GARBAGE = Object.defineProperties({}, {
 })
 
 const ROWS: Record<string, Row> = {
-  'options.websocket.authorize': {
+  'options.access.identify': {
+    works: () => ({ id: 'ann' }),
+    options: (identify) => ({ access: { identify } }),
+    call: async (stand) => await settled(stand, stand.app.inject('/mission-control/ws-metrics').then(({ statusCode }) => statusCode)),
+    expected: { ...answered(200, 401), garbage: [401, 1] }
+  },
+  'options.access.refresh': {
+    works: () => ({ id: 'ann' }),
+    options: (refresh) => ({ access: { identify: () => ({ id: 'ann' }), refresh } }),
+    call: async (stand) => await ask(stand, { type: 'auth_refresh', token: 'new' }),
+    expected: { ...answered('auth_refreshed', 'closed'), garbage: ['closed', 1] }
+  },
+  'options.access.authorize': {
     works: () => true,
-    options: (authorize) => ({ websocket: { authorize } }),
+    options: (authorize) => ({ access: { identify: () => ({ id: 'ann' }), authorize } }),
     call: async (stand) => await ask(stand, { type: 'subscribe', channels: ['mission_update'] }),
     expected: answered('subscription_ack', 'forbidden')
   },
@@ -247,15 +259,20 @@ const ROWS: Record<string, Row> = {
     call: command(({ callback }) => ({ cancel: { authorize: callback } }), cancelCommand),
     expected: answered('mission_ack', 'internal_error', 'internal_error', 'unknown_mission')
   },
-  'missions.handle(handlers).view.authorize': {
+  'missionControl.revoke(who)': {
     works: () => true,
-    call: command(({ callback }) => ({ cancel: {}, view: { authorize: callback } }), cancelCommand),
-    expected: answered('mission_ack', 'unknown_mission')
-  },
-  'missions.handle(handlers).identify': {
-    works: () => 'somebody',
-    call: command((stand) => ({ start: startJob(stand), identify: stand.callback }), startCommand),
-    expected: { ...answered('mission_ack', 'internal_error'), garbage: ['internal_error', 1] }
+    options: () => ({ access: { identify: () => ({ id: 'ann' }) } }),
+    async call ({ app, callback }) {
+      const client = await connect(app)
+      try {
+        return app.missionControl.revoke(callback)
+      } catch {
+        return 'passed on'
+      } finally {
+        client.socket.terminate()
+      }
+    },
+    expected: { works: 1, fails: ['passed on', 0], hangs: ['passed on', 0], garbage: [0, 0] }
   },
   'clientOptions.getToken': {
     works: () => 'token',

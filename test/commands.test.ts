@@ -6,20 +6,22 @@ import t, { type Test } from 'tap'
 import { createVirtualClock, type VirtualClock } from '../lib/base/virtual-clock.js'
 import type { Mission, MissionHandlers } from '../lib/missions/index.js'
 import { Idempotency } from '../lib/missions/commands/idempotency.js'
-import { groupAddress } from '../lib/missions/commands/principal.js'
+import { groupAddress } from '../lib/missions/commands/owner.js'
 import { StartLimit } from '../lib/missions/commands/start-limit.js'
 import { TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput } from '../schemas/index.js'
-import missionControl from '../lib/index.js'
+import missionControl, { type AccessOptions } from '../lib/index.js'
 import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect, type Client } from './support/client.js'
 import { findStreamFaults } from './support/missions.js'
 
 interface Service { app: FastifyInstance, clock: VirtualClock }
 
+interface ServeOptions { missions?: OptionsInput['missions'], access?: AccessOptions | undefined }
+
 /** Boots a service on a virtual clock, with `handlers` if given. */
-async function serve (t: Test, handlers?: MissionHandlers, missions: OptionsInput['missions'] = {}): Promise<Service> {
+async function serve (t: Test, handlers?: MissionHandlers, { missions = {}, access }: ServeOptions = {}): Promise<Service> {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
-  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, maxMessagesPerSecond: 100_000 }, missions })
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, maxMessagesPerSecond: 100_000 }, missions, access })
   if (handlers !== undefined) app.missions.handle(handlers)
   return { app, clock }
 }
@@ -62,6 +64,11 @@ function gate<T = void> (): { opened: Promise<T>, open: (value: T) => void } {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
+/** Users and their tenants, by headers. */
+const BY_USER: AccessOptions = {
+  identify: ({ headers: { 'x-user': id = 'nobody', 'x-tenant': tenant } }) => ({ id, ...(tenant !== undefined && { tenant }) }) as { id: string }
+}
+
 const userOf = ({ request }: { request: unknown }) => (request as FastifyRequest).headers['x-user'] as string | undefined
 
 async function callbackErrors (app: FastifyInstance, callback: string): Promise<number> {
@@ -76,7 +83,7 @@ t.test('the last call of handle() decides which commands clients may send', asyn
   const capabilities = async () => (await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities
 
   const withoutCommands: MissionHandlers[] = [
-    {}, { view: { authorize: () => true } }, { identify: () => 'ann' }, { start: undefined, cancel: undefined } as never
+    {}, { start: undefined, cancel: undefined } as never
   ]
   for (const handlers of withoutCommands) {
     app.missions.handle(handlers)
@@ -100,17 +107,17 @@ t.test('handle() rejects handlers of the wrong shape, misspelt names included', 
     [undefined, /the handlers must be an object/],
     [null, /the handlers must be an object/],
     [run, /the handlers must be an object/],
-    [{ stop: {} }, /the handlers has no "stop"; there are start, cancel, view, identify/],
+    [{ stop: {} }, /the handlers has no "stop"; there are start, cancel$/],
     [{ cancel: false }, /cancel must be an object/],
     [{ cancel: true }, /cancel must be an object/],
     [{ start: null }, /start must be an object/],
     [{ start: run }, /start must be an object/],
-    [{ view: 'all' }, /view must be an object/],
+    [{ view: { authorize } }, /the handlers has no "view"/],
+    [{ identify: () => 'ann' }, /the handlers has no "identify"/],
     [{ start: { authorize } }, /start\.start must be a function/],
     [{ cancel: { authorise: authorize } }, /cancel has no "authorise"; there are authorize/],
     [{ start: { start: run, autorize: authorize } }, /start has no "autorize"/],
-    [{ view: { authorize: true } }, /view\.authorize must be a function/],
-    [{ identify: 'ann' }, /identify must be a function/],
+    [{ cancel: { authorize: true } }, /cancel\.authorize must be a function/],
     [{ start: { start: run, schema: { type: 'number or so' } } }, /start\.schema can't be used/],
     [{ start: { start: run, schema: null } }, /start\.schema can't be used/],
     [{ start: { start: run, schema: { $async: true, type: 'object' } } }, /start\.schema can't be used \(it is asynchronous\)/]
@@ -262,13 +269,13 @@ t.test('a user or an address may start five missions per minute', async (t) => {
   t.strictSame(await starts('g', 'h', 'i', 'j'), ['ok', 'ok', 'ok', 'too_many_starts'], 'a command beyond the limit does not count')
   clock.advance(30_000)
   t.strictSame(await starts('k', 'l', 'm'), ['ok', 'ok', 'too_many_starts'])
-  app.missions.handle({ identify: userOf, start: { start: (text) => app.missions.start(text) } })
-  for (const user of ['ann', 'bob']) {
+
+  const known = await serve(t, { start: { start: (text) => known.app.missions.start(text) } }, { access: BY_USER })
+  for (const headers of [{ 'x-user': 'ann' }, { 'x-user': 'bob' }, { 'x-user': 'ann', 'x-tenant': 'acme' }]) {
     const answers = []
-    for (let i = 0; i < 6; i++) answers.push(await start(await connect(app, { headers: { 'x-user': user } })))
-    t.match(answers, [...Array(5).fill(/^mission_/), 'too_many_starts'], 'every user has a limit of their own, at one address too')
+    for (let i = 0; i < 6; i++) answers.push(await start(await connect(known.app, { headers })))
+    t.match(answers, [...Array(5).fill(/^mission_/), 'too_many_starts'], 'every user of a tenant has a limit of their own, at one address too')
   }
-  t.strictSame(await starts('n'), ['too_many_starts'], 'a client that identify does not know is still limited by its address')
 })
 
 t.test('the address of a client', async (t) => {
@@ -332,10 +339,9 @@ t.test('1,000 reconnecting clients start five missions', async (t) => {
 t.test('the id of a command that waits for authorize is kept, however many ids strangers use', async (t) => {
   const { opened, open } = gate<boolean>()
   const websocket = { heartbeatMs: 1_000_000_000, maxConnectionsPerSecond: 100_000 }
-  const app = await boot(t, { clock: createVirtualClock(), websocket }, { trustProxy: '127.0.0.1' })
+  const app = await boot(t, { clock: createVirtualClock(), websocket, access: BY_USER })
   let runs = 0
   app.missions.handle({
-    identify: userOf,
     start: {
       authorize: async (_text, context) => userOf(context) === 'ann' && await opened,
       start: () => {
@@ -348,7 +354,7 @@ t.test('the id of a command that waits for authorize is kept, however many ids s
   const first = start(await ann(), 'go', 'k')
   const codes: Record<string, number> = {}
   for (let round = 0; round < 21; round++) {
-    const strangers = await Promise.all(Array.from({ length: 100 }, async (_, at) => await connect(app, { headers: { 'x-forwarded-for': `10.0.${round}.${at}` } })))
+    const strangers = await Promise.all(Array.from({ length: 100 }, async (_, at) => await connect(app, { headers: { 'x-user': `stranger ${round} ${at}` } })))
     await Promise.all(strangers.map(async (stranger) => {
       for (const id of ['k', 'a', 'b', 'c', 'd']) {
         const code = await start(stranger, 'go', id)
@@ -461,7 +467,7 @@ t.test('the ack comes before the first update', async (t) => {
           return mission
         }
       }
-    }, { maxEnded: 0 })
+    }, { missions: { maxEnded: 0 } })
     const client = await connect(app)
     await client.subscribe('mission_update')
     t.match(await start(client), /^mission_/)
@@ -632,7 +638,6 @@ t.test('the ack comes before the first update', async (t) => {
   t.test('for every client that sent the same command concurrently', async (t) => {
     const { opened, open } = gate()
     const { app } = await serve(t, {
-      identify: userOf,
       start: {
         start: async () => {
           const mission = app.missions.start('job')
@@ -640,7 +645,7 @@ t.test('the ack comes before the first update', async (t) => {
           return mission
         }
       }
-    })
+    }, { access: BY_USER })
     const clients = await Promise.all([1, 2, 3].map(async () => await connect(app, { headers: { 'x-user': 'ann' } })))
     for (const client of clients) {
       await client.subscribe('mission_update')
@@ -669,20 +674,20 @@ t.test('the ack comes before the first update', async (t) => {
 
 t.test('the id of a start command', async (t) => {
   /** Boots a service that records the commands its handler runs. */
-  const record = async (t: Test, { identify }: { identify?: MissionHandlers['identify'] } = {}) => {
+  const record = async (t: Test, access?: AccessOptions) => {
     const runs: string[] = []
     const { app, clock } = await serve(t, {
-      ...(identify && { identify }),
       start: {
         start: (text) => {
           runs.push(text)
           return app.missions.start(text)
         }
       }
-    })
+    }, { access })
     return { app, clock, runs }
   }
-  const as = async (app: FastifyInstance, user: string) => await connect(app, { headers: { 'x-user': user } })
+  const as = async (app: FastifyInstance, user: string, tenant?: string) =>
+    await connect(app, { headers: { 'x-user': user, ...(tenant !== undefined && { 'x-tenant': tenant }) } })
 
   t.test('returns the same mission for a repeated command within five minutes', async (t) => {
     const { app, clock, runs } = await record(t)
@@ -715,19 +720,17 @@ t.test('the id of a start command', async (t) => {
     t.strictSame(runs, ['go', 'go on'])
   })
 
-  t.test('belongs to the address without an identify handler, or if it returns undefined', async (t) => {
-    for (const handlers of [{}, { identify: () => undefined }]) {
-      const { app } = await record(t, handlers)
-      const client = await connect(app)
-      const first = await start(client, 'go', 'k')
-      await client.close()
-      t.equal(await start(await connect(app), 'go', 'k'), first)
-      t.equal(await start(await connect(app), 'another', 'k'), 'id_reused')
-    }
+  t.test('belongs to the address without access', async (t) => {
+    const { app } = await record(t)
+    const client = await connect(app)
+    const first = await start(client, 'go', 'k')
+    await client.close()
+    t.equal(await start(await connect(app), 'go', 'k'), first)
+    t.equal(await start(await connect(app), 'another', 'k'), 'id_reused')
   })
 
-  t.test('survives a reconnect of a user known to identify, and is separate for each user', async (t) => {
-    const { app, runs } = await record(t, { identify: userOf })
+  t.test('survives a reconnect of a user, and is separate for each user', async (t) => {
+    const { app, runs } = await record(t, BY_USER)
     const ann = await as(app, 'ann')
     const first = await start(ann, 'go', 'k')
     await ann.close()
@@ -739,7 +742,7 @@ t.test('the id of a start command', async (t) => {
   })
 
   t.test('starts one mission for a command sent 100 times over 3 reconnects', async (t) => {
-    const { app, runs } = await record(t, { identify: userOf })
+    const { app, runs } = await record(t, BY_USER)
     const answers = new Set<string>()
     for (let connection = 0; connection < 4; connection++) {
       const client = await as(app, 'ann')
@@ -756,7 +759,6 @@ t.test('the id of a start command', async (t) => {
     const { opened, open } = gate()
     let runs = 0
     const { app } = await serve(t, {
-      identify: userOf,
       start: {
         start: async () => {
           runs++
@@ -764,7 +766,7 @@ t.test('the id of a start command', async (t) => {
           return app.missions.start('job')
         }
       }
-    })
+    }, { access: BY_USER })
     const [one, two] = [await as(app, 'ann'), await as(app, 'ann')]
     const go = { type: 'mission_start', command: 'go', id: 'k' }
     await one.send(go).send(go).settle()
@@ -810,29 +812,16 @@ t.test('the id of a start command', async (t) => {
     t.equal(runs.length, 3)
   })
 
-  t.test('starts nothing if identify throws or returns neither text nor undefined', async (t) => {
-    const bad: Array<() => unknown> = [
-      () => { throw new Error('canary') }, () => 7, () => null, () => '', () => ({}),
-      async () => 'ann', async () => { throw new Error('canary') }
-    ]
-    const { app, runs } = await record(t)
-    const caught = await uncaught(async () => {
-      for (const identify of bad) {
-        app.missions.handle({ identify: identify as () => string, start: { start: () => app.missions.start('job') } })
-        t.equal(await start(await connect(app), 'go', 'k'), 'internal_error', String(identify))
-      }
-      await turn()
-    })
-    t.strictSame(caught, [])
-    t.strictSame(runs, [])
-    t.equal(await callbackErrors(app, 'identify_handler'), bad.length, 'every failure is counted once')
-  })
-
   t.test('cannot collide with the id of another user', async (t) => {
-    const { app } = await record(t, { identify: userOf })
-    const cases = [['a b', 'c', 'a', 'b c'], ['a" b', 'c', 'a', 'b" c'], ['"a"', 'c', 'a', 'c'], ['127.0.0.1', 'd', '', 'd']] as const
-    for (const [user, id, other, otherId] of cases) {
-      t.not(await start(await as(app, user), 'go', id), await start(await as(app, other), 'go', otherId))
+    const { app } = await record(t, BY_USER)
+    const cases: Array<[one: [user: string, id: string, tenant?: string], other: [user: string, id: string, tenant?: string]]> = [
+      [['a b', 'c'], ['a', 'b c']], [['a" b', 'c'], ['a', 'b" c']], [['"a"', 'c'], ['a', 'c']],
+      [['a', 'd', 'acme'], ['a', 'd', 'other']], [['b', 'd'], ['b', 'd', 'null']], [['c","acme', 'd'], ['c', 'd', 'acme']]
+    ]
+    for (const pair of cases) {
+      const [one, other] = await Promise.all(pair.map(async ([user, id, tenant]) => await start(await as(app, user, tenant), 'go', id)))
+      t.match([one, other], [/^mission_/, /^mission_/])
+      t.not(one, other)
     }
   })
 })
@@ -938,32 +927,38 @@ t.test('mission_cancel', async (t) => {
   })
 
   t.test('of a hidden mission is answered exactly like one of an unknown mission', async (t) => {
-    const { app } = await serve(t)
-    const client = await connect(app, { headers: { 'x-user': 'ann' } })
-    const mission = app.missions.start({ name: 'job', tenant: 'acme' })
-    const ask = async (missionId: string) => {
-      const reply = client.send({ type: 'mission_cancel', missionId, id: 'c' }).next('protocol_error')
-      const { id: _, timestamp: __, unix: ___, ...rest } = await reply
-      return rest
-    }
     const isTheirs = (candidate: Mission, context: { request: unknown }) => candidate.tenant === userOf(context)
-    const hidden: Array<[string, MissionHandlers]> = [
+    const only = (isAllowed: NonNullable<AccessOptions['authorize']>): AccessOptions => ({ ...BY_USER, authorize: isAllowed })
+    const authorize = () => true
+    const hidden: Array<[title: string, handlers: MissionHandlers, access?: AccessOptions]> = [
       ['cancel.authorize returns false', { cancel: { authorize: isTheirs } }],
       ['cancel.authorize resolves with false', { cancel: { authorize: async (...args) => isTheirs(...args) } }],
       ['cancel.authorize returns undefined', { cancel: { authorize: (() => undefined) as never } }],
-      ['view.authorize returns false', { cancel: {}, view: { authorize: isTheirs } }],
-      ['view.authorize returns false, cancel.authorize returns true', { cancel: { authorize: () => true }, view: { authorize: isTheirs } }],
-      ['view.authorize throws', { cancel: {}, view: { authorize: () => { throw new Error('canary') } } }]
+      ['it is of another tenant', { cancel: {} }, { identify: () => ({ id: 'ann', tenant: 'other' }) }],
+      ['it is of another tenant, and all may do everything', { cancel: { authorize } }, { identify: () => ({ id: 'ann', tenant: 'other' }), authorize }],
+      ['access denies see', { cancel: {} }, only((_principal, { action, mission }) => action !== 'see' || mission?.tenant === 'other')],
+      ['access denies cancel', { cancel: {} }, only((_principal, { action, mission }) => action !== 'cancel' || mission?.tenant === 'other')],
+      ['access denies see, cancel.authorize returns true', { cancel: { authorize } }, only((_principal, { action }) => action !== 'see')],
+      ['access throws for see', { cancel: {} }, only((_principal, { action }) => { if (action === 'see') throw new Error('canary'); return true })]
     ]
-    for (const [title, handlers] of hidden) {
-      app.missions.handle(handlers)
+    for (const [title, handlers, access] of hidden) {
+      const { app } = await serve(t, handlers, { access })
+      const client = await connect(app, { headers: { 'x-user': 'ann' } })
+      const mission = app.missions.start({ name: 'job', tenant: 'acme' })
+      const ask = async (missionId: string) => {
+        const { id: _, timestamp: __, unix: ___, ...rest } = await client.send({ type: 'mission_cancel', missionId, id: 'c' }).next('protocol_error')
+        return rest
+      }
       const unknown = await ask('mission_00000000-0000-4000-8000-000000000000')
       t.equal(unknown.error.code, 'unknown_mission')
       t.strictSame(await ask(mission.id), unknown, title)
+      t.equal(mission.view().cancel, null)
     }
-    t.equal(mission.view().cancel, null)
-    app.missions.handle({ cancel: { authorize: () => true }, view: { authorize: () => true } })
-    t.equal(await cancel(client, mission.id), mission.id)
+    for (const access of [undefined, only(() => true), { identify: () => ({ id: 'ann', tenant: 'acme' }) }]) {
+      const { app } = await serve(t, { cancel: { authorize } }, { access })
+      const { id } = app.missions.start({ name: 'job', tenant: 'acme' })
+      t.equal(await cancel(await connect(app), id), id)
+    }
   })
 
   t.test('that is authorized after the time-out has no effect', async (t) => {
@@ -990,13 +985,13 @@ t.test('mission_cancel', async (t) => {
   })
 })
 
-t.test('a view.authorize that returns a promise hides every mission, and is counted once', async (t) => {
+t.test('an access.authorize that returns a promise hides every mission, and is counted once', async (t) => {
   const authorize = async () => { throw new Error('rejected') }
-  const { app } = await serve(t, { cancel: {}, view: { authorize: authorize as never } })
+  const { app } = await serve(t, { cancel: {} }, { access: { ...BY_USER, authorize: authorize as never } })
   const client = await connect(app)
   const mission = app.missions.start('job')
   t.strictSame(await uncaught(async () => { t.equal(await cancel(client, mission.id), 'unknown_mission') }), [])
-  t.equal(await callbackErrors(app, 'view_handler'), 1)
+  t.equal(await callbackErrors(app, 'authorize'), 1)
 })
 
 t.test('a start that is authorized after the time-out is not run', async (t) => {

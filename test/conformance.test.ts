@@ -24,7 +24,13 @@ const TIMEOUT_MS = 5_000
 const SHORT_MS = 400
 const START = 'import 3 files'
 
+let connections = 0
+
+/** The checks start more missions than one user may. */
+const access: MissionControlOptions['access'] = { identify: () => ({ id: `user of connection ${++connections}` }) }
+
 const OPTIONS: MissionControlOptions = {
+  access,
   server: { name: 'subject', version: '1.0.0' },
   websocket: { heartbeatMs: 100 },
   channels: { missionStatsMs: 50 }
@@ -33,13 +39,10 @@ const OPTIONS: MissionControlOptions = {
 /** Starts a correct server whose missions take a few ticks. Returns its address. */
 async function serve (t: Test, { supportsCommands = true, options = OPTIONS }: { supportsCommands?: boolean, options?: MissionControlOptions } = {}): Promise<string> {
   const app = await boot(t, options)
-  if (supportsCommands) app.missions.handle({ identify, start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  if (supportsCommands) app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   return urlOf(app)
 }
-
-/** The checks start more missions than one user may. */
-const identify = ({ connectionId }: { connectionId: string | null }): string => String(connectionId)
 
 const work = async (mission: { task (id: string, work: () => Promise<void>): Promise<void> }): Promise<void> => {
   for (const file of ['a', 'b', 'c']) await mission.task(file, async () => { await new Promise((resolve) => setTimeout(resolve, 10)) })
@@ -109,7 +112,7 @@ t.test('a check that does not apply is skipped, with the reason', async (t) => {
 t.test('a mission that runs again in another attempt fails no check', async (t) => {
   const app = await boot(t, OPTIONS)
   app.missions.on('mission_ended', (mission) => { if (mission.attempt === 1 && mission.status === 'completed') mission.retry().complete() })
-  app.missions.handle({ identify, start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
+  app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const results = await runConformance(optionsFor(urlOf(app)))
   t.strictSame(results.filter(({ status }) => status !== 'ok'), [])
@@ -117,7 +120,7 @@ t.test('a mission that runs again in another attempt fails no check', async (t) 
 })
 
 t.test('a server that limits the starts of all connections together fails no check', async (t) => {
-  const app = await boot(t, OPTIONS)
+  const app = await boot(t, { ...OPTIONS, access: undefined })
   app.missions.handle({ start: { start: () => app.missions.spawn('import', work) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const results = await runConformance(optionsFor(urlOf(app)))
@@ -128,7 +131,7 @@ t.test('a server that limits the starts of all connections together fails no che
 
 t.test('a mission that ends at once fails no check', async (t) => {
   const app = await boot(t, OPTIONS)
-  app.missions.handle({ identify, start: { start: () => app.missions.spawn('import', async () => {}) }, cancel: {} })
+  app.missions.handle({ start: { start: () => app.missions.spawn('import', async () => {}) }, cancel: {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const results = await runConformance(optionsFor(urlOf(app)))
   t.match(results.filter(({ status }) => status !== 'ok'), [{ name: 'snapshot-flag', status: 'skip', reason: /had ended before the snapshot/ }])
@@ -136,7 +139,7 @@ t.test('a mission that ends at once fails no check', async (t) => {
 })
 
 t.test('the heartbeat check does not wait for a heartbeat that is not due, and fails if the server closes instead', async (t) => {
-  const url = await serve(t, { options: { websocket: { heartbeatMs: 300 } } })
+  const url = await serve(t, { options: { access, websocket: { heartbeatMs: 300 } } })
   const slow: Break = { fromServer: (message) => [message['type'] === 'heartbeat' ? { ...message, intervalMs: 30_000 } : message] }
   t.match(await runConformance(optionsFor(await breakServer(t, url, slow)), { only: ['heartbeat'] }), [{ status: 'ok' }])
   const closes: Break = { fromServer: (message, connection) => { if (message['type'] === 'heartbeat') connection.close(1011) } }

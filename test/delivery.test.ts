@@ -8,6 +8,7 @@ import type { SocketEvents } from '../lib/hub/socket-events.js'
 import type { Message } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES } from '../lib/hub/delivery/outbox.js'
 import { resolveOptions } from '../lib/base/options.js'
+import { openAccess } from './support/access.js'
 import { missionChecksum, type Cursor } from '../schemas/index.js'
 
 const LOGGED = ['mission_update', 'health_delta', 'anomaly_alert'] as const
@@ -316,7 +317,8 @@ async function play (moves: readonly Move[], log: { maxMessages: number, maxAgeM
     clock,
     server: { name: 'x', version: '1' },
     options: { ...resolveOptions({ websocket: { history: log } }, {}).websocket, maxMessagesPerSecond: 100_000 },
-    channels: [...sources.values()].map(({ channel }) => channel),
+    createChannels: () => [...sources.values()].map(({ channel }) => channel),
+    access: openAccess(clock),
     commands: {} as never,
     findMission: () => undefined,
     onCallbackError: (where, err) => { failures.push(`${where}: ${String((err as Error).stack)}`) }

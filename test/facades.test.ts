@@ -17,7 +17,7 @@ const MEMBERS = {
     '[Symbol.asyncDispose]'
   ],
   Monitoring: ['trackOperation', 'time', 'addHealthCheck', 'reportHealth', 'health', 'latency', 'operations', 'on'],
-  MissionControl: ['wsMetrics', 'metrics', 'publish', 'drain']
+  MissionControl: ['wsMetrics', 'metrics', 'publish', 'revoke', 'drain']
 } as const
 
 const DECLARATIONS: Record<keyof typeof MEMBERS, string> = {

@@ -16,6 +16,7 @@ import { resolveOptions } from '../lib/base/options.js'
 import { FrameParser, limitInboundFrames } from '../lib/routes/websocket/inbound-limits.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
+import { openAccess } from './support/access.js'
 import { boot, closingSoon, uncaught } from './support/app.js'
 import { connect } from './support/client.js'
 import { parseExposition, valueOf } from './support/exposition-parser.js'
@@ -867,11 +868,13 @@ for (const level of ['trace', 'info']) {
 t.test('a failing channel fails the request of the client, not the process', async (t) => {
   const failures: string[] = []
   const sent: string[] = []
+  const clock = createVirtualClock()
   const hub = new Hub({
-    clock: createVirtualClock(),
+    clock,
     server: { name: 'x', version: '1' },
     options: resolveOptions({}, {}).websocket,
-    channels: [{ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot () { throw new Error('canary') } }],
+    createChannels: () => [{ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot () { throw new Error('canary') } }],
+    access: openAccess(clock),
     commands: {} as never,
     findMission: () => undefined,
     onCallbackError: (where, err) => { failures.push(`${where}: ${(err as Error).message}`) }

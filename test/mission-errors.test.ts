@@ -203,7 +203,6 @@ for (const [title, rows] of TABLES) {
 
 t.test('why a mission failed is the same for clients, in views and over HTTP', async (t) => {
   const app = await boot(t, { routes: { missions: '/missions' } })
-  app.missions.handle({ view: { authorize: () => true } })
   const client = await connect(app)
   await client.subscribe('mission_update')
 
@@ -268,7 +267,6 @@ t.test('the causes of an error', async (t) => {
 
   t.test('are part of the ending that a late subscriber receives, and of the reply to mission_get', async (t) => {
     const app = await boot(t)
-    app.missions.handle({ view: { authorize: () => true } })
     const client = await connect(app)
     app.missions.start({ id: 'a', name: 'job' }).fail(failing())
     client.send({ type: 'subscribe', channels: ['mission_update'], endings: 1 })

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
 import type { SubscribeFilter } from '../lib/missions/index.js'
-import { TERMINAL_STATUSES, type MissionQuery, type MissionStatus, type MissionView } from '../schemas/index.js'
+import { TERMINAL_STATUSES, type MissionQuery, type MissionSubject, type MissionStatus, type MissionView } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
 import { build, settle, type Stand } from './support/missions.js'
 
@@ -129,12 +129,15 @@ t.test('list', async (t) => {
   t.test('omits missions that are not visible to the viewer, and still fills its pages', async (t) => {
     const { missions, registry } = build()
     for (let i = 0; i < 10; i++) missions.start({ id: `m${i}`, name: 'job', tenant: i % 2 === 0 ? 'acme' : 'other' })
-    const isVisible = ({ tenant }: { tenant: string | null }) => tenant === 'acme'
-    const first = registry.list({ limit: 3 }, isVisible)
-    t.strictSame(ids(first), ['m8', 'm6', 'm4'])
-    const second = registry.list({ limit: 3, cursor: first.nextCursor! }, isVisible)
-    t.strictSame(ids(second), ['m2', 'm0'])
-    t.equal(second.nextCursor, null)
+    const may = (action: string, mission?: MissionSubject) => action === 'see' && mission!.tenant === 'acme'
+    for (const tenant of ['acme', undefined]) {
+      const caller = { request: {}, connectionId: null, principal: undefined, tenant, may }
+      const first = registry.listFor(caller, { limit: 3 })
+      t.strictSame(ids(first), ['m8', 'm6', 'm4'])
+      const second = registry.listFor(caller, { limit: 3, cursor: first.nextCursor! })
+      t.strictSame(ids(second), ['m2', 'm0'])
+      t.equal(second.nextCursor, null)
+    }
   })
 
   t.test('neither repeats nor skips a mission when others start, end or are forgotten between two pages', async () => {

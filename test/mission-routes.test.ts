@@ -3,10 +3,10 @@ import type { TSchema } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance, type FastifyRequest, type InjectOptions, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import missionControl, { type MissionControlOptions } from '../lib/index.js'
+import missionControl, { type AccessOptions, type MissionControlOptions } from '../lib/index.js'
 import type { Mission } from '../lib/missions/index.js'
 import { compile } from '../lib/base/validation.js'
-import { CancelResponse, ErrorResponse, MissionListResponse, MissionView } from '../schemas/index.js'
+import { type AccessQuestion, CancelResponse, ErrorResponse, MissionListResponse, MissionView } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
 
 const URL = '/mission-control/missions'
@@ -38,6 +38,15 @@ const idsOf = ({ missions }: MissionListResponse): string[] => missions.map(({ i
 
 const post = (path: string, headers: Record<string, string> = {}): InjectOptions =>
   ({ method: 'POST', url: path, headers: { host: 'ops.example.com', ...headers } })
+
+/** Each client is of the tenant that its header names. */
+const BY_TENANT: AccessOptions = { identify: ({ headers }) => ({ id: 'ann', tenant: String(headers['x-tenant']) }) }
+
+/** Each client is an operator, and may only see the missions of one tenant. */
+const BY_TEAM: AccessOptions = {
+  identify: ({ headers }) => ({ id: String(headers['x-tenant']) }),
+  authorize: ({ id }, { mission }) => mission === undefined || mission.tenant === id
+}
 
 const tenantOf = ({ request }: { request: unknown }) => (request as FastifyRequest).headers['x-tenant']
 
@@ -137,32 +146,33 @@ t.test('the list', async (t) => {
   })
 
   t.test('omits missions that are not visible to the client, and still fills its pages', async (t) => {
-    const app = await serve(t)
-    const contexts: unknown[] = []
-    app.missions.handle({
-      view: {
-        authorize: (mission, context) => {
-          contexts.push(context)
-          return mission.tenant === tenantOf(context)
-        }
+    for (const access of [BY_TENANT, BY_TEAM]) {
+      const requests: FastifyRequest[] = []
+      const identify: typeof access.identify = (request) => {
+        requests.push(request)
+        return access.identify(request)
       }
-    })
-    for (let i = 0; i < 6; i++) app.missions.start({ id: `${i}`, name: 'job', tenant: i % 2 === 0 ? 'acme' : 'globex' })
-    const page = async (query: string) => {
-      const response = await app.inject({ url: `${URL}?${query}`, headers: { 'x-tenant': 'acme' } })
-      t.notMatch(response.body, 'globex')
-      return read<MissionListResponse>(t, 'list', response)
+      const app = await serve(t, { access: { ...access, identify } })
+      for (let i = 0; i < 6; i++) app.missions.start({ id: `${i}`, name: 'job', tenant: i % 2 === 0 ? 'acme' : 'globex' })
+      const page = async (query: string, tenant = 'acme') => {
+        const response = await app.inject({ url: `${URL}?${query}`, headers: { 'x-tenant': tenant } })
+        t.notMatch(response.body, 'globex')
+        return read<MissionListResponse>(t, 'list', response)
+      }
+      const first = await page('limit=2')
+      t.same(idsOf(first), ['4', '2'])
+      const last = await page(`limit=2&cursor=${first.nextCursor}`)
+      t.same([idsOf(last), last.nextCursor], [['0'], null])
+      t.same(idsOf(await page('tenant=globex')), [], 'a filter shows no more')
+      t.same(idsOf(await page('', 'unknown')), [])
+      t.match(requests.map(({ url }) => url), Array(4).fill(/mission-control/), 'each request is identified once')
     }
-    const first = await page('limit=2')
-    t.same(idsOf(first), ['4', '2'])
-    const last = await page(`limit=2&cursor=${first.nextCursor}`)
-    t.same([idsOf(last), last.nextCursor], [['0'], null])
-    t.same(idsOf(await list(t, app)), [], 'a client without a tenant sees nothing')
-    t.match(contexts[0], { connectionId: null, request: { url: /mission-control/ } })
   })
 
-  t.test('hides a mission for which view.authorize throws or does not return true', async (t) => {
-    const app = await serve(t)
+  t.test('hides a mission for which access.authorize throws or does not return true', async (t) => {
+    let answer: () => unknown
+    const authorize = (_principal: unknown, { action, mission }: AccessQuestion) => action === 'see' && (mission!.name !== 'bad' || answer() as boolean)
+    const app = await serve(t, { access: { identify: () => ({ id: 'ann' }), authorize } })
     const [good, bad] = [app.missions.start('good'), app.missions.start('bad')]
     const failures: Array<() => unknown> = [
       () => { throw new Error('canary') }, () => 'yes', () => 1, () => undefined,
@@ -170,13 +180,13 @@ t.test('the list', async (t) => {
     ]
     const caught = await uncaught(async () => {
       for (const failure of failures) {
-        app.missions.handle({ view: { authorize: ((mission: Mission) => mission === bad ? failure() : true) as () => boolean } })
+        answer = failure
         t.same(idsOf(await list(t, app)), [good.id])
         t.equal((await app.inject(`${URL}/${bad.id}`)).statusCode, 404)
       }
     })
     t.same(caught, [])
-    t.match((await app.missionControl.metrics.render()).body, /callback_errors_total\{callback="view_handler"\} \d+/)
+    t.match((await app.missionControl.metrics.render()).body, /callback_errors_total\{callback="authorize"\} 6$/m, 'those that threw or returned a promise, twice each')
   })
 })
 
@@ -197,17 +207,19 @@ t.test('one mission', async (t) => {
   })
 
   t.test('that is hidden is answered exactly like one that does not exist', async (t) => {
-    const app = await serve(t)
-    const mission = app.missions.start({ name: 'job', tenant: 'acme' })
-    app.missions.handle({ view: { authorize: (mission, context) => mission.tenant === tenantOf(context) } })
-    const [hidden, unknown] = [await app.inject(`${URL}/${mission.id}`), await app.inject(`${URL}/${UNKNOWN}`)]
-    t.equal(hidden.statusCode, 404)
-    t.match(read(t, 'error', hidden), { code: 'FST_MC_MISSION_NOT_FOUND' })
-    t.equal(hidden.body, unknown.body)
-    const { date: _, ...headers } = hidden.headers
-    const { date: __, ...unknownHeaders } = unknown.headers
-    t.same(headers, unknownHeaders)
-    t.equal((await app.inject({ url: `${URL}/${mission.id}`, headers: { 'x-tenant': 'acme' } })).statusCode, 200)
+    for (const access of [BY_TENANT, BY_TEAM]) {
+      const app = await serve(t, { access })
+      const mission = app.missions.start({ name: 'job', tenant: 'acme' })
+      const ask = async (id: string, tenant = 'other') => await app.inject({ url: `${URL}/${id}`, headers: { 'x-tenant': tenant } })
+      const [hidden, unknown] = [await ask(mission.id), await ask(UNKNOWN)]
+      t.equal(hidden.statusCode, 404)
+      t.match(read(t, 'error', hidden), { code: 'FST_MC_MISSION_NOT_FOUND' })
+      t.equal(hidden.body, unknown.body)
+      const { date: _, ...headers } = hidden.headers
+      const { date: __, ...unknownHeaders } = unknown.headers
+      t.same(headers, unknownHeaders)
+      t.equal((await ask(mission.id, 'acme')).statusCode, 200)
+    }
   })
 
   t.test('is found by every valid id', async (t) => {
@@ -262,7 +274,7 @@ t.test('cancel', async (t) => {
   t.test('is answered with 501 until the host allows it', async (t) => {
     const app = await serve(t)
     const mission = app.missions.start('job')
-    for (const handlers of [{}, { start: { start: () => mission } }, { view: { authorize: () => false } }]) {
+    for (const handlers of [{}, { start: { start: () => mission } }]) {
       app.missions.handle(handlers)
       for (const id of [mission.id, UNKNOWN]) {
         const response = await app.inject(post(`${URL}/${id}/cancel`))
@@ -295,11 +307,17 @@ t.test('cancel', async (t) => {
   })
 
   t.test('of a mission that is not visible to the client is answered with 404', async (t) => {
-    const app = await serve(t)
-    const mission = app.missions.start('job')
-    app.missions.handle({ cancel: {}, view: { authorize: () => false } })
-    t.equal((await app.inject(post(`${URL}/${mission.id}/cancel`))).statusCode, 404)
-    t.equal(mission.view().cancel, null)
+    for (const access of [BY_TENANT, BY_TEAM]) {
+      const app = await serve(t, { access })
+      const mission = app.missions.start({ name: 'job', tenant: 'acme' })
+      app.missions.handle({ cancel: {} })
+      const ask = async (id: string, tenant: string) => await app.inject(post(`${URL}/${id}/cancel`, { 'x-tenant': tenant }))
+      const [hidden, unknown] = [await ask(mission.id, 'other'), await ask(UNKNOWN, 'other')]
+      t.equal(hidden.statusCode, 404)
+      t.equal(hidden.body, unknown.body)
+      t.equal(mission.view().cancel, null)
+      t.equal((await ask(mission.id, 'acme')).statusCode, 202)
+    }
   })
 
   t.test('hides why a handler failed, and waits for it at most 10 s', async (t) => {
@@ -363,16 +381,23 @@ t.test('cancel', async (t) => {
 })
 
 t.test('the onRequest hooks of the host run before validation and handlers on every route', async (t) => {
+  const users: Record<'identified' | 'handled', unknown[]> = { identified: [], handled: [] }
   const app = await serve(t, {
+    access: {
+      identify (request) {
+        const { user } = request as unknown as { user: string }
+        users.identified.push(user)
+        return { id: user }
+      }
+    },
     onRequest: async (request, reply) => {
       if (request.headers['x-user'] === undefined) await reply.code(401).send({ message: 'not allowed' })
       else Object.assign(request, { user: request.headers['x-user'] })
     }
   })
   const mission = app.missions.start('job')
-  const users: unknown[] = []
-  const note = (_mission: Mission, { request }: { request: unknown }) => users.push((request as { user: string }).user) > 0
-  app.missions.handle({ view: { authorize: note }, cancel: { authorize: note } })
+  const note = (_mission: Mission, { request }: { request: unknown }) => users.handled.push((request as { user: string }).user) > 0
+  app.missions.handle({ cancel: { authorize: note } })
   const requests: InjectOptions[] = [
     { url: URL },
     { url: `${URL}?canary=1` },
@@ -381,13 +406,13 @@ t.test('the onRequest hooks of the host run before validation and handlers on ev
     post(`${URL}/x/cancel`, { origin: 'https://evil.example.com' })
   ]
   for (const request of requests) t.equal((await app.inject(request)).statusCode, 401, JSON.stringify(request))
-  t.same(users, [])
+  t.same(users, { identified: [], handled: [] })
   t.equal(mission.view().cancel, null)
   const allowed = requests.map((request) => ({ ...request, headers: { ...request.headers, 'x-user': 'ann' } }))
   const statuses: number[] = []
   for (const request of allowed) statuses.push((await app.inject(request)).statusCode)
   t.same(statuses, [200, 400, 200, 202, 403])
-  t.same(new Set(users), new Set(['ann']), 'handlers receive the request that the hooks extended')
+  t.same(users, { identified: Array(5).fill('ann'), handled: ['ann'] }, 'identify and handlers receive the request that the hooks extended')
 })
 
 t.test('the routes are mounted under prefix and routes.missions', async (t) => {

@@ -603,10 +603,12 @@ async function boot (t: Test, options: FastifyServerOptions = {}, prepare: (app:
   await app.register(async (scope) => {
     const { clock, exposition, state } = stand
     const wsMetrics = () => state.hub.metrics
-    mountPrometheus(scope, { url: '/metrics', render: (accept) => exposition.render(accept) })
-    mountWsMetrics(scope, { url: '/ws-metrics', wsMetrics, clock })
+    const onRequest = async () => undefined
+    mountPrometheus(scope, { url: '/metrics', onRequest, render: (accept) => exposition.render(accept) })
+    mountWsMetrics(scope, { url: '/ws-metrics', onRequest, wsMetrics, clock })
     mountHealth(scope, {
       url: '/health',
+      requireDetails: onRequest,
       health: () => state.health,
       wsMetrics,
       server: { name: 'svc', version: '1.2.3' },

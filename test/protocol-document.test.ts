@@ -51,8 +51,10 @@ t.test('the error of a mission is text', async (t) => {
 })
 
 t.test('every channel name of a message gets one answer', async (t) => {
-  const authorize = ({ channel }: { channel: string }) => channel !== 'health_delta' && channel !== 'anomaly_alert'
-  const { client } = await setup(t, { websocket: { heartbeatMs: 1_000_000_000, authorize: (_request, asked) => authorize(asked) } })
+  const { client } = await setup(t, {
+    websocket: { heartbeatMs: 1_000_000_000 },
+    access: { identify: () => ({ id: 'ann' }), authorize: (_principal, { channel }) => channel !== 'health_delta' && channel !== 'anomaly_alert' }
+  })
   const channels = ['nope', 'health_delta', 'mission_update', '', 'anomaly_alert', 'Mission_update', 'metrics_tick', 'nope']
 
   async function answersTo (type: 'subscribe' | 'unsubscribe') {

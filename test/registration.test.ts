@@ -70,12 +70,12 @@ t.test('with an invalid option the service does not start, and the error names t
   }
 })
 
-t.test('there are at most 45 options, and each has a description', async (t) => {
+t.test('there are at most 47 options, and each has a description', async (t) => {
   const leaves = (schema: Schema, path: string): Array<[string, Schema]> => schema.properties === undefined
     ? [[path, schema]]
     : Object.entries(schema.properties).flatMap(([name, child]) => leaves(child, `${path}.${name}`))
   const all = leaves(Options as Schema, 'options')
-  t.ok(all.length <= 45, `${all.length} options`)
+  t.ok(all.length <= 47, `${all.length} options`)
   for (const [path, { description }] of all) t.match(description, /^.+\.$|^.+by default\.$/, path)
 })
 
@@ -115,18 +115,22 @@ t.test('options are completed and frozen, and the host\'s own object is not chan
 t.test('options of any class behave like plain ones and are not changed', async (t) => {
   class Group {
     heartbeatMs = 5_000
-    #allowed = true
     get path () { return '/live' }
-    authorize () { return this.#allowed }
+  }
+  class Rules {
+    readonly #id = 'ann'
+    identify () { return { id: this.#id } }
+    authorize ({ id }: { id: string }) { return id === this.#id }
   }
   class Outer {
     websocket = new Group()
+    access = new Rules()
     get server () { return Object.freeze({ name: 'imports' }) }
   }
-  const source = 'export const server = { name: "imports" }; export const websocket = { heartbeatMs: 5000, path: "/live", authorize: () => true }'
-  const plain = { server: { name: 'imports' }, websocket: { heartbeatMs: 5_000, path: '/live', authorize: () => true } }
-  const bare = Object.assign(Object.create(null), { server: Object.assign(Object.create(null), plain.server), websocket: plain.websocket })
-  const frozen = Object.freeze({ server: Object.freeze({ ...plain.server }), websocket: Object.freeze({ ...plain.websocket }) })
+  const source = 'export const server = { name: "imports" }; export const websocket = { heartbeatMs: 5000, path: "/live" }; export const access = { identify: () => ({ id: "ann" }), authorize: () => true }'
+  const plain = { server: { name: 'imports' }, websocket: { heartbeatMs: 5_000, path: '/live' }, access: { identify: () => ({ id: 'ann' }), authorize: () => true } }
+  const bare = Object.assign(Object.create(null), { server: Object.assign(Object.create(null), plain.server), websocket: plain.websocket, access: Object.assign(Object.create(null), plain.access) })
+  const frozen = Object.freeze({ server: Object.freeze({ ...plain.server }), websocket: Object.freeze({ ...plain.websocket }), access: Object.freeze({ ...plain.access }) })
   const kinds: Record<string, object> = {
     'a class instance': new Outer(), 'an object without a prototype': bare, 'a frozen object': frozen, 'a module namespace': await import(`data:text/javascript,${source}`)
   }
@@ -134,7 +138,8 @@ t.test('options of any class behave like plain ones and are not changed', async 
     const before = JSON.stringify([options, Reflect.ownKeys(options)])
     const resolved = resolveOptions(options as never, {})
     t.match(resolved, { server: { name: 'imports', version: '0.0.0' }, websocket: { heartbeatMs: 5_000, path: '/live' }, missions: { maxActive: 10_000 } }, kind)
-    t.equal(resolved.websocket.authorize?.({} as never, {} as never), true, `${kind}: a method keeps its object`)
+    const { identify, authorize } = resolved.access!
+    t.strictSame([identify(), authorize!({ id: 'ann' } as never)], [{ id: 'ann' }, true], `${kind}: a method keeps its object`)
     t.equal(JSON.stringify([options, Reflect.ownKeys(options)]), before, `${kind} is not changed`)
     t.notOk(Object.isFrozen((options as Outer).websocket) && kind !== 'a frozen object')
     const app = Fastify()
@@ -143,6 +148,7 @@ t.test('options of any class behave like plain ones and are not changed', async 
     await app.ready()
     t.equal((await app.inject('/health')).json().server, 'imports', kind)
     t.equal((await app.inject('/live')).statusCode, 426, kind)
+    t.equal((await app.inject('/api/v1/metrics/prometheus')).statusCode, 200, kind)
   }
   class Misspelt { heartbeat = 5 }
   t.throws(() => resolveOptions({ websocket: new Misspelt() } as never, {}), /websocket\.heartbeat is not an option/)

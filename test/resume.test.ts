@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import type { FastifyRequest } from 'fastify'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
@@ -8,7 +7,7 @@ import type { Channel } from '../lib/hub/channel.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { missionChecksum } from '../schemas/checksum.js'
-import type { Cursor, SubscriptionFilter } from '../schemas/index.js'
+import type { AccessQuestion, Cursor, SubscriptionFilter } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
 import { frame, OPCODE, RawClient } from './support/raw-client.js'
@@ -311,7 +310,9 @@ t.test('a heartbeat contains the last position of each logged channel of the cli
 })
 
 t.test('`mission_get` returns one mission, whether it is active, ended or evicted', async (t) => {
-  const { app } = await bootWithClock(t, { missions: { maxEnded: 1 } })
+  let hidden: string | undefined
+  const access = { identify: () => ({ id: 'ann' }), authorize: (_principal: unknown, { action, mission }: AccessQuestion) => action !== 'see' || mission!.id !== hidden }
+  const { app } = await bootWithClock(t, { missions: { maxEnded: 1 }, access })
   app.missions.start({ id: 'active', name: 'job' })
   app.missions.start({ id: 'evicted', name: 'job' }).complete()
   app.missions.start({ id: 'recent', name: 'job' }).complete()
@@ -328,10 +329,11 @@ t.test('`mission_get` returns one mission, whether it is active, ended or evicte
   t.match(await ask('evicted'), { payload: { status: 'completed', snapshot: true } })
   t.match(await ask('failed'), { payload: { status: 'error', error: 'broken', errorCode: 'error' } })
   t.match(await ask('other'), { error: { code: 'unknown_mission' } })
-  app.missions.handle({ view: { authorize: ({ id }) => id !== 'active' } })
-  t.match(await ask('active'), { error: { code: 'unknown_mission' } })
-  t.match(await ask('failed'), { payload: { status: 'error' } })
-  t.match(await ask('evicted'), { error: { code: 'unknown_mission' } }, 'the host can no longer decide who may see it')
+  for (hidden of ['active', 'evicted', 'failed']) {
+    for (const missionId of ['active', 'evicted', 'failed']) {
+      t.match(await ask(missionId), missionId === hidden ? { error: { code: 'unknown_mission' } } : { payload: { missionId, snapshot: true } }, `${missionId} while ${hidden} is hidden`)
+    }
+  }
 })
 
 t.test('a mission whose start is not acknowledged yet is in no snapshot', async (t) => {
@@ -353,10 +355,11 @@ t.test('a mission whose start is not acknowledged yet is in no snapshot', async 
 t.test('`authorize` decides who may subscribe and who may receive earlier messages', async (t) => {
   const asked: unknown[] = []
   const { app } = await bootWithClock(t, {
-    websocket: {
-      authorize (request: FastifyRequest, { action, channel }) {
+    access: {
+      identify: ({ query }) => ({ id: (query as { role: string }).role }),
+      authorize ({ id: role }, { action, channel }) {
+        if (action === 'see') return true
         asked.push([action, channel])
-        const { role } = request.query as { role: string }
         if (role === 'broken') throw new Error('canary')
         if (role === 'late') return Promise.resolve(true) as never
         if (role === 'rejecting') return Promise.reject(new Error('canary')) as never
@@ -640,7 +643,7 @@ t.test('all channels are stopped when the service has closed', async (t) => {
 
 t.test('a client that lost its permission for a channel loses the subscription', async (t) => {
   let isAllowed = true
-  const { app } = await bootWithClock(t, { websocket: { authorize: () => isAllowed } })
+  const { app } = await bootWithClock(t, { access: { identify: () => ({ id: 'ann' }), authorize: () => isAllowed } })
   const client = await connect(app)
   await subscribe(client)
   isAllowed = false

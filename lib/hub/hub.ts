@@ -1,10 +1,11 @@
-import { CHANNEL_NAMES, type ChannelName, type ChannelPayloads } from '../../schemas/channels/index.js'
+import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { Principal } from '../../schemas/access.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { afterAtMost, createUnifiedId, type Clock, type Timer } from '../base/clock.js'
+import { callSync } from '../base/promises.js'
 import { Admission, REFUSALS, type RefusalReason } from './connections/admission.js'
 import type { Access } from '../access/access.js'
 import { EVERYBODY, type Viewer } from '../access/viewer.js'
@@ -20,6 +21,7 @@ import { Envelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
 import { pingIntervalMs } from './connections/liveness.js'
 import { LivenessTimer } from './connections/liveness-timer.js'
+import { Readings } from './readings.js'
 import { createSocketEvents, type SocketEvents } from './socket-events.js'
 
 export interface HubDeps {
@@ -54,6 +56,7 @@ export class Hub {
 
   readonly #admission: Admission
   readonly #drain: Drain
+  readonly #readings: Readings
   #heartbeatTimer: Timer | undefined
   #closing: Promise<void> | undefined
   #onEmpty: (() => void) | undefined
@@ -77,6 +80,7 @@ export class Hub {
       createChannels
     })
     this.#expiry = new Expiry({ clock, envelope })
+    this.#readings = new Readings({ connections: this.#connections, metrics, scopes: this.#scopes })
     this.#drain = new Drain({ clock, envelope, connections: this.#connections })
     this.#admission = new Admission({ clock, options, refused: metrics.refused })
     this.#livenessTimer = new LivenessTimer({
@@ -147,35 +151,24 @@ export class Hub {
     if (tenant !== undefined) this.#scopes.find(tenant)?.broadcaster.broadcast(name, payload)
   }
 
-  /** Closes the connections of the principals that a function of the host returns `true` for, and counts them. */
+  /**
+   * Closes the connections of the principals that a function of the host returns `true` for, and counts them. Throws
+   * what the function throws, and closes none then.
+   */
   revoke (isRevoked: (principal: Principal) => unknown): number {
-    const revoked = [...this.#connections].filter(({ viewer, isClosing }) =>
-      !isClosing && viewer.principal !== undefined && isRevoked(viewer.principal) === true)
+    const revoked = [...this.#connections].filter(({ viewer: { principal }, isClosing }) =>
+      !isClosing && principal !== undefined && callSync(() => isRevoked(principal)) === true)
     for (const connection of revoked) connection.close('unauthorised')
     return revoked.length
   }
 
   wsMetrics (): WsMetrics {
-    const { connectionsTotal, messagesSentTotal, subscriptionsTotal } = this.#metrics
-    return {
-      connectionsOpen: this.#connections.size,
-      connectionsTotal,
-      messagesSentTotal,
-      subscriptionsTotal,
-      channels: CHANNEL_NAMES.map((channel) => ({ channel, count: this.#scopes.count(channel) }))
-    }
+    return this.#readings.wsMetrics()
   }
 
   /** All metrics of the hub, for the Prometheus exposition. */
   totals () {
-    return {
-      metrics: this.wsMetrics(),
-      subscribers: new Map(CHANNEL_NAMES.map((name) => [name, this.#scopes.count(name)])),
-      ...this.#metrics.read(),
-      ...this.#readOutboxes(),
-      logged: this.#scopes.logged,
-      eventLoopDelayMs: this.#admission.eventLoopDelayMs
-    }
+    return { ...this.#readings.totals(), eventLoopDelayMs: this.#admission.eventLoopDelayMs }
   }
 
   /** Starts measuring the delay of the event loop. */
@@ -225,16 +218,6 @@ export class Hub {
       await empty
     }
     this.#metrics.drainMs = clock.monotonic() - startedAt
-  }
-
-  #readOutboxes () {
-    let outboxBytes = 0
-    let lagging = 0
-    for (const { outbox } of this.#connections) {
-      outboxBytes += outbox.pendingBytes
-      if (outbox.isLagging) lagging++
-    }
-    return { outboxBytes, lagging }
   }
 
   #add (connection: Connection): void {

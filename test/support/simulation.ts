@@ -11,6 +11,7 @@ import {
   createMissionLookup, createMissions, Endings, MissionRegistry, toUpdate, type Mission, type Missions
 } from '../../lib/missions/index.js'
 import { resolveOptions } from '../../lib/base/options.js'
+import { openAccess } from './access.js'
 import { MISSION_STATUSES, TERMINAL_STATUSES, type MissionStatus, type MissionUpdate, type OptionsInput, type StreamPosition, type SubscriptionFilter } from '../../schemas/index.js'
 
 const TERMINAL = new Set<string>(TERMINAL_STATUSES)
@@ -90,8 +91,17 @@ class Service {
       createMissionStatsChannel({ clock, intervalMs: 5_000, totals: () => this.missions.stats() }),
       ...['metrics_tick', 'health_delta', 'anomaly_alert'].map((name) => ({ name, delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] }))
     ] as unknown as Channel[]
-    const findMission = createMissionLookup({ registry: this.registry, ended })
-    this.hub = new Hub({ clock, server, options: websocket, channels, commands: this.registry.commands, findMission, onCallbackError })
+    const findMission = createMissionLookup({ registry: this.registry, endings })
+    this.hub = new Hub({
+      clock,
+      server,
+      options: websocket,
+      createChannels: () => channels,
+      access: openAccess(clock),
+      commands: this.registry.commands,
+      findMission,
+      onCallbackError
+    })
   }
 
   close (): void {
