@@ -16,6 +16,22 @@ export interface SubscriptionRequest { action: 'subscribe' | 'replay', channel: 
 /** Decides synchronously; `request` is the Fastify request that opened the connection. */
 export type SubscriptionAuthorize = (request: never, asked: SubscriptionRequest) => boolean
 
+/** The routes of the plugin, as the option `routes.config` names them. */
+export type RouteName = 'websocket' | 'health' | 'prometheus' | 'wsMetrics' | 'asyncapi' | 'missions'
+
+/**
+ * What other plugins read from the `config` of a route, such as `rateLimit`. `logLevel` is also the log level of the
+ * route; `tags` and `hide` are also those of its schema, for the OpenAPI document.
+ */
+export interface RouteConfig {
+  logLevel?: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+  tags?: string[]
+  hide?: boolean
+  [name: string]: unknown
+}
+
+type RouteConfigOption = RouteConfig | ((route: RouteName) => RouteConfig)
+
 type HealthProviderFunction = () => HealthReport | Promise<HealthReport>
 
 const websocket = group({
@@ -90,7 +106,11 @@ const routes = group({
     'Path of the AsyncAPI document that describes the WebSocket route; `false` disables the route.'),
   prometheus: route('/api/v1/metrics/prometheus', 'Path of the Prometheus exposition; `false` disables the route.'),
   missions: route(false,
-    'Path of the HTTP routes that list, show and cancel missions, such as `/mission-control/missions`; off by default.')
+    'Path of the HTTP routes that list, show and cancel missions, such as `/mission-control/missions`; off by ' +
+      'default.'),
+  config: Type.Optional(hostValue<RouteConfigOption>('config', 'an object, or a function that returns one',
+    'Added to the `config` of the routes, for other plugins; a function receives the name of a route. `logLevel`, ' +
+      '`tags` and `hide` also set the log level and the OpenAPI schema.'))
 })
 
 const health = group({

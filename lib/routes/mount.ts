@@ -9,7 +9,7 @@ import { mountAsyncApi } from './asyncapi.js'
 import { refuseTaken } from './duplicates.js'
 import { mountHealth } from './health.js'
 import { mountMissions } from './missions.js'
-import { addressOf, markOwnRoutes } from './own-route.js'
+import { addressOf, scopeFor } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
 import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
@@ -29,10 +29,9 @@ export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Pr
   const { hub, options } = deps
   refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
-  markOwnRoutes(scope)
   guardUpgrades(scope, hub, options.websocket)
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
-  mountWebSocket(scope, { hub, isHostServer, options: options.websocket })
+  mountWebSocket(scopeFor(scope, 'websocket', options), { hub, isHostServer, options: options.websocket })
   mountReadRoutes(scope, deps)
   if (options.routes.missions !== false) await mountMissionRoutes(scope, options.routes.missions, deps)
 }
@@ -41,15 +40,19 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
   const { routes, server, websocket } = options
   const startedAt = clock.monotonic()
   const wsMetrics = () => hub.wsMetrics()
-  if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, wsMetrics, clock })
+  if (routes.wsMetrics !== false) {
+    mountWsMetrics(scopeFor(scope, 'wsMetrics', options), { url: routes.wsMetrics, wsMetrics, clock })
+  }
   if (routes.asyncapi !== false) {
-    mountAsyncApi(scope, { url: routes.asyncapi, address: addressOf(scope, websocket.path), server })
+    const address = addressOf(scope, websocket.path)
+    mountAsyncApi(scopeFor(scope, 'asyncapi', options), { url: routes.asyncapi, address, server })
   }
   if (routes.prometheus !== false) {
-    mountPrometheus(scope, { url: routes.prometheus, render: (accept) => exposition.render(accept) })
+    const render = (accept?: string) => exposition.render(accept)
+    mountPrometheus(scopeFor(scope, 'prometheus', options), { url: routes.prometheus, render })
   }
   if (routes.health !== false) {
-    mountHealth(scope, {
+    mountHealth(scopeFor(scope, 'health', options), {
       url: routes.health,
       health: () => monitoring.health(),
       wsMetrics,
@@ -64,7 +67,7 @@ function mountReadRoutes (scope: FastifyInstance, { options, clock, hub, exposit
 // These routes have a scope of their own, so that its hooks apply to no other route.
 async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: RoutesDeps): Promise<void> {
   const { missions, options: { websocket: { allowedOrigins } } } = deps
-  await scope.register(async (inner) => mountMissions(inner, {
+  await scope.register(async (inner) => mountMissions(scopeFor(inner, 'missions', deps.options), {
     url,
     isOriginAllowed: ({ headers: { origin }, host, protocol }) =>
       isOriginAllowed({ origin, host, protocol }, allowedOrigins),
