@@ -1,10 +1,26 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { HealthReport } from './health.js'
-import { LONGEST_TIMER_MS } from './limits.js'
-import { count, group, hostValue, label, milliseconds, Origin, path, route, serializer } from './option-fields.js'
+import { count, group, hostValue, label, milliseconds, Origin, path, route } from './options/fields.js'
+import { missions } from './options/missions.js'
 
 /** A function of the host. The plugin's public options type replaces this loose type with Fastify's own hook type. */
 export type HostFunction = (...args: never[]) => unknown
+
+/** The routes of the plugin, as the option `routes.config` names them. */
+export type RouteName = 'websocket' | 'health' | 'prometheus' | 'wsMetrics' | 'asyncapi' | 'missions'
+
+/**
+ * What other plugins read from the `config` of a route, such as `rateLimit`. `logLevel` is also the log level of the
+ * route; `tags` and `hide` are also those of its schema, for the OpenAPI document.
+ */
+export interface RouteConfig {
+  logLevel?: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+  tags?: string[]
+  hide?: boolean
+  [name: string]: unknown
+}
+
+type RouteConfigOption = RouteConfig | ((route: RouteName) => RouteConfig)
 
 type HealthProviderFunction = () => HealthReport | Promise<HealthReport>
 
@@ -92,7 +108,11 @@ const routes = group({
     'Path of the AsyncAPI document that describes the WebSocket route; `false` disables the route.'),
   prometheus: route('/api/v1/metrics/prometheus', 'Path of the Prometheus exposition; `false` disables the route.'),
   missions: route(false,
-    'Path of the HTTP routes that list, show and cancel missions, such as `/mission-control/missions`; off by default.')
+    'Path of the HTTP routes that list, show and cancel missions, such as `/mission-control/missions`; off by ' +
+      'default.'),
+  config: Type.Optional(hostValue<RouteConfigOption>('config', 'an object, or a function that returns one',
+    'Added to the `config` of the routes, for other plugins; a function receives the name of a route. `logLevel`, ' +
+      '`tags` and `hide` also set the log level and the OpenAPI schema.'))
 })
 
 const health = group({
@@ -123,66 +143,6 @@ const prometheus = group({
       expected: 'a list of tenants'
     }))
   }, { additionalProperties: false, description: 'Adds metrics by tenant. Without it, no metric names a tenant.' }))
-})
-
-const missions = group({
-  maxActive: count({
-    default: 10_000,
-    minimum: 1,
-    maximum: 10_000_000,
-    description: 'Maximum number of active missions. Starting one more throws `FST_MC_TOO_MANY_MISSIONS`.'
-  }),
-  timeoutMs: Type.Optional(Type.Integer({
-    minimum: 1,
-    maximum: LONGEST_TIMER_MS,
-    description: 'Time after which a mission is cancelled, unless the mission sets its own timeout; no timeout by ' +
-      'default.'
-  })),
-  cancelGraceMs: milliseconds(10_000,
-    'How long a mission may take to end after a cancel request. Then it is forced to `cancelled`.'),
-  closeGraceMs: milliseconds(5_000,
-    'Grace period during shutdown: how long active missions may take to end before they are forced to `cancelled`.'),
-  stallMs: milliseconds(300_000, 'Time without activity after which a mission counts as stalled.'),
-  onStall: Type.Union([Type.Literal('flag'), Type.Literal('cancel'), Type.Literal('error')], {
-    default: 'flag',
-    description: 'What happens to a stalled mission: only flagged, asked to cancel, or ended as `error`.',
-    expected: '"flag", "cancel" or "error"'
-  }),
-  endedRetentionMs: milliseconds(3_600_000,
-    'How long ended missions can be looked up. Failed missions are kept for 24 hours, or for this time if it is ' +
-      'longer.'),
-  maxEnded: count({
-    default: 1_000,
-    minimum: 0,
-    maximum: 10_000_000,
-    description: 'Number of ended missions that can be looked up. The limit applies separately to failed missions.'
-  }),
-  maxProgressPerSecond: count({
-    default: 10,
-    minimum: 1,
-    maximum: 1_000,
-    description: 'Maximum number of progress messages per second for one mission. The newest progress wins and the ' +
-      'last one is always sent.'
-  }),
-  maxInlineBytes: count({
-    default: 32_768,
-    minimum: 8_192,
-    maximum: 8_388_608,
-    description: 'Largest `planningSession` sent whole; a larger one is truncated. One entry of `tasksSummary` may ' +
-      'take 1/32 of it, a whole `mission_update` twice as much.'
-  }),
-  maxMetadataBytes: count({
-    default: 4_096,
-    minimum: 64,
-    maximum: 1_048_576,
-    description: 'Largest `metadata` kept whole; larger metadata is truncated.'
-  }),
-  serializers: group({
-    planningSession: Type.Optional(serializer('the plan')),
-    task: Type.Optional(serializer('an entry of `tasksSummary`')),
-    error: Type.Optional(serializer('the thrown error')),
-    objective: Type.Optional(serializer('the objective'))
-  })
 })
 
 /** Every option of the plugin with its default, bounds and purpose. Sizes are in bytes, times in milliseconds. */

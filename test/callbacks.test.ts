@@ -1,11 +1,11 @@
 import { runInNewContext } from 'node:vm'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
 import { createVirtualClock, type VirtualClock } from '../lib/base/virtual-clock.js'
 import { connect as connectClient, type Client as ClientLibrary, type ClientOptions } from '../lib/client/index.js'
-import type { MissionControlOptions } from '../lib/index.js'
+import missionControl, { type MissionControlOptions } from '../lib/index.js'
 import { boot, uncaught } from './support/app.js'
 import { findCallbacks } from './support/callbacks.js'
 import { connect, urlOf } from './support/client.js'
@@ -215,6 +215,21 @@ const ROWS: Record<string, Row> = {
       return app.monitoring.operations().series.length
     },
     expected: ignored(1)
+  },
+  'options.routes.config': {
+    works: () => ({ rateLimit: false }),
+    call: async ({ callback }) => {
+      const app = Fastify()
+      try {
+        await app.register(missionControl, { routes: { config: callback } })
+        return app.hasRoute({ method: 'GET', url: '/health' })
+      } catch (err) {
+        return (err as { code: string }).code
+      } finally {
+        await app.close()
+      }
+    },
+    expected: { works: true, fails: ['FST_MC_INVALID_OPTION', 0], hangs: ['FST_MC_INVALID_OPTION', 0], garbage: [true, 0] }
   },
   'monitoring.addHealthCheck(check).run': {
     works: () => undefined,

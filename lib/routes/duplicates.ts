@@ -22,8 +22,9 @@ export function refuseDuplicates (app: FastifyInstance, prefix: string, options:
 }
 
 function pathsOf (prefix: string, { routes, websocket }: RouteOptions): Map<string, string> {
+  const { config: _, ...paths } = routes
   const named: Array<[string | false, string]> = [[websocket.path, 'websocket.path']]
-  for (const [name, path] of Object.entries(routes)) named.push([path as string | false, `routes.${name}`])
+  for (const [name, path] of Object.entries(paths)) named.push([path, `routes.${name}`])
   return new Map(named.filter(([path]) => path !== false).map(([path, option]) => [prefix + String(path), option]))
 }
 

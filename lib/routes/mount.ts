@@ -12,7 +12,7 @@ import { refuseTaken } from './duplicates.js'
 import { isPublicHealth, mountHealth } from './health.js'
 import { Identities } from './identify.js'
 import { mountMissions } from './missions.js'
-import { addressOf, markOwnRoutes } from './own-route.js'
+import { addressOf, scopeFor } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
 import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
@@ -36,11 +36,12 @@ export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Pr
   const identities = new Identities(access)
   refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
-  markOwnRoutes(scope)
   guardUpgrades(scope, hub, options.websocket)
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
   identities.guard(scope, isPublicHealth)
-  mountWebSocket(scope, { hub, isHostServer, identities, options: options.websocket })
+  mountWebSocket(scopeFor(scope, 'websocket', options), {
+    hub, isHostServer, identities, options: options.websocket
+  })
   mountReadRoutes(scope, { ...deps, identities })
   const { missions } = options.routes
   if (missions !== false) await mountMissionRoutes(scope, missions, { ...deps, identities })
@@ -52,15 +53,19 @@ function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
   const { routes, server, websocket } = options
   const startedAt = clock.monotonic()
   const wsMetrics = () => hub.wsMetrics()
-  if (routes.wsMetrics !== false) mountWsMetrics(scope, { url: routes.wsMetrics, onRequest, wsMetrics, clock })
+  if (routes.wsMetrics !== false) {
+    mountWsMetrics(scopeFor(scope, 'wsMetrics', options), { url: routes.wsMetrics, onRequest, wsMetrics, clock })
+  }
   if (routes.asyncapi !== false) {
-    mountAsyncApi(scope, { url: routes.asyncapi, address: addressOf(scope, websocket.path), server })
+    const address = addressOf(scope, websocket.path)
+    mountAsyncApi(scopeFor(scope, 'asyncapi', options), { url: routes.asyncapi, address, server })
   }
   if (routes.prometheus !== false) {
-    mountPrometheus(scope, { url: routes.prometheus, onRequest, render: (accept) => exposition.render(accept) })
+    const render = (accept?: string) => exposition.render(accept)
+    mountPrometheus(scopeFor(scope, 'prometheus', options), { url: routes.prometheus, onRequest, render })
   }
   if (routes.health !== false) {
-    mountHealth(scope, {
+    mountHealth(scopeFor(scope, 'health', options), {
       url: routes.health,
       requireDetails: identities.require('health_details'),
       health: () => monitoring.health(),
@@ -75,8 +80,9 @@ function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
 
 // These routes have a scope of their own, so that its hooks apply to no other route.
 async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: IdentifiedDeps): Promise<void> {
-  const { access, identities, missions, options: { websocket: { allowedOrigins } } } = deps
-  await scope.register(async (inner) => mountMissions(inner, {
+  const { access, identities, missions, options } = deps
+  const { allowedOrigins } = options.websocket
+  await scope.register(async (inner) => mountMissions(scopeFor(inner, 'missions', options), {
     url,
     isOriginAllowed: ({ headers: { origin }, host, protocol }) =>
       isOriginAllowed({ origin, host, protocol }, allowedOrigins),

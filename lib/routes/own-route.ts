@@ -1,4 +1,7 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod, RouteOptions, RouteShorthandOptions } from 'fastify'
+import type { ResolvedOptions, RouteConfig, RouteName } from '../../schemas/options.js'
+import { InvalidOption } from '../base/errors.js'
+import { callSync } from '../base/promises.js'
 
 interface Mark { missionControl?: 'http' | 'websocket' | 'health' }
 
@@ -8,9 +11,33 @@ export const WEBSOCKET_ROUTE: Mark = { missionControl: 'websocket' }
 /** The `config` that marks the health route. */
 export const HEALTH_ROUTE: Mark = { missionControl: 'health' }
 
-/** Marks every route of the scope as one of the plugin; to be called before the first route is mounted. */
-export function markOwnRoutes (scope: FastifyInstance): void {
-  scope.addHook('onRoute', (route) => { route.config = { missionControl: 'http', ...route.config } as object })
+/**
+ * A view of the scope, which marks its routes as the plugin's and adds the option `routes.config`. A hook `onRoute`
+ * would come too late: those of the host run before it, and read the `config`.
+ */
+export function scopeFor (scope: FastifyInstance, name: RouteName, { routes }: ResolvedOptions): FastifyInstance {
+  const given = configOf(name, routes.config)
+  const { logLevel, tags, hide } = given
+  const route = ({ config, schema, ...options }: RouteOptions) => scope.route({
+    ...options,
+    ...(logLevel !== undefined && { logLevel }),
+    schema: { ...(hide !== undefined && { hide }), ...schema, ...(tags !== undefined && { tags }) },
+    config: { ...given, missionControl: 'http', ...config } as object
+  })
+  const get = (url: string, options: RouteShorthandOptions, handler: RouteHandlerMethod) =>
+    route({ ...options, method: 'GET', url, handler })
+  return Object.assign(Object.create(scope) as FastifyInstance, { route, get })
+}
+
+function configOf (name: RouteName, config: ResolvedOptions['routes']['config']): RouteConfig {
+  if (typeof config !== 'function') return config ?? {}
+  try {
+    const given = callSync(() => config(name))
+    if (typeof given === 'object' && given !== null) return given as RouteConfig
+    throw new TypeError(`expected an object, got ${String(given)}`)
+  } catch (cause) {
+    throw Object.assign(new InvalidOption(`routes.config failed for the route "${name}"`), { cause })
+  }
 }
 
 const markOf = (request: FastifyRequest) => (request.routeOptions.config as Mark | undefined)?.missionControl

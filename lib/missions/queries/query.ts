@@ -22,7 +22,8 @@ export function matchesFilter (mission: MissionRecord, filter: MissionFilter): b
 
 /**
  * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that
- * pages neither repeat nor skip a mission, whatever starts or ends in between. Without a `caller`, it is the host that asks.
+ * pages neither repeat nor skip a mission, whatever starts or ends in between. Without a `caller`, it is the host that
+ * asks.
  * Whether a caller may see a mission is decided last and only as often as needed.
  */
 export function findPage (

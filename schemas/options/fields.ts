@@ -1,5 +1,5 @@
 import { Type, type TSchema } from '@sinclair/typebox'
-import { LONGEST_TIMER_MS } from './limits.js'
+import { LONGEST_TIMER_MS } from '../limits.js'
 
 interface CountOptions { default: number, minimum: number, maximum: number, description: string }
 
@@ -7,8 +7,10 @@ interface CountOptions { default: number, minimum: number, maximum: number, desc
  * A value that JSON Schema cannot describe: the `host` keyword checks it, `expected` is the wording in the error
  * message.
  */
-export const hostValue = <T>(kind: 'function' | 'functions' | 'object', expected: string, description: string) =>
-  Type.Unsafe<T>({ host: kind, expected, description })
+export const hostValue = <T>(
+  kind: 'function' | 'functions' | 'object' | 'config', expected: string, description: string
+) =>
+    Type.Unsafe<T>({ host: kind, expected, description })
 
 /** A duration in whole milliseconds that a timer can wait for. */
 export const milliseconds = (defaultMs: number, description: string) =>
