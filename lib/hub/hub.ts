@@ -101,7 +101,7 @@ export class Hub {
         access,
         envelope,
         broadcasterOf,
-        onRenewed: (connection) => this.#expiry.watch(connection)
+        onRenewed: (connection) => this.#expiry.renewed(connection)
       }),
       server,
       limits: { maxPayloadBytes: options.maxPayloadBytes, maxMessagesPerSecond: options.maxMessagesPerSecond }

@@ -20,11 +20,20 @@ export class Expiry {
     this.#deps = deps
   }
 
-  /** To be called for every new connection, and when its principal was renewed. */
+  /** To be called for every new connection. */
   watch (connection: Connection): void {
+    if (connection.viewer.expiresAt < Infinity) this.#schedule(connection, this.#leftOf(connection) - WARNING_MS)
+  }
+
+  /**
+   * To be called when the principal was renewed. The client is told again when half of the time is over, at the
+   * earliest: it would otherwise renew a token that is short-lived without a pause.
+   */
+  renewed (connection: Connection): void {
     this.forget(connection)
     this.#told.delete(connection)
-    if (connection.viewer.expiresAt < Infinity) this.#schedule(connection, this.#leftOf(connection) - WARNING_MS)
+    const leftMs = this.#leftOf(connection)
+    if (leftMs < Infinity) this.#schedule(connection, Math.max(leftMs / 2, leftMs - WARNING_MS))
   }
 
   forget (connection: Connection): void {
