@@ -89,7 +89,8 @@ await runProgram('Usage: node .examples/tenants.js', async () => {
   console.log(`bob is locked: ${app.missionControl.revoke('bob')} connection closed`)
   await sleep(200)
   for (const { user, seen, tokens, close } of watchers) {
-    console.log(`${user} saw ${[...seen].filter((one) => one.endsWith('completed')).length} endings and used ${tokens} tokens`)
+    const endings = [...seen].filter((one) => one.endsWith('completed')).length
+    console.log(`${user} saw ${endings} endings and used ${tokens} tokens`)
     close()
   }
   await app.close()
