@@ -44,7 +44,7 @@ export function createChannels (deps: ChannelsDeps): Channel[] {
     createMissionUpdateChannel({
       clock,
       updates: missions.updates,
-      visible: () => missions.visible(),
+      visible: (ids) => missions.visible(ids),
       isActive: (id) => missions.find(id)?.isTerminal === false,
       toSnapshot,
       ended

@@ -4,7 +4,7 @@ import { isTerminal, type MissionStatus } from '../../schemas/mission.js'
 import type { Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery, Publish } from '../hub/channel.js'
-import type { EndedMissions, MissionState } from '../missions/index.js'
+import type { EndedMissions, MissionState, UpdateSource } from '../missions/index.js'
 
 /** What filters and checksums read of one message. */
 interface MissionAttributes {
@@ -26,8 +26,8 @@ export interface MissionUpdateChannelDeps {
     /** Calls `listener` at every ending; without an update if nobody received updates at that time. */
     onEnded (listener: (mission: MissionState, update: MissionUpdate | undefined) => void): Unsubscribe
   }
-  /** The active missions whose updates are not held back, oldest first. */
-  visible: () => MissionState[]
+  /** The active missions whose updates are not held back, oldest first; with `ids` only these. */
+  visible: (ids?: readonly string[]) => MissionState[]
   /** Whether the mission with this id is active: the id of an ended mission may be used again. */
   isActive: (id: string) => boolean
   toSnapshot: (mission: MissionState) => MissionUpdate
@@ -73,15 +73,19 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
       publish = undefined
       kept = new WeakMap()
     },
-    snapshot: () => visible().map(payloadOf),
-    forgetSnapshot () { kept = new WeakMap() },
-    checksumEntries: () => visible().map(({ id, name, tags, status }): MissionAttributes =>
-      ({ missionId: id, name, tags, status, previousStatus: undefined })),
-    endings (range, upTo) {
-      if ('newest' in range) return ended.newest(range.newest, upTo, (id) => !isActive(id))
-      return ended.between(range.after, upTo).filter(({ missionId }) => !isActive(missionId))
+    * snapshot (filter) {
+      const fits = matcherOf(filter)
+      for (const mission of visible(filter?.missionIds)) yield fits(presentOf(mission)) ? payloadOf(mission) : undefined
     },
-    fits: (attributes, filter) => matches(attributes as MissionAttributes, filter),
+    forgetSnapshot () { kept = new WeakMap() },
+    checksumEntries: (filter) => visible(filter?.missionIds).map(presentOf).filter(matcherOf(filter)),
+    endings (range, upTo, filter) {
+      const fits = matcherOf(filter)
+      const isShown = (ending: UpdateSource) => !isActive(ending.id) && fits(endingOf(ending))
+      if ('newest' in range) return ended.newest(range.newest, upTo, (id) => !isActive(id))
+      return ended.between(range.after, upTo, isShown)
+    },
+    fits: (attributes, filter) => matcherOf(filter)(attributes as MissionAttributes),
     checksumEntry: (attributes) =>
       isTerminal((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
   }
@@ -97,13 +101,33 @@ const attributesOf = ({ missionId, name, tags, status, previousStatus }: Mission
 const deliveryOf = (update: MissionUpdate): Delivery =>
   isReplaceable(update) ? { key: update.missionId } : { supersedes: update.missionId }
 
-function matches (attributes: MissionAttributes, filter: SubscriptionFilter): boolean {
-  const { missionId, name, tags, status, previousStatus } = attributes
-  return (filter.missionIds?.includes(missionId) ?? true) &&
-    (filter.names?.includes(name) ?? true) &&
-    (filter.tags?.some((tag) => tags?.includes(tag)) ?? true) &&
+const presentOf = ({ id, name, tags, status }: MissionState): MissionAttributes =>
+  ({ missionId: id, name, tags, status, previousStatus: undefined })
+
+const endingOf = ({ id, name, tags, status, statusBeforeEnd }: UpdateSource): MissionAttributes =>
+  ({ missionId: id, name, tags, status, previousStatus: statusBeforeEnd })
+
+const matchers = new WeakMap<SubscriptionFilter, (attributes: MissionAttributes) => boolean>()
+const matchAll = (): boolean => true
+
+/** The function that tells whether a message matches; created once per filter, because a snapshot calls it for all. */
+function matcherOf (filter: SubscriptionFilter | undefined): (attributes: MissionAttributes) => boolean {
+  if (filter === undefined) return matchAll
+  const known = matchers.get(filter)
+  if (known !== undefined) return known
+  const setOf = (values: readonly string[] | undefined): ReadonlySet<string> | undefined => values && new Set(values)
+  const ids = setOf(filter.missionIds)
+  const names = setOf(filter.names)
+  const wanted = setOf(filter.tags)
+  const statuses = setOf(filter.statuses)
+  const matches = ({ missionId, name, tags, status, previousStatus }: MissionAttributes): boolean =>
+    (ids?.has(missionId) ?? true) &&
+    (names?.has(name) ?? true) &&
+    (wanted === undefined || tags?.some((tag) => wanted.has(tag)) === true) &&
     // A mission that leaves the requested statuses is sent once more.
-    (filter.statuses?.some((requested) => requested === status || requested === previousStatus) ?? true)
+    (statuses === undefined || statuses.has(status) || statuses.has(previousStatus!))
+  matchers.set(filter, matches)
+  return matches
 }
 
 /**

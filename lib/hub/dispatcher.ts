@@ -10,6 +10,7 @@ import {
 } from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { Connection } from './connections/connection.js'
+import type { Steps, TurnWork } from './delivery/turn-work.js'
 import type { HubMetrics } from './metrics.js'
 import { acknowledge, type SubscribeFlow } from './subscriptions/subscribe.js'
 import type { Envelope } from './wire/envelope.js'
@@ -39,6 +40,8 @@ export interface DispatcherDeps {
   metrics: HubMetrics
   subscribeFlow: SubscribeFlow
   commands: CommandPort
+  work: TurnWork
+  onCallbackError: (where: string, err: unknown) => void
   /** Whether the client may subscribe to a channel. */
   canSubscribe: (connection: Connection, channel: ChannelName) => boolean
   /** Whether the client may receive messages from before its subscription. */
@@ -74,8 +77,13 @@ export class Dispatcher {
     this.#deps = deps
   }
 
-  /** Decodes and carries out one message. */
+  /** Decodes and carries out one message, or keeps it until the subscribe before it is carried out. Never throws. */
   dispatch (connection: Connection, data: Buffer): void {
+    if (connection.waiting !== undefined) connection.waiting.push(data)
+    else this.#guard(connection, () => this.#carryOut(connection, data))
+  }
+
+  #carryOut (connection: Connection, data: Buffer): void {
     const decoded = decode(data)
     if (decoded.ok) {
       const react = this.#reactions[decoded.message.type] as (connection: Connection, message: ClientMessage) => void
@@ -85,6 +93,33 @@ export class Dispatcher {
     this.fail(connection, 'invalid_message', decoded.replyTo, decoded.detail)
   }
 
+  #guard<T> (connection: Connection, run: () => T): T | undefined {
+    try {
+      return run()
+    } catch (err) {
+      this.#deps.onCallbackError('message', err)
+      this.fail(connection, 'internal_error')
+      return undefined
+    }
+  }
+
+  // A subscribe may need a large snapshot, which takes several turns of the event loop. Later messages of the client
+  // wait for it, so that the replies come in order.
+  #subscribe (connection: Connection, message: ClientMessages['subscribe']): void {
+    const waiting: Buffer[] = connection.waiting = []
+    this.#deps.work.run(this.#inTurns(connection, this.#subscribeToAll(connection, message), waiting))
+  }
+
+  * #inTurns (connection: Connection, steps: Steps, waiting: Buffer[]): Steps {
+    for (let hasTurned = false; !connection.isClosing;) {
+      const step = this.#guard(connection, () => steps.next(hasTurned))
+      if (step === undefined || step.done === true) break
+      hasTurned = yield step.value
+    }
+    connection.waiting = undefined
+    for (const data of waiting) if (!connection.isClosing) this.dispatch(connection, data)
+  }
+
   /** Replies with a `protocol_error`. */
   fail (connection: Connection, code: ProtocolErrorCode, replyTo?: string, detail?: string[]): void {
     this.#deps.metrics.protocolErrors.add(code)
@@ -92,61 +127,64 @@ export class Dispatcher {
     connection.outbox.send(this.#deps.envelope.message('protocol_error', { error }, { replyTo }))
   }
 
-  #subscribe (connection: Connection, message: ClientMessages['subscribe']): void {
+  * #subscribeToAll (connection: Connection, message: ClientMessages['subscribe']): Steps {
     const { subscriptions, canSubscribe } = this.#deps
-    const { channels, id } = message
+    const { id } = message
+    const { known, unknown } = this.#sortNames(message.channels)
     const forbidden: number[] = []
-    this.#forEachChannel(connection, channels, id, (name, index) => {
-      if (canSubscribe(connection, name)) return this.#subscribeTo(connection, name, message)
+    for (const [name, index] of known) {
+      if (canSubscribe(connection, name)) {
+        yield * this.#subscribeTo(connection, name, message)
+        continue
+      }
       // A client that lost its permission loses the subscription too.
       subscriptions.leave(connection, name)
       forbidden.push(index)
-    })
+    }
+    for (const position of unknown) this.#refuseChannel(connection, 'unknown_channel', position, id)
     for (const position of forbidden) this.#refuseChannel(connection, 'forbidden', position, id)
   }
 
-  #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): void {
+  * #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): Steps {
     const { subscriptions, subscribeFlow, metrics } = this.#deps
     const { since, endings = 0, snapshot, id } = message
     const filter = name === 'mission_update' ? message.filter : undefined
     if (subscriptions.has(connection, name, filter)) return this.#acknowledge(connection, name, 'subscribed', id)
+    const cursor = since?.[name as LoggedChannel]
+    const request = { since: cursor, filter, endings, needsSnapshot: snapshot === true, replyTo: id }
+    const beginning = yield * subscribeFlow.prepare(connection, name, request)
     const isNew = subscriptions.join(connection, name, filter)
+    let readCount
     try {
-      const cursor = since?.[name as LoggedChannel]
-      const needsSnapshot = snapshot === true
-      subscribeFlow.begin(connection, name, { since: cursor, filter, endings, needsSnapshot, replyTo: id })
+      readCount = subscribeFlow.begin(connection, name, request, beginning).readCount
     } catch (err) {
       // No ack was sent, so the client must not be subscribed.
       subscriptions.leave(connection, name)
       throw err
     }
     if (isNew) metrics.subscriptionsTotal++
+    yield readCount
   }
 
   #unsubscribe (connection: Connection, { channels, id }: ClientMessages['unsubscribe']): void {
-    this.#forEachChannel(connection, channels, id, (name) => {
+    const { known, unknown } = this.#sortNames(channels)
+    for (const name of known.keys()) {
       this.#deps.subscriptions.leave(connection, name)
       this.#acknowledge(connection, name, 'unsubscribed', id)
-    })
-  }
-
-  // Every name gets one reply, also an unknown one. A repeated name counts once: replies must not be larger than the
-  // request justifies.
-  #forEachChannel (
-    connection: Connection,
-    names: string[],
-    id: string | undefined,
-    act: (name: ChannelName, index: number) => void
-  ): void {
-    const unknown: number[] = []
-    const seen = new Set<string>()
-    for (const [index, name] of names.entries()) {
-      if (seen.has(name)) continue
-      seen.add(name)
-      if (this.#deps.subscriptions.isChannel(name)) act(name, index)
-      else unknown.push(index)
     }
     for (const position of unknown) this.#refuseChannel(connection, 'unknown_channel', position, id)
+  }
+
+  // The channels with their positions, and the positions of unknown names. Every name gets one reply. A repeated name
+  // counts once: replies must not be larger than the request justifies.
+  #sortNames (names: string[]): { known: Map<ChannelName, number>, unknown: Iterable<number> } {
+    const known = new Map<ChannelName, number>()
+    const unknown = new Map<string, number>()
+    for (const [index, name] of names.entries()) {
+      if (this.#deps.subscriptions.isChannel(name)) known.set(name, known.get(name) ?? index)
+      else unknown.set(name, unknown.get(name) ?? index)
+    }
+    return { known, unknown: unknown.values() }
   }
 
   // The position identifies the name, because a reply never repeats what a client sent.

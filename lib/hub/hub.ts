@@ -76,6 +76,8 @@ export class Hub {
       metrics,
       subscribeFlow,
       commands,
+      work: scheduler.work,
+      onCallbackError,
       canSubscribe: ({ request }, channel) => authorizer.allows(request, { action: 'subscribe', channel }),
       canReplay: ({ request }, channel) => authorizer.allows(request, { action: 'replay', channel }),
       findMission,
@@ -109,8 +111,7 @@ export class Hub {
       connection,
       dispatcher: this.#dispatcher,
       metrics: this.#metrics,
-      onClosed: () => this.#remove(connection),
-      onCallbackError: this.#deps.onCallbackError
+      onClosed: () => this.#remove(connection)
     })
   }
 

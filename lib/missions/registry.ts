@@ -99,9 +99,12 @@ export class MissionRegistry {
     return [...this.#missions.values()]
   }
 
-  /** The active missions whose updates are not held back, oldest first. */
-  visible (): MissionState[] {
-    return this.#active().filter((mission) => !this.isHeld(mission))
+  /** The active missions whose updates are not held back, oldest first; with `ids` only these, in this order. */
+  visible (ids?: readonly string[]): MissionState[] {
+    const missions = ids ? [...new Set(ids)].flatMap((id) => this.find(id) ?? []) : this.#missions.values()
+    const visible: MissionState[] = []
+    for (const mission of missions) if (!mission.isTerminal && !this.isHeld(mission)) visible.push(mission)
+    return visible
   }
 
   /** Whether a mission must stay invisible, because its start command is not acknowledged yet. */

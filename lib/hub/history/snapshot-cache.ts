@@ -21,6 +21,8 @@ export interface Snapshot {
   offset: number
   asOf: AsOf
   messages: readonly MessageBody[]
+  /** The number of states that were read for it, also those that do not match the filter. */
+  readCount: number
 }
 
 export interface SnapshotRequest { filter: SubscriptionFilter | undefined, endings: EndingsRange }
@@ -38,9 +40,9 @@ interface EncodedState { body: MessageBody, hash: number | undefined }
 
 /** All states of a snapshot. */
 interface EncodedList {
-  payloads: readonly Payload[]
-  bodies: readonly MessageBody[]
-  checksum: Checksum
+  readCount: number
+  bodies: MessageBody[]
+  hashes: number[]
 }
 
 type Payload = ChannelPayloads[ChannelName]
@@ -48,6 +50,10 @@ type Payload = ChannelPayloads[ChannelName]
 type Checksum = Pick<AsOf, 'checksum'>
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
+
+/** The cost of encoding a state compared to reading it: a constant part and one for its size. */
+const ENCODE_COST = 20
+const BYTES_PER_COST = 64
 
 /** How long encoded states are kept after they were last needed. */
 const KEPT_FOR_MS = 5_000
@@ -64,8 +70,6 @@ export class SnapshotCache {
   readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
   /** By payload. */
   #states = new WeakMap<object, EncodedState>()
-  /** The last snapshot without a filter. */
-  readonly #last = new Map<ChannelName, EncodedList>()
   readonly #usedAt = new Map<ChannelName, number>()
 
   constructor (deps: SnapshotCacheDeps) {
@@ -85,14 +89,38 @@ export class SnapshotCache {
   }
 
   /** The state of a channel with the requested endings; the log continues it without a hole. */
-  snapshot (name: ChannelName, { filter, endings: range }: SnapshotRequest): Snapshot {
-    const { log, clock } = this.#deps
+  snapshot (name: ChannelName, request: SnapshotRequest): Snapshot {
+    const steps = this.steps(name, request)
+    for (;;) {
+      const { done, value } = steps.next(false)
+      if (done === true) return value!
+    }
+  }
+
+  /**
+   * The same in small steps, each of which yields its cost. Returns `undefined` if the event loop turned between two of
+   * them, because then it is not the present any more. `snapshot` has little left to do afterwards: it encodes only
+   * what changed meanwhile.
+   */
+  * steps (
+    name: ChannelName, { filter, endings }: SnapshotRequest
+  ): Generator<number, Snapshot | undefined, boolean> {
+    const { clock, log } = this.#deps
     const channel = this.#deps.channel(name)
     const offset = log.head(name)
     this.#usedAt.set(name, clock.monotonic())
-    const payloads = [...channel.snapshot(), ...channel.endings?.(range, offset) ?? []]
-    const { bodies, checksum } = this.#encodeAll(channel, payloads, filter)
-    return { sequence: log.nextSequence, offset, asOf: { ...log.cursor(name), ...checksum }, messages: bodies }
+    const list: EncodedList = { readCount: 0, bodies: [], hashes: [] }
+    let hasTurned = false
+    for (const payloads of [channel.snapshot(filter), channel.endings?.(endings, offset, filter) ?? []]) {
+      for (const payload of payloads) {
+        const cost = this.#add(channel, payload, filter, list)
+        if (yield cost) hasTurned = true
+      }
+    }
+    if (hasTurned) return undefined
+    const { readCount, bodies: messages, hashes } = list
+    const checksum = channel.checksumEntry === undefined ? {} : { checksum: checksumOfHashes(hashes) }
+    return { sequence: log.nextSequence, offset, asOf: { ...log.cursor(name), ...checksum }, messages, readCount }
   }
 
   /** The checksum of the current state, as part of an `asOf`; encodes nothing. */
@@ -101,7 +129,7 @@ export class SnapshotCache {
     const { checksumEntries, fits } = this.#deps.channel(name)
     if (checksumEntries === undefined) return {}
     if (filter !== undefined) {
-      return { checksum: missionChecksum(checksumEntries().filter((entry) => fits!(entry, filter))) }
+      return { checksum: missionChecksum(checksumEntries(filter).filter((entry) => fits!(entry, filter))) }
     }
     const known = this.#checksums.get(name)
     // Everything that changes the checksum is in the log.
@@ -114,7 +142,6 @@ export class SnapshotCache {
   /** To be called when changes of a channel are no longer recorded in the log. */
   invalidate (name: ChannelName): void {
     this.#checksums.delete(name)
-    this.#last.delete(name)
   }
 
   /** Drops what was not needed for a while. */
@@ -123,29 +150,27 @@ export class SnapshotCache {
     for (const [name, usedAt] of this.#usedAt) {
       if (usedAt > oldestAt) continue
       this.#usedAt.delete(name)
-      this.#last.delete(name)
       this.#deps.channel(name).forgetSnapshot?.()
     }
     if (this.#usedAt.size === 0) this.#states = new WeakMap()
   }
 
-  #encodeAll (channel: Channel, payloads: readonly Payload[], filter: SubscriptionFilter | undefined): EncodedList {
-    const last = this.#last.get(channel.name)
-    if (filter === undefined && last !== undefined && isSame(last.payloads, payloads)) return last
-    const all = payloads.map((payload) => this.#encode(channel, payload))
-    const states = filter === undefined ? all : all.filter(({ body }) => channel.fits!(body.attributes!, filter))
-    const checksum = channel.checksumEntry === undefined
-      ? {}
-      : { checksum: checksumOfHashes(states.flatMap(({ hash }) => hash ?? [])) }
-    const list = { payloads, checksum, bodies: states.map(({ body }) => body) }
-    if (filter === undefined) this.#last.set(channel.name, list)
-    return list
+  // Adds one state to a snapshot if it matches. Returns the cost.
+  #add (
+    channel: Channel, payload: Payload | undefined, filter: SubscriptionFilter | undefined, list: EncodedList
+  ): number {
+    list.readCount++
+    if (payload === undefined) return 1
+    const known = this.#states.get(payload)
+    const attributes = known === undefined ? channel.delivery(payload).attributes : known.body.attributes
+    if (filter !== undefined && !channel.fits!(attributes!, filter)) return 1
+    const { body, hash } = known ?? this.#encode(channel, payload, attributes)
+    list.bodies.push(body)
+    if (hash !== undefined) list.hashes.push(hash)
+    return known === undefined ? ENCODE_COST + body.bytes / BYTES_PER_COST : 1
   }
 
-  #encode (channel: Channel, payload: Payload): EncodedState {
-    const known = this.#states.get(payload)
-    if (known !== undefined) return known
-    const { attributes } = channel.delivery(payload)
+  #encode (channel: Channel, payload: Payload, attributes: object | undefined): EncodedState {
     const entry = attributes && channel.checksumEntry?.(attributes)
     const body = this.#deps.envelope.body(payload, { type: channel.name, channel: channel.name, attributes })
     const state = { body, hash: entry && missionHash(entry) }
@@ -153,6 +178,3 @@ export class SnapshotCache {
     return state
   }
 }
-
-const isSame = (some: readonly Payload[], others: readonly Payload[]): boolean =>
-  some.length === others.length && some.every((payload, at) => payload === others[at])

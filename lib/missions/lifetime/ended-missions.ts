@@ -47,12 +47,13 @@ export class EndedMissions {
   }
 
   /**
-   * The endings with offsets after `after` up to `upTo`, oldest first; for an id that was used again, only the newest.
+   * The endings with offsets after `after` up to `upTo` that `isShown` admits, oldest first; for an id that was used
+   * again, only the newest.
    */
-  between (after: number, upTo: number): MissionUpdate[] {
+  between (after: number, upTo: number, isShown: (ended: UpdateSource) => boolean = () => true): MissionUpdate[] {
     this.#recent.trim()
     const endings = this.#recent.entries.slice(this.#firstAfter(after), this.#firstAfter(upTo))
-    return endings.flatMap((ended) => this.#recent.isNewest(ended) ? ended.update : [])
+    return endings.flatMap((ended) => this.#recent.isNewest(ended) && isShown(ended) ? ended.update : [])
   }
 
   /** The newest `max` endings with offsets up to `upTo` of missions that `isShown` admits, oldest first. */
