@@ -125,6 +125,34 @@ t.test('a cursor whose messages are trimmed while the snapshot is made continues
   t.equal([...shown.values()].filter((status) => status === 'ended').length, 10, 'no ending is lost')
 })
 
+t.test('a list of states is shared until one of them changes, and for 20 ms', async (t) => {
+  const service = new LargeHub(300)
+  const read = (filter?: object): number => {
+    const { read } = service
+    service.connect().send({ ...SUBSCRIBE, ...(filter && { filter }) })
+    return service.read - read
+  }
+  t.same([read(), read(), read({ missionIds: ['m1'] }), read({ missionIds: ['m1'] }), read()], [300, 0, 300, 0, 0])
+  service.update('m1', 'progress')
+  t.same([read(), read()], [300, 0])
+  service.clock.advance(20)
+  t.equal(read(), 0)
+  service.clock.advance(1)
+  t.equal(read(), 300)
+  for (let at = 0; at < 64; at++) {
+    await turn()
+    read({ missionIds: [`m${at}`] })
+  }
+  await turn()
+  t.equal(read(), 300, 'for at most 64 filters')
+  t.same(service.errors, [])
+  const small = new LargeHub(255)
+  small.connect().send(SUBSCRIBE)
+  small.connect().send(SUBSCRIBE)
+  t.equal(small.read, 510, 'a small list costs nothing and is always that of the present')
+  await turn()
+})
+
 t.test('a filter is applied before a state is encoded', async (t) => {
   const service = new LargeHub(5_000)
   const client = service.connect().send({ ...SUBSCRIBE, filter: { missionIds: ['m7', 'm4000'] } })

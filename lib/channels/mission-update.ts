@@ -74,8 +74,10 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
       kept = new WeakMap()
     },
     * snapshot (filter) {
-      const fits = matcherOf(filter)
-      for (const mission of visible(filter?.missionIds)) yield fits(presentOf(mission)) ? payloadOf(mission) : undefined
+      const fits = filter && matcherOf(filter)
+      for (const mission of visible(filter?.missionIds)) {
+        yield fits === undefined || fits(presentOf(mission)) ? payloadOf(mission) : undefined
+      }
     },
     forgetSnapshot () { kept = new WeakMap() },
     checksumEntries: (filter) => visible(filter?.missionIds).map(presentOf).filter(matcherOf(filter)),

@@ -38,12 +38,11 @@ export interface SnapshotCacheDeps {
 /** `hash` is the part of the checksum; absent for states that the checksum does not cover. */
 interface EncodedState { body: MessageBody, hash: number | undefined }
 
-/** All states of a snapshot. */
-interface EncodedList {
-  readCount: number
-  bodies: MessageBody[]
-  hashes: number[]
-}
+/** States of a snapshot in their order, and how many were read for it. */
+interface EncodedList { readCount: number, bodies: MessageBody[], hashes: number[] }
+
+/** The states that match a filter, until one of them changes; `takenAt` is in ms of the monotonic clock. */
+interface SharedList extends Readonly<EncodedList> { readonly takenAt: number }
 
 type Payload = ChannelPayloads[ChannelName]
 
@@ -54,6 +53,14 @@ const LOGGED = new Set<string>(LOGGED_CHANNELS)
 /** The cost of encoding a state compared to reading it: a constant part and one for its size. */
 const ENCODE_COST = 20
 const BYTES_PER_COST = 64
+/** The cost of one step, which is small compared to that of a turn of the event loop. */
+const STEP_COST = 1_000
+
+/** A list is shared for so long and from so many states on; a smaller one costs nothing. */
+const SHARED_FOR_MS = 20
+const SHARED_FROM = 256
+/** The number of filters for which lists are shared. */
+const MAX_SHARED = 64
 
 /** How long encoded states are kept after they were last needed. */
 const KEPT_FOR_MS = 5_000
@@ -70,6 +77,8 @@ export class SnapshotCache {
   readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
   /** By payload. */
   #states = new WeakMap<object, EncodedState>()
+  /** By filter; emptied at each change. */
+  readonly #shared = new Map<ChannelName, Map<string, SharedList>>()
   readonly #usedAt = new Map<ChannelName, number>()
 
   constructor (deps: SnapshotCacheDeps) {
@@ -109,18 +118,25 @@ export class SnapshotCache {
     const channel = this.#deps.channel(name)
     const offset = log.head(name)
     this.#usedAt.set(name, clock.monotonic())
-    const list: EncodedList = { readCount: 0, bodies: [], hashes: [] }
-    let hasTurned = false
-    for (const payloads of [channel.snapshot(filter), channel.endings?.(endings, offset, filter) ?? []]) {
-      for (const payload of payloads) {
-        const cost = this.#add(channel, payload, filter, list)
-        if (yield cost) hasTurned = true
-      }
+    const key = JSON.stringify(filter) ?? ''
+    const states = this.#findShared(name, key) ?? (yield * this.#encodeAll(channel, channel.snapshot(filter), filter))
+    const ended = states &&
+      (yield * this.#encodeAll(channel, channel.endings?.(endings, offset, filter) ?? [], filter))
+    if (ended === undefined) return undefined
+    this.#share(name, key, states!)
+    const { bodies, hashes } = states!
+    return {
+      sequence: log.nextSequence,
+      offset,
+      asOf: { ...log.cursor(name), ...channel.checksumEntry && { checksum: checksumOfHashes(hashes) } },
+      messages: [...bodies, ...ended.bodies],
+      readCount: ended.readCount + states!.readCount
     }
-    if (hasTurned) return undefined
-    const { readCount, bodies: messages, hashes } = list
-    const checksum = channel.checksumEntry === undefined ? {} : { checksum: checksumOfHashes(hashes) }
-    return { sequence: log.nextSequence, offset, asOf: { ...log.cursor(name), ...checksum }, messages, readCount }
+  }
+
+  /** To be called when the state of a channel has changed. */
+  changed (name: ChannelName): void {
+    this.#shared.get(name)?.clear()
   }
 
   /** The checksum of the current state, as part of an `asOf`; encodes nothing. */
@@ -141,6 +157,7 @@ export class SnapshotCache {
 
   /** To be called when changes of a channel are no longer recorded in the log. */
   invalidate (name: ChannelName): void {
+    this.changed(name)
     this.#checksums.delete(name)
   }
 
@@ -150,9 +167,40 @@ export class SnapshotCache {
     for (const [name, usedAt] of this.#usedAt) {
       if (usedAt > oldestAt) continue
       this.#usedAt.delete(name)
+      this.changed(name)
       this.#deps.channel(name).forgetSnapshot?.()
     }
     if (this.#usedAt.size === 0) this.#states = new WeakMap()
+  }
+
+  #findShared (name: ChannelName, key: string): SharedList | undefined {
+    const shared = this.#shared.get(name)?.get(key)
+    const isPresent = shared !== undefined && this.#deps.clock.monotonic() <= shared.takenAt + SHARED_FOR_MS
+    return isPresent ? { ...shared, readCount: 1 } : undefined
+  }
+
+  #share (name: ChannelName, key: string, list: EncodedList): void {
+    if (list.readCount < SHARED_FROM) return
+    const lists = this.#shared.get(name) ?? new Map<string, SharedList>()
+    if (lists.size >= MAX_SHARED) lists.clear()
+    this.#shared.set(name, lists.set(key, { ...list, takenAt: this.#deps.clock.monotonic() }))
+  }
+
+  // Returns `undefined` if the event loop has turned meanwhile.
+  * #encodeAll (
+    channel: Channel, payloads: Iterable<Payload | undefined>, filter: SubscriptionFilter | undefined
+  ): Generator<number, EncodedList | undefined, boolean> {
+    const list: EncodedList = { readCount: 0, bodies: [], hashes: [] }
+    let hasTurned = false
+    let cost = 0
+    for (const payload of payloads) {
+      cost += this.#add(channel, payload, filter, list)
+      if (cost < STEP_COST) continue
+      if (yield cost) hasTurned = true
+      cost = 0
+    }
+    if (yield cost) hasTurned = true
+    return hasTurned ? undefined : list
   }
 
   // Adds one state to a snapshot if it matches. Returns the cost.
