@@ -1,6 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { MissionSubject } from '../schemas/access.js'
 import type { HealthSnapshot } from '../schemas/health.js'
 import type { ResolvedOptions } from '../schemas/options.js'
+import type { Viewer } from './access/viewer.js'
 import { Access, type AccessRules } from './access/access.js'
 import { CallbackErrors } from './base/callback-errors.js'
 import type { Clock } from './base/clock.js'
@@ -94,7 +96,7 @@ function createHub ({ options, clock, access, missions, monitoring, onCallbackEr
     endings,
     monitoring,
     createAlerts: (tenant: string | undefined) => createAlerts(tenant, { missions, monitoring }),
-    isNarrowed: access.isNarrowed
+    ...(access.isNarrowed && { sees: (viewer: Viewer, mission: MissionSubject) => access.sees(viewer, mission) })
   }
   return new Hub({
     clock,

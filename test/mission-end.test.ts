@@ -624,7 +624,7 @@ t.test('the offset of an ending', async (t) => {
   const endingsOf = (log: readonly MissionUpdate[]) => log
     .flatMap(({ missionId, endedAt }, at) => endedAt === undefined ? [] : [[missionId, at + 1]])
   const offsetsIn = (endings: ReturnType<Endings['of']>, upTo: number) => Array.from({ length: upTo }, (_, at) => at)
-    .flatMap((at) => endings.between(at, at + 1).map(({ missionId }) => [missionId, at + 1]))
+    .flatMap((at) => endings.between(at, at + 1).map(({ id }) => [id, at + 1]))
 
   t.test('is that of its own message, even if a listener ends another mission in between', async (t) => {
     for (const isFirst of [true, false]) {
@@ -658,7 +658,7 @@ t.test('the offset of an ending', async (t) => {
       channel.start(() => { t.fail('was published'); return undefined }, 7)
     })
     missions.get('a')!.complete()
-    t.strictSame(endings.between(6, 7).map(({ missionId }) => missionId), ['a', 'b'])
+    t.strictSame(endings.between(6, 7).map(({ id }) => id), ['a', 'b'])
   })
 
   t.test('is that of its own message for any reports of any listener', async () => {

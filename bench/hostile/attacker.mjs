@@ -124,6 +124,37 @@ const attacks = {
     return { bytesOut: message.length, bytesIn: peer.bytesIn, closeCode: peer.closeCode }
   },
 
+  /**
+   * Clients that send `perSecond` of these messages each, in turn, and read everything. Returns the bytes in both
+   * directions and the close codes.
+   */
+  async ask ({ port, messages, connections = 1, perSecond, durationMs }) {
+    const frames = messages.map(text)
+    let bytesOut = 0
+    const peers = await Promise.all(Array.from({ length: connections }, () => open(port)))
+    await Promise.all(peers.map(async (peer) => {
+      const startedAt = Date.now()
+      for (let sent = 0; Date.now() < startedAt + durationMs && !peer.socket.destroyed;) {
+        const due = Math.floor((Date.now() - startedAt) / 1_000 * perSecond)
+        const batch = []
+        for (; sent < due; sent++) batch.push(frames[sent % frames.length])
+        bytesOut += Buffer.concat(batch).length
+        await write(peer.socket, Buffer.concat(batch))
+        await sleep(10)
+      }
+    }))
+    const bytesIn = peers.reduce((sum, peer) => sum + peer.bytesIn, 0)
+    for (const { socket } of peers) socket.destroy()
+    return { bytesOut, bytesIn, closes: peers.flatMap(({ closeCode }) => closeCode ?? []) }
+  },
+
+  /** The clients of `freeze` read again, for `durationMs`. */
+  async wake ({ durationMs }) {
+    for (const { socket } of held) socket.resume()
+    await sleep(durationMs)
+    return { bytesIn: held.reduce((sum, { bytesIn }) => sum + bytesIn, 0) }
+  },
+
   release () {
     for (const { socket } of held.splice(0)) socket.destroy()
   }

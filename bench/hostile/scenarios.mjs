@@ -201,6 +201,104 @@ const closing = (title, isBesideHost) => () => against({ isBesideHost }, async (
   return [figure(`close with 200 frozen clients, ${title}`, await server.call('close'), 'ms', 5_000)]
 })
 
+const MISSIONS = 10_000
+const FOREIGN = { mission_update: { epoch: 'another process', offset: 1, id: 'message_1' } }
+const UNSUBSCRIBE = { type: 'unsubscribe', channels: ['mission_update'] }
+const subscribe = (more) => ({ type: 'subscribe', channels: ['mission_update'], ...more })
+const sizeOf = async (attack) => (await attack('single', { bytes: text(subscribe()).toString('base64'), waitMs: 3_000 })).bytesIn
+
+// What one client may cause with few bytes.
+const handOvers = () => against({}, async ({ server, port, attack }) => {
+  const ids = await server.call('startMissions', { count: MISSIONS })
+  const stateBytes = await sizeOf(attack)
+  const statuses = (...names) => ({ statuses: names })
+  const attacks = {
+    'alternating filters, a cursor and `snapshot`': [
+      subscribe({ snapshot: true, since: FOREIGN, filter: statuses('execution_started') }),
+      subscribe({ snapshot: true, since: FOREIGN, filter: statuses('execution_started', 'planned') })
+    ],
+    'subscribe and unsubscribe': [subscribe(), UNSUBSCRIBE],
+    'filters that fit nothing': [
+      subscribe({ filter: { names: ['none'] } }), subscribe({ filter: { names: ['none', 'neither'] } })
+    ],
+    '64 ids': [subscribe({ filter: { missionIds: ids.slice(0, 64) } }), subscribe({ filter: { missionIds: ids.slice(64, 128) } })]
+  }
+  const figures = []
+  for (const [title, messages] of Object.entries(attacks)) {
+    const witness = await startWitness(port)
+    await server.call('resetCpu')
+    await server.call('resetLag')
+    const { bytesIn } = await attack('ask', { messages, perSecond: 48, durationMs: 6_000 })
+    const cpuMs = await server.call('cpuMs')
+    const { p50Ms, p99Ms } = await witness.end()
+    const prefix = `10,000 missions, ${title}, 48 messages a second for 6 s`
+    figures.push(figure(`${prefix}: bytes sent by the service`, bytesIn / stateBytes, 'x its state', 64))
+    figures.push(figure(`${prefix}: CPU`, cpuMs / 60, '% of a core', undefined))
+    figures.push(figure(`${prefix}: longest event loop delay`, await server.call('lagMs'), 'ms', 50))
+    figures.push(figure(`${prefix}: ping of another client, p50`, p50Ms, 'ms', undefined))
+    figures.push(figure(`${prefix}: ping of another client, p99`, p99Ms, 'ms', 100))
+  }
+  return figures
+})
+
+const bursts = (metadataBytes) => () => against({}, async ({ server, attack }) => {
+  const ids = await server.call('startMissions', { count: MISSIONS, metadataBytes })
+  const since = FOREIGN
+  const burst = Array.from({ length: 50 }, (_, at) => [
+    text(subscribe({ since, filter: { missionIds: ids.slice(at, at + 64) } })), text(UNSUBSCRIBE)
+  ])
+  const frames = {
+    'a filter that fits nothing': text(subscribe({ filter: { names: ['none'] } })),
+    'a subscribe': text(subscribe()),
+    'the same again': text(subscribe()),
+    '100 messages at once, 64 ids and a foreign epoch': Buffer.concat(burst.flat())
+  }
+  const figures = []
+  for (const [title, bytes] of Object.entries(frames)) {
+    await sleep(500)
+    await server.call('resetLag')
+    await attack('single', { bytes: bytes.toString('base64'), waitMs: 3_000 })
+    const name = `10,000 missions with ${metadataBytes} B of metadata, ${title}: longest event loop delay`
+    figures.push(figure(name, await server.call('lagMs'), 'ms', 50))
+  }
+  return figures
+})
+
+const keptEndings = () => against({}, async ({ server, port, attack }) => {
+  await server.call('startMissions', { count: MISSIONS, active: 0 })
+  const witness = await startWitness(port)
+  await server.call('resetCpu')
+  const messages = [subscribe({ since: FOREIGN }), UNSUBSCRIBE]
+  await attack('ask', { messages, connections: 5, perSecond: 48, durationMs: 6_000 })
+  const cpuMs = await server.call('cpuMs')
+  const { p99Ms } = await witness.end()
+  return [
+    figure('10,000 kept endings, five clients with a foreign epoch: CPU', cpuMs / 60, '% of a core', undefined),
+    figure('10,000 kept endings, five clients with a foreign epoch: ping of another client, p99', p99Ms, 'ms', 100)
+  ]
+})
+
+// Slow readers whose messages are no longer in the log read again at the same moment.
+const wakeTogether = (clients) => () => {
+  const options = { websocket: { history: { maxMessages: 1_000 } } }
+  return against({ options }, async ({ server, port, attack }) => {
+    await server.call('startMissions', { count: MISSIONS })
+    await attack('freeze', { connections: clients, channel: 'mission_update' })
+    await server.call('feed', { perSecond: 500, bytes: 5_000 })
+    await sleep(10_000)
+    const witness = await startWitness(port)
+    await sleep(1_000)
+    await server.call('resetLag')
+    await attack('wake', { durationMs: 8_000 })
+    const { p99Ms } = await witness.end()
+    const title = `${clients} slow readers that wake together, 10,000 missions`
+    return [
+      figure(`${title}: ping of another client, p99`, p99Ms, 'ms', 100),
+      figure(`${title}: longest event loop delay`, await server.call('lagMs'), 'ms', undefined)
+    ]
+  })
+}
+
 /** All scenarios by title, in the order of the report. */
 export const SCENARIOS = {
   'no attack': baseline,
@@ -221,6 +319,12 @@ export const SCENARIOS = {
   'bad messages of 60 kB': badMessages(65_536, 50),
   'bad messages of 1 MB': badMessages(1_000_000, undefined),
   'size of replies': ratios,
+  'hand-overs': handOvers,
+  'hand-overs in one frame': bursts(0),
+  'hand-overs in one frame, with metadata': bursts(4_000),
+  'kept endings': keptEndings,
+  '20 slow readers': wakeTogether(20),
+  '100 slow readers': wakeTogether(100),
   'close with frozen clients': closing('the plugin\'s WebSocket server', false),
   'close with frozen clients, the host\'s server': closing('the host\'s WebSocket server', true)
 }

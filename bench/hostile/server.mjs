@@ -1,12 +1,18 @@
 // The process under attack: the built plugin in a plain Fastify app. The parent process controls it over IPC.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import websocket from '@fastify/websocket'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import Fastify from 'fastify'
-import missionControl from '../../dist/lib/index.js'
+
+const dist = pathToFileURL(resolve(process.env.DIST ?? 'dist')).href
+const { default: missionControl } = await import(`${dist}/lib/index.js`)
 
 const lag = monitorEventLoopDelay({ resolution: 1 })
 let app
 let peakBytes = 0
+let cpu
+let ids = []
 
 const rss = () => {
   const bytes = process.memoryUsage.rss()
@@ -25,13 +31,17 @@ const commands = {
     return app.server.address().port
   },
 
-  /** Sends mission updates of about `bytes` bytes, `perSecond`, until the process ends. */
+  /**
+   * Sends mission updates of about `bytes` bytes, `perSecond`, until the process ends: of the active missions of
+   * `startMissions`, or of new ones.
+   */
   feed ({ perSecond, bytes }) {
     const planningSession = { text: 'x'.repeat(bytes) }
     let count = 0
     setInterval(() => {
       for (let at = 0; at < perSecond / 50; at++) {
-        app.missions.report(`mission ${count++ % 1_000_000}`, 'planned', { planningSession })
+        const id = ids[count++ % ids.length] ?? `mission ${count % 1_000_000}`
+        app.missions.report(id, 'execution_progress', { planningSession })
       }
     }, 20).unref()
   },
@@ -43,6 +53,25 @@ const commands = {
     app.monitoring.reportHealth('healthy', { status: 'healthy', components: named })
   },
 
+  /** Starts missions, `metadataBytes` of metadata each, and ends those from `active` on. */
+  async startMissions ({ count, active = count, metadataBytes = 0 }) {
+    const text = 'x'.repeat(metadataBytes)
+    const missions = []
+    while (missions.length < count) {
+      missions.push(app.missions.start({ name: `mission ${missions.length}`, ...(text && { metadata: { text } }) }))
+      if (missions.length % 100 === 0) await new Promise(setImmediate)
+    }
+    for (const mission of missions) mission.executionStarted()
+    for (const mission of missions.slice(active)) mission.complete()
+    ids = missions.slice(0, active).map(({ id }) => id)
+    return ids
+  },
+
+  resetCpu: () => { cpu = process.cpuUsage() },
+  cpuMs () {
+    const { user, system } = process.cpuUsage(cpu)
+    return (user + system) / 1_000
+  },
   resetPeak () {
     globalThis.gc()
     peakBytes = 0

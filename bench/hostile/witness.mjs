@@ -26,14 +26,15 @@ export async function startWitness (port) {
     socket.send(JSON.stringify({ type: 'ping', id }))
   }, EVERY_MS)
   return {
-    /** The 99th percentile and the maximum of all pings. A ping without a reply counts with its age. */
+    /** The median, the 99th percentile and the maximum of all pings. A ping without a reply counts with its age. */
     async end () {
       clearInterval(timer)
       await new Promise((resolve) => setTimeout(resolve, 100))
       const all = [...tookMs, ...[...sentAt.values()].map((at) => performance.now() - at)].sort((a, b) => a - b)
       const ended = wasClosed
       socket.terminate()
-      return { p99Ms: all[Math.ceil(all.length * 0.99) - 1], maxMs: all.at(-1), count: all.length, wasClosed: ended }
+      const at = (share) => all[Math.ceil(all.length * share) - 1]
+      return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: all.at(-1), count: all.length, wasClosed: ended }
     }
   }
 }

@@ -10,6 +10,7 @@ import { createAnomalyAlertChannel } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
 import { createMissionStatsChannel } from './mission-stats.js'
+import type { Sees } from './mission-filter.js'
 import { createMissionUpdateChannel } from './mission-update.js'
 
 const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
@@ -23,8 +24,8 @@ export interface ChannelsDeps {
   monitoring: Monitoring
   /** Creates the alerts about the missions of a tenant, or about everything. */
   createAlerts: (tenant: string | undefined) => { evaluate (): Anomaly[], firing (): Anomaly[] }
-  /** Whether the host decides who may see which mission of a tenant. */
-  isNarrowed: boolean
+  /** Whether a viewer may see a mission; only if the host decides that for each one. */
+  sees?: Sees | undefined
 }
 
 /**
@@ -32,7 +33,7 @@ export interface ChannelsDeps {
  * the steps to add one.
  */
 export function createChannels (deps: ChannelsDeps, tenant: string | undefined): Channel[] {
-  const { clock, options, missions, toSnapshot, endings, monitoring, createAlerts, isNarrowed } = deps
+  const { clock, options, missions, toSnapshot, endings, monitoring, createAlerts, sees } = deps
   const alerts = createAlerts(tenant)
   const show = tenant === undefined ? (health: HealthSnapshot) => health : hideComponents
   const channels = [
@@ -57,10 +58,12 @@ export function createChannels (deps: ChannelsDeps, tenant: string | undefined):
     createMissionUpdateChannel({
       clock,
       onUpdate: (listener) => missions.updates.onUpdate(listener, tenant),
-      visible: () => missions.visible(tenant),
+      visible: (ids) => missions.visible(tenant, ids),
       isActive: (id) => missions.findIn(tenant, id)?.isTerminal === false,
       toSnapshot,
-      ended: endings.of(tenant)
+      ended: endings.of(tenant),
+      sees,
+      tenant
     }),
     createAnomalyAlertChannel({
       clock,

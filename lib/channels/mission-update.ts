@@ -1,19 +1,10 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
-import { isTerminal, type MissionStatus } from '../../schemas/mission.js'
+import { isTerminal } from '../../schemas/mission.js'
 import type { Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery } from '../hub/channel.js'
-import type { EndedMissions, MissionState } from '../missions/index.js'
-
-/** What filters and checksums read of one message. */
-interface MissionAttributes {
-  missionId: string
-  name: string
-  tags: readonly string[] | undefined
-  status: MissionStatus
-  previousStatus: MissionStatus | undefined
-}
+import type { EndedMission, EndedMissions, MissionState } from '../missions/index.js'
+import { createMatchers, createSubjects, endingOf, type MissionAttributes, type Sees } from './mission-filter.js'
 
 /** The payload of an active mission in snapshots, and what tells whether the mission has changed since. */
 interface KeptPayload { payload: MissionUpdate, seq: number, updatedAt: number, keptAt: number }
@@ -21,14 +12,18 @@ interface KeptPayload { payload: MissionUpdate, seq: number, updatedAt: number, 
 export interface MissionUpdateChannelDeps {
   clock: Clock
   /** Calls `listener` with every update. */
-  onUpdate: (listener: (update: MissionUpdate) => void) => Unsubscribe
-  /** The active missions whose updates are not held back, oldest first. */
-  visible: () => MissionState[]
+  onUpdate: (listener: (update: MissionUpdate, mission: MissionState) => void) => Unsubscribe
+  /** The active missions whose updates are not held back, oldest first; with `ids` only these. */
+  visible: (ids?: readonly string[]) => MissionState[]
   /** Whether the mission with this id is active: the id of an ended mission may be used again. */
   isActive: (id: string) => boolean
   toSnapshot: (mission: MissionState) => MissionUpdate
   /** The endings, which it publishes itself: publishing assigns the offset that the kept ending has too. */
   ended: EndedMissions
+  /** Whether a viewer may see a mission; only if the host decides that for each one. */
+  sees?: Sees | undefined
+  /** The tenant that the channel belongs to, if it is one. */
+  tenant?: string | undefined
 }
 
 /**
@@ -37,7 +32,9 @@ export interface MissionUpdateChannelDeps {
  * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
-  const { clock, onUpdate, visible, isActive, toSnapshot, ended } = deps
+  const { clock, onUpdate, visible, isActive, toSnapshot, ended, sees, tenant } = deps
+  const matcherOf = createMatchers(sees)
+  const { about, attributesOf, presentOf } = createSubjects(sees, tenant)
   let unsubscribe: Unsubscribe | undefined
   let kept = new WeakMap<MissionState, KeptPayload>()
 
@@ -45,7 +42,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     const { seq, updatedAt } = mission
     const known = kept.get(mission)
     if (known !== undefined && isCurrent(known, mission)) return known.payload
-    const payload = toSnapshot(mission)
+    const payload = about(mission, toSnapshot(mission))
     kept.set(mission, { payload, seq, updatedAt, keptAt: clock.now() })
     return payload
   }
@@ -54,23 +51,35 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     name: 'mission_update',
     delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
     start (publish, head) {
-      ended.connect(publish, head)
-      unsubscribe = onUpdate((update) => { if (!isTerminal(update.status)) publish(update) })
+      ended.connect((update, mission) => publish(about(mission, update)), head)
+      unsubscribe = onUpdate((update, mission) => {
+        if (!isTerminal(update.status)) publish(about(mission, update))
+      })
     },
     stop () {
       unsubscribe?.()
       ended.disconnect()
       kept = new WeakMap()
     },
-    snapshot: () => visible().map(payloadOf),
-    forgetSnapshot () { kept = new WeakMap() },
-    checksumEntries: () => visible().map(({ id, name, tags, status }): MissionAttributes =>
-      ({ missionId: id, name, tags, status, previousStatus: undefined })),
-    endings (range, upTo) {
-      if ('newest' in range) return ended.newest(range.newest, upTo, (id) => !isActive(id))
-      return ended.between(range.after, upTo).filter(({ missionId }) => !isActive(missionId))
+    * snapshot (filter) {
+      const fits = filter && matcherOf(filter)
+      for (const mission of visible(filter?.missionIds)) {
+        yield fits === undefined || fits(presentOf(mission)) ? payloadOf(mission) : undefined
+      }
     },
-    fits: (attributes, filter) => matches(attributes as MissionAttributes, filter),
+    forgetSnapshot () { kept = new WeakMap() },
+    checksumEntries: (filter) => visible(filter?.missionIds).map(presentOf).filter(matcherOf(filter)),
+    endings (range, upTo, filter) {
+      const fits = matcherOf(filter)
+      const isShown = (ending: EndedMission) => !isActive(ending.id) && fits(endingOf(ending))
+      const isSeen = ({ id, subject }: EndedMission) =>
+        !isActive(id) && (sees === undefined || filter?.viewer === undefined || sees(filter.viewer, subject!))
+      const shown = 'newest' in range
+        ? ended.newest(range.newest, upTo, isSeen)
+        : ended.between(range.after, upTo, isShown)
+      return shown.map((ending) => about(ending, ending.update))
+    },
+    fits: (attributes, filter) => matcherOf(filter)(attributes as MissionAttributes),
     checksumEntry: (attributes) =>
       isTerminal((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
   }
@@ -80,20 +89,8 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
 const isCurrent = ({ seq, updatedAt, keptAt }: KeptPayload, mission: MissionState): boolean =>
   mission.seq === seq && mission.updatedAt === updatedAt && keptAt > updatedAt
 
-const attributesOf = ({ missionId, name, tags, status, previousStatus }: MissionUpdate): MissionAttributes =>
-  ({ missionId, name, tags, status, previousStatus })
-
 const deliveryOf = (update: MissionUpdate): Delivery =>
   isReplaceable(update) ? { key: update.missionId } : { supersedes: update.missionId }
-
-function matches (attributes: MissionAttributes, filter: SubscriptionFilter): boolean {
-  const { missionId, name, tags, status, previousStatus } = attributes
-  return (filter.missionIds?.includes(missionId) ?? true) &&
-    (filter.names?.includes(name) ?? true) &&
-    (filter.tags?.some((tag) => tags?.includes(tag)) ?? true) &&
-    // A mission that leaves the requested statuses is sent once more.
-    (filter.statuses?.some((requested) => requested === status || requested === previousStatus) ?? true)
-}
 
 /**
  * Whether a client may miss this field of a progress update, because the next one repeats it or because it never

@@ -138,6 +138,7 @@ export class Broadcaster {
   // For clients that reconnect and clients that lag.
   #record (state: ChannelState, message: Message): void {
     const { position, key, supersedes } = message
+    this.snapshots.changed(state.channel.name)
     if (position !== undefined) this.log.append(message as LoggedMessage)
     if (supersedes !== undefined) state.latestValues.delete(supersedes)
     if (key !== undefined) state.latestValues.set(key, message)

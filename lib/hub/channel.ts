@@ -49,19 +49,22 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   /**
    * The current state. Sent to a new subscriber right after its ack, and to one that missed messages. An object that
    * was returned before is not encoded again, so it must be a new one when its content has changed.
+   *
+   * A channel may create the payloads one by one, and `undefined` in place of one that does not match the filter: so
+   * many states are read in several steps. States that change between two steps are read again.
    */
-  snapshot (): ChannelPayloads[Name][]
+  snapshot (filter?: Selection): Iterable<ChannelPayloads[Name] | undefined>
   /** Drops what was kept to return the same objects again: no snapshot was needed for a while. */
   forgetSnapshot? (): void
   /**
    * States that have ended, which `snapshot` does not contain, with offsets up to `upTo`. An object that was returned
-   * before is not encoded again.
+   * before is not encoded again. Those that do not match the filter may be left out.
    */
-  endings? (range: EndingsRange, upTo: number): ChannelPayloads[Name][]
+  endings? (range: EndingsRange, upTo: number, filter?: Selection): ChannelPayloads[Name][]
   /** Whether a payload with these attributes matches a filter. */
   fits? (attributes: object, filter: Selection): boolean
   /** The current entries of the checksum: the attributes of all states that have not ended. */
-  checksumEntries? (): ChecksumEntry[]
+  checksumEntries? (filter?: Selection): ChecksumEntry[]
   /** The checksum entry of a payload with these attributes; `undefined` if it has none. */
   checksumEntry? (attributes: object): ChecksumEntry | undefined
   /** Called after a subscriber was added, and after `start`. */

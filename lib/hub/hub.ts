@@ -5,17 +5,17 @@ import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
 import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { afterAtMost, createUnifiedId, type Clock, type Timer } from '../base/clock.js'
-import { callSync } from '../base/promises.js'
 import { Admission, REFUSALS, type RefusalReason } from './connections/admission.js'
 import type { Access } from '../access/access.js'
 import { EVERYBODY, type Viewer } from '../access/viewer.js'
 import { Expiry } from './connections/expiry.js'
 import { FlushScheduler } from './delivery/flush-scheduler.js'
-import { Renewal } from './renewal.js'
+import { Renewal, revoke } from './renewal.js'
 import { Scopes, type Scope, type ScopesDeps } from './scopes.js'
 import { CLOSE_GRACE_MS, Connection, type Socket } from './connections/connection.js'
 import { HubMetrics } from './metrics.js'
-import { Dispatcher, type CommandPort, type DispatcherDeps } from './dispatcher.js'
+import { Dispatcher } from './dispatcher.js'
+import { MissionRequests, type CommandPort, type MissionRequestsDeps } from './mission-requests.js'
 import { Drain } from './connections/drain.js'
 import { Envelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
@@ -31,7 +31,7 @@ export interface HubDeps {
   createChannels: ScopesDeps['createChannels']
   access: Access
   commands: CommandPort
-  findMission: DispatcherDeps['findMission']
+  findMission: MissionRequestsDeps['findMission']
   onCallbackError: (where: string, err: unknown) => void
 }
 
@@ -62,7 +62,7 @@ export class Hub {
   #onEmpty: (() => void) | undefined
 
   constructor (deps: HubDeps) {
-    const { clock, server, options, createChannels, access, commands, findMission } = deps
+    const { clock, server, options, createChannels, access, commands, findMission, onCallbackError } = deps
     const metrics = this.#metrics
     const envelope = new Envelope(clock, server)
     const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
@@ -93,9 +93,16 @@ export class Hub {
       envelope,
       broadcasterOf,
       metrics,
-      commands,
+      missions: new MissionRequests({
+        envelope,
+        access,
+        commands,
+        findMission,
+        fail: (...refusal) => this.#dispatcher.fail(...refusal)
+      }),
       access,
-      findMission,
+      work: scheduler.work,
+      onCallbackError,
       renewal: new Renewal({
         clock,
         access,
@@ -140,8 +147,7 @@ export class Hub {
       connection,
       dispatcher: this.#dispatcher,
       metrics: this.#metrics,
-      onClosed: () => this.#remove(connection),
-      onCallbackError: this.#deps.onCallbackError
+      onClosed: () => this.#remove(connection)
     })
   }
 
@@ -156,10 +162,7 @@ export class Hub {
    * what the function throws, and closes none then.
    */
   revoke (isRevoked: (principal: Principal) => unknown): number {
-    const revoked = [...this.#connections].filter(({ viewer: { principal }, isClosing }) =>
-      !isClosing && principal !== undefined && callSync(() => isRevoked(principal)) === true)
-    for (const connection of revoked) connection.close('unauthorised')
-    return revoked.length
+    return revoke(this.#connections, isRevoked)
   }
 
   wsMetrics (): WsMetrics {

@@ -1,5 +1,7 @@
+import type { Principal } from '../../schemas/access.js'
 import type { Access } from '../access/access.js'
 import type { Clock } from '../base/clock.js'
+import { callSync } from '../base/promises.js'
 import type { Broadcaster } from './broadcaster.js'
 import type { Connection } from './connections/connection.js'
 import type { Envelope } from './wire/envelope.js'
@@ -61,4 +63,12 @@ export class Renewal {
       connection.outbox.send(envelope.message('subscription_revoked', { payload: { channel } }))
     }
   }
+}
+
+/** Closes the connections of the principals that a function of the host returns `true` for, and counts them. */
+export function revoke (connections: Iterable<Connection>, isRevoked: (principal: Principal) => unknown): number {
+  const revoked = [...connections].filter(({ viewer: { principal }, isClosing }) =>
+    !isClosing && principal !== undefined && callSync(() => isRevoked(principal)) === true)
+  for (const connection of revoked) connection.close('unauthorised')
+  return revoked.length
 }

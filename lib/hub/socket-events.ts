@@ -26,7 +26,6 @@ export interface SocketEventsDeps {
   dispatcher: Dispatcher
   metrics: HubMetrics
   onClosed: (connection: Connection) => void
-  onCallbackError: (where: string, err: unknown) => void
 }
 
 /** Connects the events of a socket to its connection, and enforces the rate limit of the client. */
@@ -47,14 +46,9 @@ export function createSocketEvents (deps: SocketEventsDeps): SocketEvents {
 }
 
 function receiveMessage (deps: SocketEventsDeps, data: Buffer): void {
-  const { connection, dispatcher, metrics, onCallbackError } = deps
-  try {
-    metrics.messagesReceivedTotal++
-    if (acceptFrame(deps)) dispatcher.dispatch(connection, data)
-  } catch (err) {
-    onCallbackError('message', err)
-    dispatcher.fail(connection, 'internal_error')
-  }
+  const { connection, dispatcher, metrics } = deps
+  metrics.messagesReceivedTotal++
+  if (acceptFrame(deps)) dispatcher.dispatch(connection, data)
 }
 
 function acceptFrame ({ connection, dispatcher }: SocketEventsDeps): boolean {

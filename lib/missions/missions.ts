@@ -177,7 +177,7 @@ function launch<T> (
 function listen (
   { updates }: MissionRegistry, event: keyof MissionEvents, listener: (value: unknown) => unknown
 ): Unsubscribe {
-  if (event === 'mission_update') return updates.onUpdate(listener)
+  if (event === 'mission_update') return updates.onUpdate((update) => listener(update))
   if (event === 'mission_ended') return updates.onEnded((mission) => listener(mission.handle))
   return () => {}
 }

@@ -115,9 +115,17 @@ export class MissionRegistry {
     return [...this.#missions.values()]
   }
 
-  /** The active missions of a tenant, or of everybody, whose updates are not held back, oldest first. */
-  visible (tenant?: string): MissionState[] {
-    return [...this.groups.active(tenant)].filter((mission) => !this.isHeld(mission))
+  /**
+   * The active missions of a tenant, or of everybody, whose updates are not held back, oldest first; with `ids` only
+   * these, in this order.
+   */
+  visible (tenant?: string, ids?: readonly string[]): MissionState[] {
+    const missions = ids === undefined
+      ? this.groups.active(tenant)
+      : [...new Set(ids)].flatMap((id) => this.findIn(tenant, id) ?? [])
+    const visible: MissionState[] = []
+    for (const mission of missions) if (!mission.isTerminal && !this.isHeld(mission)) visible.push(mission)
+    return visible
   }
 
   /** Whether a mission must stay invisible, because its start command is not acknowledged yet. */

@@ -54,6 +54,8 @@ export class Connection {
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
   /** How many messages had been created when the connection last left a channel; it may have received any of them. */
   leftAt = 0
+  /** Messages of the client that wait until a subscribe before them is carried out; `undefined` if there is none. */
+  waiting: Buffer[] | undefined
 
   readonly #socket: Socket
   readonly #shared: SharedConnectionDeps

@@ -1,6 +1,7 @@
 import { systemClock } from '../../base/clock.js'
 import { Batch } from './batch.js'
 import { SharedBatch, type Members } from './shared-batch.js'
+import { TurnWork } from './turn-work.js'
 import { WriteQueue } from './write-queue.js'
 import type { Message } from '../wire/message.js'
 
@@ -17,6 +18,7 @@ const MAX_BATCH_BYTES = 262_144
  * messages are published in a tick, each connection costs one write.
  */
 export class FlushScheduler {
+  readonly work = new TurnWork()
   readonly #writes = new WriteQueue()
   readonly #sharedBatches = new Map<Members, SharedBatch>()
   #scheduled: Flushable[] = []

@@ -125,11 +125,13 @@ export class Outbox implements Flushable, Member {
     const { log, fits, snapshots: { copies } } = this.#shared
     const { subscriptions } = this.#deps
     const { filter } = subscriptions.get(channel)!
+    const { snapshot } = missing
     const logged = [...log.from(channel, missing.start.sequence)].filter((message) => fits(message, filter))
     if (this.#isClosed) return
-    if (!this.#isDirect([...missing.snapshot, ...logged])) return this.#ensurePending().catchUp(channel, missing)
+    const isDirect = this.#isDirect(snapshot) && this.#isDirect([...snapshot, ...logged])
+    if (!isDirect) return this.#ensurePending().catchUp(channel, missing)
     const delivery = copies.begin(subscriptions)
-    for (const body of missing.snapshot) this.send(copies.message(body, delivery))
+    for (const body of snapshot) this.send(copies.message(body, delivery))
     for (const message of logged) this.send(message)
   }
 

@@ -21,6 +21,8 @@ export interface Snapshot {
   offset: number
   asOf: AsOf
   messages: readonly MessageBody[]
+  /** The number of states that were read for it, also those that do not match the filter. */
+  readCount: number
 }
 
 export interface SnapshotRequest { filter: SubscriptionFilter | undefined, endings: EndingsRange }
@@ -36,18 +38,29 @@ export interface SnapshotCacheDeps {
 /** `hash` is the part of the checksum; absent for states that the checksum does not cover. */
 interface EncodedState { body: MessageBody, hash: number | undefined }
 
-/** All states of a snapshot. */
-interface EncodedList {
-  payloads: readonly Payload[]
-  bodies: readonly MessageBody[]
-  checksum: Checksum
-}
+/** States of a snapshot in their order, and how many were read for it. */
+interface EncodedList { readCount: number, bodies: MessageBody[], hashes: number[] }
+
+/** The states that match a filter, until one of them changes; `takenAt` is in ms of the monotonic clock. */
+interface SharedList extends Readonly<EncodedList> { readonly takenAt: number }
 
 type Payload = ChannelPayloads[ChannelName]
 
 type Checksum = Pick<AsOf, 'checksum'>
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
+
+/** The cost of encoding a state compared to reading it: a constant part and one for its size. */
+const ENCODE_COST = 20
+const BYTES_PER_COST = 64
+/** The cost of one step, which is small compared to that of a turn of the event loop. */
+const STEP_COST = 1_000
+
+/** A list is shared for so long and from so many states on; a smaller one costs nothing. */
+const SHARED_FOR_MS = 20
+const SHARED_FROM = 256
+/** The number of filters for which lists are shared. */
+const MAX_SHARED = 64
 
 /** How long encoded states are kept after they were last needed. */
 const KEPT_FOR_MS = 5_000
@@ -64,8 +77,8 @@ export class SnapshotCache {
   readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
   /** By payload. */
   #states = new WeakMap<object, EncodedState>()
-  /** The last snapshot without a filter. */
-  readonly #last = new Map<ChannelName, EncodedList>()
+  /** By filter; emptied at each change. */
+  readonly #shared = new Map<ChannelName, Map<string, SharedList>>()
   readonly #usedAt = new Map<ChannelName, number>()
 
   constructor (deps: SnapshotCacheDeps) {
@@ -85,14 +98,45 @@ export class SnapshotCache {
   }
 
   /** The state of a channel with the requested endings; the log continues it without a hole. */
-  snapshot (name: ChannelName, { filter, endings: range }: SnapshotRequest): Snapshot {
-    const { log, clock } = this.#deps
+  snapshot (name: ChannelName, request: SnapshotRequest): Snapshot {
+    const steps = this.steps(name, request)
+    for (;;) {
+      const { done, value } = steps.next(false)
+      if (done === true) return value!
+    }
+  }
+
+  /**
+   * The same in small steps, each of which yields its cost. Returns `undefined` if the event loop turned between two of
+   * them, because then it is not the present any more. `snapshot` has little left to do afterwards: it encodes only
+   * what changed meanwhile.
+   */
+  * steps (
+    name: ChannelName, { filter, endings }: SnapshotRequest
+  ): Generator<number, Snapshot | undefined, boolean> {
+    const { clock, log } = this.#deps
     const channel = this.#deps.channel(name)
     const offset = log.head(name)
     this.#usedAt.set(name, clock.monotonic())
-    const payloads = [...channel.snapshot(), ...channel.endings?.(range, offset) ?? []]
-    const { bodies, checksum } = this.#encodeAll(channel, payloads, filter)
-    return { sequence: log.nextSequence, offset, asOf: { ...log.cursor(name), ...checksum }, messages: bodies }
+    const key = JSON.stringify(filter) ?? ''
+    const states = this.#findShared(name, key) ?? (yield * this.#encodeAll(channel, channel.snapshot(filter), filter))
+    const ended = states &&
+      (yield * this.#encodeAll(channel, channel.endings?.(endings, offset, filter) ?? [], filter))
+    if (ended === undefined) return undefined
+    this.#share(name, key, states!)
+    const { bodies, hashes } = states!
+    return {
+      sequence: log.nextSequence,
+      offset,
+      asOf: { ...log.cursor(name), ...channel.checksumEntry && { checksum: checksumOfHashes(hashes) } },
+      messages: [...bodies, ...ended.bodies],
+      readCount: ended.readCount + states!.readCount
+    }
+  }
+
+  /** To be called when the state of a channel has changed. */
+  changed (name: ChannelName): void {
+    this.#shared.get(name)?.clear()
   }
 
   /** The checksum of the current state, as part of an `asOf`; encodes nothing. */
@@ -101,7 +145,7 @@ export class SnapshotCache {
     const { checksumEntries, fits } = this.#deps.channel(name)
     if (checksumEntries === undefined) return {}
     if (filter !== undefined) {
-      return { checksum: missionChecksum(checksumEntries().filter((entry) => fits!(entry, filter))) }
+      return { checksum: missionChecksum(checksumEntries(filter).filter((entry) => fits!(entry, filter))) }
     }
     const known = this.#checksums.get(name)
     // Everything that changes the checksum is in the log.
@@ -113,8 +157,8 @@ export class SnapshotCache {
 
   /** To be called when changes of a channel are no longer recorded in the log. */
   invalidate (name: ChannelName): void {
+    this.changed(name)
     this.#checksums.delete(name)
-    this.#last.delete(name)
   }
 
   /** Drops what was not needed for a while. */
@@ -123,29 +167,58 @@ export class SnapshotCache {
     for (const [name, usedAt] of this.#usedAt) {
       if (usedAt > oldestAt) continue
       this.#usedAt.delete(name)
-      this.#last.delete(name)
+      this.changed(name)
       this.#deps.channel(name).forgetSnapshot?.()
     }
     if (this.#usedAt.size === 0) this.#states = new WeakMap()
   }
 
-  #encodeAll (channel: Channel, payloads: readonly Payload[], filter: SubscriptionFilter | undefined): EncodedList {
-    const last = this.#last.get(channel.name)
-    if (filter === undefined && last !== undefined && isSame(last.payloads, payloads)) return last
-    const all = payloads.map((payload) => this.#encode(channel, payload))
-    const states = filter === undefined ? all : all.filter(({ body }) => channel.fits!(body.attributes!, filter))
-    const checksum = channel.checksumEntry === undefined
-      ? {}
-      : { checksum: checksumOfHashes(states.flatMap(({ hash }) => hash ?? [])) }
-    const list = { payloads, checksum, bodies: states.map(({ body }) => body) }
-    if (filter === undefined) this.#last.set(channel.name, list)
-    return list
+  #findShared (name: ChannelName, key: string): SharedList | undefined {
+    const shared = this.#shared.get(name)?.get(key)
+    const isPresent = shared !== undefined && this.#deps.clock.monotonic() <= shared.takenAt + SHARED_FOR_MS
+    return isPresent ? { ...shared, readCount: 1 } : undefined
   }
 
-  #encode (channel: Channel, payload: Payload): EncodedState {
+  #share (name: ChannelName, key: string, list: EncodedList): void {
+    if (list.readCount < SHARED_FROM) return
+    const lists = this.#shared.get(name) ?? new Map<string, SharedList>()
+    if (lists.size >= MAX_SHARED) lists.clear()
+    this.#shared.set(name, lists.set(key, { ...list, takenAt: this.#deps.clock.monotonic() }))
+  }
+
+  // Returns `undefined` if the event loop has turned meanwhile.
+  * #encodeAll (
+    channel: Channel, payloads: Iterable<Payload | undefined>, filter: SubscriptionFilter | undefined
+  ): Generator<number, EncodedList | undefined, boolean> {
+    const list: EncodedList = { readCount: 0, bodies: [], hashes: [] }
+    let hasTurned = false
+    let cost = 0
+    for (const payload of payloads) {
+      cost += this.#add(channel, payload, filter, list)
+      if (cost < STEP_COST) continue
+      if (yield cost) hasTurned = true
+      cost = 0
+    }
+    if (yield cost) hasTurned = true
+    return hasTurned ? undefined : list
+  }
+
+  // Adds one state to a snapshot if it matches. Returns the cost.
+  #add (
+    channel: Channel, payload: Payload | undefined, filter: SubscriptionFilter | undefined, list: EncodedList
+  ): number {
+    list.readCount++
+    if (payload === undefined) return 1
     const known = this.#states.get(payload)
-    if (known !== undefined) return known
-    const { attributes } = channel.delivery(payload)
+    const attributes = known === undefined ? channel.delivery(payload).attributes : known.body.attributes
+    if (filter !== undefined && !channel.fits!(attributes!, filter)) return 1
+    const { body, hash } = known ?? this.#encode(channel, payload, attributes)
+    list.bodies.push(body)
+    if (hash !== undefined) list.hashes.push(hash)
+    return known === undefined ? ENCODE_COST + body.bytes / BYTES_PER_COST : 1
+  }
+
+  #encode (channel: Channel, payload: Payload, attributes: object | undefined): EncodedState {
     const entry = attributes && channel.checksumEntry?.(attributes)
     const body = this.#deps.envelope.body(payload, { type: channel.name, channel: channel.name, attributes })
     const state = { body, hash: entry && missionHash(entry) }
@@ -153,6 +226,3 @@ export class SnapshotCache {
     return state
   }
 }
-
-const isSame = (some: readonly Payload[], others: readonly Payload[]): boolean =>
-  some.length === others.length && some.every((payload, at) => payload === others[at])

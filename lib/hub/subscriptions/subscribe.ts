@@ -7,7 +7,7 @@ import type { Connection } from '../connections/connection.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { Message } from '../wire/message.js'
-import type { SnapshotCache } from '../history/snapshot-cache.js'
+import type { Snapshot, SnapshotCache } from '../history/snapshot-cache.js'
 import type { Subscriptions } from './subscriptions.js'
 
 /** What a client asks for when it subscribes to a channel. */
@@ -33,13 +33,29 @@ export interface SubscribeFlowDeps {
   onOutcome: (outcome: SubscriptionOutcome, cause: GapCause | undefined) => void
 }
 
+/** How a subscription begins: why messages are missing, and the snapshot with these endings. */
+interface Beginning {
+  cause?: GapCause | undefined
+  endings?: EndingsRange | undefined
+  snapshot?: Snapshot | undefined
+}
+
+/** What a subscription was handed over at its beginning. */
+export interface HandOver {
+  /** The approximate size of its messages. */
+  bytes: number
+  /** How many states and messages of the log were read for it. */
+  readCount: number
+}
+
 type Ack = ServerMessages['subscription_ack']['payload']
 
 const LOGGED = new Set<string>(LOGGED_CHANNELS)
 
 /**
  * Brings a new subscriber into a channel: the ack with the outcome, then the missed messages or a snapshot, then
- * everything published from now on. Runs in one synchronous step, so no message is lost or sent twice between them.
+ * everything published from now on. All of it is sent in one synchronous step, so no message is lost or sent twice
+ * between them. Only the snapshot is prepared before, in small steps.
  */
 export class SubscribeFlow {
   readonly #deps: SubscribeFlowDeps
@@ -48,22 +64,53 @@ export class SubscribeFlow {
     this.#deps = deps
   }
 
-  /** To be called right after the connection joined the channel. */
-  begin (connection: Connection, channel: ChannelName, request: SubscribeRequest): void {
-    const { since } = request
-    if (!LOGGED.has(channel)) return this.#beginUnlogged(connection, channel, request)
-    const cause = since === undefined ? undefined : this.#findGapCause(connection, channel, since)
-    if (since !== undefined && cause === undefined) this.#resume(connection, channel, request, since)
-    else this.#start(connection, channel, request, cause)
+  /**
+   * Decides how the subscription begins, and takes the snapshot for it; yields the cost of each step. To be carried out
+   * by `begin` in the same synchronous step.
+   */
+  * prepare (
+    connection: Connection, channel: ChannelName, request: SubscribeRequest
+  ): Generator<number, Beginning, boolean> {
+    const { subscriptions, snapshots } = this.#deps
+    if (!LOGGED.has(channel)) return {}
+    subscriptions.open(channel)
+    const { cause, endings } = this.#decide(connection, channel, request)
+    if (endings === undefined) return {}
+    const { filter } = request
+    const snapshot = yield * snapshots.steps(channel, { filter, endings })
+    if (snapshot !== undefined) return { cause, endings, snapshot }
+    // The log may have been trimmed meanwhile.
+    const present = this.#decide(connection, channel, request)
+    return { ...present, snapshot: snapshots.snapshot(channel, { filter, endings: present.endings! }) }
   }
 
-  #beginUnlogged (connection: Connection, channel: ChannelName, { replyTo }: SubscribeRequest): void {
+  /** To be called right after the connection joined the channel. */
+  begin (connection: Connection, channel: ChannelName, request: SubscribeRequest, beginning: Beginning): HandOver {
+    const { since } = request
+    const { cause, snapshot } = beginning
+    if (!LOGGED.has(channel)) return this.#beginUnlogged(connection, channel, request)
+    if (snapshot === undefined || isResumed(request, cause)) {
+      return this.#resume(connection, channel, request, since!, snapshot)
+    }
+    return this.#start(connection, channel, request, { ...beginning, snapshot })
+  }
+
+  // Without endings, no snapshot is needed.
+  #decide (connection: Connection, channel: ChannelName, request: SubscribeRequest): Beginning {
+    const { since, needsSnapshot } = request
+    const cause = since && this.#findGapCause(connection, channel, since)
+    if (!isResumed(request, cause)) return { cause, endings: this.#chooseEndings(connection, channel, request, cause) }
+    return needsSnapshot ? { endings: { newest: 0 } } : {}
+  }
+
+  #beginUnlogged (connection: Connection, channel: ChannelName, { replyTo }: SubscribeRequest): HandOver {
     const { subscriptions, envelope } = this.#deps
     connection.subscriptions.set(channel, { sequence: 0, offset: 0 })
-    const messages = subscriptions.channel(channel).snapshot()
-      .map((payload) => envelope.message(channel, { payload } as never, { channel }))
+    const messages = Array.from(subscriptions.channel(channel).snapshot(),
+      (payload) => envelope.message(channel, { payload } as never, { channel }))
     this.#acknowledge(connection, { channel, outcome: 'fresh', messages: messages.length }, replyTo)
     for (const message of messages) connection.outbox.send(message)
+    return { bytes: sumBytes(messages), readCount: messages.length }
   }
 
   // Never trust the cursor: verify epoch, offset and id.
@@ -75,30 +122,32 @@ export class SubscribeFlow {
     return log.idAt(channel, offset) === id ? undefined : 'mismatch'
   }
 
-  #resume (connection: Connection, channel: ChannelName, request: SubscribeRequest, { offset }: Cursor): void {
+  #resume (
+    connection: Connection, channel: ChannelName, request: SubscribeRequest, { offset }: Cursor,
+    taken: Snapshot | undefined
+  ): HandOver {
     const { log, snapshots, fits } = this.#deps
-    const { filter, needsSnapshot, replyTo } = request
+    const { filter, replyTo } = request
+    const snapshot = taken?.messages ?? []
     const start = { sequence: log.sequenceAfter(channel, offset), offset: offset + 1 }
     const asOf = { ...log.cursor(channel), ...snapshots.currentChecksum(channel, filter) }
-    const snapshot = needsSnapshot
-      ? snapshots.snapshot(channel, { filter, endings: { newest: 0 } }).messages
-      : []
-    let messages = snapshot.length
-    for (const message of log.from(channel, start.sequence)) if (fits(message, filter)) messages++
+    const missed = [...log.from(channel, start.sequence)]
+    const fitting = missed.filter((message) => fits(message, filter))
+    const messages = snapshot.length + fitting.length
     connection.subscriptions.set(channel, { ...start, filter })
     this.#acknowledge(connection, { channel, outcome: 'resumed', asOf, messages }, replyTo)
     connection.outbox.catchUp(channel, { start, firstMissingOffset: start.offset, snapshot })
     this.#sendLatestValues(connection, channel, filter)
+    return { bytes: sumBytes(snapshot) + sumBytes(fitting), readCount: (taken?.readCount ?? 0) + missed.length }
   }
 
   #start (
-    connection: Connection, channel: ChannelName, request: SubscribeRequest, cause: GapCause | undefined
-  ): void {
-    const { snapshots, log } = this.#deps
-    const { filter, replyTo } = request
-    const endings = this.#chooseEndings(connection, channel, request, cause)
-    const { messages: snapshot, asOf, sequence, offset } = snapshots.snapshot(channel, { filter, endings })
-    const firstMissingOffset = 'after' in endings ? endings.after + 1 : offset + 1
+    connection: Connection, channel: ChannelName, { filter, replyTo }: SubscribeRequest,
+    { cause, endings, snapshot: taken }: Beginning & { snapshot: Snapshot }
+  ): HandOver {
+    const { messages: snapshot, asOf, sequence, offset, readCount } = taken
+    const { log } = this.#deps
+    const firstMissingOffset = 'after' in endings! ? endings.after + 1 : offset + 1
     const range = cause === 'trimmed' && { range: { epoch: log.epoch, from: firstMissingOffset, to: offset } }
     connection.subscriptions.set(channel, { sequence, offset: firstMissingOffset, filter })
     this.#acknowledge(connection, {
@@ -109,6 +158,7 @@ export class SubscribeFlow {
       messages: snapshot.length
     }, replyTo)
     connection.outbox.catchUp(channel, { start: { sequence, offset: offset + 1 }, firstMissingOffset, snapshot })
+    return { bytes: sumBytes(snapshot), readCount }
   }
 
   // Only a trimmed cursor belongs to this log. Any other cursor proves nothing, so the client gets all endings, also
@@ -139,6 +189,12 @@ export class SubscribeFlow {
     }
   }
 }
+
+const sumBytes = (messages: ReadonlyArray<{ readonly bytes: number }>): number =>
+  messages.reduce((sum, { bytes }) => sum + bytes, 0)
+
+const isResumed = ({ since }: SubscribeRequest, cause: GapCause | undefined): boolean =>
+  since !== undefined && cause === undefined
 
 /** Answers a `subscribe` or `unsubscribe` for one channel. */
 export function acknowledge (

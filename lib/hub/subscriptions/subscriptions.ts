@@ -54,6 +54,14 @@ export class Subscriptions {
     return this.#filterKeys.get(connection)?.get(name) === keyOf(filter)
   }
 
+  /** Starts a logged channel without a subscriber, as if one had just left. */
+  open (name: ChannelName): void {
+    const state = this.state(name)
+    if (state.isOpen || !state.isLogged) return
+    this.#open(state)
+    this.#scheduleClose(state)
+  }
+
   /**
    * Adds a subscriber; its previous subscription to the channel ends. Its entry in `connection.subscriptions` is left
    * to the caller. Returns whether the connection was not subscribed before.

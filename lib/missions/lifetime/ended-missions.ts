@@ -6,7 +6,7 @@ import type { AttemptHistory, KeptProgress } from '../types.js'
 import { RecentById, type RecentByIdDeps } from './recent-by-id.js'
 
 /** Publishes the last update of a mission and returns its offset. */
-type PublishEnding = (update: MissionUpdate) => number | undefined
+type PublishEnding = (update: MissionUpdate, ended: EndedMission) => number | undefined
 
 /** `offset` is `undefined` until a message was published after the ending. */
 interface KeptEnding {
@@ -57,7 +57,7 @@ export class EndedMissions {
   /** Publishes an ending, if anybody receives it, and keeps it: publishing assigns the offset. */
   put (ended: EndedMission, update: MissionUpdate | undefined): void {
     const publish = this.#publish
-    const offset = publish === undefined ? undefined : (update && publish(update)) ?? this.#lastOffset
+    const offset = publish === undefined ? undefined : (update && publish(update, ended)) ?? this.#lastOffset
     this.#lastOffset = offset ?? this.#lastOffset
     this.#onCount(1)
     this.#recent.put({ id: ended.id, at: ended.at, ended, offset })
@@ -72,21 +72,22 @@ export class EndedMissions {
   }
 
   /**
-   * The endings with offsets after `after` up to `upTo`, oldest first; for an id that was used again, only the newest.
+   * The endings with offsets after `after` up to `upTo` that `isShown` admits, oldest first; for an id that was used
+   * again, only the newest.
    */
-  between (after: number, upTo: number): MissionUpdate[] {
+  between (after: number, upTo: number, isShown: (ended: EndedMission) => boolean = () => true): EndedMission[] {
     this.#recent.trim()
     const endings = this.#recent.entries.slice(this.#firstAfter(after), this.#firstAfter(upTo))
-    return endings.flatMap((kept) => this.#recent.isNewest(kept) ? kept.ended.update : [])
+    return endings.flatMap((kept) => this.#recent.isNewest(kept) && isShown(kept.ended) ? kept.ended : [])
   }
 
   /** The newest `max` endings with offsets up to `upTo` of missions that `isShown` admits, oldest first. */
-  newest (max: number, upTo: number, isShown: (id: string) => boolean): MissionUpdate[] {
+  newest (max: number, upTo: number, isShown: (ended: EndedMission) => boolean): EndedMission[] {
     this.#recent.trim()
-    const newest: MissionUpdate[] = []
+    const newest: EndedMission[] = []
     for (let at = this.#firstAfter(upTo) - 1; at >= 0 && newest.length < max; at--) {
       const kept = this.#recent.entries.at(at)!
-      if (this.#recent.isNewest(kept) && isShown(kept.id)) newest.push(kept.ended.update)
+      if (this.#recent.isNewest(kept) && isShown(kept.ended)) newest.push(kept.ended)
     }
     return newest.reverse()
   }

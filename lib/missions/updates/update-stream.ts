@@ -11,7 +11,7 @@ import { ProgressThrottle } from './progress-throttle.js'
 
 /** The events of the stream. `ended` has no update if nobody received updates when the mission ended. */
 type StreamEvents = {
-  update: [update: MissionUpdate]
+  update: [update: MissionUpdate, mission: MissionState]
   ended: [mission: MissionState, update: MissionUpdate | undefined]
   changed: [mission: MissionState]
 }
@@ -70,7 +70,7 @@ export class UpdateStream {
   }
 
   /** Calls `listener` with every update; with a tenant, with those of its missions alone. */
-  onUpdate (listener: (update: MissionUpdate) => void, tenant?: string): Unsubscribe {
+  onUpdate (listener: (update: MissionUpdate, mission: MissionState) => void, tenant?: string): Unsubscribe {
     if (tenant === undefined) return this.#listen('update', listener)
     const events = this.#tenants.get(tenant) ?? new Events<StreamEvents>(this.#deps.onListenerError)
     this.#tenants.set(tenant, events)
@@ -163,8 +163,8 @@ export class UpdateStream {
 
   #notify ({ mission, update }: Emission): void {
     if (update !== undefined) {
-      this.#events.emit('update', update)
-      if (mission.tenant !== null) this.#tenants.get(mission.tenant)?.emit('update', update)
+      this.#events.emit('update', update, mission)
+      if (mission.tenant !== null) this.#tenants.get(mission.tenant)?.emit('update', update, mission)
     }
     if (update === undefined || update.endedAt !== undefined) this.#events.emit('ended', mission, update)
   }

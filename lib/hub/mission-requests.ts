@@ -1,0 +1,80 @@
+import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { ClientMessages } from '../../schemas/messages/client-messages.js'
+import type { ProtocolErrorCode, ServerMessages } from '../../schemas/messages/server-messages.js'
+import type { Access } from '../access/access.js'
+import { AccessCaller } from '../access/caller.js'
+import type { Connection } from './connections/connection.js'
+import type { Envelope } from './wire/envelope.js'
+
+/** The result of a command; the codes are those of `protocol_error`. */
+export type CommandOutcome = { accepted: true, missionId: string } | { accepted: false, code: ProtocolErrorCode }
+
+/** Executes the mission commands of clients. Its promises never reject. */
+export interface CommandPort {
+  readonly capabilities: string[]
+  /** `acknowledge` is called exactly once, before any update of the new mission is published. */
+  start (
+    asked: { command: string, id: string | undefined, caller: AccessCaller },
+    acknowledge: (outcome: CommandOutcome) => void
+  ): Promise<void>
+  cancel (missionId: string, caller: AccessCaller): Promise<CommandOutcome>
+}
+
+export interface MissionRequestsDeps {
+  envelope: Envelope
+  access: Access
+  commands: CommandPort
+  /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */
+  findMission: (missionId: string, caller: AccessCaller) => MissionUpdate | undefined
+  /** Replies with a `protocol_error`. */
+  fail: (connection: Connection, code: ProtocolErrorCode, replyTo?: string) => void
+}
+
+type MissionAck = ServerMessages['mission_ack']['payload']
+
+/** Carries out what clients ask of one mission. */
+export class MissionRequests {
+  readonly #deps: MissionRequestsDeps
+
+  constructor (deps: MissionRequestsDeps) {
+    this.#deps = deps
+  }
+
+  /** The commands that clients may send. */
+  get capabilities (): string[] { return this.#deps.commands.capabilities }
+
+  start (connection: Connection, { command, id }: ClientMessages['mission_start']): void {
+    this.#deps.commands.start({ command, id, caller: this.#callerOf(connection) }, (outcome) => {
+      if (!outcome.accepted) return this.#deps.fail(connection, outcome.code, id)
+      this.#acknowledgeMission(connection, { missionId: outcome.missionId, status: 'accepted' }, id)
+    })
+  }
+
+  get (connection: Connection, { missionId, id }: ClientMessages['mission_get']): void {
+    const { envelope, findMission } = this.#deps
+    const isAllowed = this.#may(connection, 'subscribe')
+    const payload = isAllowed ? findMission(missionId, this.#callerOf(connection)) : undefined
+    const isHidden = payload?.endedAt !== undefined && !this.#may(connection, 'replay')
+    if (payload === undefined || isHidden) return this.#deps.fail(connection, 'unknown_mission', id)
+    connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
+  }
+
+  cancel (connection: Connection, { missionId, id }: ClientMessages['mission_cancel']): void {
+    this.#deps.commands.cancel(missionId, this.#callerOf(connection)).then((outcome) => {
+      if (!outcome.accepted) return this.#deps.fail(connection, outcome.code, id)
+      this.#acknowledgeMission(connection, { missionId, status: 'accepted', action: 'cancel' }, id)
+    })
+  }
+
+  #may ({ viewer }: Connection, action: 'subscribe' | 'replay'): boolean {
+    return this.#deps.access.allows(viewer, { action, channel: 'mission_update' })
+  }
+
+  #callerOf ({ viewer, request, id }: Connection): AccessCaller {
+    return new AccessCaller(this.#deps.access, viewer, { request, connectionId: id })
+  }
+
+  #acknowledgeMission (connection: Connection, payload: MissionAck, replyTo: string | undefined): void {
+    connection.outbox.send(this.#deps.envelope.message('mission_ack', { payload }, { replyTo }))
+  }
+}
