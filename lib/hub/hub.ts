@@ -165,9 +165,7 @@ export class Hub {
     return revoke(this.#connections, isRevoked)
   }
 
-  wsMetrics (): WsMetrics {
-    return this.#readings.wsMetrics()
-  }
+  wsMetrics (): WsMetrics { return this.#readings.wsMetrics() }
 
   /** All metrics of the hub, for the Prometheus exposition. */
   totals () {
