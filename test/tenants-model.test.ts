@@ -165,11 +165,10 @@ class Story {
     if (session === undefined) return
     const kind = this.#random.below(4)
     const channels = ['mission_update', 'mission_stats', 'health_delta', 'metrics_tick', 'anomaly_alert'].slice(0, 1 + this.#random.below(5))
-    session.isWhole = kind !== 0
-    session.lastOffset = undefined
     session.client.send({ type: 'unsubscribe', channels })
     session.client.send({
       type: 'subscribe',
+      id: kind === 0 ? 'filtered' : 'whole',
       channels,
       endings: this.#random.below(5),
       ...(kind === 0 && { filter: { tags: [canary(this.#random.pick(TENANTS), 'tag')] } })
@@ -181,8 +180,7 @@ class Story {
     const cursor = this.#cursors.get(this.#random.below(4) === 0 ? this.#random.pick(USERS) : user)
     if (cursor === undefined) return
     const session = await this.#connect(user)
-    session.isWhole = true
-    session.client.send({ type: 'subscribe', channels: ['mission_update'], since: { mission_update: cursor } })
+    session.client.send({ type: 'subscribe', id: 'whole', channels: ['mission_update'], since: { mission_update: cursor } })
   }
 
   async #ask (): Promise<void> {
@@ -272,6 +270,7 @@ class Story {
   #follow (session: Session, message: ServerMessage): void {
     if (message.type === 'subscription_ack' && message.payload.channel === 'mission_update') {
       const { status, outcome, asOf } = message.payload
+      session.isWhole = message.replyTo === 'whole'
       session.lastOffset = status === 'subscribed' && outcome !== undefined && outcome !== 'resumed' ? asOf!.offset : undefined
     }
     if (message.type !== 'mission_update' || message.position === undefined) return

@@ -39,7 +39,7 @@ export interface MissionCounts {
 }
 
 /** Counts of missions by the name of their tenant. */
-export type TenantCounts = ReadonlyArray<readonly [
+export type CountsByTenant = ReadonlyArray<readonly [
   tenant: string, counts: Pick<MissionTotals, 'active' | 'completed' | 'cancelled' | 'errors'>
 ]>
 
@@ -48,7 +48,7 @@ export interface ExpositionSources {
   missionTotals (): MissionTotals
   missionCounts (): MissionCounts
   /** Only if the metrics of tenants are asked for. */
-  tenantCounts?: (() => TenantCounts) | undefined
+  tenantCounts?: (() => CountsByTenant) | undefined
   operations (): OperationTotals
   health (): HealthSnapshot
   hub (): HubTotals

@@ -1,12 +1,12 @@
 import type { MissionTotals } from '../../../schemas/mission.js'
 import { defineMetrics, type MetricDefinition, type Sample } from '../metric.js'
 import { samplesByLabel } from '../samples.js'
-import type { TenantCounts } from '../sources.js'
+import type { CountsByTenant } from '../sources.js'
 
 const ENDED = ['completed', 'cancelled', 'errors'] as const satisfies Array<keyof MissionTotals>
 
 /** The counts of missions by tenant, for hosts that ask for them: each tenant is a series. */
-export function describeTenantMetrics (prefix: string, counts: () => TenantCounts): MetricDefinition[] {
+export function describeTenantMetrics (prefix: string, counts: () => CountsByTenant): MetricDefinition[] {
   return defineMetrics(`${prefix}tenant_missions_`, counts, [
     {
       name: 'active',
@@ -23,7 +23,7 @@ export function describeTenantMetrics (prefix: string, counts: () => TenantCount
   ])
 }
 
-function endedSamples (tenants: TenantCounts, outcome: (typeof ENDED)[number]): Sample[] {
+function endedSamples (tenants: CountsByTenant, outcome: (typeof ENDED)[number]): Sample[] {
   const samples = samplesByLabel('tenant', tenants.map(([tenant, totals]) => [tenant, totals[outcome]]))
   return samples.map(({ labels, value }) => ({ labels: { ...labels, outcome }, value }))
 }
