@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { OptionsInput } from '../schemas/options.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { AlreadyRegistered } from './base/errors.js'
@@ -58,7 +58,14 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   const { prefix = '' } = options
   await app.register(mount, { prefix })
   refuseDuplicates(app, app.prefix + prefix, options)
-  if ([options.onRequest ?? []].flat().length === 0) {
-    app.addHook('onListen', async () => log.info('the routes of the plugin are open to everybody; see onRequest'))
-  }
+  const isGuarded = services.access.isRestricted || [options.onRequest ?? []].flat().length > 0
+  if (!isGuarded) app.addHook('onListen', async () => warnOfOpenRoutes(app, log))
+}
+
+const LOOPBACK = /^(127\.|::1$)/
+
+// The address of a Unix socket is its path.
+function warnOfOpenRoutes (app: FastifyInstance, log: FastifyBaseLogger): void {
+  if (app.addresses().every((at) => typeof at === 'string' || LOOPBACK.test(at.address))) return
+  log.info('the routes of the plugin are open to everybody; see access and onRequest')
 }

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import websocket from '@fastify/websocket'
 import Fastify, {
   type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions
@@ -70,12 +71,12 @@ t.test('with an invalid option the service does not start, and the error names t
   }
 })
 
-t.test('there are at most 49 options, and each has a description', async (t) => {
+t.test('there are at most 50 options, and each has a description', async (t) => {
   const leaves = (schema: Schema, path: string): Array<[string, Schema]> => schema.properties === undefined
     ? [[path, schema]]
     : Object.entries(schema.properties).flatMap(([name, child]) => leaves(child, `${path}.${name}`))
   const all = leaves(Options as Schema, 'options')
-  t.ok(all.length <= 49, `${all.length} options`)
+  t.ok(all.length <= 50, `${all.length} options`)
   for (const [path, { description }] of all) t.match(description, /^.+\.$|^.+by default\.$/, path)
 })
 
@@ -574,15 +575,20 @@ t.test('the plugin works with and without a logger of the host, on any address',
   await client.close()
 })
 
-t.test('the log says once, at listen, that the routes are open to everybody if there is no onRequest', async (t) => {
-  const open = 'the routes of the plugin are open to everybody; see onRequest'
-  for (const [options, times] of [[{}, 1], [{ onRequest: async () => {} }, 0], [{ onRequest: [] }, 1]] as const) {
+t.test('the log says once, at listen, that the routes are open to everybody if there is neither access nor onRequest', async (t) => {
+  const open = 'the routes of the plugin are open to everybody; see access and onRequest'
+  const path = join(t.testdir(), 'socket')
+  const cases: Array<[MissionControlOptions, listen: { host: string } | { path: string }, times: number]> = [
+    [{}, { host: '0.0.0.0' }, 1], [{}, { host: '127.0.0.1' }, 0], [{}, { host: 'localhost' }, 0], [{}, { path }, 0], [{ onRequest: [] }, { host: '0.0.0.0' }, 1],
+    [{ onRequest: async () => {} }, { host: '0.0.0.0' }, 0], [{ access: { identify: () => null } }, { host: '0.0.0.0' }, 0]
+  ]
+  for (const [options, listen, times] of cases) {
     const lines: string[] = []
-    const app = await boot(t, options as MissionControlOptions, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+    const app = await boot(t, options, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
     await app.ready()
     t.equal(lines.filter((line) => line.includes(open)).length, 0)
-    await app.listen({ port: 0, host: 'localhost' })
-    t.equal(lines.filter((line) => line.includes(open)).length, times)
+    await app.listen('path' in listen ? listen : { port: 0, ...listen })
+    t.equal(lines.filter((line) => line.includes(open)).length, times, JSON.stringify(listen))
   }
 })
 

@@ -1,7 +1,9 @@
 // The code of a host, compiled with the strictest settings and including the declarations of all dependencies.
 import fastify from 'fastify'
-import missionControl, { type CommandContext, type MissionHandlers } from 'fastify-mission-control'
+import missionControl, { type CommandContext, type MissionHandlers, type Principal } from 'fastify-mission-control'
 import { type MissionStatus, type ServerMessage } from 'fastify-mission-control/schemas'
+
+interface User extends Principal { isAdmin: boolean }
 
 const app = fastify()
 await app.register(missionControl, {
@@ -10,6 +12,10 @@ await app.register(missionControl, {
   routes: { health: false },
   onRequest: async (request, reply) => {
     if (request.headers.authorization === undefined) await reply.code(401).send()
+  },
+  access: {
+    identify: ({ headers }): User | null => headers['x-user'] === undefined ? null : { id: String(headers['x-user']), tenant: 'acme', isAdmin: false },
+    authorize: (principal: User, { action, mission }) => principal.isAdmin || (action === 'see' && mission?.tenant === principal.tenant)
   }
 })
 
@@ -23,13 +29,11 @@ export const statusOf = (message: ServerMessage): MissionStatus | undefined =>
 
 const isAdmin = ({ request }: CommandContext): boolean => request.headers['x-user'] === 'admin'
 const handlers: MissionHandlers = {
-  identify: ({ request }) => request.ip,
   start: {
     authorize: (command, { request }) => request.headers['x-user'] !== undefined,
     start: (command, { request, params }) => app.missions.spawn(`${command} for ${request.ip}`, () => params)
   },
-  cancel: { authorize: (mission, context) => isAdmin(context) && mission.tenant === 'acme' },
-  view: { authorize: (mission, { request }) => request.headers['x-tenant'] === mission.tenant }
+  cancel: { authorize: (mission, context) => isAdmin(context) && mission.tenant === 'acme' }
 }
 app.missions.handle(handlers)
 app.missions.handle({ cancel: { authorize: (mission, { request }) => request.headers['x-user'] === mission.tenant } })

@@ -26,6 +26,7 @@ export const CLOSE_CODES = {
     reconnect: 'later',
     meaning: 'The service shuts down or restarts. A `server_draining` message said when to reconnect.'
   },
+  slow_consumer: { code: 1013, reconnect: 'now', meaning: 'The client did not read the messages sent to it.' },
   token_expired: {
     code: 4401,
     reconnect: 'now',
@@ -35,8 +36,7 @@ export const CLOSE_CODES = {
     code: 4401,
     reconnect: 'never',
     meaning: 'The service refused the token of an `auth_refresh`, or has revoked the access of the client.'
-  },
-  slow_consumer: { code: 1013, reconnect: 'now', meaning: 'The client did not read the messages sent to it.' }
+  }
 } as const
 
 export type CloseReason = keyof typeof CLOSE_CODES
