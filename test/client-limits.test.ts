@@ -4,7 +4,7 @@ import { connect, type Client, type ClientError } from '../lib/client/index.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
 import { urlOf } from './support/client.js'
-import { cursor, connectSubscribed, type FakeService } from './support/fake-service.js'
+import { cursor, connectClient, connectSubscribed, type FakeService } from './support/fake-service.js'
 import { settle } from './support/missions.js'
 
 const refused = async (promise: Promise<unknown>): Promise<ClientError> =>
@@ -221,5 +221,112 @@ t.test('over a real connection', async (t) => {
     t.strictSame(states, ['open connected'])
     const large = await follow(t, { maxPayloadBytes: 65_536 })
     t.match(await large.client.waitFor((await large.client.start(prompt)).missionId), { status: 'completed', name: '19000' })
+  })
+})
+
+t.test('a subscription that the service puts off', async (t) => {
+  const putOff = (service: FakeService, retryAfterMs: number, fields: Record<string, unknown> = { position: 0 }): void =>
+    service.send('subscription_error', { replyTo: service.socket.last('subscribe').id, error: { code: 'rate_limited', message: 'Later.', retryAfterMs, ...fields } })
+
+  t.test('is requested again at the time of the service, from the same cursor and without an error event', async (t) => {
+    const service = await connectSubscribed(t)
+    service.update('a', 'planned', 1, 1)
+    service.drop()
+    service.clock.advance(1_000)
+    await settle()
+    const first = service.open()
+    t.match(first['since'], { mission_update: cursor(1) })
+    putOff(service, 700)
+    putOff(service, 700, { position: 1 })
+    const wait = service.client.waitFor('hidden')
+    wait.catch(() => {})
+    service.clock.advance(699)
+    t.equal(count(service, 'subscribe'), 1)
+    service.clock.advance(1)
+    t.equal(count(service, 'subscribe'), 2)
+    const { id, ...second } = service.socket.last('subscribe')
+    t.not(id, first.id)
+    t.strictSame({ ...second, id: first.id }, first)
+    putOff(service, 10)
+    service.clock.advance(10)
+    t.equal(count(service, 'subscribe'), 3)
+    t.strictSame(typesOf(service), ['subscribe', 'subscribe', 'subscribe'], 'no lookup before the catch-up')
+    service.ack('resumed', { at: 2, messages: 1 })
+    service.update('a', 'completed', 2, 2)
+    t.strictSame(service.errors, [])
+    t.strictSame(service.client.cursors, { mission_update: cursor(2) })
+    t.equal(service.emitted.at(-1), 'completed a 2')
+    t.equal(service.socket.last('mission_get')['missionId'], 'hidden')
+  })
+
+  t.test('delays ready instead of rejecting it, and the other channels continue', async (t) => {
+    const service = await connectClient(t, { channels: ['mission_stats', 'mission_update'], filter: { names: ['import'] } })
+    let isReady = false
+    service.client.ready.then(() => { isReady = true })
+    service.open()
+    putOff(service, 500, { position: 1 })
+    service.ack('fresh', { channel: 'mission_stats' })
+    await settle()
+    t.notOk(isReady)
+    service.clock.advance(500)
+    t.match(service.socket.last('subscribe'), { channels: ['mission_update'], filter: { names: ['import'] } })
+    service.ack('fresh', { at: 0, messages: 0 })
+    await settle()
+    t.ok(isReady)
+    t.strictSame(service.errors, [])
+  })
+
+  t.test('may be several channels in one answer', async (t) => {
+    const service = await connectClient(t, { channels: ['mission_stats', 'mission_update'] })
+    service.open()
+    putOff(service, 500, {})
+    service.clock.advance(500)
+    t.strictSame(service.socket.sent.map(({ channels }) => channels), [['mission_stats', 'mission_update'], ['mission_stats'], ['mission_update']])
+  })
+
+  t.test('asks for the endings again that a repair needs', async (t) => {
+    const service = await connectClient(t)
+    service.open()
+    service.ack('fresh', { at: 1, messages: 0, checksum: '1-00000000' })
+    t.match(service.socket.last('subscribe'), { endings: 100 })
+    putOff(service, 500)
+    service.clock.advance(500)
+    t.equal(count(service, 'subscribe'), 3)
+    t.match(service.socket.last('subscribe'), { endings: 100 })
+  })
+
+  t.test('is requested at once over a new connection, and not at all by a closed client', async (t) => {
+    const service = await connectSubscribed(t)
+    service.drop()
+    service.clock.advance(1_000)
+    await settle()
+    service.open()
+    putOff(service, 600_000)
+    service.drop()
+    service.clock.advance(30_000)
+    await settle()
+    service.open()
+    t.equal(count(service, 'subscribe'), 1)
+    service.ack('resumed', { at: 0, messages: 0 })
+    service.clock.advance(20_000)
+    t.equal(count(service, 'subscribe'), 1)
+    const late = await connectClient(t)
+    late.open()
+    putOff(late, 1_000)
+    late.client.close()
+    late.clock.advance(1_000)
+    t.equal(count(late, 'subscribe'), 1)
+  })
+
+  t.test('without a time is refused as before, and only the channel that the service names', async (t) => {
+    const service = await connectClient(t, { channels: ['mission_stats', 'mission_update'] })
+    const asked = service.open()
+    service.send('subscription_error', { replyTo: asked.id, error: { code: 'forbidden', message: 'No.', position: 0 } })
+    t.match(await refused(service.client.ready), { code: 'MC_CLIENT_REFUSED', reason: 'forbidden' })
+    service.update('a', 'planned', 1, 1)
+    t.strictSame(service.emitted, ['open: connected'], 'nothing before the ack')
+    service.ack('fresh', { at: 1, messages: 1 })
+    service.snapshot('a', 'planned', 1)
+    t.equal(service.emitted.at(-1), 'planned a 1')
   })
 })

@@ -175,3 +175,57 @@ t.test('a burst of subscribes with filters reads a bounded number of states per 
   const { channel, status, outcome } = client.ofType('subscription_ack')[98]!.payload
   t.same([channel, status, outcome], ['mission_update', 'subscribed', 'gap'])
 })
+
+t.test('slow clients that read again together', async (t) => {
+  const wake = async (count: number) => {
+    const service = new LargeHub(5_000, { history: { maxMessages: 10 } })
+    const clients = Array.from({ length: count }, () => service.connect().send(SUBSCRIBE))
+    await turnsUntil(service, () => clients.every((client) => updates(client) === 5_000))
+    for (const client of clients) client.isReading = false
+    for (let at = 0; at < 2_000; at++) {
+      service.update(`m${at}`, at % 2 === 0 ? 'executed' : 'ended')
+      if (at % 100 === 0) await turn()
+    }
+    await turn()
+    const before = service.encoded
+    for (const client of clients) client.resume()
+    return { service, clients, before }
+  }
+
+  t.test('receive the same encoded states, a bounded number of bytes per turn, and others are answered in between', async (t) => {
+    const { service, clients, before } = await wake(20)
+    const other = service.connect().send({ type: 'ping' })
+    const bytesIn = () => clients.reduce((sum, client) => sum + client.bytesIn, 0)
+    const perTurn: number[] = []
+    for (let last = bytesIn(); !clients.every((client) => picture(client.received).get('m1999') === 'ended'); last = bytesIn()) {
+      await turn()
+      perTurn.push(bytesIn() - last)
+      if (perTurn.length === 1) t.equal(other.ofType('pong').length, 1)
+      if (perTurn.length > 2_000) throw new Error('not caught up')
+    }
+    t.ok(Math.max(...perTurn) <= 2 * 524_288 + 65_536 * 2, `${Math.max(...perTurn)} bytes in a turn`)
+    t.ok(service.encoded - before <= 2_000, `${service.encoded - before} states encoded for 20 clients`)
+    for (const client of clients) {
+      t.ok(client.ofType('subscription_gap').length > 0)
+      const shown = picture(client.received)
+      t.same(new Map([...shown].filter(([, status]) => status !== 'ended')), present(service))
+      t.equal(shown.size, 5_000, 'no ending is lost')
+    }
+    t.same(service.errors, [])
+  })
+
+  t.test('and leave or subscribe again meanwhile receive what they asked for', async (t) => {
+    const { service, clients: [gone, left, other] } = await wake(3)
+    gone!.end()
+    left!.send(UNSUBSCRIBE)
+    const count = left!.received.length
+    const before = other!.received.length
+    other!.send({ ...SUBSCRIBE, id: 'other', filter: { missionIds: ['m2', 'm4000'] } })
+    await turnsUntil(service, () => other!.received.slice(before).some(({ type, replyTo }) => type === 'subscription_ack' && replyTo === 'other'))
+    for (let at = 0; at < 100; at++) await turn()
+    t.same(left!.received.slice(count).map(({ type }) => type), ['subscription_ack'])
+    const after = other!.received.slice(other!.received.findIndex(({ replyTo }) => replyTo === 'other') + 1)
+    t.same([...picture(after).keys()], ['m2', 'm4000'])
+    t.same(service.errors, [])
+  })
+})

@@ -2,10 +2,9 @@ import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ServerMessages } from '../../schemas/messages/server-messages.js'
 import type { ClientIterateOptions } from './missions/iterators.js'
-import type { ClientMissionState } from './missions/mission-map.js'
 import type { ClientWaitOptions } from './missions/wait-for.js'
 import type { Cursors } from './subscriptions/cursors.js'
-import type { ClientEvents, ClientState, StateCause } from './types.js'
+import type { ClientEvents, ClientMissionState, ClientState, MissionsState, StateCause } from './types.js'
 
 export interface StartOptions {
   /** Identifies the command. The service runs a command once, even if it receives it twice. Random by default. */
@@ -35,8 +34,11 @@ export interface Client {
   readonly rttMs: number | undefined
   /** Position and message id of the last reliable message, per channel. */
   readonly cursors: Cursors
-  /** Active missions and the last 1,000 that ended, by id. The map is live; its values never change. */
-  readonly missionsState: ReadonlyMap<string, ClientMissionState>
+  /**
+   * Active missions and the last 1,000 that ended, by id. The map is live; its values never change. It is a store for
+   * pages too, with `subscribe` and `getSnapshot`.
+   */
+  readonly missionsState: MissionsState
   /**
    * Adds a listener for a channel of this client or for an event. Returns the function that removes it.
    * @throws MC_CLIENT_INVALID_OPTION

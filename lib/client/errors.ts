@@ -21,3 +21,8 @@ export class ClientError extends Error {
     this.reason = reason
   }
 }
+
+/** @throws MC_CLIENT_INVALID_OPTION */
+export function check (name: string, isValid: unknown): void {
+  if (!isValid) throw new ClientError('INVALID_OPTION', name)
+}

@@ -11,11 +11,12 @@ export type {
 } from './connection/platform.js'
 export { ClientError, type ClientErrorCode } from './errors.js'
 export type { ClientIterateOptions } from './missions/iterators.js'
-export type { ClientMissionState } from './missions/mission-map.js'
 export type { ClientWaitOptions } from './missions/wait-for.js'
 export type { ClientOptions } from './options.js'
 export type { Cursors } from './subscriptions/cursors.js'
-export type { ChannelGap, ClientEvents, ClientState, Divergence, StateCause } from './types.js'
+export type {
+  ChannelGap, ClientEvents, ClientMissionState, ClientState, Divergence, MissionsSnapshot, MissionsState, StateCause
+} from './types.js'
 
 /**
  * Connects to the WebSocket route of a service and reconnects until `close`. `url` may be relative to the page.

@@ -1,16 +1,21 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import { CLIENT_EVENTS } from './channels.js'
-import { ClientError } from './errors.js'
-import type { ClientEvents } from './types.js'
+import { check, ClientError } from './errors.js'
+import type { ClientEvents, MissionsSnapshot } from './types.js'
 
 type Listener = (...args: never[]) => unknown
 type EventName = keyof ClientEvents
 
 export interface Listeners {
-  /** Adds a listener and returns the function that removes it. */
+  /** Adds a listener and returns the function that removes it. @throws MC_CLIENT_INVALID_OPTION */
   on (name: EventName | ChannelName, listener: Listener): () => void
+  /** The same for the client itself, which may listen to channels that the user did not ask for. */
+  listen (name: string, listener: Listener): () => void
   emit<Name extends EventName> (name: Name, event: ClientEvents[Name]): void
   emit (channel: ChannelName, payload: unknown, message: unknown): void
+  emit (name: 'missionsState', snapshot: MissionsSnapshot): void
+  /** Whether there is a listener. */
+  has (name: string): boolean
 }
 
 /**
@@ -33,22 +38,29 @@ export function createListeners (channels: readonly ChannelName[]): Listeners {
     }
   }
 
+  const has = (name: string): boolean => !!lists.get(name)?.size
+
   function report (name: string, cause: unknown): void {
-    if (name !== 'error' && lists.get('error')?.size) emit('error', new ClientError('LISTENER_FAILED', name, cause))
+    if (name !== 'error' && has('error')) emit('error', new ClientError('LISTENER_FAILED', name, cause))
     else queueMicrotask(() => { throw cause })
+  }
+
+  function listen (name: string, listener: Listener): () => void {
+    check(name, typeof listener === 'function')
+    const list = lists.get(name) ?? new Set()
+    // Wrapped, so that the same function can be added twice.
+    const entry: [Listener] = [listener]
+    lists.set(name, list.add(entry))
+    return () => { list.delete(entry) }
   }
 
   return {
     on (name, listener) {
-      const isKnown = [...channels, ...CLIENT_EVENTS].includes(name)
-      if (!isKnown || typeof listener !== 'function') throw new ClientError('INVALID_OPTION', name)
-      const list = lists.get(name) ?? new Set()
-      lists.set(name, list)
-      // Wrapped, so that the same function can be added twice.
-      const entry: [Listener] = [listener]
-      list.add(entry)
-      return () => { list.delete(entry) }
+      check(name, [...channels, ...CLIENT_EVENTS].includes(name))
+      return listen(name, listener)
     },
-    emit
+    listen,
+    emit,
+    has
   }
 }

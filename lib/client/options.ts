@@ -1,7 +1,7 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import { CHANNELS, STATUSES } from './channels.js'
-import { ClientError } from './errors.js'
+import { check } from './errors.js'
 import { countBytes } from './connection/pace.js'
 import { clientSystemClock, platform } from './connection/platform.js'
 import type { ClientClock, PageEvents, PageVisibility, SocketConstructor, StorageLike } from './connection/platform.js'
@@ -88,10 +88,6 @@ export function resolveClientOptions (url: string, options: ClientOptions): Reso
 const isList = (values: unknown, known: readonly string[] | false): boolean =>
   Array.isArray(values) && values.length > 0 && values.every((value) =>
     known ? known.includes(value) : typeof value === 'string' && value.length > 0 && value.length <= 256)
-
-function check (name: string, isValid: unknown): void {
-  if (!isValid) throw new ClientError('INVALID_OPTION', name)
-}
 
 // Older browsers accept neither relative URLs nor `http:` for a WebSocket.
 function absolute (url: string, base: string | undefined): string {

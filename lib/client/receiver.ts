@@ -1,15 +1,14 @@
 import type { ServerMessage } from '../../schemas/messages/server-messages.js'
-import { refusal, type Requests } from './connection/requests.js'
+import { isTemporary, refusal, type Requests } from './connection/requests.js'
 import type { ClientContext } from './context.js'
 import { ClientError } from './errors.js'
 import type { Waiters } from './missions/waiters.js'
-import type { ClientSubscriptions } from './subscriptions/subscriptions.js'
 
 const PROTOCOL_VERSION = 1
 
 /** Creates the function that receives the text of every message of one connection. */
 export function createReceiver (
-  context: ClientContext, requests: Requests, subscriptions: ClientSubscriptions, waiters: Waiters
+  context: ClientContext, requests: Requests, waiters: Waiters
 ): (text: unknown) => void {
   const { clock, emit } = context
   let isVersionReported = false
@@ -22,16 +21,17 @@ export function createReceiver (
     }
     // Before `start` resolves, because its caller may wait for the mission before the first update arrives.
     if (message.type === 'mission_ack') waiters.onStarted(message.payload.missionId)
-    if (!requests.answer(message)) dispatch(message)
-  }
-
-  function dispatch (message: ServerMessage): void {
-    const isHeartbeat = message.type === 'heartbeat'
-    if (isHeartbeat) context.heartbeatMs = message.intervalMs ?? context.heartbeatMs
+    if (requests.answer(message)) return
+    if (message.type === 'heartbeat') context.heartbeatMs = message.intervalMs ?? context.heartbeatMs
     if (message.type === 'server_draining') context.reconnectAt = clock.monotonic() + message.payload.retryAfterMs
-    if ('error' in message) emit('error', refusal(message.error))
-    subscriptions.receive(message)
-    if (isHeartbeat) waiters.onHeartbeat()
+    if (message.type === 'auth_expiring') context.renew()
+    if (message.type === 'subscription_revoked') {
+      emit('error', new ClientError('REFUSED', message.payload.channel, undefined, message.type))
+    }
+    // A channel subscribes again by itself.
+    if ('error' in message && !isTemporary(message.error)) emit('error', refusal(message.error))
+    for (const channel of context.subscriptions) channel.receive(message)
+    if (message.type === 'heartbeat') waiters.onHeartbeat()
   }
 
   return (text) => {

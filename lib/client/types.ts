@@ -1,8 +1,8 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
+import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { CloseReason } from '../../schemas/messages/close-codes.js'
 import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { ClientError } from './errors.js'
-import type { ClientMissionState } from './missions/mission-map.js'
 
 /** `stale`: no message has arrived for two heartbeats, and the client has sent a ping. */
 export type ClientState = 'connecting' | 'open' | 'stale' | 'waiting' | 'closed'
@@ -16,6 +16,29 @@ export type StateCause =
   | 'connected' | 'answered' | 'silent'
   | 'unreachable' | 'no_answer' | 'hidden' | 'token_failed' | 'invalid_token' | 'closed'
   | CloseReason | `close_${number}`
+
+/** The newest value of each field of a mission. An update creates a new object and never changes an existing one. */
+export type ClientMissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>
+
+/** What a page shows. It is frozen, and the same object until something in it changes. */
+export interface MissionsSnapshot {
+  /** Active missions and the last 1,000 that ended, in the order in which the client received them first. */
+  readonly missions: readonly ClientMissionState[]
+  /** Active missions that the last full state of the service did not contain. The next full state replaces the list. */
+  readonly lost: readonly ClientMissionState[]
+  readonly state: ClientState
+}
+
+/** The missions as a live map, and as a store for pages. */
+export interface MissionsState extends ReadonlyMap<string, ClientMissionState> {
+  /**
+   * Calls `listener` after changes, at most once per animation frame; in the background and outside of a page at most
+   * once per turn. Returns the function that removes it.
+   */
+  subscribe (listener: (snapshot: MissionsSnapshot) => void): () => void
+  /** With a subscriber, it changes only when the subscribers are called. */
+  getSnapshot (): MissionsSnapshot
+}
 
 /** Messages of a channel that the service can no longer send. A snapshot of the channel follows. */
 export interface ChannelGap {

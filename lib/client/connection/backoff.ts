@@ -22,7 +22,6 @@ export function readClose (code: number, reason: string): [cause: StateCause, po
   return [reason as CloseReason || `close_${code}`, policy]
 }
 
-const FIRST_MS = 1_000
 const LONGEST_MS = 30_000
 /** Opening alone is not enough: a service that accepts and drops connections would be retried without pause. */
 const STABLE_MS = 60_000
@@ -39,9 +38,9 @@ export function createBackoff (context: ClientContext): (policy: ReconnectPolicy
   return (policy) => {
     if (clock.monotonic() - context.openedAt >= STABLE_MS) attempts = 0
     const exponent = policy === 'later' ? Infinity : attempts
-    const longestMs = policy === 'now' && !attempts ? 0 : Math.min(LONGEST_MS, Math.max(FIRST_MS, 500 * 2 ** exponent))
+    const longestMs = policy === 'now' && !attempts ? 0 : Math.min(LONGEST_MS, 500 * 2 ** Math.max(1, exponent))
     const delayMs = random() * longestMs
     attempts++
-    return context.reconnectAt === undefined ? delayMs : Math.max(0, context.reconnectAt - clock.monotonic())
+    return context.reconnectAt ? Math.max(0, context.reconnectAt - clock.monotonic()) : delayMs
   }
 }

@@ -7,15 +7,12 @@ export function createCommands (
   context: ClientContext, { ask }: Requests
 ): Pick<Client, 'start' | 'cancel' | 'ping'> {
   return {
-    async start (command, options) {
-      return (await ask<'mission_start'>({ type: 'mission_start', command }, options))[0].payload
-    },
-    async cancel (missionId, options) {
-      return (await ask<'mission_cancel'>({ type: 'mission_cancel', missionId }, { ...options, retry: true }))[0]
-        .payload
-    },
+    start: (command, options) => ask<'mission_start'>({ type: 'mission_start', command }, options),
+    cancel: (missionId, options) =>
+      ask<'mission_cancel'>({ type: 'mission_cancel', missionId }, { ...options, retry: true }),
     async ping () {
-      return (context.rttMs = (await ask({ type: 'ping' }, { retry: true }))[1])
+      await ask({ type: 'ping' }, { retry: true })
+      return context.rttMs!
     }
   }
 }

@@ -2,7 +2,8 @@ import { setState, type ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
 import type { StateCause } from '../types.js'
 import { readClose, type ReconnectPolicy } from './backoff.js'
-import { createTimeout, type SocketEvent, type SocketLike } from './platform.js'
+import { createPace } from './pace.js'
+import { createTimeout, type SocketEvent, type SocketLike, type Timeout } from './platform.js'
 import { createWatchdog, type ConnectionWatchdog } from './watchdog.js'
 
 export interface ConnectionEvents {
@@ -13,8 +14,8 @@ export interface ConnectionEvents {
   ping: () => void
 }
 
-/** Called when the connection cannot be used any longer. */
-export type OnLost = (cause: StateCause, policy?: ReconnectPolicy) => void
+/** Called when the connection cannot be used any longer, perhaps because of an error. */
+export type OnLost = (cause: StateCause, policy?: ReconnectPolicy, error?: ClientError) => void
 
 export interface ClientConnection {
   /** Loses the connection unless a message arrives within this time. */
@@ -33,59 +34,83 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 export function openConnection (
   context: ClientContext, events: ConnectionEvents, onLost: OnLost
 ): ClientConnection {
-  const { url, WebSocket, getToken, emit, pace } = context
+  const { url, WebSocket, getToken, emit } = context
   const restart = createTimeout(context.clock)
   const watchdog = createWatchdog(context, restart, events.ping, lose)
   let socket: SocketLike | undefined
   let isReleased = false
 
-  function lose (cause: StateCause, policy?: ReconnectPolicy): void {
+  function lose (cause: StateCause, policy?: ReconnectPolicy, error?: ClientError): void {
+    if (error && !isReleased) emit('error', error)
     if (!isReleased) onLost(cause, policy)
   }
 
-  function fail (error: ClientError, cause: StateCause, policy?: ReconnectPolicy): void {
-    if (isReleased) return
-    emit('error', error)
-    lose(cause, policy)
+  /** Passes a new token on, or an error after which the client may try again. Does nothing any more after a time-out. */
+  async function readToken (timeout: Timeout, use: (token: string) => void, fail: OnLost): Promise<void> {
+    let isLate: boolean | undefined
+    timeout(TOKEN_MS, () => {
+      isLate = true
+      fail('token_failed')
+    })
+    let token: unknown
+    let failure: [StateCause, ReconnectPolicy, ClientError] | undefined
+    try {
+      token = await getToken!()
+      if (typeof token !== 'string' || !TOKEN.test(token)) {
+        failure = ['invalid_token', 'never', new ClientError('INVALID_TOKEN', 'getToken')]
+      }
+    } catch (err) {
+      failure = ['token_failed', 'soon', new ClientError('TOKEN_FAILED', 'getToken', err)]
+    }
+    if (isLate || isReleased) return
+    timeout()
+    if (failure) fail(...failure)
+    else use(token as string)
   }
 
   async function open (): Promise<void> {
-    let token: string | undefined
-    restart(TOKEN_MS, () => lose('token_failed'))
-    try {
-      // Deferred, so that listeners added right after `connect` receive every error.
-      await undefined
-      token = await getToken?.()
-    } catch (err) {
-      return fail(new ClientError('TOKEN_FAILED', 'getToken', err), 'token_failed')
-    }
-    if (isReleased) return
-    if (getToken && (typeof token !== 'string' || !TOKEN.test(token))) {
-      return fail(new ClientError('INVALID_TOKEN', 'getToken'), 'invalid_token', 'never')
-    }
+    // Deferred, so that listeners added right after `connect` receive every error.
+    await undefined
+    if (getToken) readToken(restart, openSocket, lose)
+    else openSocket()
+  }
+
+  function openSocket (token?: string): void {
     restart(CONNECT_MS, () => lose('unreachable'))
     try {
-      socket = new WebSocket(url, getToken ? ['bearer', token!] : [])
+      socket = new WebSocket(url, token ? ['bearer', token] : [])
     } catch (err) {
-      return fail(new ClientError('CONNECT_FAILED', url, err), 'unreachable')
+      return lose('unreachable', 'soon', new ClientError('CONNECT_FAILED', url, err))
     }
-    context.send = (message) => socket!.send(pace.count(JSON.stringify(message)))
+    context.send = (message) => socket!.send(context.pace.count(JSON.stringify(message)))
     for (const [type, listener] of Object.entries(createSocketListeners(context, watchdog, events, lose))) {
       socket.addEventListener(type as 'open', (event) => { if (!isReleased) listener(event) })
     }
   }
 
+  let isRenewing = false
+  context.renew = () => {
+    if (!getToken || isRenewing) return
+    isRenewing = true
+    readToken(createTimeout(context.clock), (token) => {
+      isRenewing = false
+      context.send({ type: 'auth_refresh', id: context.makeId(), token })
+    }, (_cause, _policy, error) => {
+      isRenewing = false
+      // The service closes the connection when the old token expires.
+      if (error) emit('error', error)
+    })
+  }
   context.openedAt = Infinity
   open()
   return {
     verify: watchdog.verify,
     release () {
-      const wasUp = context.isUp
       isReleased = true
       context.isUp = false
       watchdog.stop()
       socket?.close(1000)
-      if (wasUp) events.onDown()
+      events.onDown()
     }
   }
 }
@@ -97,7 +122,7 @@ function createSocketListeners (
   return {
     open () {
       context.isUp = true
-      context.pace.reset()
+      context.pace = createPace(context.clock)
       context.openedAt = context.clock.monotonic()
       watchdog.expectMessage()
       receive = events.onUp()
@@ -116,8 +141,7 @@ function createSocketListeners (
     // Some WebSocket implementations emit no `close` event for a socket that never opened.
     error ({ error, message }: SocketEvent) {
       if (context.isUp) return
-      if (error) context.emit('error', new ClientError('CONNECT_FAILED', message!, error))
-      lose('unreachable')
+      lose('unreachable', 'soon', error ? new ClientError('CONNECT_FAILED', message!, error) : undefined)
     }
   }
 }

@@ -13,8 +13,6 @@ export interface Pace {
   /** Undefined until the service has told its limits. */
   limits: ServiceLimits | undefined
   sent: number
-  /** Starts again with a new connection. */
-  reset (): void
   /** Counts this message and returns it. */
   count (text: string): string
   /** Time in ms until the next request may be sent; 0 or less if it may be sent now. */
@@ -40,10 +38,6 @@ export function createPace (clock: ClientClock): Pace {
   const pace: Pace = {
     limits: undefined,
     sent: 0,
-    reset () {
-      pace.limits = undefined
-      pace.sent = level = 0
-    },
     count (text) {
       level = settle() + 1
       pace.sent++

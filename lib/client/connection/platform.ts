@@ -55,6 +55,7 @@ export interface ClientClock {
 export interface Platform {
   WebSocket?: SocketConstructor
   document?: PageVisibility
+  requestAnimationFrame?: (run: () => void) => unknown
   addEventListener?: unknown
   location?: { href: string }
 }

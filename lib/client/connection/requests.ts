@@ -1,17 +1,17 @@
 import type { ClientMessages } from '../../../schemas/messages/client-messages.js'
 import type { ServerMessage, ServerMessages } from '../../../schemas/messages/server-messages.js'
 import type { ClientContext } from '../context.js'
-import { ClientError } from '../errors.js'
+import { check, ClientError } from '../errors.js'
 import type { ClientTimer } from './platform.js'
-import { createSendQueue, type SendQueue } from './send-queue.js'
+import { createSendQueue } from './send-queue.js'
 
-/** The type of a request and the message that answers it. */
+/** The type of a request and the payload of the message that answers it. */
 interface Answers {
-  ping: ServerMessages['pong']
-  whoami: ServerMessages['whoami']
-  mission_start: ServerMessages['mission_ack']
-  mission_cancel: ServerMessages['mission_ack']
-  mission_get: ServerMessages['mission_update']
+  ping: undefined
+  whoami: ServerMessages['whoami']['payload']
+  mission_start: ServerMessages['mission_ack']['payload']
+  mission_cancel: ServerMessages['mission_ack']['payload']
+  mission_get: ServerMessages['mission_update']['payload']
 }
 
 interface AskOptions { id?: string, timeoutMs?: number, retry?: boolean }
@@ -27,12 +27,12 @@ interface Request {
 
 export interface Requests {
   /**
-   * Sends a request and returns its answer and the round-trip time in ms. With `retry` it is sent again, under the same
-   * id, if the connection is lost before the answer.
+   * Sends a request and returns its answer. With `retry` it is sent again, under the same id, if the connection is lost
+   * before the answer.
    */
   ask<Type extends keyof Answers> (
     request: Omit<ClientMessages[Type], 'id'>, options?: AskOptions
-  ): Promise<[answer: Answers[Type], tookMs: number]>
+  ): Promise<Answers[Type]>
   /** Returns whether the message answers one of these requests. */
   answer (message: ServerMessage): boolean
   onUp (): void
@@ -42,16 +42,16 @@ export interface Requests {
 
 const TIMEOUT_MS = 30_000
 const LIMITS_TIMEOUT_MS = 5_000
+
 /** Requests that wait for the connection and for their turn, and then for the reply to their id. */
 export function createRequests (context: ClientContext): Requests {
   const { clock, makeId } = context
   const requests = new Map<string | undefined, Request>()
-  const queue: SendQueue<Request> = createSendQueue(context, {
+  const flush: () => void = createSendQueue<Request>(context, {
+    items: requests,
     put,
     refuse: ({ message: { id, type } }) => take(id)!.reject(new ClientError('TOO_LARGE', type)),
-    async askLimits () {
-      return (await ask<'whoami'>({ type: 'whoami' }, { timeoutMs: LIMITS_TIMEOUT_MS }, put))[0].payload.limits
-    }
+    whoami: () => ask<'whoami'>({ type: 'whoami' }, { timeoutMs: LIMITS_TIMEOUT_MS }, put)
   })
 
   function put (request: Request): void {
@@ -62,7 +62,6 @@ export function createRequests (context: ClientContext): Requests {
   function take (id: string | undefined): Request | undefined {
     const request = requests.get(id)
     requests.delete(id)
-    queue.remove(request)
     request?.timer.cancel()
     return request
   }
@@ -70,13 +69,12 @@ export function createRequests (context: ClientContext): Requests {
   const ask = <Type extends keyof Answers>(
     question: Omit<ClientMessages[Type], 'id'>,
     { id = makeId(), timeoutMs = TIMEOUT_MS, retry = false }: AskOptions = {},
-    begin: (request: Request) => void = queue.add
-  ): Promise<[answer: Answers[Type], tookMs: number]> => new Promise((resolve, reject) => {
+    begin: (request: Request) => void = flush
+  ): Promise<Answers[Type]> => new Promise((resolve, reject) => {
       if (context.closed) throw context.closed
-      if (requests.has(id)) throw new ClientError('INVALID_OPTION', id)
+      check(id, !requests.has(id))
       const message = { ...question, id } as Request['message']
-      const wrong = Object.entries(message).find(([, value]) => typeof value !== 'string')
-      if (wrong) throw new ClientError('INVALID_OPTION', wrong[0])
+      for (const [name, value] of Object.entries(message)) check(name, typeof value === 'string')
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
@@ -88,14 +86,17 @@ export function createRequests (context: ClientContext): Requests {
     answer (message) {
       const request = take(message.replyTo)
       if (message.type === 'protocol_error') request?.reject(refusal(message.error))
-      else request?.resolve([message, clock.monotonic() - request.sentAt!] as never)
-      return request !== undefined
+      else if (request) {
+        if (message.type === 'pong') context.rttMs = clock.monotonic() - request.sentAt!
+        request.resolve((message as { payload?: unknown }).payload as never)
+      }
+      return !!request
     },
-    onUp: () => requests.forEach(queue.add),
+    onUp: flush,
     onDown () {
-      requests.forEach(queue.remove)
-      for (const [id, { message, sentAt, retry }] of requests) {
-        if (sentAt !== undefined && !retry) take(id)!.reject(new ClientError('OUTCOME_UNKNOWN', message.type))
+      for (const [id, request] of requests) {
+        if (request.retry) delete request.sentAt
+        if (request.sentAt !== undefined) take(id)!.reject(new ClientError('OUTCOME_UNKNOWN', request.message.type))
       }
     },
     close (error) {
@@ -104,6 +105,19 @@ export function createRequests (context: ClientContext): Requests {
   }
 }
 
+/** An error of the service, as far as this client knows it. */
+export interface ServiceError {
+  code: string
+  message: string
+  /** Of a channel in `channels`. */
+  position?: number
+  /** The same request may succeed after this time. */
+  retryAfterMs?: number
+}
+
+export const isTemporary = (error: ServiceError): error is ServiceError & { retryAfterMs: number } =>
+  error.retryAfterMs !== undefined
+
 /** Converts an error of the service. */
-export const refusal = ({ code, message }: { code: string, message: string }): ClientError =>
+export const refusal = ({ code, message }: ServiceError): ClientError =>
   new ClientError('REFUSED', message, undefined, code)

@@ -6,6 +6,8 @@ import { createTimeout } from './platform.js'
 
 export interface TransportEvents extends ConnectionEvents {
   onClosed: (cause: StateCause) => void
+  /** The page may be gone next. */
+  onHide: () => void
 }
 
 const VERIFY_MS = 5_000
@@ -19,15 +21,15 @@ export function createTransport (context: ClientContext, events: TransportEvents
   const nextDelayMs = createBackoff(context)
   const restart = createTimeout(clock)
   let connection: ClientConnection | undefined
-  // The delay is over, but the page is hidden.
-  let isOverdue = false
 
   const isHidden = (): boolean => document?.visibilityState === 'hidden'
 
   function onPageEvent ({ type }: { readonly type: string }): void {
+    context.flush()
     if (isHidden()) return
     if (context.isUp) connection!.verify(VERIFY_MS)
-    else if (context.state === 'waiting' && (isOverdue || context.reconnectAt === undefined)) {
+    // The time to reconnect is over if only the page prevented it.
+    else if (context.cause === 'hidden' || (context.state === 'waiting' && !context.reconnectAt)) {
       connect(type as StateCause)
     }
   }
@@ -36,12 +38,12 @@ export function createTransport (context: ClientContext, events: TransportEvents
     document?.[method]('visibilitychange', onPageEvent)
     window?.[method]('online', onPageEvent)
     window?.[method]('pageshow', onPageEvent)
+    window?.[method]('pagehide', events.onHide)
   }
 
   function connect (cause: StateCause): void {
     restart()
-    isOverdue = isHidden()
-    if (isOverdue) return setState(context, 'waiting', 'hidden')
+    if (isHidden()) return setState(context, 'waiting', 'hidden')
     delete context.reconnectAt
     connection = openConnection(context, events, reconnect)
     setState(context, 'connecting', cause)
@@ -57,7 +59,6 @@ export function createTransport (context: ClientContext, events: TransportEvents
   function release (): void {
     restart()
     connection?.release()
-    connection = undefined
   }
 
   function close (cause: StateCause): void {

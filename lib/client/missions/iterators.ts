@@ -2,8 +2,7 @@ import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { AbortSignalLike } from '../connection/platform.js'
 import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
-import { isTerminalStatus } from './mission-map.js'
-import { iterateUpdates, type UpdateIterator } from './update-iterator.js'
+import { isTerminalStatus, merge } from './mission-map.js'
 import type { Waiters } from './waiters.js'
 
 export interface ClientIterateOptions {
@@ -13,41 +12,69 @@ export interface ClientIterateOptions {
   signal?: AbortSignalLike
 }
 
-export interface UpdateIterators {
-  iterate (options?: ClientIterateOptions): AsyncIterableIterator<MissionUpdate, undefined>
-  push (update: MissionUpdate, isReplaceable: boolean): void
-  close (): void
-}
+interface Queued { update: MissionUpdate, isReplaceable: boolean | undefined }
 
-/** The iterations of one client. Each starts with the state of the map. */
-export function createUpdateIterators (context: ClientContext, { add }: Waiters): UpdateIterators {
-  const iterators = new Set<UpdateIterator>()
+/**
+ * Iterates over the missions of the map, then over updates. The queue holds at most one replaceable update per mission
+ * and every other update. It starts with the first read.
+ */
+export function iterateMissions (
+  context: ClientContext, { add }: Waiters, { id, signal }: ClientIterateOptions = {}
+): AsyncIterableIterator<MissionUpdate, undefined> {
+  const { listen, missions } = context
+  const queue: Queued[] = []
+  let wake = (): void => {}
+  let ended: { error?: unknown } | undefined
 
-  function start (iterator: UpdateIterator, { id, signal }: ClientIterateOptions): () => void {
-    const abort = (): void => iterator.end(new ClientError('ABORTED', id ?? 'missions', signal!.reason), true)
-    iterators.add(iterator)
-    for (const state of context.missions.states.values()) {
-      if (id || !isTerminalStatus(state.status)) iterator.push({ ...state, snapshot: true })
+  function push (update: MissionUpdate, message?: { position?: unknown }): void {
+    const { missionId, status } = update
+    if (ended || (id ?? missionId) !== missionId) return
+    const isTerminal = isTerminalStatus(status)
+    const isReplaceable = message && !message.position && !isTerminal
+    const last = isReplaceable && queue.findLast((queued) => queued.update.missionId === missionId)
+    if (last && last.isReplaceable) last.update = merge(last.update, update)
+    else queue.push({ update, isReplaceable })
+    if (id && isTerminal) end()
+    wake()
+  }
+
+  function end (error?: unknown, isAtOnce?: boolean): void {
+    if (isAtOnce) queue.length = 0
+    ended ??= { error }
+    wake()
+  }
+
+  async function * read (): AsyncGenerator<MissionUpdate, undefined> {
+    const abort = (): void => end(new ClientError('ABORTED', id ?? 'missions', signal!.reason), true)
+    const stops = [listen('mission_update', push), listen('state', () => { if (context.closed) end() })]
+    for (const state of missions.states.values()) {
+      if (id || !isTerminalStatus(state.status)) push({ ...state, snapshot: true })
     }
-    if (context.closed) iterator.end()
+    if (context.closed) end()
     if (signal?.aborted) abort()
     signal?.addEventListener('abort', abort)
     // A mission that the filter hides ends the iteration too.
-    const removeWaiter = id && add(id, { resolve: iterator.push, reject: iterator.end })
-    return () => {
-      iterators.delete(iterator)
-      if (removeWaiter) removeWaiter()
+    if (id) stops.push(add(id, { resolve: push, reject: end }))
+    try {
+      for (;;) {
+        const queued = queue.shift()
+        if (queued) yield queued.update
+        else if (!ended) await new Promise<void>((resolve) => { wake = resolve })
+        else if (ended.error) throw ended.error
+        else return undefined
+      }
+    } finally {
+      for (const stop of stops) stop()
       signal?.removeEventListener('abort', abort)
     }
   }
 
-  return {
-    iterate: (options = {}) => iterateUpdates(options.id, (iterator) => start(iterator, options)),
-    push (update, isReplaceable) {
-      for (const iterator of iterators) iterator.push(update, isReplaceable)
-    },
-    close () {
-      for (const iterator of iterators) iterator.end()
-    }
+  const updates = read()
+  const finish = updates.return.bind(updates)
+  // A generator alone would wait for the next update first.
+  updates.return = (value) => {
+    end(undefined, true)
+    return finish(value)
   }
+  return updates
 }

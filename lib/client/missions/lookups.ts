@@ -1,6 +1,6 @@
 import type { Requests } from '../connection/requests.js'
 import type { ClientError } from '../errors.js'
-import type { ClientMissionState } from './mission-map.js'
+import type { ClientMissionState } from '../types.js'
 
 export interface Lookups {
   add (id: string): void
@@ -24,7 +24,7 @@ export function createLookups (
     queue.delete(id)
     pending.add(id)
     try {
-      onFound((await ask<'mission_get'>({ type: 'mission_get', missionId: id }))[0].payload)
+      onFound(await ask<'mission_get'>({ type: 'mission_get', missionId: id }))
     } catch (err) {
       // A lost answer is requested again after the next catch-up or heartbeat.
       if ((err as ClientError).reason === 'unknown_mission') onUnknown(id)

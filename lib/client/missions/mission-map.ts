@@ -3,9 +3,8 @@ import { missionChecksum } from '../../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MissionStatus, TerminalStatus } from '../../../schemas/mission.js'
 import type { StreamPosition } from '../../../schemas/messages/envelope.js'
-
-/** The newest value of each field of a mission. An update creates a new object and never changes an existing one. */
-export type ClientMissionState = Omit<MissionUpdate, 'snapshot' | 'previousStatus'>
+import { TERMINAL } from '../channels.js'
+import type { ClientMissionState } from '../types.js'
 
 export interface MissionMap {
   readonly states: ReadonlyMap<string, ClientMissionState>
@@ -23,7 +22,7 @@ export interface MissionMap {
 const MAX_ENDED = 1_000
 
 export const isTerminalStatus = (status: MissionStatus): status is TerminalStatus =>
-  status === 'completed' || status === 'cancelled' || status === 'error'
+  (TERMINAL as readonly MissionStatus[]).includes(status)
 
 /**
  * Merges an update into what is known. Fields that describe only the moment of the known update are dropped, and so are
@@ -35,7 +34,7 @@ export function merge (known: Partial<MissionUpdate>, update: MissionUpdate): Mi
 }
 
 /** Active missions and the last 1,000 that ended. Duplicate and late updates never move a mission backwards. */
-export function createMissionMap (filter: SubscriptionFilter | undefined): MissionMap {
+export function createMissionMap (filter: SubscriptionFilter | undefined, onChange: () => void): MissionMap {
   const states = new Map<string, ClientMissionState>()
   const positions = new WeakMap<ClientMissionState, StreamPosition>()
   // Ids of ended missions, oldest first.
@@ -55,6 +54,7 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
         ended.delete(oldest!)
       }
     } else if (filter?.statuses?.includes(status) === false) states.delete(missionId)
+    onChange()
   }
 
   return {
@@ -62,7 +62,7 @@ export function createMissionMap (filter: SubscriptionFilter | undefined): Missi
     apply (update, position, isReliable) {
       const { missionId, seq, status, snapshot } = update
       let known = states.get(missionId)
-      if (known !== undefined) {
+      if (known) {
         const last = positions.get(known)!
         const hasEnded = isTerminalStatus(known.status)
         const isSameEpoch = last.epoch === position.epoch

@@ -1,7 +1,7 @@
 import type { AbortSignalLike, ClientTimer } from '../connection/platform.js'
 import type { ClientContext } from '../context.js'
 import { ClientError, type ClientErrorName } from '../errors.js'
-import type { ClientMissionState } from './mission-map.js'
+import type { ClientMissionState } from '../types.js'
 import type { Waiters } from './waiters.js'
 
 export interface ClientWaitOptions {

@@ -1,8 +1,10 @@
+import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Requests } from '../connection/requests.js'
 import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
 import { createLookups } from './lookups.js'
-import { isTerminalStatus, type ClientMissionState } from './mission-map.js'
+import type { ClientMissionState } from '../types.js'
+import { isTerminalStatus } from './mission-map.js'
 
 export interface Waiter {
   /** Whether the service has known the mission while this waited. */
@@ -14,8 +16,6 @@ export interface Waiter {
 export interface Waiters {
   /** Waits for the end of a mission; resolves at once if it has ended. Returns the function that removes the waiter. */
   add (id: string, waiter: Waiter): () => void
-  /** The newest state of a mission. */
-  onUpdate (mission: ClientMissionState): void
   /** The service has accepted the start of this mission. */
   onStarted (id: string): void
   /** Looks up every awaited mission that the map does not hold. */
@@ -30,9 +30,9 @@ export interface Waiters {
 
 /**
  * Calls that wait for the end of a mission. A mission that the map does not hold is looked up at the service, so that
- * nothing waits for a mission that does not exist. `isSettled` returns whether the map holds what the service holds.
+ * nothing waits for a mission that does not exist; but not while a channel catches up, when the map lacks missions.
  */
-export function createWaiters (context: ClientContext, ask: Requests['ask'], isSettled: () => boolean): Waiters {
+export function createWaiters (context: ClientContext, ask: Requests['ask']): Waiters {
   const { missions: { states } } = context
   const waiters = new Map<string, Set<Waiter>>()
   // Missions started over this connection whose first update has not arrived: their absence from the map means nothing.
@@ -56,10 +56,12 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
   }
 
   function lookUp (id: string): void {
-    if (isSettled() && !states.has(id) && !expected.has(id)) lookups.add(id)
+    if (!context.isUp || context.subscriptions.some(({ remaining }) => remaining)) return
+    if (!states.has(id) && !expected.has(id)) lookups.add(id)
   }
 
   const onCaughtUp = (): void => [...waiters.keys()].forEach(lookUp)
+  context.listen('mission_update', (update: MissionUpdate) => onUpdate(states.get(update.missionId) ?? update))
   return {
     add (id, waiter) {
       const list = waiters.get(id) ?? new Set()
@@ -74,7 +76,6 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
         if (!list.size && waiters.get(id) === list) waiters.delete(id)
       }
     },
-    onUpdate,
     onStarted (id) { if (!states.has(id)) expected.add(id) },
     onCaughtUp,
     onHeartbeat () {
@@ -87,8 +88,7 @@ export function createWaiters (context: ClientContext, ask: Requests['ask'], isS
       lookups.clear()
     },
     close (error) {
-      lookups.clear()
-      for (const id of waiters.keys()) for (const { reject } of of(id)) reject(error)
+      for (const list of waiters.values()) for (const { reject } of list) reject(error)
     }
   }
 }

@@ -4,6 +4,7 @@ import { LOGGED } from '../channels.js'
 import type { ClientTimer } from '../connection/platform.js'
 import type { ClientContext } from '../context.js'
 import { ClientError } from '../errors.js'
+import type { SubscribedChannel } from './subscribed-channel.js'
 
 export type Cursors = Partial<Record<LoggedChannel, Cursor>>
 
@@ -12,14 +13,15 @@ export interface CursorStore {
   load (channels: readonly ChannelName[]): Cursors
   /** Call when a cursor has moved. */
   touch (): void
-  close (): void
+  /** Stores moved cursors now. */
+  save (): void
 }
 
 const SAVE_MS = 500
 
 /** Stores cursors across page reloads: shortly after they have moved, and at once when the page is left. */
-export function createCursorStore (context: ClientContext, read: () => Cursors): CursorStore {
-  const { storage, storageKey, clock, window, emit } = context
+export function createCursorStore (context: ClientContext): CursorStore {
+  const { storage, storageKey, clock, emit } = context
   let timer: ClientTimer | undefined
 
   function attempt (run: () => unknown): unknown {
@@ -30,18 +32,16 @@ export function createCursorStore (context: ClientContext, read: () => Cursors):
       if (!(cause instanceof SyntaxError)) {
         queueMicrotask(() => emit('error', new ClientError('STORAGE_FAILED', storageKey, cause)))
       }
-      return null
     }
   }
 
-  function flush (): void {
+  function save (): void {
     if (!timer) return
     timer.cancel()
     timer = undefined
-    attempt(() => storage!.setItem(storageKey, JSON.stringify(read())))
+    attempt(() => storage!.setItem(storageKey, JSON.stringify(cursorsOf(context.subscriptions))))
   }
 
-  window?.addEventListener('pagehide', flush)
   return {
     load (channels) {
       const stored = Object(storage && attempt(() => JSON.parse(storage.getItem(storageKey)!))) as Cursors
@@ -49,14 +49,15 @@ export function createCursorStore (context: ClientContext, read: () => Cursors):
       return Object.fromEntries(names.map((name) => [name, pick(stored[name]!)]))
     },
     touch () {
-      if (storage) timer ??= clock.after(SAVE_MS, flush)
+      if (storage) timer ??= clock.after(SAVE_MS, save)
     },
-    close () {
-      window?.removeEventListener('pagehide', flush)
-      flush()
-    }
+    save
   }
 }
+
+/** The cursors of the channels that have one. */
+export const cursorsOf = (channels: readonly SubscribedChannel[]): Cursors =>
+  Object.fromEntries(channels.filter(({ cursor }) => cursor).map(({ name, cursor }) => [name, cursor]))
 
 /** Copies the cursor out of an object that has more properties. */
 export const pick = ({ epoch, offset, id }: Cursor): Cursor => ({ epoch, offset, id })

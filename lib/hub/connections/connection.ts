@@ -123,12 +123,13 @@ export class Connection {
 
   /**
    * Sends all pending messages and then a close frame with the code and reason from `CLOSE_CODES`. The pending messages
-   * of a client that does not read, or may not any more, are dropped instead. A peer that does not answer is terminated
-   * after `CLOSE_GRACE_MS`.
+   * of a client that does not read, or may not any more, are dropped instead, and of a client that sends too much all
+   * but the replies. A peer that does not answer is terminated after `CLOSE_GRACE_MS`.
    */
   close (reason: CloseReason): void {
     if (this.#isClosing) return
-    if (!DROPS_PENDING.has(reason)) this.outbox.flushAll()
+    if (reason === 'rate_limited') this.outbox.flushReplies()
+    else if (!DROPS_PENDING.has(reason)) this.outbox.flushAll()
     this.beginClosing(reason)
     this.#socket.close(CLOSE_CODES[reason].code, reason)
   }

@@ -8,10 +8,14 @@ import type { Message } from '../wire/message.js'
 export interface Flushable {
   /** Called at the end of the tick: puts the collected messages into `writes`, or writes them at once. */
   flush (writes: WriteQueue): void
+  /** Makes one write of pending messages. Returns its bytes; 0 if nothing can be written now. */
+  writePending (): number
 }
 
 /** A larger batch is flushed before the tick ends, so that a burst of messages in one tick needs bounded memory. */
 const MAX_BATCH_BYTES = 262_144
+/** Bytes of pending messages that are written in one turn of the event loop, to all slow connections together. */
+const MAX_PENDING_BYTES = 524_288
 
 /**
  * Collects the outboxes that have something to send and flushes all of them at the end of the tick. However many
@@ -22,6 +26,9 @@ export class FlushScheduler {
   readonly #writes = new WriteQueue()
   readonly #sharedBatches = new Map<Members, SharedBatch>()
   #scheduled: Flushable[] = []
+  /** Connections with pending messages, in the order of their turns. */
+  readonly #slow = new Set<Flushable>()
+  #pendingBytes = 0
   readonly #onFlush: (ms: number) => void
   #bytes = 0
   #root = new Batch()
@@ -38,7 +45,16 @@ export class FlushScheduler {
   /** Flushes `outbox` at the end of this tick. */
   schedule (outbox: Flushable): void {
     this.#scheduled.push(outbox)
-    this.#immediate ??= setImmediate(() => this.flush())
+    this.#wake()
+  }
+
+  /**
+   * Writes the pending messages of `outbox`, as far as this turn of the event loop allows; the rest in the next ones.
+   * All slow connections take turns, so that those that read again together delay nobody.
+   */
+  schedulePending (outbox: Flushable): void {
+    this.#slow.add(outbox)
+    this.#writePending()
   }
 
   /** Sends a message to all members; the same set of members shares one batch per tick. */
@@ -66,6 +82,24 @@ export class FlushScheduler {
     this.#scheduled = []
     for (let at = 0; at < outboxes.length; at++) outboxes[at]!.flush(this.#writes)
     this.#writes.flush()
-    this.#onFlush(systemClock.monotonic() - startedAt)
+    if (outboxes.length > 0) this.#onFlush(systemClock.monotonic() - startedAt)
+    this.#pendingBytes = 0
+    this.#writePending()
+  }
+
+  #writePending (): void {
+    for (const outbox of this.#slow) {
+      if (this.#pendingBytes >= MAX_PENDING_BYTES) break
+      // To the end, if it has more to write.
+      this.#slow.delete(outbox)
+      const bytes = outbox.writePending()
+      this.#pendingBytes += bytes
+      if (bytes > 0) this.#slow.add(outbox)
+    }
+    if (this.#pendingBytes > 0) this.#wake()
+  }
+
+  #wake (): void {
+    this.#immediate ??= setImmediate(() => this.flush())
   }
 }

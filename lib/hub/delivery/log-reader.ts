@@ -2,6 +2,7 @@ import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { LogPosition, Message, MessageBody } from '../wire/message.js'
+import type { Steps, TurnWork } from './turn-work.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
 import type { SnapshotDelivery } from '../history/snapshot-copies.js'
 
@@ -24,6 +25,9 @@ export interface LogReaderDeps {
   subscriptions: Map<ChannelName, SubscriptionState>
   /** The first unsent message per channel; of a channel without an entry, none of the subscribed messages was sent. */
   unsent: Map<ChannelName, LogPosition>
+  work: TurnWork
+  /** Called when a snapshot that took several turns of the event loop is ready. */
+  onReady: () => void
   /** Drops the pending replaceable messages of a channel, which a snapshot has made obsolete. */
   dropReplaceable: (channel: ChannelName) => void
 }
@@ -39,17 +43,29 @@ interface QueuedSnapshot {
 
 /**
  * Brings a lagging connection up to date: a cursor in the log. Returns the unsent messages in order; where the log was
- * trimmed, a `subscription_gap` and a snapshot instead.
+ * trimmed, a `subscription_gap` and a snapshot instead. Taking the snapshot may take several turns of the event loop.
  */
 export class LogReader {
   readonly #deps: LogReaderDeps
   readonly #overflowed = new Set<ChannelName>()
   #cursor: number
   #queuedSnapshots: QueuedSnapshot[] = []
+  #isRecovering = false
+  /** Whether `next` has returned meanwhile. */
+  #isAwaited = false
+  #isClosed = false
 
   constructor (deps: LogReaderDeps) {
     this.#deps = deps
     this.#cursor = Math.min(deps.log.nextSequence, ...Array.from(deps.unsent.values(), ({ sequence }) => sequence))
+  }
+
+  /** Whether the snapshot that comes next is still being made. */
+  get isRecovering (): boolean { return this.#isRecovering }
+
+  /** Gives up what is still being made. */
+  close (): void {
+    this.#isClosed = true
   }
 
   /** Replaceable messages of these channels were dropped; a snapshot will replace them. */
@@ -75,14 +91,32 @@ export class LogReader {
     this.#dropQueued(channel)
   }
 
-  /** The next message to send; `undefined` when the connection has caught up. */
+  /** The next message to send; `undefined` while recovering, and when the connection has caught up. */
   next (): Message | undefined {
-    this.#recoverTrimmed()
+    const isTrimmed = this.#cursor < this.#deps.log.firstSequence
+    if (isTrimmed && !this.#isRecovering) this.#recover(this.#recoverTrimmed())
+    if (this.#isRecovering) return undefined
     const missed = this.#nextQueued() ?? this.#nextLogged()
     if (missed !== undefined || this.#overflowed.size === 0) return missed
     // Not earlier: messages of the log must not follow a snapshot that is newer than they are.
-    this.#recoverOverflowed()
-    return this.#nextQueued()
+    this.#recover(this.#recoverOverflowed())
+    return this.#isRecovering ? undefined : this.#nextQueued()
+  }
+
+  #recover (steps: Steps): void {
+    this.#isRecovering = true
+    this.#isAwaited = false
+    this.#deps.work.run(this.#inTurns(steps))
+    this.#isAwaited = this.#isRecovering
+  }
+
+  * #inTurns (steps: Steps): Steps {
+    let hasTurned = false
+    for (let step = steps.next(hasTurned); step.done !== true && !this.#isClosed; step = steps.next(hasTurned)) {
+      hasTurned = yield step.value
+    }
+    this.#isRecovering = false
+    if (this.#isAwaited && !this.#isClosed) this.#deps.onReady()
   }
 
   #nextQueued (): Message | undefined {
@@ -113,36 +147,54 @@ export class LogReader {
     return undefined
   }
 
-  #recoverTrimmed (): void {
-    const { log, subscriptions, unsent } = this.#deps
-    if (this.#cursor >= log.firstSequence) return
-    for (const [channel, subscription] of subscriptions) {
-      const first = unsent.get(channel)
-      const firstSequence = Math.max(this.#cursor, subscription.sequence, first?.sequence ?? 0)
-      if (log.trimmed(channel).sequence < firstSequence) continue
-      this.#replaceTrimmed(channel, subscription, Math.max(subscription.offset, first?.offset ?? 0))
+  * #recoverTrimmed (): Steps {
+    const { log, subscriptions } = this.#deps
+    const isTrimmed = ([name, { sequence }]: [ChannelName, SubscriptionState]): boolean =>
+      log.trimmed(name).sequence >= Math.max(this.#cursor, sequence, this.#deps.unsent.get(name)?.sequence ?? 0)
+    for (;;) {
+      const found = [...subscriptions].find(isTrimmed)
+      if (found === undefined) break
+      const [channel, subscription] = found
+      const snapshot = yield * this.#take(channel, subscription)
+      // The client may have left the channel, or subscribed again.
+      if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot)
     }
     this.#cursor = log.firstSequence
   }
 
-  #replaceTrimmed (channel: ChannelName, { filter }: SubscriptionState, firstOffset: number): void {
+  // With the endings that were not sent yet.
+  * #take (channel: ChannelName, subscription: SubscriptionState): Generator<number, Snapshot, boolean> {
+    const { snapshots } = this.#deps
+    const request = {
+      filter: subscription.filter, endings: { after: this.#firstOffset(channel, subscription) - 1 }
+    }
+    return (yield * snapshots.steps(channel, request)) ?? snapshots.snapshot(channel, request)
+  }
+
+  // The offset of the first message that was not sent.
+  #firstOffset (channel: ChannelName, { offset }: SubscriptionState): number {
+    return Math.max(offset, this.#deps.unsent.get(channel)?.offset ?? 0)
+  }
+
+  #replaceTrimmed (channel: ChannelName, subscription: SubscriptionState, snapshot: Snapshot): void {
     const { subscriptions, snapshots } = this.#deps
-    const snapshot = snapshots.snapshot(channel, { filter, endings: { after: firstOffset - 1 } })
-    const gap = snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, firstOffset), snapshot })
+    const offset = this.#firstOffset(channel, subscription)
+    const gap = snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, offset), snapshot })
     this.#queueSnapshot(channel, snapshot, gap)
     // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
     // the next gap begins there.
-    subscriptions.set(channel, { sequence: snapshot.sequence, offset: firstOffset, filter })
+    subscriptions.set(channel, { sequence: snapshot.sequence, offset, filter: subscription.filter })
   }
 
-  #recoverOverflowed (): void {
+  * #recoverOverflowed (): Steps {
     const { subscriptions, snapshots } = this.#deps
     for (const channel of this.#overflowed) {
-      const { filter } = subscriptions.get(channel)!
-      const snapshot = snapshots.snapshot(channel, { filter, endings: { newest: 0 } })
+      const subscription = subscriptions.get(channel)!
+      const snapshot = yield * this.#take(channel, subscription)
+      if (subscriptions.get(channel) !== subscription) continue
+      this.#overflowed.delete(channel)
       this.#queueSnapshot(channel, snapshot, snapshots.gap(channel, { cause: 'overflow', snapshot }))
     }
-    this.#overflowed.clear()
   }
 
   #queueSnapshot (channel: ChannelName, { messages, sequence, offset }: Snapshot, gap: MessageBody): void {

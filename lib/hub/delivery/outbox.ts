@@ -41,8 +41,6 @@ const MAX_DIRECT_BYTES = 131_072
 const MAX_DIRECT_MESSAGES = 512
 /** A connection with pending messages that takes no byte for this long has stalled. */
 const STALLED_MS = 30_000
-/** Writes of one slow connection in a row, before others get their turn. */
-const MAX_WRITES = 16
 
 /**
  * The messages on their way to one connection. While the connection keeps up, all messages of a tick are written
@@ -108,7 +106,7 @@ export class Outbox implements Flushable, Member {
     const batch = this.#sharedBatch?.batch ?? this.#batch
     this.#batch = this.#sharedBatch = undefined
     if (this.#isClosed) return
-    if (this.#pending !== undefined) return this.#writePending(this.#pending, MAX_WRITES)
+    if (this.#pending !== undefined) return this.#shared.scheduler.schedulePending(this)
     if (batch === undefined) return
     const bytes = this.#writer.write(batch, writes)
     if (bytes < 0) this.#startPending(batch)
@@ -117,7 +115,15 @@ export class Outbox implements Flushable, Member {
 
   /** To be called when the system has taken the buffered bytes. */
   drained (): void {
-    if (this.#pending !== undefined) this.#writePending(this.#pending, MAX_WRITES)
+    if (this.#pending !== undefined) this.#shared.scheduler.schedulePending(this)
+  }
+
+  writePending (): number {
+    if (this.#pending === undefined || this.#writer.bufferedBytes >= HIGH_WATER_BYTES) return 0
+    const messages = this.#pending.take(HIGH_WATER_BYTES)
+    if (messages.length > 0) return this.#count(messages.length, this.#writer.writeAll(messages))
+    if (!this.#pending.isWaiting) this.#pending = undefined
+    return 0
   }
 
   /** Sends what is missing of a channel that was just subscribed to. A large catch-up is sent step by step. */
@@ -146,9 +152,12 @@ export class Outbox implements Flushable, Member {
 
   /** Writes all messages, however slow the peer is; to be called right before the close frame. */
   flushAll (): void {
-    this.#detach()
-    this.#flushNow()
-    if (this.#pending !== undefined) this.#writePending(this.#pending, Infinity, Infinity)
+    this.#flushPending((pending) => pending.take(Infinity))
+  }
+
+  /** The same for replies alone, if messages are pending. */
+  flushReplies (): void {
+    this.#flushPending((pending) => pending.takeReplies())
   }
 
   /** Detects a stalled peer. `now` is in ms of the monotonic clock. */
@@ -171,12 +180,21 @@ export class Outbox implements Flushable, Member {
     this.#detach()
     this.#isClosed = true
     this.#shared.metrics.droppedTotal += this.#pending?.count ?? 0
+    this.#pending?.close()
     this.#batch = this.#pending = undefined
   }
 
   #isDirect (messages: ReadonlyArray<{ readonly bytes: number }>): boolean {
     if (this.isLagging || messages.length > MAX_DIRECT_MESSAGES) return false
     return messages.reduce((sum, { bytes }) => sum + bytes, this.#batch?.bytes ?? 0) <= MAX_DIRECT_BYTES
+  }
+
+  #flushPending (take: (pending: PendingMessages) => Message[]): void {
+    this.#detach()
+    this.#flushNow()
+    if (this.#pending === undefined) return
+    const messages = take(this.#pending)
+    this.#count(messages.length, this.#writer.writeAll(messages))
   }
 
   #flushNow (): void {
@@ -202,7 +220,7 @@ export class Outbox implements Flushable, Member {
   }
 
   #startPending (batch: Batch): PendingMessages {
-    const pending = this.#pending = new PendingMessages(this.#deps)
+    const pending = this.#pending = new PendingMessages(this.#deps, () => this.drained())
     this.#acceptedAt = 0
     this.#shared.onBackpressure()
     // From here on replies overtake other messages. Without this check, messages of a channel that the client left in
@@ -217,34 +235,12 @@ export class Outbox implements Flushable, Member {
     return subscription !== undefined && (position === undefined || position.sequence >= subscription.sequence)
   }
 
-  #writePending (pending: PendingMessages, maxWrites: number, highWaterBytes = HIGH_WATER_BYTES): void {
-    const writer = this.#writer
-    for (let writes = 0; writer.bufferedBytes < highWaterBytes; writes++) {
-      if (writes >= maxWrites) return this.#shared.scheduler.schedule(this)
-      const messages = takeWrite(pending)
-      if (messages.length === 0) {
-        this.#pending = undefined
-        return
-      }
-      this.#count(messages.length, writer.writeAll(messages))
-    }
-  }
-
-  #count (messages: number, bytes: number): void {
+  // Returns the bytes.
+  #count (messages: number, bytes: number): number {
     const { metrics } = this.#shared
     metrics.messagesSentTotal += messages
     metrics.bytesSentTotal += bytes
     this.#writtenBytes += bytes
+    return bytes
   }
-}
-
-function takeWrite (pending: PendingMessages): Message[] {
-  const messages: Message[] = []
-  for (let bytes = 0; bytes < HIGH_WATER_BYTES;) {
-    const message = pending.next()
-    if (message === undefined) break
-    messages.push(message)
-    bytes += message.bytes
-  }
-  return messages
 }

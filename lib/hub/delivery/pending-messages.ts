@@ -2,10 +2,12 @@ import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { HubMetrics } from '../metrics.js'
 import { MessageQueues } from './message-queues.js'
 import { LogReader, type CatchUp, type LogReaderDeps, type SubscriptionState } from './log-reader.js'
+import type { TurnWork } from './turn-work.js'
 import type { LoggedMessage, LogPosition, Message } from '../wire/message.js'
 
 export interface SharedPendingDeps extends Pick<LogReaderDeps, 'log' | 'snapshots' | 'fits'> {
   metrics: HubMetrics
+  scheduler: { readonly work: TurnWork }
 }
 
 export interface PendingDeps {
@@ -33,11 +35,17 @@ const MAX_RELIABLE_MESSAGES = 1_024
 export class PendingMessages {
   readonly #deps: PendingDeps
   readonly #queues = new MessageQueues()
+  readonly #onReady: () => void
   #reader: LogReader | undefined
 
-  constructor (deps: PendingDeps) {
+  /** `onReady` is called when the next message can be taken after `isWaiting`. */
+  constructor (deps: PendingDeps, onReady: () => void) {
     this.#deps = deps
+    this.#onReady = onReady
   }
+
+  /** Whether the next message is still being made. */
+  get isWaiting (): boolean { return this.#reader?.isRecovering === true }
 
   get isLagging (): boolean { return this.#reader !== undefined }
 
@@ -67,16 +75,41 @@ export class PendingMessages {
     return this.#queues.dropChannel(channel)
   }
 
-  /** Takes the next message to send; `undefined` when none is pending. */
-  next (): Message | undefined {
+  /** Takes the next messages to send, of about `maxBytes`. */
+  take (maxBytes: number): Message[] {
+    const messages: Message[] = []
+    for (let bytes = 0; bytes < maxBytes;) {
+      const message = this.#next()
+      if (message === undefined) break
+      messages.push(message)
+      bytes += message.bytes
+    }
+    return messages
+  }
+
+  /** Takes all replies. */
+  takeReplies (): Message[] {
+    const replies: Message[] = []
+    for (let reply = this.#queues.takeControl(); reply !== undefined; reply = this.#queues.takeControl()) {
+      replies.push(reply)
+    }
+    return replies
+  }
+
+  #next (): Message | undefined {
     const control = this.#queues.takeControl()
     if (control !== undefined) return control
     if (this.#reader !== undefined) {
       const missed = this.#reader.next()
-      if (missed !== undefined) return missed
+      if (missed !== undefined || this.#reader.isRecovering) return missed
       this.#reader = undefined
     }
     return this.#queues.takeReliable() ?? this.#queues.takeReplaceable()
+  }
+
+  /** Gives up what is still being made. */
+  close (): void {
+    this.#reader?.close()
   }
 
   #putControl (message: Message): void {
@@ -106,7 +139,7 @@ export class PendingMessages {
 
   // The reader takes over the queued reliable messages too.
   #startReader (): LogReader {
-    const { log, snapshots, fits } = this.#deps.shared
+    const { log, snapshots, fits, scheduler } = this.#deps.shared
     const unsent = this.#unsentPositions()
     this.#queues.dropReliable()
     return (this.#reader = new LogReader({
@@ -115,6 +148,8 @@ export class PendingMessages {
       fits,
       subscriptions: this.#deps.subscriptions,
       unsent,
+      work: scheduler.work,
+      onReady: this.#onReady,
       dropReplaceable: (channel) => this.#queues.dropReplaceableOf(channel)
     }))
   }
