@@ -3,7 +3,8 @@ import { ClientError } from '../errors.js'
 import type { StateCause } from '../types.js'
 import { readClose, type ReconnectPolicy } from './backoff.js'
 import { createPace } from './pace.js'
-import { createTimeout, type SocketEvent, type SocketLike, type Timeout } from './platform.js'
+import { createTimeout, type SocketEvent, type SocketLike } from './platform.js'
+import { createRenewal, readToken } from './token.js'
 import { createWatchdog, type ConnectionWatchdog } from './watchdog.js'
 
 export interface ConnectionEvents {
@@ -24,18 +25,14 @@ export interface ClientConnection {
   release (): void
 }
 
-/** `getToken` may need a request of its own. */
-const TOKEN_MS = 60_000
 const CONNECT_MS = 15_000
-/** Characters allowed in a subprotocol (RFC 6455 §4.1, RFC 9110 §5.6.2). */
-const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
-
 /** One attempt to connect and the connection that results from it, from the token until it is lost or released. */
 export function openConnection (
   context: ClientContext, events: ConnectionEvents, onLost: OnLost
 ): ClientConnection {
   const { url, WebSocket, getToken, emit } = context
   const restart = createTimeout(context.clock)
+  const renewal = createTimeout(context.clock)
   const watchdog = createWatchdog(context, restart, events.ping, lose)
   let socket: SocketLike | undefined
   let isReleased = false
@@ -45,37 +42,15 @@ export function openConnection (
     if (!isReleased) onLost(cause, policy)
   }
 
-  /** Passes a new token on, or an error after which the client may try again. Does nothing any more after a time-out. */
-  async function readToken (timeout: Timeout, use: (token: string) => void, fail: OnLost): Promise<void> {
-    let isLate: boolean | undefined
-    timeout(TOKEN_MS, () => {
-      isLate = true
-      fail('token_failed')
-    })
-    let token: unknown
-    let failure: [StateCause, ReconnectPolicy, ClientError] | undefined
-    try {
-      token = await getToken!()
-      if (typeof token !== 'string' || !TOKEN.test(token)) {
-        failure = ['invalid_token', 'never', new ClientError('INVALID_TOKEN', 'getToken')]
-      }
-    } catch (err) {
-      failure = ['token_failed', 'soon', new ClientError('TOKEN_FAILED', 'getToken', err)]
-    }
-    if (isLate || isReleased) return
-    timeout()
-    if (failure) fail(...failure)
-    else use(token as string)
-  }
-
   async function open (): Promise<void> {
     // Deferred, so that listeners added right after `connect` receive every error.
     await undefined
-    if (getToken) readToken(restart, openSocket, lose)
+    if (getToken) readToken(context, restart, openSocket, lose)
     else openSocket()
   }
 
   function openSocket (token?: string): void {
+    if (isReleased) return
     restart(CONNECT_MS, () => lose('unreachable'))
     try {
       socket = new WebSocket(url, token ? ['bearer', token] : [])
@@ -88,19 +63,7 @@ export function openConnection (
     }
   }
 
-  let isRenewing = false
-  context.renew = () => {
-    if (!getToken || isRenewing) return
-    isRenewing = true
-    readToken(createTimeout(context.clock), (token) => {
-      isRenewing = false
-      context.send({ type: 'auth_refresh', id: context.makeId(), token })
-    }, (_cause, _policy, error) => {
-      isRenewing = false
-      // The service closes the connection when the old token expires.
-      if (error) emit('error', error)
-    })
-  }
+  context.renew = createRenewal(context, renewal)
   context.openedAt = Infinity
   open()
   return {
@@ -109,6 +72,7 @@ export function openConnection (
       isReleased = true
       context.isUp = false
       watchdog.stop()
+      renewal()
       socket?.close(1000)
       events.onDown()
     }
