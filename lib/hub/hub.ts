@@ -89,9 +89,16 @@ export class Hub {
 
   get isClosing (): boolean { return this.#admission.isClosing }
 
-  /** Returns `undefined` if one more connection may open, else the reason; counts a refusal. */
+  /**
+   * Reserves a connection, until `connect` or `release`. Returns `undefined` if one more may open, else the reason.
+   */
   admit (): RefusalReason | undefined {
     return this.#admission.admit()
+  }
+
+  /** Gives up what `admit` reserved. `isRefused`: the upgrade was answered, and does not count against the rate. */
+  release (isRefused: boolean): void {
+    this.#admission.release(isRefused)
   }
 
   /** Counts a refusal. */
@@ -100,8 +107,8 @@ export class Hub {
   }
 
   /**
-   * Takes over an open socket. Must be called in the same synchronous step as `admit`, so that the limits hold exactly.
-   * The returned functions must be attached to the socket in that step too, so that no message is lost.
+   * Takes over the open socket of an upgrade that `admit` has let in. The returned functions must be attached to the
+   * socket in the same synchronous step, so that no message is lost.
    */
   connect (socket: Socket, request: unknown): SocketEvents {
     const id = createUnifiedId('connection')

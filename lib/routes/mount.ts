@@ -12,7 +12,8 @@ import { mountMissions } from './missions.js'
 import { addressOf, scopeFor } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
-import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
+import { guardRoutes } from './websocket/guard.js'
+import { mountWebSocket, provideWebSocket } from './websocket/route.js'
 import { mountWsMetrics } from './ws-metrics.js'
 
 export interface RoutesDeps {
@@ -26,12 +27,12 @@ export interface RoutesDeps {
 
 /** Mounts every route that is not disabled. The host's `onRequest` hooks run before all of them. */
 export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
-  const { hub, options } = deps
+  const { hub, clock, options } = deps
   refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
-  guardUpgrades(scope, hub, options.websocket)
+  const upgrades = guardRoutes(scope, { hub, clock, options: options.websocket })
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
-  mountWebSocket(scopeFor(scope, 'websocket', options), { hub, isHostServer, options: options.websocket })
+  mountWebSocket(scopeFor(scope, 'websocket', options), { hub, upgrades, isHostServer, options: options.websocket })
   mountReadRoutes(scope, deps)
   if (options.routes.missions !== false) await mountMissionRoutes(scope, options.routes.missions, deps)
 }
