@@ -57,7 +57,7 @@ const websocket = group({
   }),
   allowedHosts: Type.Union([Type.Literal('loopback'), Type.Literal('*'), Type.Array(Host, { maxItems: 256 })], {
     default: 'loopback',
-    description: 'Host names that requests may use. `loopback`: names of loopback if the service listens on loopback, ' +
+    description: 'Host names that requests may use. `loopback`: names of loopback if the service listens on it, ' +
       'otherwise all.',
     expected: '"loopback", "*" or a list of hosts such as "ops.example.com"'
   }),
