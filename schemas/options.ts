@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { HealthReport } from './health.js'
-import { count, group, hostValue, label, milliseconds, Origin, path, route } from './options/fields.js'
+import { count, group, Host, hostValue, label, milliseconds, Origin, path, route } from './options/fields.js'
 import { missions } from './options/missions.js'
 
 /** A function of the host. The plugin's public options type replaces this loose type with Fastify's own hook type. */
@@ -45,11 +45,17 @@ const websocket = group({
       'origins. Case and default ports do not matter.',
     expected: '"same-origin", "*" or a list of origins such as "https://ops.example.com", without a path'
   }),
+  allowedHosts: Type.Union([Type.Literal('loopback'), Type.Literal('*'), Type.Array(Host, { maxItems: 256 })], {
+    default: 'loopback',
+    description: 'Host names that requests may use. `loopback`: names of loopback if the service listens on it, ' +
+      'otherwise all.',
+    expected: '"loopback", "*" or a list of hosts such as "ops.example.com"'
+  }),
   maxConnections: count({
     default: 10_000,
     minimum: 1,
     maximum: 1_000_000,
-    description: 'Maximum number of open connections. Further upgrades are refused with 503.'
+    description: 'Maximum number of connections and waiting upgrades. Further upgrades are refused with 503.'
   }),
   maxConnectionsPerSecond: count({
     default: 1_000,

@@ -2,11 +2,12 @@ import type { AddressInfo, Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import Fastify from 'fastify'
-import { chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import missionControl from '../lib/index.js'
 import { closingSoon } from './support/app.js'
-import { findChromium, onlyWith, pathOf } from './support/skip.js'
+import { launchChromium } from './support/chromium.js'
+import { findChromium, onlyWith } from './support/skip.js'
 
 const browser = findChromium()
 
@@ -36,14 +37,8 @@ async function open (t: Test) {
   app.get('/empty', async (_request, reply) => reply.type('text/html').send('<!doctype html><title>empty</title>'))
   app.get('/client.js', async (_request, reply) => reply.type('text/javascript').send(script))
   await app.listen({ port: 0, host: '127.0.0.1' })
-  const chrome = await chromium.launch({
-    executablePath: pathOf(browser),
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  })
-  t.teardown(async () => {
-    await chrome.close()
-    await app.close()
-  })
+  t.teardown(async () => { await app.close() })
+  const chrome = await launchChromium(t, browser)
   const page = await chrome.newPage()
   const received: string[] = []
   await page.exposeFunction('report', (text: string) => { received.push(text) })

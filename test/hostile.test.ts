@@ -177,7 +177,7 @@ t.test('the limit on connections', async (t) => {
     t.match(app.missionControl.wsMetrics(), { connectionsOpen: 100, connectionsTotal: 160 })
   })
 
-  t.test('is exact when the hooks of all upgrades end at the same time', async (t) => {
+  t.test('includes upgrades that wait in a hook, and is exact when their hooks end at the same time', async (t) => {
     for (const make of [boot, bootWithHostServer]) {
       let waiting = 0
       let release = () => {}
@@ -185,11 +185,15 @@ t.test('the limit on connections', async (t) => {
       const app = await make(t, {
         websocket: { maxConnections: 3 },
         onRequest: async () => {
-          if (++waiting === 50) release()
+          waiting++
           await gate
         }
       })
-      t.same(statusesOf(await connectMany(app, 50)), { 101: 3, 503: 47 })
+      const clients = connectMany(app, 50)
+      while (await metric(app, 'refused_total', { reason: 'connections' }) < 47) await nextTurn()
+      t.equal(waiting, 3, 'the others reach no hook of the host')
+      release()
+      t.same(statusesOf(await clients), { 101: 3, 503: 47 })
       t.match(app.missionControl.wsMetrics(), { connectionsOpen: 3, connectionsTotal: 3 })
     }
   })

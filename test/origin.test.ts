@@ -8,6 +8,8 @@ import { exchange, RawClient, upgradeRequest } from './support/raw-client.js'
 import { findChromium, onlyWith, pathOf } from './support/skip.js'
 
 const HOST = 'ops.example.com'
+/** These tests are about origins. */
+const ANY_HOST = { websocket: { allowedHosts: '*' } } as const
 
 interface Row { title: string, origin: string | undefined, host?: string, protocol?: 'http' | 'https', isAllowed: boolean }
 
@@ -67,7 +69,7 @@ t.test('an origin that is only similar to the same origin may not connect', asyn
 })
 
 t.test('a page of another origin gets 403 before the upgrade and never counts as a connection', async (t) => {
-  const app = await boot(t)
+  const app = await boot(t, ANY_HOST)
   let refusals = 0
   for (const { title, origin, host = HOST, protocol = 'http', isAllowed } of sameOrigin) {
     // Node.js accepts no zero byte in a header, and without a proxy the app is never behind TLS.
@@ -91,7 +93,7 @@ t.test('a page of another origin gets 403 before the upgrade and never counts as
 })
 
 t.test('two Origin headers are refused, even if one of them is allowed', async (t) => {
-  const app = await boot(t)
+  const app = await boot(t, ANY_HOST)
   for (const origins of [[`http://${HOST}`, 'http://evil.example'], ['http://evil.example', `http://${HOST}`], [`http://${HOST}`, `http://${HOST}`], ['', `http://${HOST}`]]) {
     t.match(await exchange(app, upgradeRequest({ headers: origins.map((origin) => `Origin: ${origin}`), host: HOST })), /^HTTP\/1\.1 403 /)
   }
@@ -99,7 +101,7 @@ t.test('two Origin headers are refused, even if one of them is allowed', async (
 })
 
 t.test('an upgrade from a browser without a Host header has no same origin', async (t) => {
-  const app = await boot(t)
+  const app = await boot(t, ANY_HOST)
   for (const origin of ['http://localhost', 'http://', '']) {
     const request = upgradeRequest({ headers: [`Origin: ${origin}`] }).replace('HTTP/1.1', 'HTTP/1.0').replace(/Host: .*\r\n/, '')
     t.match(await exchange(app, request), /^HTTP\/1\.1 403 /, origin)
@@ -116,7 +118,7 @@ t.test('a list of origins allows exactly these origins', async (t) => {
   for (const origin of near) t.equal(isOriginAllowed({ origin, host: HOST, protocol: 'https' }, list), false, origin)
   t.equal(isOriginAllowed({ origin: `https://${HOST}`, host: HOST, protocol: 'https' }, []), false, 'the own origin is none of an empty list')
 
-  const app = await boot(t, { websocket: { allowedOrigins: list } })
+  const app = await boot(t, { websocket: { allowedOrigins: list, allowedHosts: '*' } })
   t.equal((await RawClient.connect(app, { headers: ['Origin: http://localhost:5173'] })).status, 101)
   t.match(await exchange(app, upgradeRequest({ headers: ['Origin: http://localhost:5174'] })), /^HTTP\/1\.1 403 /)
   t.match(await exchange(app, upgradeRequest({ headers: ['Origin: http://localhost'], host: 'localhost' })), /^HTTP\/1\.1 403 /, 'same origin is not on the list')
@@ -132,7 +134,7 @@ t.test('a star allows every origin', async (t) => {
 
 t.test('same-origin works behind a proxy that terminates TLS, if the app trusts it', async (t) => {
   const forwarded = ['X-Forwarded-Proto: https', `X-Forwarded-Host: ${HOST}`]
-  const app = await boot(t, {}, { trustProxy: '127.0.0.1' })
+  const app = await boot(t, ANY_HOST, { trustProxy: '127.0.0.1' })
   t.equal((await RawClient.connect(app, { headers: [...forwarded, `Origin: https://${HOST}`], host: '10.0.0.5:3000' })).status, 101)
   for (const origin of [`http://${HOST}`, 'http://10.0.0.5:3000', 'https://evil.example', `https://${HOST}:8443`]) {
     t.match(await exchange(app, upgradeRequest({ headers: [...forwarded, `Origin: ${origin}`], host: '10.0.0.5:3000' })), /^HTTP\/1\.1 403 /, origin)
@@ -140,7 +142,7 @@ t.test('same-origin works behind a proxy that terminates TLS, if the app trusts 
 })
 
 t.test('forged forwarding headers are ignored if no proxy is trusted', async (t) => {
-  const app = await boot(t)
+  const app = await boot(t, ANY_HOST)
   const forged = ['X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: https', 'Forwarded: host=evil.example', 'X-Original-Host: evil.example', 'X-Forwarded-Port: 443']
   for (const origin of ['https://evil.example', 'http://evil.example']) {
     t.match(await exchange(app, upgradeRequest({ headers: [...forged, `Origin: ${origin}`], host: HOST })), /^HTTP\/1\.1 403 /)

@@ -60,11 +60,18 @@ export const Closing = createError('FST_MC_CLOSING', 'The service is closing')
 /** `missionControl.publish` was called with an unknown channel, or a payload that does not match its schema. */
 export const InvalidPayload = createError<[string]>('FST_MC_INVALID_PAYLOAD', 'Invalid payload: %s', 500, TypeError)
 
+/** A request names a host that is not allowed: a page reached the service through a name of its own. */
+export const HostRefused = createError(
+  'FST_MC_HOST_REFUSED', 'Requests for this host name are not allowed; see websocket.allowedHosts', 403)
+
 /** An upgrade was requested by a page whose origin is not allowed. */
 export const OriginRefused = createError('FST_MC_ORIGIN_REFUSED', 'Connections from this origin are not allowed', 403)
 
 /** An upgrade exceeds `maxConnections` or `maxConnectionsPerSecond`, or the service is overloaded or closing. */
 export const TooManyConnections = createError('FST_MC_TOO_MANY_CONNECTIONS', 'Too many connections are open', 503)
+
+/** The hooks of the host did not decide about an upgrade in time. */
+export const UpgradeTimeout = createError('FST_MC_UPGRADE_TIMEOUT', 'The upgrade was not admitted in time', 401)
 
 /** A plain HTTP request, or an upgrade over HTTP/1.0, was sent to the WebSocket route. */
 export const UpgradeRequired = createError('FST_MC_UPGRADE_REQUIRED', 'This route accepts WebSocket upgrades only', 426)

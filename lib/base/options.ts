@@ -8,7 +8,8 @@ const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
   functions: (value) => [value].flat().every((one) => typeof one === 'function'),
   object: (value) => typeof value === 'object' && value !== null,
   config: (value) => typeof value === 'function' || (typeof value === 'object' && value !== null),
-  origin: (value) => normalizeOrigin(value as string) !== undefined
+  origin: (value) => normalizeOrigin(value as string) !== undefined,
+  hostname: (value) => normalizeHost(value as string) !== undefined
 }
 
 const ajv = new Ajv({ useDefaults: true, verbose: true, strict: true, allowUnionTypes: true, strictTypes: false })
@@ -31,6 +32,9 @@ export function resolveOptions (input: OptionsInput, environment: Record<string,
   const { websocket } = options
   if (Array.isArray(websocket.allowedOrigins)) {
     websocket.allowedOrigins = websocket.allowedOrigins.map((origin) => normalizeOrigin(origin)!)
+  }
+  if (Array.isArray(websocket.allowedHosts)) {
+    websocket.allowedHosts = websocket.allowedHosts.map((host) => normalizeHost(host)!)
   }
   return freezeGroups(options)
 }
@@ -106,6 +110,13 @@ function normalizeOrigin (text: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** A host as a browser sends it, but with the port that was given. `undefined` if none can be like this. */
+function normalizeHost (text: string): string | undefined {
+  const [port = ''] = /:\d+$/.exec(text) ?? []
+  const url = `http://${text}`
+  return URL.canParse(url) ? new URL(url).hostname + port : undefined
 }
 
 function applyEnvironment (options: unknown, environment: Record<string, string | undefined>): void {

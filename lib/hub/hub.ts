@@ -1,8 +1,6 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { Principal } from '../../schemas/access.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
-import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
-import { PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS } from '../../schemas/messages/server-messages.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { afterAtMost, createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import { Admission, REFUSALS, type RefusalReason } from './connections/admission.js'
@@ -48,11 +46,7 @@ export class Hub {
   readonly #livenessTimer: LivenessTimer
   readonly #dispatcher: Dispatcher
   readonly #heartbeat: Heartbeat
-  readonly #metrics = new HubMetrics({
-    refused: REFUSALS,
-    closed: Object.keys(CLOSE_CODES),
-    protocolErrors: [...Object.keys(PROTOCOL_ERRORS), ...Object.keys(SUBSCRIPTION_ERRORS)]
-  })
+  readonly #metrics = new HubMetrics(REFUSALS)
 
   readonly #admission: Admission
   readonly #drain: Drain
@@ -122,9 +116,16 @@ export class Hub {
 
   get isClosing (): boolean { return this.#admission.isClosing }
 
-  /** Returns `undefined` if one more connection may open, else the reason; counts a refusal. */
+  /**
+   * Reserves a connection, until `connect` or `release`. Returns `undefined` if one more may open, else the reason.
+   */
   admit (): RefusalReason | undefined {
     return this.#admission.admit()
+  }
+
+  /** Gives up what `admit` reserved. `isRefused`: the upgrade was answered, and does not count against the rate. */
+  release (isRefused: boolean): void {
+    this.#admission.release(isRefused)
   }
 
   /** Counts a refusal. */
@@ -133,8 +134,8 @@ export class Hub {
   }
 
   /**
-   * Takes over an open socket. Must be called in the same synchronous step as `admit`, so that the limits hold exactly.
-   * The returned functions must be attached to the socket in that step too, so that no message is lost.
+   * Takes over the open socket of an upgrade that `admit` has let in. The returned functions must be attached to the
+   * socket in the same synchronous step, so that no message is lost.
    */
   connect (socket: Socket, request: unknown, viewer: Viewer = EVERYBODY): SocketEvents {
     const id = createUnifiedId('connection')

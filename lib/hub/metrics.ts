@@ -1,4 +1,7 @@
-import { GAP_CAUSES, SUBSCRIPTION_OUTCOMES } from '../../schemas/messages/server-messages.js'
+import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
+import {
+  GAP_CAUSES, PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS, SUBSCRIPTION_OUTCOMES
+} from '../../schemas/messages/server-messages.js'
 import { Histogram } from '../base/histogram.js'
 
 const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
@@ -21,13 +24,6 @@ export class LabelledCounter {
   }
 }
 
-/** The labels of the counters that depend on the parts of the hub. */
-export interface HubMetricsOptions {
-  refused: Iterable<string>
-  closed: Iterable<string>
-  protocolErrors: Iterable<string>
-}
-
 /** The metrics that the parts of the hub record. Totals never decrease. */
 export class HubMetrics {
   connectionsTotal = 0
@@ -45,13 +41,12 @@ export class HubMetrics {
   readonly pingRoundTrip = new Histogram(ROUND_TRIP_BOUNDS_MS)
   readonly fanOut = new Histogram(FAN_OUT_BOUNDS_MS)
   readonly refused: LabelledCounter
-  readonly closed: LabelledCounter
-  readonly protocolErrors: LabelledCounter
+  readonly closed = new LabelledCounter(Object.keys(CLOSE_CODES))
+  readonly protocolErrors = new LabelledCounter([PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS].flatMap((codes) => Object.keys(codes)))
 
-  constructor ({ refused, closed, protocolErrors }: HubMetricsOptions) {
-    this.refused = new LabelledCounter(refused)
-    this.closed = new LabelledCounter(closed)
-    this.protocolErrors = new LabelledCounter(protocolErrors)
+  /** `refusals` are the reasons for which upgrades are refused. */
+  constructor (refusals: Iterable<string>) {
+    this.refused = new LabelledCounter(refusals)
   }
 
   /** What the Prometheus exposition shows in addition to the ws-metrics route. */

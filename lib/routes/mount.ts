@@ -15,7 +15,8 @@ import { mountMissions } from './missions.js'
 import { addressOf, scopeFor } from './own-route.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
-import { guardUpgrades, mountWebSocket, provideWebSocket } from './websocket/route.js'
+import { guardRoutes } from './websocket/guard.js'
+import { mountWebSocket, provideWebSocket } from './websocket/route.js'
 import { mountWsMetrics } from './ws-metrics.js'
 
 export interface RoutesDeps {
@@ -32,15 +33,15 @@ type IdentifiedDeps = RoutesDeps & { identities: Identities }
 
 /** Mounts every route that is not disabled. The host's `onRequest` hooks run before all of them. */
 export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Promise<void> {
-  const { access, hub, options } = deps
+  const { access, hub, clock, options } = deps
   const identities = new Identities(access)
   refuseTaken(scope, options)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
-  guardUpgrades(scope, hub, options.websocket)
+  const upgrades = guardRoutes(scope, { hub, clock, options: options.websocket })
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
   identities.guard(scope, isPublicHealth)
   mountWebSocket(scopeFor(scope, 'websocket', options), {
-    hub, isHostServer, identities, options: options.websocket
+    hub, upgrades, isHostServer, identities, options: options.websocket
   })
   mountReadRoutes(scope, { ...deps, identities })
   const { missions } = options.routes

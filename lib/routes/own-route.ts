@@ -1,7 +1,11 @@
+import type { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest, RouteHandlerMethod, RouteOptions, RouteShorthandOptions } from 'fastify'
 import type { ResolvedOptions, RouteConfig, RouteName } from '../../schemas/options.js'
 import { InvalidOption } from '../base/errors.js'
 import { callSync } from '../base/promises.js'
+
+type ChildLoggerFactory = FastifyInstance['childLoggerFactory']
 
 interface Mark { missionControl?: 'http' | 'websocket' | 'health' }
 
@@ -29,6 +33,21 @@ export function scopeFor (scope: FastifyInstance, name: RouteName, { routes }: R
   return Object.assign(Object.create(scope) as FastifyInstance, { route, get })
 }
 
+/** Calls `listener` for each request to the routes of the scope, before the hooks of the host run. */
+export function onRouted (
+  scope: FastifyInstance, listener: (raw: IncomingMessage, isWebSocketRoute: boolean) => void
+): void {
+  scope.addHook('onRoute', (route) => {
+    const isWebSocket = (route.config as Mark).missionControl === 'websocket'
+    const createLogger: ChildLoggerFactory = route.childLoggerFactory ?? scope.childLoggerFactory
+    // Nothing else of a route is called before hooks that the host has added to the app.
+    route.childLoggerFactory = function (this: FastifyInstance, ...args) {
+      listener(args[3], isWebSocket)
+      return createLogger.apply(this, args)
+    } as ChildLoggerFactory
+  })
+}
+
 function configOf (name: RouteName, config: ResolvedOptions['routes']['config']): RouteConfig {
   if (typeof config !== 'function') return config ?? {}
   try {
@@ -47,6 +66,10 @@ export const isOwnRoute = (request: FastifyRequest): boolean => markOf(request) 
 export const isHealthRoute = (request: FastifyRequest): boolean => markOf(request) === 'health'
 
 export const isWebSocketRoute = (request: FastifyRequest): boolean => markOf(request) === 'websocket'
+
+/** The socket of a request. An injected request has none, or a stand-in for one with an address. */
+export const socketOf = (raw: IncomingMessage): Socket | undefined =>
+  raw.socket as unknown instanceof Socket ? raw.socket : undefined
 
 /** The address of a route of the scope: Fastify joins a prefix that ends with a slash without a second one. */
 export const addressOf = ({ prefix }: FastifyInstance, path: string): string => prefix.replace(/\/$/, '') + path

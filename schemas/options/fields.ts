@@ -45,6 +45,13 @@ export const serializer = (value: string) => {
   return hostValue<(value: unknown) => unknown>('function', 'a function', description)
 }
 
+/** A host name with or without a port. Case does not matter. */
+export const Host = Type.String({
+  pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^/?#@\\s,*:\\[\\]\\\\]+)(:[0-9]{1,5})?$',
+  maxLength: 256,
+  host: 'hostname'
+})
+
 /** An origin: scheme, host and port. Case and a default port do not matter. */
 export const Origin = Type.String({
   pattern: '^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@\\s,*]+$',

@@ -22,7 +22,7 @@ export interface OpenOptions {
  */
 export class OutboxStand {
   readonly clock = createVirtualClock()
-  readonly metrics = new HubMetrics({ refused: [], closed: [], protocolErrors: [] })
+  readonly metrics = new HubMetrics([])
   readonly scheduler = new FlushScheduler((ms) => this.metrics.fanOut.record(ms))
   /** The state of the only channel, `mission_update`: the last step of each mission. */
   readonly states = new Map<string, number>()

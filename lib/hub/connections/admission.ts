@@ -5,7 +5,7 @@ import { EventLoopDelay } from './event-loop-delay.js'
 import { TokenBucket } from './token-bucket.js'
 
 /** Why an upgrade was refused. */
-export const REFUSALS = ['origin', 'connections', 'rate', 'overload', 'closing'] as const
+export const REFUSALS = ['host', 'origin', 'connections', 'rate', 'overload', 'closing', 'timeout'] as const
 export type RefusalReason = (typeof REFUSALS)[number]
 
 /** Above this event loop delay upgrades are refused: more clients would only delay an overloaded process further. */
@@ -19,14 +19,16 @@ export interface AdmissionDeps {
 }
 
 /**
- * Decides whether a new connection may open. Limits the number of connections and the rate of upgrades; refuses
- * everyone while the event loop is overloaded or the service closes.
+ * Decides whether an upgrade may become a connection. Limits the number of connections, together with upgrades that
+ * still wait in a hook of the host, and the rate of upgrades; refuses everyone while the event loop is overloaded or
+ * the service closes.
  */
 export class Admission {
   readonly #deps: AdmissionDeps
   readonly #eventLoopDelay = new EventLoopDelay()
   readonly #upgrades: TokenBucket
   #open = 0
+  #admitted = 0
   #isClosing = false
 
   constructor (deps: AdmissionDeps) {
@@ -39,13 +41,23 @@ export class Admission {
   /** The longest delay of the event loop within the last second, in ms. */
   get eventLoopDelayMs (): number { return this.#eventLoopDelay.ms }
 
-  /** Returns `undefined` if one more connection may open, else the reason; counts a refusal. */
+  /**
+   * Reserves a connection, until `opened` or `release`. Returns `undefined` if one more may open, else the reason.
+   */
   admit (): RefusalReason | undefined {
-    if (this.#isClosing) return this.refuse('closing')
-    if (this.#eventLoopDelay.ms > MAX_EVENT_LOOP_DELAY_MS) return this.refuse('overload')
-    if (this.#open >= this.#deps.options.maxConnections) return this.refuse('connections')
+    if (this.#isClosing) return 'closing'
+    if (this.#eventLoopDelay.ms > MAX_EVENT_LOOP_DELAY_MS) return 'overload'
+    if (this.#open + this.#admitted >= this.#deps.options.maxConnections) return 'connections'
     // The rate comes last, so that an upgrade refused for another reason takes no token from the others.
-    return this.#upgrades.take(this.#deps.clock.monotonic()) ? undefined : this.refuse('rate')
+    if (!this.#upgrades.take(this.#deps.clock.monotonic())) return 'rate'
+    this.#admitted++
+    return undefined
+  }
+
+  /** Gives up what `admit` reserved. `isRefused`: the upgrade was answered, and does not count against the rate. */
+  release (isRefused: boolean): void {
+    this.#admitted--
+    if (isRefused) this.#upgrades.putBack()
   }
 
   /** Counts a refusal. */
@@ -54,7 +66,9 @@ export class Admission {
     return reason
   }
 
+  /** An admitted upgrade became a connection. */
   opened (): void {
+    this.#admitted--
     this.#open++
   }
 

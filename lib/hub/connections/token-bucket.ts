@@ -26,4 +26,9 @@ export class TokenBucket {
     this.#tokens--
     return true
   }
+
+  /** Returns a token that was taken. */
+  putBack (): void {
+    this.#tokens++
+  }
 }

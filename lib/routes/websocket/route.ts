@@ -1,25 +1,23 @@
-import { STATUS_CODES } from 'node:http'
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { RawData, WebSocket } from 'ws'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { RawData, WebSocket, WebSocketServer } from 'ws'
 import type { CloseReason } from '../../../schemas/messages/close-codes.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Viewer } from '../../access/viewer.js'
-import { OriginRefused, TooManyConnections, UpgradeRefused, UpgradeRequired } from '../../base/errors.js'
 import { CLOSE_GRACE_MS } from '../../hub/connections/connection.js'
-import type { RefusalReason } from '../../hub/connections/admission.js'
 import type { Hub } from '../../hub/hub.js'
 import type { SocketEvents } from '../../hub/socket-events.js'
 import { BURST_SECONDS } from '../../hub/connections/token-bucket.js'
 import type { Encoding } from '../../hub/wire/message.js'
 import { WebSocketFrameWriter } from './frame-writer.js'
 import { NegotiatedCompression } from './compression.js'
-import { isOriginAllowed } from './origin.js'
-import { addressOf, isWebSocketRoute, WEBSOCKET_ROUTE } from '../own-route.js'
+import { addressOf, socketOf, WEBSOCKET_ROUTE } from '../own-route.js'
 import type { Identities } from '../identify.js'
+import { requireUpgrade } from './guard.js'
 import { limitInboundFrames } from './inbound-limits.js'
+import type { PendingUpgrades } from './pending-upgrades.js'
+import { refuse } from './refusal.js'
 import { UpgradeDispatch } from './upgrade.js'
 
 /** Limits for incoming messages that ws enforces; without them unfinished fragments would accumulate in memory. */
@@ -29,9 +27,6 @@ const MAX_BUFFERED_CHUNKS = 4_096
 /** No context takeover in either direction, so that no connection keeps a compression state. */
 const DEFLATE = { serverNoContextTakeover: true, clientNoContextTakeover: true }
 
-/** The `Retry-After` of refused upgrades. */
-const RETRY_AFTER_SECONDS = 1
-
 /** Close reasons by the code of the error with which ws closes a connection; any other code means a broken frame. */
 const CLOSE_REASONS: Record<string, CloseReason> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'message_too_large',
@@ -40,19 +35,15 @@ const CLOSE_REASONS: Record<string, CloseReason> = {
   WS_ERR_INVALID_UTF8: 'invalid_utf8'
 }
 
-const REFUSAL = {
-  origin: OriginRefused,
-  connections: TooManyConnections,
-  rate: TooManyConnections,
-  overload: TooManyConnections,
-  closing: TooManyConnections
-} as const
+/** The subprotocol in front of a token. */
+const MARKER = 'bearer'
 
 type WebSocketOptions = ResolvedOptions['websocket']
 
 export interface WebSocketRouteDeps {
   hub: Hub
   identities: Identities
+  upgrades: PendingUpgrades
   /** Whether the WebSocket server is the host's, which has limits of its own. */
   isHostServer: boolean
   options: WebSocketOptions
@@ -70,36 +61,11 @@ export async function provideWebSocket (
   return { isHostServer }
 }
 
-/**
- * Refuses upgrades over HTTP/1.0 and from pages of other origins. Refuses upgrades to other routes of the scope too:
- * the host's @fastify/websocket would accept and then close them. When the service closes, it destroys sockets with an
- * upgrade that is still waiting in a hook.
- */
-export function guardUpgrades (scope: FastifyInstance, hub: Hub, { allowedOrigins }: WebSocketOptions): void {
-  const sockets = new Set<Socket>()
-  // The hub has closed its connections before. The remaining sockets never became a connection, and the HTTP server
-  // would wait for them without a limit.
-  scope.addHook('preClose', async () => { for (const socket of sockets) socket.destroy() })
-  scope.addHook('onRequest', async (request, reply) => {
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket') return
-    if (!isWebSocketRoute(request)) throw new UpgradeRefused()
-    const { host, protocol, headers: { origin } } = request
-    if (!isOriginAllowed({ origin, host, protocol }, allowedOrigins)) {
-      return refuse(reply, hub.refuse('origin'))
-    }
-    // RFC 6455 §4.2.1 requires HTTP/1.1; ws does not check the version.
-    if (request.raw.httpVersion === '1.0') requireUpgrade(request, reply)
-    const socket = socketOf(request)
-    if (socket === undefined) return
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-}
-
-/** The WebSocket route: admits connections and connects each socket to the hub. */
+/** The WebSocket route: connects each socket to the hub. */
 export function mountWebSocket (scope: FastifyInstance, deps: WebSocketRouteDeps): void {
-  const { hub, isHostServer, identities, options } = deps
+  const { hub, upgrades, isHostServer, identities, options } = deps
   const negotiated = options.compression ? new NegotiatedCompression(scope.websocketServer) : undefined
+  selectSubprotocols(scope.websocketServer, upgrades)
   scope.route({
     method: 'GET',
     url: options.path,
@@ -107,16 +73,22 @@ export function mountWebSocket (scope: FastifyInstance, deps: WebSocketRouteDeps
     config: WEBSOCKET_ROUTE as object,
     schema: { hide: true } as object,
     // This is the last hook before the handler, and with a callback instead of a promise the upgrade follows
-    // synchronously. So the limit is exact, no matter how many upgrades finish their hooks at once.
+    // synchronously.
     preHandler (request, reply, done) {
-      const reason = request.ws ? hub.admit() : undefined
-      if (reason === undefined) done()
-      else refuse(reply, reason)
+      if (upgrades.isOver(request.raw)) {
+        reply.hijack()
+      } else if (request.ws && hub.isClosing) {
+        refuse(reply, hub.refuse('closing'))
+      } else {
+        upgrades.passed(request.raw)
+        done()
+      }
     },
     handler: async (request, reply) => requireUpgrade(request, reply),
     wsHandler (socket, request) {
       // On close, the library would close these clients without a code before the hub can send its close frames.
       scope.websocketServer.clients?.delete(socket)
+      upgrades.connected(request.raw)
       const encoding = negotiated?.of(request.raw) ?? 'plain'
       const input = attach(socket, request, { hub, viewer: identities.of(request), encoding })
       if (isHostServer) limitMessages(socket, request, input, options.maxPayloadBytes)
@@ -124,18 +96,15 @@ export function mountWebSocket (scope: FastifyInstance, deps: WebSocketRouteDeps
   })
 }
 
-// RFC 9110 §15.5.22: a 426 names the protocol in `Upgrade`, which §7.8 requires `Connection` to list. HTTP/2 allows
-// neither (RFC 9113 §8.2.2). Without `close`, Node.js would keep the connection open even if the client asks to close.
-function requireUpgrade ({ raw }: FastifyRequest, reply: FastifyReply): never {
-  if (raw.httpVersionMajor === 1) reply.headers({ upgrade: 'websocket', connection: 'upgrade, close' })
-  throw new UpgradeRequired()
-}
-
-// Sent instead of thrown: Fastify logs thrown errors, so a flood of connections would flood the log.
-function refuse (reply: FastifyReply, reason: RefusalReason): FastifyReply {
-  const { statusCode, code, message } = new REFUSAL[reason]()
-  if (reason !== 'origin') reply.header('retry-after', RETRY_AFTER_SECONDS)
-  return reply.code(statusCode!).send({ statusCode, code, error: STATUS_CODES[statusCode!], message })
+/**
+ * Makes ws answer our upgrades with the subprotocol `bearer` or none. By default it selects the first one of the
+ * client, which can be a token. Other routes of the host, and a selection of its own, stay as they are.
+ */
+function selectSubprotocols ({ options }: WebSocketServer, upgrades: PendingUpgrades): void {
+  options.handleProtocols ??= (offered, request) => {
+    if (!upgrades.has(request)) return [...offered][0]!
+    return offered.has(MARKER) && MARKER
+  }
 }
 
 async function registerOwn (scope: FastifyInstance, options: WebSocketOptions): Promise<void> {
@@ -188,7 +157,7 @@ interface AttachOptions { hub: Hub, viewer: Viewer, encoding: Encoding }
 function attach (
   websocket: WebSocket, request: FastifyRequest, { hub, viewer, encoding }: AttachOptions
 ): SocketEvents {
-  const stream = socketOf(request)
+  const stream = socketOf(request.raw)
   if (stream === undefined) closeInjected(websocket)
   const writer = new WebSocketFrameWriter(websocket, stream, encoding, () => input.drained())
   const input = hub.connect(writer, request, viewer)
@@ -207,7 +176,7 @@ function closeInjected (websocket: WebSocket): void {
 }
 
 function limitMessages (websocket: WebSocket, request: FastifyRequest, input: SocketEvents, maxBytes: number): void {
-  const stream = socketOf(request)
+  const stream = socketOf(request.raw)
   if (stream !== undefined) {
     limitInboundFrames(stream, { maxBytes, maxFragments: MAX_FRAGMENTS }, (limit) => input.close(limit))
   }
@@ -216,7 +185,3 @@ function limitMessages (websocket: WebSocket, request: FastifyRequest, input: So
     if ((data as Buffer).length > maxBytes) input.close('message_too_large')
   })
 }
-
-// An injected request has no socket, or a stand-in for one with an address.
-const socketOf = ({ raw: { socket } }: FastifyRequest): Socket | undefined =>
-  socket instanceof Socket ? socket : undefined

@@ -32,9 +32,10 @@ export class UpgradeDispatch {
     this.#own = added.map((listener) => this.#replace(listener, (request, socket, head) => {
       // Without other listeners the router of Fastify decides, because it also accepts other spellings of the path.
       const isRouted = this.#isAlone() && isWebSocketHandshake(request)
-      if (this.#isAlone()) this.#track(socket)
+      if (!this.#isOurs(request) && !this.#isAlone()) return
+      this.#track(socket)
       if (this.#isOurs(request) || isRouted) upgrade(listener, request, socket, head)
-      else if (this.#isAlone()) serveWithoutUpgrade(this.#server, request, socket)
+      else serveWithoutUpgrade(this.#server, request, socket)
     }))
   }
 
