@@ -42,7 +42,7 @@ export class HubMetrics {
   readonly fanOut = new Histogram(FAN_OUT_BOUNDS_MS)
   readonly refused: LabelledCounter
   readonly closed = new LabelledCounter(Object.keys(CLOSE_CODES))
-  readonly protocolErrors = new LabelledCounter([PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS].flatMap((codes) => Object.keys(codes)))
+  readonly protocolErrors = new LabelledCounter(Object.keys({ ...PROTOCOL_ERRORS, ...SUBSCRIPTION_ERRORS }))
 
   /** `refusals` are the reasons for which upgrades are refused. */
   constructor (refusals: Iterable<string>) {
