@@ -100,7 +100,7 @@ t.test('a mission', async (t) => {
     t.strictSame({ id, name, objective, tags: [...tags], tenant }, init)
     t.strictSame([parentId, startedAt], [null, clock.now()])
     const child = parent.child('part')
-    t.strictSame([child.objective, child.tags, child.tenant, child.parentId], [null, [], null, 'a'])
+    t.strictSame([child.objective, child.tags, child.tenant, child.parentId], [null, [], 'acme', 'a'])
   })
 
   t.test('may skip steps and ends with the first terminal status', async (t) => {

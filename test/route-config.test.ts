@@ -33,7 +33,7 @@ t.test('routes.config reaches every route before the plugins of the host read it
   const config = Object.freeze({ rateLimit: false })
   const { seen } = await bootWith(t, config)
   t.same([...seen.keys()].sort(), Object.keys(NAMES).sort())
-  for (const [url, { config }] of seen) t.match(config, { rateLimit: false, missionControl: /^(http|websocket)$/ }, url)
+  for (const [url, { config }] of seen) t.match(config, { rateLimit: false, missionControl: /^(http|websocket|health)$/ }, url)
 })
 
 t.test('a function decides by the name of the route', async (t) => {
