@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import jwt from '@fastify/jwt'
 import Fastify, { type FastifyInstance } from 'fastify'
-import missionControl from 'fastify-mission-control'
+import missionControl, { bearerToken } from 'fastify-mission-control'
 import { connect } from 'fastify-mission-control/client'
 import { WebSocket } from 'ws'
 import { runProgram } from './flags.js'
@@ -34,8 +34,8 @@ async function createService (): Promise<FastifyInstance> {
   await app.register(missionControl, {
     access: {
       // The client library sends the token as a subprotocol, programs send it in a header.
-      identify: ({ headers }) => {
-        const [, token] = headers['sec-websocket-protocol']?.split(', ') ?? headers.authorization?.split(' ') ?? []
+      identify: (request) => {
+        const token = bearerToken(request)
         return token === undefined ? null : readToken(token)
       },
       refresh: readToken

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { createUnifiedId } from './base/clock.js'
+import { bearerToken } from './access/bearer-token.js'
 import * as errors from './base/errors.js'
 import { createVirtualClock } from './base/virtual-clock.js'
 import { CancelledError } from './missions/index.js'
@@ -39,12 +40,13 @@ const missionControl = fp(registerMissionControl, { name: 'fastify-mission-contr
 export default missionControl
 // What `require()` gives, so that both module systems get the plugin itself; the other exports are its properties.
 export { missionControl, missionControl as 'module.exports' }
-Object.assign(missionControl, { missionControl, createUnifiedId, createVirtualClock, errors, CancelledError })
+Object.assign(missionControl, { missionControl, bearerToken, createUnifiedId, createVirtualClock, errors, CancelledError })
 
 export type {
   AccessOptions, HostCommandContext as CommandContext, HostHandlers as MissionHandlers, HostMissions as Missions,
   MissionControl, MissionControlOptions
 } from './mission-control.js'
+export { bearerToken } from './access/bearer-token.js'
 export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'

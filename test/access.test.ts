@@ -1,9 +1,21 @@
 import t from 'tap'
 import { Access, type AccessRules } from '../lib/access/access.js'
+import { bearerToken } from '../lib/access/bearer-token.js'
 import { EVERYBODY, type Viewer } from '../lib/access/viewer.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { ACCESS_ACTIONS, type AccessQuestion, type MissionSubject } from '../schemas/access.js'
 import { CHANNEL_NAMES } from '../schemas/index.js'
+
+t.test('the token of a request', async (t) => {
+  const cases: Array<[headers: Record<string, string>, token: string | undefined]> = [
+    [{}, undefined], [{ authorization: 'Bearer abc' }, 'abc'], [{ authorization: 'bearer  abc ' }, 'abc'], [{ authorization: 'Basic abc' }, undefined],
+    [{ authorization: 'Bearer' }, undefined], [{ authorization: 'Bearer a b' }, undefined], [{ 'sec-websocket-protocol': 'bearer, abc' }, 'abc'],
+    [{ 'sec-websocket-protocol': 'bearer,abc' }, 'abc'], [{ 'sec-websocket-protocol': 'Bearer ,abc, more' }, 'abc'], [{ 'sec-websocket-protocol': 'abc' }, undefined],
+    [{ 'sec-websocket-protocol': 'chat, bearer, abc' }, undefined], [{ 'sec-websocket-protocol': 'bearer' }, undefined], [{ 'sec-websocket-protocol': 'bearer,' }, undefined],
+    [{ authorization: 'Bearer one', 'sec-websocket-protocol': 'bearer, two' }, 'one']
+  ]
+  for (const [headers, token] of cases) t.equal(bearerToken({ headers }), token, JSON.stringify(headers))
+})
 
 const NOW = Date.UTC(2026, 5, 1)
 
