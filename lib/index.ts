@@ -40,7 +40,9 @@ const missionControl = fp(registerMissionControl, { name: 'fastify-mission-contr
 export default missionControl
 // What `require()` gives, so that both module systems get the plugin itself; the other exports are its properties.
 export { missionControl, missionControl as 'module.exports' }
-Object.assign(missionControl, { missionControl, bearerToken, createUnifiedId, createVirtualClock, errors, CancelledError })
+Object.assign(missionControl, {
+  missionControl, bearerToken, createUnifiedId, createVirtualClock, errors, CancelledError
+})
 
 export type {
   AccessOptions, HostCommandContext as CommandContext, HostHandlers as MissionHandlers, HostMissions as Missions,
