@@ -26,7 +26,18 @@ declare const files: string[]
 declare const importFile: (file: string, signal: AbortSignal) => Promise<void>
 declare const isValid: (...given: unknown[]) => boolean
 declare const authenticate: (...given: unknown[]) => Promise<void>
+declare const findUser: (of: unknown) => Promise<{ id: string, tenant: string } | null>
+declare const identify: (request: import('fastify').FastifyRequest) => Promise<{ id: string, tenant: string, roles?: string[] } | null>
+declare const readToken: (token: string) => Promise<{ id: string, tenant: string } | null>
 declare const database: { query (text: string, options?: object): Promise<unknown> }
+`
+
+/** What the plugins of the reader add. */
+const ADDED = `
+import 'fastify'
+declare module 'fastify' {
+  interface FastifyRequest { session: { user: { id: string, tenant: string }, destroy (): Promise<void> } }
+}
 `
 
 const OPTIONS: ts.CompilerOptions = {
@@ -55,7 +66,7 @@ function blocksOf (path: string): Block[] {
 /** Compiles blocks as TypeScript and returns the errors of each. A function in a script may leave its parameters untyped. */
 function check (blocks: Block[], options: ts.CompilerOptions): Map<string, string[]> {
   const names = join(root, 'test/blocks/names.d.ts')
-  const files = new Map([[names, NAMES], ...blocks.map(({ text }, at): [string, string] => [join(root, `test/blocks/${at}.mts`), text])])
+  const files = new Map([[names, NAMES], [join(root, 'test/blocks/added.d.ts'), ADDED], ...blocks.map(({ text }, at): [string, string] => [join(root, `test/blocks/${at}.mts`), text])])
   const host = ts.createCompilerHost(options)
   const { fileExists, readFile, getSourceFile } = host
   host.fileExists = (path) => files.has(path) || fileExists(path)

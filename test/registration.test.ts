@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import websocket from '@fastify/websocket'
 import Fastify, {
@@ -577,7 +579,10 @@ t.test('the plugin works with and without a logger of the host, on any address',
 
 t.test('the log says once, at listen, that the routes are open to everybody if there is neither access nor onRequest', async (t) => {
   const open = 'the routes of the plugin are open to everybody; see access and onRequest'
-  const path = join(t.testdir(), 'socket')
+  // The path of a socket must be short.
+  const folder = mkdtempSync(join(tmpdir(), 'mission-control-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'socket')
   const cases: Array<[MissionControlOptions, listen: { host: string } | { path: string }, times: number]> = [
     [{}, { host: '0.0.0.0' }, 1], [{}, { host: '127.0.0.1' }, 0], [{}, { host: 'localhost' }, 0], [{}, { path }, 0], [{ onRequest: [] }, { host: '0.0.0.0' }, 1],
     [{ onRequest: async () => {} }, { host: '0.0.0.0' }, 0], [{ access: { identify: () => null } }, { host: '0.0.0.0' }, 0]
