@@ -114,8 +114,7 @@ export class MissionRegistry {
 
   /** @see Missions.list; leaves out what the viewer may not see. */
   list (query: MissionQuery, isVisible: (mission: MissionState) => boolean): MissionList {
-    checkQuery(query)
-    return findPage(this.#missions.values(), query, isVisible)
+    return findPage(this.#missions.values(), checkQuery(query), isVisible)
   }
 
   /** Calls `listener` once the registry is closed. */

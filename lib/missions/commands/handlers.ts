@@ -1,3 +1,4 @@
+import { copyObject } from '../../base/copy.js'
 import { InvalidHandler } from '../../base/errors.js'
 import { compileForeign, type Validate } from '../../base/validation.js'
 import type { Mission } from '../mission.js'
@@ -54,8 +55,10 @@ const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'],
  *
  * @throws FST_MC_INVALID_HANDLER
  */
-export function checkHandlers (handlers: MissionHandlers): CheckedHandlers {
-  checkNames('the handlers', handlers, [...Object.keys(GROUPS), 'identify'])
+export function checkHandlers (given: MissionHandlers): CheckedHandlers {
+  const names = [...Object.keys(GROUPS), 'identify']
+  checkNames('the handlers', given, names)
+  const handlers = copyObject(given, names) as MissionHandlers
   for (const [group, names] of Object.entries(GROUPS)) checkGroup(group, handlers[group as keyof typeof GROUPS], names)
   const { start, identify } = handlers
   if (start !== undefined && start.start === undefined) throw new InvalidHandler('start.start must be a function')
