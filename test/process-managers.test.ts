@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -114,29 +115,15 @@ t.test('close-with-grace closes completely', async (t) => {
   }
 })
 
-t.test('PM2 with kill_timeout closes completely', { timeout: 60_000 }, async (t) => {
+// PM2 itself is not installed: it brings 130 packages. It runs the script, sends SIGINT, and kills after `kill_timeout`.
+t.test('the settings for PM2 leave a process the time that it needs', async (t) => {
   const folder = t.testdir({ 'server.mjs': SERVER, 'ecosystem.config.cjs': shown('cjs') })
-  const home = join(folder, 'home')
-  const pm2 = async (...args: string[]) => {
-    const program = new Program(spawnNode([join(root, 'node_modules/pm2/bin/pm2'), ...args], { cwd: folder, env: { ...process.env, PM2_HOME: home } }))
-    return await program.ended
-  }
-  // Not in a teardown: the folder would be gone.
-  try {
-    t.match(await pm2('start', 'ecosystem.config.cjs'), { code: 0 })
-    const printed = (stream: string) => {
-      const log = join(home, `logs/my-service-${stream}.log`)
-      return existsSync(log) ? readFileSync(log, 'utf8') : ''
-    }
-    while (!/\n/.test(printed('out'))) {
-      if (printed('error') !== '') throw new Error(printed('error'))
-      await new Promise((resolve) => { setImmediate(resolve) })
-    }
-    const client = await watch(printed('out').trim())
-    const stopped = pm2('stop', 'my-service')
-    await isComplete(t, client)
-    t.match(await stopped, { code: 0 })
-  } finally {
-    await pm2('kill')
-  }
+  const require = createRequire(join(folder, 'server.mjs'))
+  const { apps: [app] } = require('./ecosystem.config.cjs') as { apps: Array<{ script: string, kill_timeout: number }> }
+  const { program, client } = await start(t, [join(folder, app!.script)])
+  const kill = setTimeout(() => { program.signal('SIGKILL') }, app!.kill_timeout)
+  program.signal('SIGINT')
+  await isComplete(t, client)
+  t.equal((await program.ended).code, 0)
+  clearTimeout(kill)
 })
