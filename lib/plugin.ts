@@ -66,6 +66,6 @@ const LOOPBACK = /^(127\.|::1$)/
 
 // The address of a Unix socket is its path.
 function warnOfOpenRoutes (app: FastifyInstance, log: FastifyBaseLogger): void {
-  if (app.addresses().every((at) => typeof at === 'string' || LOOPBACK.test(at.address))) return
-  log.info('the routes of the plugin are open to everybody; see access and onRequest')
+  const isLocal = app.addresses().every((at) => typeof at === 'string' || LOOPBACK.test(at.address))
+  log[isLocal ? 'info' : 'warn']('the routes of the plugin are open to everybody; see access and onRequest')
 }

@@ -19,6 +19,8 @@ declare const clock: import('fastify-mission-control').VirtualClock
 declare const websocket: typeof import('@fastify/websocket').default
 declare const on: typeof import('node:events').on
 declare const once: typeof import('node:events').once
+declare const key: string
+declare const cert: string
 declare const writeFile: typeof import('node:fs/promises').writeFile
 declare const sleep: typeof import('node:timers/promises').setTimeout
 declare const id: string

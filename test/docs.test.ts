@@ -193,21 +193,25 @@ t.test('the README lists every public method of the decorators, and no page name
 })
 
 t.test('every link leads to a file of the package, and to a heading where it names one', async (t) => {
+  const packed = readPacked()
   for (const { path, text } of pages) {
+    t.ok(packed.has(path), `${path} is in the package`)
     for (const link of matches(text, /\]\(([^)\s]+)\)/g).filter((link) => !/^https?:/.test(link))) {
       const [file, anchor] = link.split('#') as [string, string?]
       const target = file === '' ? path : join(dirname(path), file)
       t.ok(existsSync(join(root, target)), `${path}: ${link} exists`)
-      t.ok(isPacked(target), `${path}: ${link} is in the package`)
+      t.ok(packed.has(target), `${path}: ${link} is in the package`)
       if (anchor !== undefined) t.ok(matches(read(target), /^#+ (.+)$/gm).map(slug).includes(anchor), `${path}: ${link} names a heading`)
     }
   }
 })
 
-const { files: packed } = JSON.parse(read('package.json')) as { files: string[] }
-
-// npm always includes these two.
-const isPacked = (path: string): boolean => ['README.md', 'LICENSE'].includes(path) || packed.some((entry) => path === entry || path.startsWith(`${entry}/`))
+/** The files of the package, as npm packs them. */
+function readPacked (): Set<string> {
+  const { stdout } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8' })
+  const [{ files }] = JSON.parse(stdout) as [{ files: Array<{ path: string }> }]
+  return new Set(files.map(({ path }) => path))
+}
 
 // As GitHub makes them.
 const slug = (heading: string): string => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')

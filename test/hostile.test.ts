@@ -697,6 +697,28 @@ t.test('a rate-limited client', async (t) => {
     t.equal((await witness.next('mission_update')).payload.name, 'job')
   })
 
+  t.test('receives the ack of every command that was carried out, before the error and the close frame', async (t) => {
+    const app = await boot(t, { clock: createVirtualClock() })
+    app.missions.handle({ cancel: {} })
+    for (let at = 0; at < 300; at++) app.missions.start({ id: `m${at}`, name: 'job' })
+    const client = await RawClient.connect(app)
+    client.write(...Array.from({ length: 300 }, (_, at) => text(`{"type":"mission_cancel","missionId":"m${at}"}`)))
+    t.same(await client.ended, { code: 1008, reason: 'rate_limited' })
+    const types = client.received.map(({ json }) => json?.['type'] as string)
+    const cancelled = app.missions.views().filter(({ cancel }) => cancel !== null)
+    t.equal(cancelled.length, 100)
+    t.same(types, [...Array(100).fill('mission_ack'), 'protocol_error', undefined])
+  })
+
+  t.test('that breaks the protocol in the same turn is closed for that alone', async (t) => {
+    const app = await boot(t, { clock: createVirtualClock() })
+    const client = await RawClient.connect(app)
+    client.write(...Array.from({ length: 101 }, () => text(PING)), frame(OPCODE.text, 'x', { reservedBits: 7 }))
+    t.same((await client.ended).code, 1002)
+    t.notOk(client.received.some(({ json }) => json?.['type'] === 'protocol_error'))
+    t.equal(await metric(app, 'protocol_errors_total', { code: 'rate_limited' }), 0)
+  })
+
   t.test('may send a burst of exactly twice the rate', async (t) => {
     const clock = createVirtualClock()
     const app = await boot(t, { clock, websocket: { maxMessagesPerSecond: 10 } })

@@ -59,10 +59,10 @@ export class Access {
    * connection must not change to.
    */
   async refresh (token: string, viewer: Viewer, request: unknown): Promise<Viewer | null> {
-    const refresh = this.#deps.rules?.refresh
-    if (refresh === undefined) return null
+    const { rules } = this.#deps
+    if (rules?.refresh === undefined) return null
     const context = { principal: viewer.principal as never, request: request as never }
-    const renewed = await this.#ask('refresh', () => refresh(token, context))
+    const renewed = await this.#ask('refresh', () => rules.refresh!(token, context))
     return renewed?.id === viewer.id && renewed?.tenant === viewer.tenant ? renewed : null
   }
 
@@ -73,10 +73,9 @@ export class Access {
     const { principal, tenant } = viewer
     const { mission } = question
     if (tenant !== undefined && (isOfOperators(question) || (mission && mission.tenant !== tenant))) return false
-    const { authorize } = rules
-    if (authorize === undefined) return true
+    if (rules.authorize === undefined) return true
     try {
-      return callSync(() => authorize(principal as never, question)) === true
+      return callSync(() => rules.authorize!(principal as never, question)) === true
     } catch (err) {
       onCallbackError('authorize', err)
       return false

@@ -30,13 +30,32 @@ export interface SocketEventsDeps {
 
 /** Connects the events of a socket to its connection, and enforces the rate limit of the client. */
 export function createSocketEvents (deps: SocketEventsDeps): SocketEvents {
-  const { connection, onClosed } = deps
+  const { connection, dispatcher, metrics, onClosed } = deps
+  let isOverLimit = false
+
+  function acceptFrame (): boolean {
+    if (connection.isClosing || isOverLimit) return false
+    connection.markAlive()
+    isOverLimit = !connection.takeFrameToken()
+    // Not at once: commands of the same turn that are done are acknowledged in its microtasks.
+    if (isOverLimit) setImmediate(() => closeOverLimit(deps))
+    return !isOverLimit
+  }
+
+  // The WebSocket library answers a ping by itself, and terminates a connection that sends many of them.
+  function acceptControlFrame (): void {
+    if (!acceptFrame()) closeOverLimit(deps)
+  }
+
   return {
-    message: (data) => receiveMessage(deps, data),
-    ping: () => { acceptFrame(deps) },
+    message: (data) => {
+      metrics.messagesReceivedTotal++
+      if (acceptFrame()) dispatcher.dispatch(connection, data)
+    },
+    ping: acceptControlFrame,
     pong: () => {
       if (connection.acceptPong()) connection.markAlive()
-      else acceptFrame(deps)
+      else acceptControlFrame()
     },
     error: (reason) => connection.beginClosing(reason),
     drained: () => connection.outbox.drained(),
@@ -45,17 +64,8 @@ export function createSocketEvents (deps: SocketEventsDeps): SocketEvents {
   }
 }
 
-function receiveMessage (deps: SocketEventsDeps, data: Buffer): void {
-  const { connection, dispatcher, metrics } = deps
-  metrics.messagesReceivedTotal++
-  if (acceptFrame(deps)) dispatcher.dispatch(connection, data)
-}
-
-function acceptFrame ({ connection, dispatcher }: SocketEventsDeps): boolean {
-  if (connection.isClosing) return false
-  connection.markAlive()
-  if (connection.takeFrameToken()) return true
+function closeOverLimit ({ connection, dispatcher }: SocketEventsDeps): void {
+  if (connection.isClosing) return
   dispatcher.fail(connection, 'rate_limited')
   connection.close('rate_limited')
-  return false
 }

@@ -2,7 +2,7 @@ import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { MissionInit, MissionQuery, MissionStatus, MissionTotals, MissionView } from '../../schemas/mission.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { MissionHandlers } from './commands/handlers.js'
-import { checkMilliseconds, checkObject, checkWork } from './input/checks.js'
+import { checkMilliseconds, checkWork } from './input/checks.js'
 import { checkFilter } from './input/queries.js'
 import type { Mission } from './mission.js'
 import type { MissionList } from './queries/query.js'
@@ -151,12 +151,7 @@ export function createMissions (registry: MissionRegistry): Missions {
     views: () => registry.all().map((mission) => mission.view()),
     stats: () => registry.totals.read(),
     cancel: (id, request) => registry.find(id)?.handle.cancel(request) ?? 'not_found',
-    subscribe (filter = {}, { signal } = {}) {
-      checkObject(filter, 'the filter')
-      const { id, ...conditions } = filter
-      checkFilter(conditions)
-      return subscribeMissions(deps, { id, ...conditions }, signal)
-    },
+    subscribe: (filter = {}, { signal } = {}) => subscribeMissions(deps, checkFilter(filter), signal),
     async waitFor (id, { signal, timeoutMs, attempt } = {}) {
       if (timeoutMs !== undefined) checkMilliseconds(timeoutMs, 0)
       return await waitForMission(deps, id, { signal, timeoutMs, attempt })

@@ -4,7 +4,7 @@ import { createUnifiedId, type Clock } from '../base/clock.js'
 import { Closing, MissionEnded, MissionLive, TooManyMissions } from '../base/errors.js'
 import { checkId } from './input/checks.js'
 import { readDetails } from './input/details.js'
-import { readAttempt, readInit, readReportInit } from './input/init.js'
+import { copyReport, readAttempt, readInit, readReportInit } from './input/init.js'
 import type { EndedIds } from './lifetime/ended-ids.js'
 import { resolveAttempt, type Registrable } from './lifetime/resolve-attempt.js'
 import type { Lineage } from './lineage.js'
@@ -114,7 +114,7 @@ export class Registration {
     const isCurrent = known !== undefined && (asked === undefined || asked === 'next' || asked === known.attempt)
     if (isCurrent && known.isTerminal && asked !== 'next') return { applied: false, reason: 'terminal' }
     const status = isCurrent && !known.isTerminal ? known.status : 'planning_started'
-    return this.report(id, status, { ...details, waiting: reason })
+    return this.report(id, status, { ...copyReport(details), waiting: reason })
   }
 
   #start ({ id = createUnifiedId('mission'), attempt, ...init }: CheckedInit): MissionState {

@@ -135,8 +135,7 @@ export class MissionRegistry {
 
   /** @see Missions.list; for a caller, what they may see. */
   list (query: MissionQuery, caller?: Caller): MissionList {
-    checkQuery(query)
-    return findPage(this.#missions.values(), query, caller)
+    return findPage(this.#missions.values(), checkQuery(query), caller)
   }
 
   /** What a caller may see of one mission. */

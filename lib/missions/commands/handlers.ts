@@ -1,4 +1,5 @@
 import type { Principal } from '../../../schemas/access.js'
+import { copyObject } from '../../base/copy.js'
 import { InvalidHandler } from '../../base/errors.js'
 import { compileForeign, type Validate } from '../../base/validation.js'
 import type { Mission } from '../mission.js'
@@ -45,8 +46,10 @@ const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'] 
  *
  * @throws FST_MC_INVALID_HANDLER
  */
-export function checkHandlers (handlers: MissionHandlers): CheckedHandlers {
-  checkNames('the handlers', handlers, Object.keys(GROUPS))
+export function checkHandlers (given: MissionHandlers): CheckedHandlers {
+  const names = Object.keys(GROUPS)
+  checkNames('the handlers', given, names)
+  const handlers = copyObject(given, names) as MissionHandlers
   for (const [group, names] of Object.entries(GROUPS)) checkGroup(group, handlers[group as keyof typeof GROUPS], names)
   const { start } = handlers
   if (start !== undefined && start.start === undefined) throw new InvalidHandler('start.start must be a function')

@@ -12,7 +12,7 @@ type ReadDetails = { [Name in keyof MissionDetails]: unknown }
 
 /** Details that any value can stand for; one that cannot be read becomes a placeholder. */
 const HOST_VALUES: ReadonlySet<string> = new Set(['tasksSummary', 'planningSession', 'error'])
-const NAMES = [
+export const DETAIL_NAMES = [
   'tasksSummary', 'planningSession', 'progress', 'error', 'metadata', 'waiting', 'reason', 'by', 'kind', 'parentId',
   'queuedAt', 'startedAt', 'endedAt'
 ] as const satisfies ReadonlyArray<keyof MissionDetails>
@@ -77,7 +77,7 @@ function readOnce (details: MissionDetails): ReadDetails {
       endedAt
     }
   } catch {
-    return Object.fromEntries(NAMES.map((name) => [name, readOrPlaceholder(details, name)]))
+    return Object.fromEntries(DETAIL_NAMES.map((name) => [name, readOrPlaceholder(details, name)]))
   }
 }
 

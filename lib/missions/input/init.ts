@@ -1,11 +1,13 @@
 import { MAX_ATTEMPT } from '../../../schemas/limits.js'
 import { MissionInit } from '../../../schemas/mission.js'
+import { copyObject } from '../../base/copy.js'
 import { InvalidMission } from '../../base/errors.js'
 import { compile } from '../../base/validation.js'
 import { readSafely } from '../payload/json-copy.js'
 import { checkOrder } from '../state/times.js'
 import type { CheckedInit, ReportDetails, TextCuts } from '../types.js'
 import { checkSchema } from './checks.js'
+import { DETAIL_NAMES } from './details.js'
 import { readTime } from './time.js'
 
 /** Stands in for an empty name. */
@@ -18,6 +20,7 @@ const MAX_TAG_CHARACTERS = 128
 /** What only a report that registers a mission reads. */
 const REPORT_NAMES = ['name', 'objective', 'tags', 'tenant', 'timeoutMs']
 
+const INIT_NAMES = Object.keys(MissionInit.properties)
 const validateInit = compile(MissionInit)
 
 /**
@@ -31,6 +34,10 @@ export function readInit (init: string | MissionInit, cuts: TextCuts, now: numbe
   const { name, ...rest } = copy as MissionInit
   return { ...cutTexts(rest, cuts, now), name: cutName(name, cuts) }
 }
+
+/** A copy of what a report says, for a report that adds to it. */
+export const copyReport = (details: ReportDetails): ReportDetails =>
+  copyObject(Object(details) as object, [...REPORT_NAMES, ...DETAIL_NAMES, 'attempt'])
 
 /**
  * Which attempt a report is about.
@@ -88,7 +95,7 @@ function readPresent (details: ReportDetails, names: readonly string[]): Partial
 // The host's getters run once. What they throw is not part of the error: it may hold internals of the host.
 function copyOnce (init: unknown): unknown {
   try {
-    return typeof init === 'object' && init !== null ? { ...init } : init
+    return typeof init === 'object' && init !== null ? copyObject(init, INIT_NAMES) : init
   } catch {
     throw new InvalidMission('a property of it cannot be read')
   }

@@ -1,20 +1,35 @@
 import { MissionFilter, MissionQuery } from '../../../schemas/mission.js'
+import { copyObject } from '../../base/copy.js'
 import { compile } from '../../base/validation.js'
 import { checkObject, checkSchema, checkStatus } from './checks.js'
+
+type FilterOrId = MissionFilter & { id?: string | undefined }
 
 const validateFilter = compile(MissionFilter)
 const validateQuery = compile(MissionQuery)
 
-/** @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION */
-export function checkFilter (filter: MissionFilter): void {
-  checkObject(filter, 'the filter')
+/**
+ * Returns a checked copy. The id is not checked: an unknown one matches no mission.
+ *
+ * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION
+ */
+export function checkFilter (given: FilterOrId): FilterOrId {
+  checkObject(given, 'the filter')
+  const { id, ...filter }: FilterOrId = copyObject(given, ['id', ...Object.keys(MissionFilter.properties)])
   if (filter.status !== undefined) checkStatus(filter.status)
   checkSchema(validateFilter, filter, 'filter ')
+  return { id, ...filter }
 }
 
-/** @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION */
-export function checkQuery (query: MissionQuery): void {
-  checkObject(query, 'the query')
+/**
+ * Returns a checked copy.
+ *
+ * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION
+ */
+export function checkQuery (given: MissionQuery): MissionQuery {
+  checkObject(given, 'the query')
+  const query: MissionQuery = copyObject(given, Object.keys(MissionQuery.properties))
   if (query.status !== undefined) checkStatus(query.status)
   checkSchema(validateQuery, query, 'query ')
+  return query
 }

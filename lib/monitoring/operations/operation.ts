@@ -1,10 +1,12 @@
 import { Operation } from '../../../schemas/metrics.js'
+import { copyObject } from '../../base/copy.js'
 import { InvalidOperation } from '../../base/errors.js'
 import { isPromiseLike } from '../../base/promises.js'
 import { compile, describeFailure } from '../../base/validation.js'
 
 const ERROR_CODE_MAX_LENGTH = 64
 
+const NAMES = Object.keys(Operation.properties)
 const isOperation = compile(Operation)
 
 /** How an operation ended. */
@@ -19,7 +21,8 @@ export function readOperation (given: Operation): Operation {
   if (hasShape(given)) return copy(given, isDuration(given.durationMs))
   const fault = describeFailure(isOperation.errors).join('; ')
   // A schema accepts neither NaN nor Infinity. Such an operation is still counted, without a duration.
-  if (typeof given?.durationMs === 'number' && hasShape({ ...given, durationMs: 0 })) return copy(given, false)
+  const isNumber = typeof given?.durationMs === 'number'
+  if (isNumber && hasShape({ ...copyObject(given, NAMES), durationMs: 0 })) return copy(given, false)
   throw new InvalidOperation(fault)
 }
 

@@ -1,0 +1,18 @@
+/** A self-signed certificate for localhost, valid for 100 years; for tests alone. */
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgcghBqd+6SgfrPbl7
+j6ukP5XP1bc40UbzED9pZd+mRYihRANCAAQGijVIclUOcsDpk5ATDh7FgmZa9aWZ
+grOeS+tl1yhxDQe8MCiRiNo8szM70pgn2ziNMvenAFNZSRb/aKpa/Nvd
+-----END PRIVATE KEY-----`
+
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUZXxaShKQqagOvWIKYw/nQEX0T0AwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNjIyNDkyOFoYDzIxMjYxMTAy
+MjI0OTI4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQGijVIclUOcsDpk5ATDh7FgmZa9aWZgrOeS+tl1yhxDQe8MCiRiNo8
+szM70pgn2ziNMvenAFNZSRb/aKpa/Nvdo28wbTAdBgNVHQ4EFgQUQDMK7yaXzzez
+dryKh4ze2k9eUjUwHwYDVR0jBBgwFoAUQDMK7yaXzzezdryKh4ze2k9eUjUwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhAIYcycKkAZBuOJ+JoL/cs+OHpA9QLoo7J2A9vsdGcJS6AiAK
+IS/JQhfHuM+DnCWXPN3qh2BLsaMNYogwu04hwGn9bA==
+-----END CERTIFICATE-----`
