@@ -7,7 +7,7 @@ import * as longParts from './fanout/long-parts.mjs'
 import { toMarkdown } from './fanout/markdown.mjs'
 import * as shortParts from './fanout/parts.mjs'
 
-const PARTS = ['rows', 'compression', 'idleConnection', 'scaling', 'unlistened', 'frozen', 'sustained', 'tenThousand']
+const PARTS = ['rows', 'tenants', 'compression', 'idleConnection', 'scaling', 'unlistened', 'frozen', 'sustained', 'tenThousand']
 const parts = { ...shortParts, ...longParts }
 
 const has = (flag) => process.argv.includes(flag)

@@ -11,6 +11,10 @@ export const BOUNDS = {
       ['burst 1: plugin / `net`', ratio(of.plugin.burst1Us, of.net.burst1Us), 1.15]
     ]
   },
+  tenants: ({ withoutUs, oneTenantUs, ownMissionUs, ownTenantUs }) => [
+    ['500 subscribers of one mission: in one tenant / without tenants', ratio(oneTenantUs, withoutUs), 1.05],
+    ['500 subscribers of a mission each: in a tenant each / without tenants', ratio(ownTenantUs, ownMissionUs), 1.3]
+  ],
   compression: ({ pluginUs, wsUs }) => [['compressed broadcast: plugin / ws', ratio(pluginUs, wsUs), 0.25]],
   idleConnection: ({ pluginBytes, compressedBytes, socketIoBytes }) => [
     ['idle connection: plugin / Socket.IO', ratio(pluginBytes, socketIoBytes), 1],

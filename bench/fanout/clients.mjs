@@ -8,6 +8,7 @@ const groups = new Map()
 
 const HELLO = {
   plugin: [{ text: '{"type":"subscribe","channels":["mission_update"]}', frames: 1 }],
+  audience: [{ text: '{"type":"subscribe","channels":["mission_update"]FILTER}', frames: 1 }],
   silent: [],
   socketIo: [{ text: '40', frames: 2 }],
   ws: [],
@@ -15,6 +16,7 @@ const HELLO = {
 }
 const PATHS = {
   plugin: '/ws/mission-control',
+  audience: '/ws/mission-control',
   silent: '/ws/mission-control',
   socketIo: '/socket.io/?EIO=4&transport=websocket',
   ws: '/'
@@ -63,8 +65,8 @@ function masked (opcode, text) {
   return Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
 }
 
-const upgrade = (kind, deflate) => [
-  `GET ${PATHS[kind]} HTTP/1.1`,
+const upgrade = (kind, { deflate, audiences = 1 }, number) => [
+  `GET ${PATHS[kind]}?audience=${number % audiences} HTTP/1.1`,
   'Host: localhost',
   'Connection: Upgrade',
   'Upgrade: websocket',
@@ -75,7 +77,7 @@ const upgrade = (kind, deflate) => [
   ''
 ].join('\r\n')
 
-async function open (group, { kind, port, deflate, isFrozen }, number) {
+async function open (group, { kind, port, isFrozen, ...how }, number) {
   const client = new Client(group)
   // One loopback address has too few ports for all clients.
   const socket = connect({ port, host: `127.0.0.${1 + Math.floor(number / 20_000)}`, noDelay: true })
@@ -83,12 +85,13 @@ async function open (group, { kind, port, deflate, isFrozen }, number) {
   socket.on('error', () => {}).on('close', () => { client.isOpen = false })
   await once(socket, 'connect')
   if (kind !== 'net') {
-    socket.write(upgrade(kind, deflate))
+    socket.write(upgrade(kind, how, number))
     const head = await readHead(socket)
     socket.on('data', (chunk) => client.read(chunk))
     if (head.rest.length > 0) client.read(head.rest)
     for (const { text, frames } of HELLO[kind]) {
-      socket.write(masked(1, text))
+      const filter = how.isFiltered ? `,"filter":{"names":["nightly ${number % how.audiences}"]}` : ''
+      socket.write(masked(1, text.replace('FILTER', filter)))
       while (client.frames < frames) await sleep(1)
     }
   } else {

@@ -8,6 +8,7 @@ const PAUSE_MS = 4
 export const CLIENT_OF = {
   plugin: 'plugin',
   missions: 'plugin',
+  tenants: 'audience',
   socketIo: 'socketIo',
   wsOnce: 'ws',
   wsEach: 'ws',

@@ -25,6 +25,28 @@ export async function rows ({ isQuick }) {
   })
 }
 
+/**
+ * Cost of a delivery with and without tenants: one mission that 500 clients watch, and 500 missions that one client
+ * watches each. In the second case each delivery is the step of a mission, which is made and encoded for it alone;
+ * without tenants, each client follows its mission by a filter.
+ */
+export async function tenants ({ isQuick }) {
+  const of500 = { audiences: SUBSCRIBERS, kind: 'tenants', count: SUBSCRIBERS }
+  const of1 = { ...of500, audiences: 1 }
+  const list = [
+    { name: 'without', ...of1, settings: { audiences: 1, hasTenants: false } },
+    { name: 'oneTenant', ...of1, settings: { audiences: 1, hasTenants: true } },
+    { name: 'ownMission', ...of500, settings: { audiences: SUBSCRIBERS, hasTenants: false }, isFiltered: true },
+    { name: 'ownTenant', ...of500, settings: { audiences: SUBSCRIBERS, hasTenants: true } }
+  ]
+  return await withServers(list, async (servers, clients) => {
+    const comparison = new Comparison(servers, clients)
+    const rounds = isQuick ? 3 : 21
+    const costs = await comparison.run({ rounds, ticks: of(40), burst: 1, subscribers: of(SUBSCRIBERS), isNet: true })
+    return Object.fromEntries(list.map(({ name }) => [`${name}Us`, round(costs[name], 3)]))
+  })
+}
+
 export async function compression ({ isQuick }) {
   const compressed = { websocket: { compression: true }, planBytes: PLAN_BYTES }
   const list = [

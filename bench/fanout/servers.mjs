@@ -33,9 +33,10 @@ function toFrame (text) {
   return Buffer.concat([Buffer.from(header), payload])
 }
 
-async function openPlugin (websocket = {}) {
+async function openPlugin (websocket = {}, options = {}) {
   const app = Fastify()
   await app.register(missionControl, {
+    ...options,
     server: { name: 'jobs', version: '1.0' },
     websocket: { ...LIMITS, ...websocket },
     channels: { missionStatsMs: 3_600_000 }
@@ -69,6 +70,28 @@ async function missions ({ websocket } = {}) {
     if (step === 0) id = `m${++lives}`
     if (step === 0) app.missions.start({ id, name: 'nightly' })
     else app.missions.report(id, STEPS[step])
+    step = (step + 1) % STEPS.length
+  }
+  return { port: app.server.address().port, publish }
+}
+
+/**
+ * The plugin with one mission per audience: everybody, one tenant, many tenants, or clients that each follow one mission
+ * by its name. Each publication is the next update of each mission, so that every client receives one.
+ */
+async function tenants ({ audiences: count, hasTenants }) {
+  const identify = ({ query: { audience } }) => ({ id: 'bench', tenant: `tenant ${audience}` })
+  const app = await openPlugin({}, hasTenants ? { access: { identify } } : {})
+  const audiences = Array.from({ length: count }, (_, at) => hasTenants ? { tenant: `tenant ${at}` } : {})
+  let lives = 0
+  let step = 0
+  const publish = () => {
+    if (step === 0) lives++
+    for (const [at, audience] of audiences.entries()) {
+      const id = `m${lives}-${at}`
+      if (step === 0) app.missions.start({ id, name: `nightly ${at}`, ...audience })
+      else app.missions.report(id, STEPS[step])
+    }
     step = (step + 1) % STEPS.length
   }
   return { port: app.server.address().port, publish }
@@ -161,6 +184,7 @@ const upgraded = (isJoined) => async () => {
 export const SERVERS = {
   plugin,
   missions,
+  tenants,
   pluginProgress,
   socketIo,
   wsOnce,
