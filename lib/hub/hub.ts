@@ -9,6 +9,7 @@ import type { Channel } from './channel.js'
 import { CLOSE_GRACE_MS, Connection, type SharedConnectionDeps, type Socket } from './connections/connection.js'
 import { HubMetrics } from './metrics.js'
 import { Dispatcher, type CommandPort, type DispatcherDeps } from './dispatcher.js'
+import { budgetOwnerOf, Principals } from './delivery/hand-over-budget.js'
 import { Drain } from './connections/drain.js'
 import { Envelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
@@ -46,6 +47,7 @@ export class Hub {
     protocolErrors: [...Object.keys(PROTOCOL_ERRORS), ...Object.keys(SUBSCRIPTION_ERRORS)]
   })
 
+  readonly #principals = new Principals()
   readonly #admission: Admission
   readonly #drain: Drain
   #heartbeatTimer: Timer | undefined
@@ -112,13 +114,17 @@ export class Hub {
    */
   connect (socket: Socket, request: unknown): SocketEvents {
     const id = createUnifiedId('connection')
-    const connection = new Connection({ id, socket, request, shared: this.#connectionDeps })
+    const principal = this.#principals.opened(budgetOwnerOf(request))
+    const connection = new Connection({ id, socket, request, principal, shared: this.#connectionDeps })
     this.#add(connection)
     return createSocketEvents({
       connection,
       dispatcher: this.#dispatcher,
       metrics: this.#metrics,
-      onClosed: () => this.#remove(connection)
+      onClosed: () => {
+        this.#principals.closed(principal, this.#deps.clock.monotonic())
+        this.#remove(connection)
+      }
     })
   }
 

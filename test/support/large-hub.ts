@@ -35,7 +35,7 @@ export class LargeHub {
       server: { name: 'x', version: '1' },
       options: resolveOptions({ websocket: { history, maxMessagesPerSecond: 1_000 } }, {}).websocket,
       channels: [this.#createChannel()],
-      commands: { capabilities: [] } as never,
+      commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
       findMission: () => undefined,
       onCallbackError: (_where, err) => { this.errors.push(err) }
     })
@@ -70,7 +70,8 @@ export class LargeHub {
       endings: (range: EndingsRange, upTo: number) => this.endings.filter(({ offset }) => 'after' in range && offset > range.after && offset <= upTo).map(({ state }) => state),
       fits: ({ missionId }: State, { missionIds }: { missionIds: string[] }) => missionIds.includes(missionId),
       checksumEntry: (attributes: State) => attributes.status === 'ended' ? undefined : attributes,
-      checksumEntries: () => [...this.states.values()]
+      checksumEntries: () => [...this.states.values()],
+      size: () => this.states.size
     }
     return channel as unknown as Channel
   }

@@ -3,6 +3,7 @@ import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-c
 import type { Clock, Timer } from '../../base/clock.js'
 import type { SubscriptionState } from '../delivery/log-reader.js'
 import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
+import { HandOverBudget, type Principal } from '../delivery/hand-over-budget.js'
 import { Liveness } from './liveness.js'
 import { TokenBucket } from './token-bucket.js'
 
@@ -26,6 +27,7 @@ export interface ConnectionDeps {
   socket: Socket
   /** The request that opened the connection; passed to the host's command handlers. */
   request: unknown
+  principal: Principal
   shared: SharedConnectionDeps
 }
 
@@ -44,12 +46,16 @@ export class Connection {
   readonly id: string
   readonly request: unknown
   readonly outbox: Outbox
+  /** Limits the snapshots and replays that it may cause. */
+  readonly handOvers: HandOverBudget
   /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
   /** How many messages had been created when the connection last left a channel; it may have received any of them. */
   leftAt = 0
   /** Messages of the client that wait until a subscribe before them is carried out; `undefined` if there is none. */
   waiting: Buffer[] | undefined
+  /** Whether the client has sent too much, and is about to be closed. */
+  isLimited = false
 
   readonly #socket: Socket
   readonly #shared: SharedConnectionDeps
@@ -58,7 +64,7 @@ export class Connection {
   #isClosing = false
   #terminateTimer: Timer | undefined
 
-  constructor ({ id, socket, request, shared }: ConnectionDeps) {
+  constructor ({ id, socket, request, principal, shared }: ConnectionDeps) {
     const now = shared.clock.monotonic()
     this.id = id
     this.request = request
@@ -66,7 +72,9 @@ export class Connection {
     this.#shared = shared
     this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
     this.#liveness = new Liveness(shared.options.heartbeatMs, now)
+    this.handOvers = new HandOverBudget(shared.clock, principal)
     this.outbox = new Outbox({
+      budget: this.handOvers,
       writer: socket,
       shared,
       subscriptions: this.subscriptions,

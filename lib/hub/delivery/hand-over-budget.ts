@@ -1,0 +1,116 @@
+import type { Clock } from '../../base/clock.js'
+
+const MINUTE_MS = 60_000
+/** Whole states that one connection may receive at once, and again in each minute. */
+const PER_CONNECTION = 16
+/** A hand-over that is larger than the state, such as a long log, counts as no more states than this. */
+const MAX_COST = 8
+/** The same for all connections of one principal together; many clients may share one address. */
+const PER_PRINCIPAL = 128
+const PER_PRINCIPAL_AND_CONNECTION = 8
+/** How long a principal without connections is remembered, and how many of them. */
+const KEPT_FOR_MS = 600_000
+const MAX_KEPT = 10_000
+
+/** Who a connection belongs to, for the budgets: its address. Without one, all connections belong together. */
+export const budgetOwnerOf = (request: unknown): string => (request as { ip?: string } | undefined)?.ip ?? ''
+
+/** What was used of a limit per minute. */
+class Usage {
+  #used = 0
+  #settledAt = 0
+
+  /** Time in ms until the use falls below the limit; 0 if it is below. */
+  waitMs (limit: number, now: number): number {
+    this.#settle(limit, now)
+    return this.#used < limit ? 0 : Math.ceil((this.#used - limit + 1) * MINUTE_MS / limit)
+  }
+
+  add (cost: number, limit: number, now: number): void {
+    this.#settle(limit, now)
+    this.#used += cost
+  }
+
+  #settle (limit: number, now: number): void {
+    this.#used = Math.max(0, this.#used - (now - this.#settledAt) * limit / MINUTE_MS)
+    this.#settledAt = now
+  }
+}
+
+/** All connections of one principal. */
+export interface Principal {
+  readonly name: string
+  readonly usage: Usage
+  open: number
+  /** The highest number of open connections: all of them may reconnect at once. */
+  peak: number
+  closedAt: number
+}
+
+/** The principals that are connected, or were a short time ago, so that a new connection brings no new budget. */
+export class Principals {
+  readonly #open = new Map<string, Principal>()
+  /** Those without connections, in the order in which their last one was closed. */
+  readonly #closed = new Map<string, Principal>()
+
+  opened (name: string): Principal {
+    const known = this.#open.get(name) ?? this.#closed.get(name)
+    const principal = known ?? { name, usage: new Usage(), open: 0, peak: 0, closedAt: 0 }
+    this.#closed.delete(name)
+    this.#open.set(name, principal)
+    principal.peak = Math.max(principal.peak, ++principal.open)
+    return principal
+  }
+
+  closed (principal: Principal, now: number): void {
+    if (--principal.open > 0) return
+    principal.closedAt = now
+    this.#open.delete(principal.name)
+    this.#closed.set(principal.name, principal)
+    for (const [name, { closedAt }] of this.#closed) {
+      if (this.#closed.size <= MAX_KEPT && closedAt >= now - KEPT_FOR_MS) break
+      this.#closed.delete(name)
+    }
+  }
+}
+
+/**
+ * How much state one connection may be handed over: snapshots, replays of the log, and the recovery of gaps. Counted in
+ * whole states of a channel, so that the limit holds for services of any size. An ordinary client never comes near it:
+ * it needs a few hand-overs after it has connected.
+ */
+export class HandOverBudget {
+  readonly #clock: Clock
+  readonly #principal: Principal
+  readonly #usage = new Usage()
+
+  constructor (clock: Clock, principal: Principal) {
+    this.#clock = clock
+    this.#principal = principal
+  }
+
+  /** Time in ms until the next hand-over may begin; 0 if it may now. */
+  waitMs (): number {
+    const now = this.#clock.monotonic()
+    const { usage } = this.#principal
+    return Math.max(this.#usage.waitMs(PER_CONNECTION, now), usage.waitMs(this.#principalLimit(), now))
+  }
+
+  /** Counts a hand-over; `cost` is its part of the whole state. */
+  charge (cost: number): void {
+    const now = this.#clock.monotonic()
+    this.#usage.add(Math.min(cost, MAX_COST), PER_CONNECTION, now)
+    this.#principal.usage.add(Math.min(cost, 1), this.#principalLimit(), now)
+  }
+
+  /** Calls `begin` as soon as the next hand-over may begin. */
+  wait (begin: () => void): void {
+    const waitMs = this.waitMs()
+    if (waitMs === 0) begin()
+    else this.#clock.after(waitMs, () => this.wait(begin))
+  }
+
+  #principalLimit (): number {
+    return PER_PRINCIPAL + PER_PRINCIPAL_AND_CONNECTION * this.#principal.peak
+  }
+}
