@@ -1031,6 +1031,18 @@ t.test('waitFor', async (t) => {
     t.match(await refusal(none), { code: 'MC_CLIENT_NOT_FOUND', message: 'none' })
   })
 
+  t.test('rejects for an id that no mission can have', async (t) => {
+    const service = await connectSubscribed(t)
+    for (const id of [undefined, 42] as never[]) t.match(await refusal(service.client.waitFor(id)), { code: 'MC_CLIENT_NOT_FOUND' }, String(id))
+    const large = refusal(service.client.waitFor('x'.repeat(20_000)))
+    service.send('whoami', { replyTo: service.socket.last('whoami').id, payload: { limits: { maxPayloadBytes: 16_384, maxMessagesPerSecond: 50 } } })
+    t.match(await large, { code: 'MC_CLIENT_NOT_FOUND' })
+    const empty = refusal(service.client.waitFor(''))
+    service.send('protocol_error', { replyTo: service.socket.last('mission_get').id, error: { code: 'invalid_message', message: 'Too short.' } })
+    t.match(await empty, { code: 'MC_CLIENT_NOT_FOUND' })
+    t.strictSame(service.errors, [])
+  })
+
   t.test('rejects when a mission is lost in a restart', async (t) => {
     const service = await connectSubscribed(t)
     service.update('a', 'planned', 1, 1)

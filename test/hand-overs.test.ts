@@ -1,6 +1,8 @@
 import t from 'tap'
 import type { ServerMessage } from '../schemas/messages/server-messages.js'
 import { TURN_COST } from '../lib/hub/delivery/turn-work.js'
+import { EVERYBODY } from '../lib/access/viewer.js'
+import { BudgetOwners, budgetOwnerOf } from '../lib/hub/delivery/hand-over-budget.js'
 import { LargeHub, turn, type LargeHubClient } from './support/large-hub.js'
 
 const SUBSCRIBE = { type: 'subscribe', id: 'subscribe', channels: ['mission_update'] }
@@ -217,8 +219,8 @@ t.test('slow clients that read again together', async (t) => {
   t.test('and leave or subscribe again meanwhile receive what they asked for', async (t) => {
     const { service, clients: [gone, left, other] } = await wake(3)
     gone!.end()
-    left!.send(UNSUBSCRIBE)
     const count = left!.received.length
+    left!.send(UNSUBSCRIBE)
     const before = other!.received.length
     other!.send({ ...SUBSCRIBE, id: 'other', filter: { missionIds: ['m2', 'm4000'] } })
     await turnsUntil(service, () => other!.received.slice(before).some(({ type, replyTo }) => type === 'subscription_ack' && replyTo === 'other'))
@@ -228,4 +230,181 @@ t.test('slow clients that read again together', async (t) => {
     t.same([...picture(after).keys()], ['m2', 'm4000'])
     t.same(service.errors, [])
   })
+})
+
+t.test('the budget of hand-overs', async (t) => {
+  const FOREIGN = { mission_update: { epoch: 'another process', offset: 1, id: 'x' } }
+  const ips = { a: { ip: '192.0.2.1' }, b: { ip: '192.0.2.2' } }
+  const stateBytesOf = async (service: LargeHub): Promise<number> => {
+    const client = service.connect(ips.b).send(SUBSCRIBE)
+    await turnsUntil(service, () => updates(client) === service.states.size)
+    return client.bytesIn
+  }
+  const outcome = ({ received }: LargeHubClient): string | undefined => {
+    const message = received.findLast(({ replyTo }) => replyTo === 'last')
+    return message?.type === 'subscription_error' ? message.error.code : message?.type
+  }
+  /** Subscribes and unsubscribes; returns the last reply. */
+  const again = async (client: LargeHubClient, more: object = {}): Promise<string | undefined> => {
+    client.send(UNSUBSCRIBE, { ...SUBSCRIBE, id: 'last', ...more })
+    client.received.length = 0
+    do await turn(); while (outcome(client) === undefined)
+    return outcome(client)
+  }
+
+  for (const [title, messages] of Object.entries({
+    'subscribe and unsubscribe': [SUBSCRIBE, UNSUBSCRIBE],
+    'alternating filters': [{ ...SUBSCRIBE, filter: { missionIds: Array.from({ length: 64 }, (_, at) => `m${at}`) } }, SUBSCRIBE],
+    'foreign epochs, cursors and snapshot': [{ ...SUBSCRIBE, since: FOREIGN, snapshot: true }, UNSUBSCRIBE, { ...SUBSCRIBE, endings: 100 }, UNSUBSCRIBE]
+  })) {
+    t.test(`limits the bytes of a minute to 64 times the state: ${title}`, async (t) => {
+      const service = new LargeHub(300)
+      const stateBytes = await stateBytesOf(service)
+      const client = service.connect(ips.a)
+      for (let second = 0; second < 60; second++) {
+        for (let at = 0; at < 48; at++) client.send(messages[(second * 48 + at) % messages.length]!)
+        await turn()
+        await turn()
+        client.received.length = Math.min(client.received.length, 5)
+        service.clock.advance(1_000)
+      }
+      t.ok(client.bytesIn <= 64 * stateBytes, `${client.bytesIn / stateBytes} times`)
+      t.ok(client.bytesIn >= 16 * stateBytes)
+      t.same(service.errors, [])
+    })
+  }
+
+  t.test('refuses with rate_limited and the time to wait; the subscription stays, and other clients are not affected', async (t) => {
+    const service = new LargeHub(300)
+    const client = service.connect(ips.a)
+    let count = 0
+    while (await again(client) === 'subscription_ack') count++
+    t.ok(count >= 12 && count <= 17, `${count} times`)
+    client.send({ ...SUBSCRIBE, id: 'last', filter: { missionIds: ['m1'] } })
+    await turn()
+    const [error] = client.ofType('subscription_error').map(({ error }) => error)
+    t.match(error, { code: 'rate_limited', position: 0 })
+    t.equal(await again(service.connect(ips.a)), 'subscription_ack', 'a new connection of this address')
+    service.clock.advance(error!.retryAfterMs!)
+    t.equal(await again(client), 'subscription_ack')
+  })
+
+  t.test('a subscription that exists stays when another filter is refused', async (t) => {
+    const service = new LargeHub(300)
+    const client = service.connect(ips.a)
+    const filters = [undefined, { missionIds: ['m0'] }].map((filter) => ({ ...SUBSCRIBE, id: 'last', ...(filter && { filter }) }))
+    for (let at = 0; outcome(client) !== 'rate_limited'; at++) {
+      client.received.length = 0
+      client.send(filters[at % 2]!)
+      for (let turns = 0; turns < 10 && outcome(client) === undefined; turns++) await turn()
+    }
+    client.received.length = 0
+    service.update('m0', 'executed')
+    await turn()
+    t.equal(updates(client), 1)
+  })
+
+  t.test('hinders no thousand clients of one address that connect twice within a minute', async (t) => {
+    const service = new LargeHub(300)
+    for (let round = 0; round < 2; round++) {
+      const clients = Array.from({ length: 1_000 }, () => service.connect(ips.a).send(SUBSCRIBE))
+      await turnsUntil(service, () => clients.every((client) => updates(client) === 300))
+      for (const client of clients) {
+        client.received.length = 0
+        client.end()
+      }
+    }
+    t.same(service.errors, [])
+  })
+
+  t.test('is not renewed by a new connection', async (t) => {
+    const service = new LargeHub(300)
+    const connectOnce = async (ip: object): Promise<string | undefined> => {
+      const client = service.connect(ip)
+      const reply = await again(client)
+      client.end()
+      return reply
+    }
+    let count = 0
+    while (await connectOnce(ips.a) === 'subscription_ack') count++
+    t.ok(count >= 128 && count <= 180, `${count} connections`)
+    t.equal(await connectOnce(ips.b), 'subscription_ack', 'another address')
+    service.clock.advance(60_000)
+    t.equal(await connectOnce(ips.a), 'subscription_ack')
+  })
+
+  t.test('delays the recovery of a gap', async (t) => {
+    const service = new LargeHub(300, { history: { maxMessages: 10 } })
+    const client = service.connect(ips.a)
+    while (await again(client) === 'subscription_ack');
+    service.clock.advance(4_000)
+    t.equal(await again(client), 'subscription_ack')
+    await turnsUntil(service, () => updates(client) === 300)
+    const lag = async () => {
+      client.isReading = false
+      for (let at = 0; at < 1_500; at++) service.update(`m${at % 300}`, `executed ${at}`)
+      await turn()
+      client.received.length = 0
+      client.resume()
+      for (let at = 0; at < 20; at++) await turn()
+    }
+    await lag()
+    t.equal(client.ofType('subscription_gap').length, 0)
+    client.send({ type: 'ping' })
+    await turn()
+    t.equal(client.ofType('pong').length, 1, 'replies are not delayed')
+    service.clock.advance(60_000)
+    await turnsUntil(service, () => updates(client) >= 300)
+    t.equal(client.ofType('subscription_gap').length, 1)
+    t.same(picture(client.received), present(service))
+  })
+})
+
+t.test('a principal without connections is forgotten after 10 minutes, and beyond 10,000 of them', async (t) => {
+  const owners = new BudgetOwners()
+  const visit = (name: string, now: number) => {
+    const owner = owners.opened(name)
+    owners.closed(owner, now)
+    return owner
+  }
+  const first = visit('a', 0)
+  t.equal(visit('a', 1), first)
+  visit('b', 600_001)
+  t.equal(visit('a', 600_001), first)
+  visit('b', 1_200_002)
+  t.not(visit('a', 1_200_002), first)
+  const [oldest, newest] = [visit('oldest', 1_200_003), visit('newest', 1_200_003)]
+  for (let at = 0; at < 9_999; at++) visit(`other ${at}`, 1_200_003)
+  t.equal(visit('newest', 1_200_003), newest)
+  t.not(visit('oldest', 1_200_003), oldest)
+  t.equal(budgetOwnerOf(EVERYBODY, undefined), '')
+  t.equal(budgetOwnerOf(EVERYBODY, { ip: '192.0.2.1' }), '192.0.2.1')
+  t.equal(budgetOwnerOf({ ...EVERYBODY, id: 'ann', tenant: 'acme' }, { ip: '192.0.2.1' }), '["ann","acme"]', 'a principal has one budget at all addresses')
+})
+
+t.test('a client that sends too much receives the replies that are due before it is closed', async (t) => {
+  const service = new LargeHub(5_000)
+  const client = service.connect().send(SUBSCRIBE, ...Array.from({ length: 1_999 }, (_, at) => at === 1_000 ? { ...SUBSCRIBE, id: 'waiting' } : { type: 'ping', id: `ping ${at}` }))
+  t.same(client.received, [])
+  client.send({ type: 'ping', id: 'too many' }, { type: 'ping', id: 'ignored' })
+  await turn()
+  await turn()
+  t.equal(client.closeReason, 'rate_limited')
+  const replies = client.received.map(({ replyTo, type }) => replyTo ?? type)
+  t.equal(replies.filter((reply) => reply.startsWith('ping')).length, 1_998)
+  t.equal(replies.at(-1), 'protocol_error')
+  t.notOk(replies.includes('waiting'))
+})
+
+t.test('a client that sends too much receives the acks of its commands before it is closed, unless it leaves', async (t) => {
+  const command = { type: 'mission_cancel', missionId: 'm0' }
+  const commands = Array.from({ length: 2_001 }, (_, at) => ({ ...command, id: `command ${at}` }))
+  const client = new LargeHub(1).connect().send(...commands)
+  t.equal(client.closeReason, undefined)
+  const gone = new LargeHub(1).connect().send(...commands)
+  gone.end()
+  await turn()
+  t.same([client.closeReason, gone.closeReason], ['rate_limited', undefined])
+  t.equal(client.ofType('mission_ack').length, 2_000)
+  t.equal(client.received.at(-1)!.type, 'protocol_error')
 })

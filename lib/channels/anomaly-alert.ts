@@ -26,6 +26,7 @@ export function createAnomalyAlertChannel (deps: AnomalyAlertChannelDeps): Chann
       timer = clock.every(intervalMs, () => { for (const anomaly of evaluate()) publish(anomaly) })
     },
     stop () { timer?.cancel() },
-    snapshot: () => firing()
+    snapshot: () => firing(),
+    size: () => firing().length
   }
 }

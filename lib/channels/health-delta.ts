@@ -21,6 +21,7 @@ export function createHealthDeltaChannel (deps: HealthDeltaChannelDeps): Channel
       unsubscribe = onChange((changed) => publish({ status: changed.status, health: changed }))
     },
     stop () { unsubscribe?.() },
+    size: () => 1,
     snapshot () {
       const present = health()
       return [{ status: present.status, health: present, snapshot: true as const }]

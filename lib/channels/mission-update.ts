@@ -67,6 +67,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
         yield fits === undefined || fits(presentOf(mission)) ? payloadOf(mission) : undefined
       }
     },
+    size: () => visible().length,
     forgetSnapshot () { kept = new WeakMap() },
     checksumEntries: (filter) => visible(filter?.missionIds).map(presentOf).filter(matcherOf(filter)),
     endings (range, upTo, filter) {

@@ -54,6 +54,11 @@ export interface Channel<Name extends ChannelName = ChannelName> {
    * many states are read in several steps. States that change between two steps are read again.
    */
   snapshot (filter?: Selection): Iterable<ChannelPayloads[Name] | undefined>
+  /**
+   * The number of states in `snapshot` without a filter. What a connection is handed over of the channel is limited in
+   * relation to it; without it there is no limit.
+   */
+  size? (): number
   /** Drops what was kept to return the same objects again: no snapshot was needed for a while. */
   forgetSnapshot? (): void
   /**

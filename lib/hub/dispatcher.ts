@@ -1,33 +1,16 @@
-import { CHANNEL_NAMES, type ChannelName, type LoggedChannel } from '../../schemas/channels/index.js'
+import { CHANNEL_NAMES, type ChannelName } from '../../schemas/channels/index.js'
 import type { ClientMessage, ClientMessages } from '../../schemas/messages/client-messages.js'
-import {
-  PROTOCOL_ERRORS,
-  SUBSCRIPTION_ERRORS,
-  type ProtocolErrorCode,
-  type ServerMessages,
-  type SubscriptionErrorCode
-} from '../../schemas/messages/server-messages.js'
+import { PROTOCOL_ERRORS, type ProtocolErrorCode, type ServerMessages } from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
-import type { Access } from '../access/access.js'
 import type { Connection } from './connections/connection.js'
 import type { Steps, TurnWork } from './delivery/turn-work.js'
-import type { HubMetrics } from './metrics.js'
-import type { Broadcaster } from './broadcaster.js'
-import type { Selection } from './channel.js'
 import type { MissionRequests } from './mission-requests.js'
 import type { Renewal } from './renewal.js'
-import { acknowledge } from './subscriptions/subscribe.js'
-import type { Envelope } from './wire/envelope.js'
+import { SubscribeCommands, type SubscribeCommandsDeps } from './subscriptions/subscribe-commands.js'
 import { decode } from './wire/decode.js'
 
-export interface DispatcherDeps {
-  envelope: Envelope
-  /** What the client sees. */
-  broadcasterOf: (connection: Connection) => Broadcaster
-  metrics: HubMetrics
+export interface DispatcherDeps extends SubscribeCommandsDeps {
   missions: MissionRequests
-  access: Access
   work: TurnWork
   onCallbackError: (where: string, err: unknown) => void
   renewal: Renewal
@@ -44,9 +27,10 @@ type Reactions = { [Type in ClientMessage['type']]: (connection: Connection, mes
  */
 export class Dispatcher {
   readonly #deps: DispatcherDeps
+  readonly #subscribeCommands: SubscribeCommands
   readonly #reactions: Reactions = {
     subscribe: (connection, message) => this.#subscribe(connection, message),
-    unsubscribe: (connection, message) => this.#unsubscribe(connection, message),
+    unsubscribe: (connection, message) => this.#subscribeCommands.unsubscribe(connection, message),
     ping: (connection, { id }) => connection.outbox.send(this.#deps.envelope.message('pong', {}, { replyTo: id })),
     whoami: (connection, { id }) => this.#whoami(connection, id),
     mission_start: (connection, message) => this.#deps.missions.start(connection, message),
@@ -57,6 +41,7 @@ export class Dispatcher {
 
   constructor (deps: DispatcherDeps) {
     this.#deps = deps
+    this.#subscribeCommands = new SubscribeCommands(deps)
   }
 
   /** Decodes and carries out one message, or keeps it until the subscribe before it is carried out. Never throws. */
@@ -65,9 +50,20 @@ export class Dispatcher {
     else this.#guard(connection, () => this.#carryOut(connection, data))
   }
 
+  /**
+   * Answers what waits for a subscribe, because the connection is about to be closed. Subscribes among it are not
+   * carried out.
+   */
+  answerWaiting (connection: Connection): void {
+    connection.isLimited = true
+    const waiting = connection.waiting?.splice(0) ?? []
+    for (const data of waiting) this.#guard(connection, () => this.#carryOut(connection, data))
+  }
+
   #carryOut (connection: Connection, data: Buffer): void {
     const decoded = decode(data)
     if (decoded.ok) {
+      if (connection.isLimited && decoded.message.type === 'subscribe') return
       const react = this.#reactions[decoded.message.type] as (connection: Connection, message: ClientMessage) => void
       return react(connection, decoded.message)
     }
@@ -89,7 +85,7 @@ export class Dispatcher {
   // wait for it, so that the replies come in order.
   #subscribe (connection: Connection, message: ClientMessages['subscribe']): void {
     const waiting: Buffer[] = connection.waiting = []
-    this.#deps.work.run(this.#inTurns(connection, this.#subscribeToAll(connection, message), waiting))
+    this.#deps.work.run(this.#inTurns(connection, this.#subscribeCommands.subscribe(connection, message), waiting))
   }
 
   * #inTurns (connection: Connection, steps: Steps, waiting: Buffer[]): Steps {
@@ -109,90 +105,12 @@ export class Dispatcher {
     connection.outbox.send(this.#deps.envelope.message('protocol_error', { error }, { replyTo }))
   }
 
-  * #subscribeToAll (connection: Connection, message: ClientMessages['subscribe']): Steps {
-    const { subscriptions } = this.#deps.broadcasterOf(connection)
-    const { id } = message
-    const { known, unknown } = this.#sortNames(connection, message.channels)
-    const forbidden: number[] = []
-    for (const [name, index] of known) {
-      if (this.#may(connection, 'subscribe', name)) {
-        yield * this.#subscribeTo(connection, name, message)
-        continue
-      }
-      // A client that lost its permission loses the subscription too.
-      subscriptions.leave(connection, name)
-      forbidden.push(index)
-    }
-    for (const position of unknown) this.#refuseChannel(connection, 'unknown_channel', position, id)
-    for (const position of forbidden) this.#refuseChannel(connection, 'forbidden', position, id)
-  }
-
-  * #subscribeTo (connection: Connection, name: ChannelName, message: ClientMessages['subscribe']): Steps {
-    const { subscriptions, subscribeFlow } = this.#deps.broadcasterOf(connection)
-    const { since, endings = 0, snapshot, id } = message
-    const filter = name === 'mission_update' ? this.#selectionOf(connection, message.filter) : undefined
-    if (subscriptions.has(connection, name, filter)) return this.#acknowledge(connection, name, 'subscribed', id)
-    const cursor = since?.[name as LoggedChannel]
-    const request = { since: cursor, filter, endings, needsSnapshot: snapshot === true, replyTo: id }
-    const beginning = yield * subscribeFlow.prepare(connection, name, request)
-    const isNew = subscriptions.join(connection, name, filter)
-    let readCount
-    try {
-      readCount = subscribeFlow.begin(connection, name, request, beginning).readCount
-    } catch (err) {
-      // No ack was sent, so the client must not be subscribed.
-      subscriptions.leave(connection, name)
-      throw err
-    }
-    if (isNew) this.#deps.metrics.subscriptionsTotal++
-    yield readCount
-  }
-
-  #unsubscribe (connection: Connection, { channels, id }: ClientMessages['unsubscribe']): void {
-    const { known, unknown } = this.#sortNames(connection, channels)
-    for (const name of known.keys()) {
-      this.#deps.broadcasterOf(connection).subscriptions.leave(connection, name)
-      this.#acknowledge(connection, name, 'unsubscribed', id)
-    }
-    for (const position of unknown) this.#refuseChannel(connection, 'unknown_channel', position, id)
-  }
-
-  // The channels with their positions, and the positions of unknown names. Every name gets one reply. A repeated name
-  // counts once: replies must not be larger than the request justifies.
-  #sortNames (
-    connection: Connection, names: string[]
-  ): { known: Map<ChannelName, number>, unknown: Iterable<number> } {
-    const { subscriptions } = this.#deps.broadcasterOf(connection)
-    const known = new Map<ChannelName, number>()
-    const unknown = new Map<string, number>()
-    for (const [index, name] of names.entries()) {
-      if (subscriptions.isChannel(name)) known.set(name, known.get(name) ?? index)
-      else unknown.set(name, unknown.get(name) ?? index)
-    }
-    return { known, unknown: unknown.values() }
-  }
-
-  // The position identifies the name, because a reply never repeats what a client sent.
-  #refuseChannel (
-    connection: Connection, code: SubscriptionErrorCode, position: number, replyTo: string | undefined
-  ): void {
-    this.#deps.metrics.protocolErrors.add(code)
-    const error = { code, message: SUBSCRIPTION_ERRORS[code], position }
-    connection.outbox.send(this.#deps.envelope.message('subscription_error', { error }, { replyTo }))
-  }
-
-  #acknowledge (
-    connection: Connection, channel: ChannelName, status: 'subscribed' | 'unsubscribed', replyTo: string | undefined
-  ): void {
-    acknowledge(this.#deps.envelope, connection, { channel, status }, replyTo)
-  }
-
   #whoami (connection: Connection, replyTo: string | undefined): void {
     const { server, envelope, limits } = this.#deps
     const payload = {
       server: server.name,
       version: server.version,
-      channels: CHANNEL_NAMES.filter((name) => this.#may(connection, 'subscribe', name)),
+      channels: CHANNEL_NAMES.filter((name) => this.#maySubscribe(connection, name)),
       capabilities: this.#capabilities(),
       limits
     }
@@ -209,12 +127,7 @@ export class Dispatcher {
     return access.canRefresh ? [...capabilities, 'auth_refresh'] : capabilities
   }
 
-  #may ({ viewer }: Connection, action: 'subscribe' | 'replay', channel: ChannelName): boolean {
-    return this.#deps.access.allows(viewer, { action, channel })
-  }
-
-  // Where the host decides who may see which mission, the viewer is a part of what is asked for.
-  #selectionOf ({ viewer }: Connection, filter: SubscriptionFilter | undefined): Selection | undefined {
-    return this.#deps.access.isNarrowed ? { ...filter, viewer } : filter
+  #maySubscribe ({ viewer }: Connection, channel: ChannelName): boolean {
+    return this.#deps.access.allows(viewer, { action: 'subscribe', channel })
   }
 }

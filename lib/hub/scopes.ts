@@ -2,6 +2,7 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import { Broadcaster, type SharedBroadcasterDeps } from './broadcaster.js'
 import type { Channel } from './channel.js'
 import type { SharedConnectionDeps } from './connections/connection.js'
+import { BudgetOwners } from './delivery/hand-over-budget.js'
 import { LogBudget } from './history/log-budget.js'
 
 export interface ScopesDeps {
@@ -29,6 +30,7 @@ export class Scopes {
   readonly operators: Scope
   readonly #deps: ScopesDeps
   readonly #budget: LogBudget
+  readonly #budgetOwners = new BudgetOwners()
   readonly #tenants = new Map<string, Scope>()
 
   constructor (deps: ScopesDeps) {
@@ -97,7 +99,9 @@ export class Scopes {
       onIdle: () => { if (tenant !== undefined) this.#dropIdle(scope) }
     })
     const { log, snapshots, fits } = broadcaster
-    const connectionDeps = { clock, metrics, options, scheduler, log, snapshots, fits, onBackpressure }
+    const budgetOwners = this.#budgetOwners
+    const outboxDeps = { metrics, scheduler, log, snapshots, fits, onBackpressure }
+    const connectionDeps = { ...outboxDeps, clock, options, budgetOwners }
     const scope: Scope = { tenant, broadcaster, connectionDeps, connections: 0 }
     return scope
   }

@@ -37,9 +37,11 @@ export function createSocketEvents (deps: SocketEventsDeps): SocketEvents {
     if (connection.isClosing || isOverLimit) return false
     connection.markAlive()
     isOverLimit = !connection.takeFrameToken()
+    if (!isOverLimit) return true
+    dispatcher.answerWaiting(connection)
     // Not at once: commands of the same turn that are done are acknowledged in its microtasks.
-    if (isOverLimit) setImmediate(() => closeOverLimit(deps))
-    return !isOverLimit
+    setImmediate(() => closeOverLimit(deps))
+    return false
   }
 
   // The WebSocket library answers a ping by itself, and terminates a connection that sends many of them.

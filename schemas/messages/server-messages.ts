@@ -24,7 +24,9 @@ export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS
 /** Codes of `subscription_error` and their meaning. */
 export const SUBSCRIPTION_ERRORS = {
   unknown_channel: 'The channel does not exist. `position` is the index of its name in `channels`, from 0.',
-  forbidden: 'The client may not subscribe to the channel. `position` is the index of its name in `channels`, from 0.'
+  forbidden: 'The client may not subscribe to the channel. `position` is the index of its name in `channels`, from 0.',
+  rate_limited: 'The client requested too many snapshots and replays. Subscribe again after `retryAfterMs`; an ' +
+    'existing subscription to the channel stays. `position` is the index of its name in `channels`, from 0.'
 } as const
 export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS
 
@@ -44,7 +46,8 @@ export type ProtocolError = Static<typeof ProtocolError> & { code: ProtocolError
 const SubscriptionError = Type.Object({
   code: codes(SUBSCRIPTION_ERRORS),
   message: Type.String({ maxLength: 256 }),
-  position: Type.Integer({ minimum: 0, maximum: MAX_CHANNELS_PER_MESSAGE - 1 })
+  position: Type.Integer({ minimum: 0, maximum: MAX_CHANNELS_PER_MESSAGE - 1 }),
+  retryAfterMs: Type.Optional(Type.Integer({ minimum: 1 }))
 })
 export type SubscriptionError = Static<typeof SubscriptionError>
 

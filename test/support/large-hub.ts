@@ -37,7 +37,7 @@ export class LargeHub {
       options: resolveOptions({ websocket: { history, maxMessagesPerSecond: 1_000 } }, {}).websocket,
       createChannels: () => [this.#createChannel()],
       access: openAccess(this.clock),
-      commands: { capabilities: [] } as never,
+      commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
       findMission: () => undefined,
       onCallbackError: (_where, err) => { this.errors.push(err) }
     })
@@ -72,7 +72,8 @@ export class LargeHub {
       endings: (range: EndingsRange, upTo: number) => this.endings.filter(({ offset }) => 'after' in range && offset > range.after && offset <= upTo).map(({ state }) => state),
       fits: ({ missionId }: State, { missionIds }: { missionIds: string[] }) => missionIds.includes(missionId),
       checksumEntry: (attributes: State) => attributes.status === 'ended' ? undefined : attributes,
-      checksumEntries: () => [...this.states.values()]
+      checksumEntries: () => [...this.states.values()],
+      size: () => this.states.size
     }
     return channel as unknown as Channel
   }

@@ -51,19 +51,15 @@ export function createTransport (context: ClientContext, events: TransportEvents
 
   function reconnect (cause: StateCause, policy: ReconnectPolicy = 'soon'): void {
     if (policy === 'never') return close(cause)
-    release()
+    connection!.release()
     restart(nextDelayMs(policy), () => connect('retry'))
     setState(context, 'waiting', cause)
   }
 
-  function release (): void {
-    restart()
-    connection?.release()
-  }
-
   function close (cause: StateCause): void {
     if (context.closed) return
-    release()
+    restart()
+    connection?.release()
     listen('removeEventListener')
     events.onClosed(cause)
     setState(context, 'closed', cause)

@@ -19,15 +19,16 @@ export function createLookups (
   const pending = new Set<string>()
 
   async function askNext (): Promise<void> {
-    const [id] = queue
-    if (id === undefined || pending.size >= MAX_PENDING) return
+    if (!queue.size || pending.size >= MAX_PENDING) return
+    const [id] = queue as Iterable<string> as [string]
     queue.delete(id)
     pending.add(id)
     try {
       onFound(await ask<'mission_get'>({ type: 'mission_get', missionId: id }))
     } catch (err) {
-      // A lost answer is requested again after the next catch-up or heartbeat.
-      if ((err as ClientError).reason === 'unknown_mission') onUnknown(id)
+      const { code, reason } = err as ClientError
+      // No mission has an id that cannot be sent. A lost answer is requested again after a catch-up or a heartbeat.
+      if (/unknown_mission|invalid|too_large/i.test(reason ?? code)) onUnknown(id)
     }
     pending.delete(id)
     askNext()

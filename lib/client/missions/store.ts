@@ -26,15 +26,11 @@ export function createMissionsState (context: ClientContext): MissionsState {
     if (!has('missionsState')) snapshot = undefined
     else if (!isScheduled) {
       isScheduled = true
-      schedule()
+      // A page in the background gets no frames.
+      if (document?.visibilityState === 'visible' && platform.requestAnimationFrame) {
+        platform.requestAnimationFrame(context.flush)
+      } else clock.after(0, context.flush)
     }
-  }
-
-  function schedule (): void {
-    // A page in the background gets no frames.
-    if (document?.visibilityState === 'visible' && platform.requestAnimationFrame) {
-      platform.requestAnimationFrame(context.flush)
-    } else clock.after(0, context.flush)
   }
 
   return Object.assign(states, {

@@ -56,7 +56,7 @@ export function createWaiters (context: ClientContext, ask: Requests['ask']): Wa
   }
 
   function lookUp (id: string): void {
-    if (!context.isUp || context.subscriptions.some(({ remaining }) => remaining)) return
+    if (!context.isUp || context.subscriptions.some((channel) => channel.remaining)) return
     if (!states.has(id) && !expected.has(id)) lookups.add(id)
   }
 

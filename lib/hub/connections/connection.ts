@@ -4,6 +4,7 @@ import type { Viewer } from '../../access/viewer.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import type { SubscriptionState } from '../delivery/log-reader.js'
 import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
+import { budgetOwnerOf, HandOverBudget, type BudgetOwner, type BudgetOwners } from '../delivery/hand-over-budget.js'
 import { Liveness } from './liveness.js'
 import { TokenBucket } from './token-bucket.js'
 
@@ -19,6 +20,7 @@ export interface Socket extends FrameWriter {
 /** Shared by all connections of a hub. */
 export interface SharedConnectionDeps extends SharedOutboxDeps {
   clock: Clock
+  budgetOwners: BudgetOwners
   options: { maxMessagesPerSecond: number, heartbeatMs: number }
 }
 
@@ -50,18 +52,23 @@ export class Connection {
   readonly request: unknown
   readonly viewer: Viewer
   readonly outbox: Outbox
+  /** Limits the snapshots and replays that it may cause. */
+  readonly handOvers: HandOverBudget
   /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
   /** How many messages had been created when the connection last left a channel; it may have received any of them. */
   leftAt = 0
   /** Messages of the client that wait until a subscribe before them is carried out; `undefined` if there is none. */
   waiting: Buffer[] | undefined
+  /** Whether the client has sent too much, and is about to be closed. */
+  isLimited = false
 
   readonly #socket: Socket
   readonly #shared: SharedConnectionDeps
   readonly #rate: TokenBucket
   readonly #liveness: Liveness
   #isClosing = false
+  readonly #budgetOwner: BudgetOwner
   #terminateTimer: Timer | undefined
 
   constructor ({ id, socket, request, viewer, shared }: ConnectionDeps) {
@@ -73,7 +80,10 @@ export class Connection {
     this.#shared = shared
     this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
     this.#liveness = new Liveness(shared.options.heartbeatMs, now)
+    this.#budgetOwner = shared.budgetOwners.opened(budgetOwnerOf(viewer, request))
+    this.handOvers = new HandOverBudget(shared.clock, this.#budgetOwner)
     this.outbox = new Outbox({
+      budget: this.handOvers,
       writer: socket,
       shared,
       subscriptions: this.subscriptions,
@@ -155,5 +165,7 @@ export class Connection {
     this.#isClosing = true
     this.outbox.close()
     this.#terminateTimer?.cancel()
+    const { budgetOwners, clock } = this.#shared
+    budgetOwners.closed(this.#budgetOwner, clock.monotonic())
   }
 }

@@ -2,6 +2,7 @@ import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { LogPosition, Message, MessageBody } from '../wire/message.js'
+import type { HandOverBudget } from './hand-over-budget.js'
 import type { Steps, TurnWork } from './turn-work.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
 import type { SnapshotDelivery } from '../history/snapshot-copies.js'
@@ -26,6 +27,7 @@ export interface LogReaderDeps {
   /** The first unsent message per channel; of a channel without an entry, none of the subscribed messages was sent. */
   unsent: Map<ChannelName, LogPosition>
   work: TurnWork
+  budget: HandOverBudget | undefined
   /** Called when a snapshot that took several turns of the event loop is ready. */
   onReady: () => void
   /** Drops the pending replaceable messages of a channel, which a snapshot has made obsolete. */
@@ -106,11 +108,15 @@ export class LogReader {
   #recover (steps: Steps): void {
     this.#isRecovering = true
     this.#isAwaited = false
-    this.#deps.work.run(this.#inTurns(steps))
+    const { work, budget } = this.#deps
+    const begin = (): void => work.run(this.#inTurns(steps))
+    if (budget === undefined) begin()
+    else budget.wait(begin)
     this.#isAwaited = this.#isRecovering
   }
 
   * #inTurns (steps: Steps): Steps {
+    if (this.#isClosed) return
     let hasTurned = false
     for (let step = steps.next(hasTurned); step.done !== true && !this.#isClosed; step = steps.next(hasTurned)) {
       hasTurned = yield step.value
@@ -197,7 +203,9 @@ export class LogReader {
     }
   }
 
-  #queueSnapshot (channel: ChannelName, { messages, sequence, offset }: Snapshot, gap: MessageBody): void {
+  #queueSnapshot (channel: ChannelName, snapshot: Snapshot, gap: MessageBody): void {
+    const { messages, sequence, offset } = snapshot
+    this.#deps.budget?.charge(this.#deps.snapshots.costOf(channel, snapshot))
     this.#deps.dropReplaceable(channel)
     this.#dropQueued(channel)
     this.#queue(channel, [gap, ...messages], { sequence, offset: offset + 1 })

@@ -83,7 +83,7 @@ export class Outbox implements Flushable, Member {
 
   send (message: Message): void {
     if (this.#isClosed) return
-    if (this.#pending !== undefined) return this.#pending.put(message)
+    if (this.#pending !== undefined) return this.#put(this.#pending, message)
     this.#detach()
     if (this.#batch === undefined) {
       this.#batch = this.#shared.scheduler.root
@@ -192,9 +192,8 @@ export class Outbox implements Flushable, Member {
   #flushPending (take: (pending: PendingMessages) => Message[]): void {
     this.#detach()
     this.#flushNow()
-    if (this.#pending === undefined) return
-    const messages = take(this.#pending)
-    this.#count(messages.length, this.#writer.writeAll(messages))
+    const messages = this.#pending === undefined ? [] : take(this.#pending)
+    if (messages.length > 0) this.#count(messages.length, this.#writer.writeAll(messages))
   }
 
   #flushNow (): void {
@@ -207,6 +206,12 @@ export class Outbox implements Flushable, Member {
     if (this.#sharedBatch === undefined) return
     this.#batch = this.#sharedBatch.detach()
     this.#sharedBatch = undefined
+  }
+
+  // Replies do not wait for a snapshot, and the socket may have nothing to drain.
+  #put (pending: PendingMessages, message: Message): void {
+    pending.put(message)
+    if (pending.isWaiting && message.channel === undefined) this.drained()
   }
 
   // From now on messages become pending; they are written from the end of the tick on.
@@ -237,9 +242,8 @@ export class Outbox implements Flushable, Member {
 
   // Returns the bytes.
   #count (messages: number, bytes: number): number {
-    const { metrics } = this.#shared
-    metrics.messagesSentTotal += messages
-    metrics.bytesSentTotal += bytes
+    this.#shared.metrics.messagesSentTotal += messages
+    this.#shared.metrics.bytesSentTotal += bytes
     this.#writtenBytes += bytes
     return bytes
   }

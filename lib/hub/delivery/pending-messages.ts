@@ -2,6 +2,7 @@ import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { HubMetrics } from '../metrics.js'
 import { MessageQueues } from './message-queues.js'
 import { LogReader, type CatchUp, type LogReaderDeps, type SubscriptionState } from './log-reader.js'
+import type { HandOverBudget } from './hand-over-budget.js'
 import type { TurnWork } from './turn-work.js'
 import type { LoggedMessage, LogPosition, Message } from '../wire/message.js'
 
@@ -14,6 +15,8 @@ export interface PendingDeps {
   shared: SharedPendingDeps
   /** The subscribed channels of the connection. */
   subscriptions: Map<ChannelName, SubscriptionState>
+  /** Limits the snapshots that replace trimmed and dropped messages. */
+  budget?: HandOverBudget
   /** The limit for the bytes of control messages; the same limit applies separately to replaceable messages. */
   maxBytes: number
   /** Called when the control messages exceed their limit. */
@@ -150,6 +153,7 @@ export class PendingMessages {
       unsent,
       work: scheduler.work,
       onReady: this.#onReady,
+      budget: this.#deps.budget,
       dropReplaceable: (channel) => this.#queues.dropReplaceableOf(channel)
     }))
   }

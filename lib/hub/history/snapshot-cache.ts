@@ -25,6 +25,9 @@ export interface Snapshot {
   readCount: number
 }
 
+/** What a subscriber was handed over: a snapshot, messages of the log, or both. */
+export interface HandOver { messages: ReadonlyArray<{ readonly bytes: number }>, readCount: number }
+
 export interface SnapshotRequest { filter: SubscriptionFilter | undefined, endings: EndingsRange }
 
 export interface SnapshotCacheDeps {
@@ -56,6 +59,11 @@ const BYTES_PER_COST = 64
 /** The cost of one step, which is small compared to that of a turn of the event loop. */
 const STEP_COST = 1_000
 
+/** What reading a state costs, compared to sending bytes. */
+const READ_BYTES = 16
+/** A smaller state counts as one of this size: handing it over costs next to nothing. */
+const MIN_STATE_BYTES = 65_536
+
 /** A list is shared for so long and from so many states on; a smaller one costs nothing. */
 const SHARED_FOR_MS = 20
 const SHARED_FROM = 256
@@ -79,6 +87,8 @@ export class SnapshotCache {
   #states = new WeakMap<object, EncodedState>()
   /** By filter; emptied at each change. */
   readonly #shared = new Map<ChannelName, Map<string, SharedList>>()
+  /** Of all states that were encoded so far. */
+  readonly #encoded = new Map<ChannelName, { bytes: number, count: number }>()
   readonly #usedAt = new Map<ChannelName, number>()
 
   constructor (deps: SnapshotCacheDeps) {
@@ -132,6 +142,15 @@ export class SnapshotCache {
       messages: [...bodies, ...ended.bodies],
       readCount: ended.readCount + states!.readCount
     }
+  }
+
+  /** The cost of a hand-over as a part of the whole state of the channel. */
+  costOf (name: ChannelName, { messages, readCount }: HandOver): number {
+    const size = this.#deps.channel(name).size?.()
+    if (size === undefined) return 0
+    const { bytes, count } = this.#encoded.get(name) ?? { bytes: 0, count: 1 }
+    const sent = messages.reduce((sum, { bytes }) => sum + bytes, 0)
+    return (sent + readCount * READ_BYTES) / Math.max(MIN_STATE_BYTES, size * bytes / count)
   }
 
   /** To be called when the state of a channel has changed. */
@@ -221,6 +240,8 @@ export class SnapshotCache {
   #encode (channel: Channel, payload: Payload, attributes: object | undefined): EncodedState {
     const entry = attributes && channel.checksumEntry?.(attributes)
     const body = this.#deps.envelope.body(payload, { type: channel.name, channel: channel.name, attributes })
+    const { bytes, count } = this.#encoded.get(channel.name) ?? { bytes: 0, count: 0 }
+    this.#encoded.set(channel.name, { bytes: bytes + body.bytes, count: count + 1 })
     const state = { body, hash: entry && missionHash(entry) }
     this.#states.set(payload, state)
     return state

@@ -7,7 +7,7 @@ import type { Connection } from '../connections/connection.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { Message } from '../wire/message.js'
-import type { Snapshot, SnapshotCache } from '../history/snapshot-cache.js'
+import type { HandOver, Snapshot, SnapshotCache } from '../history/snapshot-cache.js'
 import type { Subscriptions } from './subscriptions.js'
 
 /** What a client asks for when it subscribes to a channel. */
@@ -38,14 +38,6 @@ interface Beginning {
   cause?: GapCause | undefined
   endings?: EndingsRange | undefined
   snapshot?: Snapshot | undefined
-}
-
-/** What a subscription was handed over at its beginning. */
-export interface HandOver {
-  /** The approximate size of its messages. */
-  bytes: number
-  /** How many states and messages of the log were read for it. */
-  readCount: number
 }
 
 type Ack = ServerMessages['subscription_ack']['payload']
@@ -84,15 +76,16 @@ export class SubscribeFlow {
     return { ...present, snapshot: snapshots.snapshot(channel, { filter, endings: present.endings! }) }
   }
 
-  /** To be called right after the connection joined the channel. */
+  /** To be called right after the connection joined the channel. Charges its budget; returns what was handed over. */
   begin (connection: Connection, channel: ChannelName, request: SubscribeRequest, beginning: Beginning): HandOver {
     const { since } = request
     const { cause, snapshot } = beginning
     if (!LOGGED.has(channel)) return this.#beginUnlogged(connection, channel, request)
-    if (snapshot === undefined || isResumed(request, cause)) {
-      return this.#resume(connection, channel, request, since!, snapshot)
-    }
-    return this.#start(connection, channel, request, { ...beginning, snapshot })
+    const handOver = snapshot === undefined || isResumed(request, cause)
+      ? this.#resume(connection, channel, request, since!, snapshot)
+      : this.#start(connection, channel, request, { ...beginning, snapshot })
+    connection.handOvers.charge(this.#deps.snapshots.costOf(channel, handOver))
+    return handOver
   }
 
   // Without endings, no snapshot is needed.
@@ -110,7 +103,7 @@ export class SubscribeFlow {
       (payload) => envelope.message(channel, { payload } as never, { channel }))
     this.#acknowledge(connection, { channel, outcome: 'fresh', messages: messages.length }, replyTo)
     for (const message of messages) connection.outbox.send(message)
-    return { bytes: sumBytes(messages), readCount: messages.length }
+    return { messages, readCount: messages.length }
   }
 
   // Never trust the cursor: verify epoch, offset and id.
@@ -138,7 +131,7 @@ export class SubscribeFlow {
     this.#acknowledge(connection, { channel, outcome: 'resumed', asOf, messages }, replyTo)
     connection.outbox.catchUp(channel, { start, firstMissingOffset: start.offset, snapshot })
     this.#sendLatestValues(connection, channel, filter)
-    return { bytes: sumBytes(snapshot) + sumBytes(fitting), readCount: (taken?.readCount ?? 0) + missed.length }
+    return { messages: [...snapshot, ...fitting], readCount: (taken?.readCount ?? 0) + missed.length }
   }
 
   #start (
@@ -158,7 +151,7 @@ export class SubscribeFlow {
       messages: snapshot.length
     }, replyTo)
     connection.outbox.catchUp(channel, { start: { sequence, offset: offset + 1 }, firstMissingOffset, snapshot })
-    return { bytes: sumBytes(snapshot), readCount }
+    return { messages: snapshot, readCount }
   }
 
   // Only a trimmed cursor belongs to this log. Any other cursor proves nothing, so the client gets all endings, also
@@ -189,9 +182,6 @@ export class SubscribeFlow {
     }
   }
 }
-
-const sumBytes = (messages: ReadonlyArray<{ readonly bytes: number }>): number =>
-  messages.reduce((sum, { bytes }) => sum + bytes, 0)
 
 const isResumed = ({ since }: SubscribeRequest, cause: GapCause | undefined): boolean =>
   since !== undefined && cause === undefined

@@ -1,0 +1,120 @@
+import type { Viewer } from '../../access/viewer.js'
+import type { Clock } from '../../base/clock.js'
+
+const MINUTE_MS = 60_000
+/** Whole states that one connection may receive at once, and again in each minute. */
+const PER_CONNECTION = 16
+/** A hand-over that is larger than the state, such as a long log, counts as no more states than this. */
+const MAX_COST = 8
+/** The same for all connections of one owner together; many clients may share one address. */
+const PER_PRINCIPAL = 128
+const PER_PRINCIPAL_AND_CONNECTION = 8
+/** How long a owner without connections is remembered, and how many of them. */
+const KEPT_FOR_MS = 600_000
+const MAX_KEPT = 10_000
+
+/** Who a connection belongs to, for the budgets: its principal, else its address. Without one, all belong together. */
+export function budgetOwnerOf ({ id, tenant }: Viewer, request: unknown): string {
+  // As JSON, so that it never equals an address.
+  return id === undefined ? (request as { ip?: string } | undefined)?.ip ?? '' : JSON.stringify([id, tenant])
+}
+
+/** What was used of a limit per minute. */
+class Usage {
+  #used = 0
+  #settledAt = 0
+
+  /** Time in ms until the use falls below the limit; 0 if it is below. */
+  waitMs (limit: number, now: number): number {
+    this.#settle(limit, now)
+    return this.#used < limit ? 0 : Math.ceil((this.#used - limit + 1) * MINUTE_MS / limit)
+  }
+
+  add (cost: number, limit: number, now: number): void {
+    this.#settle(limit, now)
+    this.#used += cost
+  }
+
+  #settle (limit: number, now: number): void {
+    this.#used = Math.max(0, this.#used - (now - this.#settledAt) * limit / MINUTE_MS)
+    this.#settledAt = now
+  }
+}
+
+/** All connections of one owner. */
+export interface BudgetOwner {
+  readonly name: string
+  readonly usage: Usage
+  open: number
+  /** The highest number of open connections: all of them may reconnect at once. */
+  peak: number
+  closedAt: number
+}
+
+/** The owners that are connected, or were a short time ago, so that a new connection brings no new budget. */
+export class BudgetOwners {
+  readonly #open = new Map<string, BudgetOwner>()
+  /** Those without connections, in the order in which their last one was closed. */
+  readonly #closed = new Map<string, BudgetOwner>()
+
+  opened (name: string): BudgetOwner {
+    const known = this.#open.get(name) ?? this.#closed.get(name)
+    const owner = known ?? { name, usage: new Usage(), open: 0, peak: 0, closedAt: 0 }
+    this.#closed.delete(name)
+    this.#open.set(name, owner)
+    owner.peak = Math.max(owner.peak, ++owner.open)
+    return owner
+  }
+
+  closed (owner: BudgetOwner, now: number): void {
+    if (--owner.open > 0) return
+    owner.closedAt = now
+    this.#open.delete(owner.name)
+    this.#closed.set(owner.name, owner)
+    for (const [name, { closedAt }] of this.#closed) {
+      if (this.#closed.size <= MAX_KEPT && closedAt >= now - KEPT_FOR_MS) break
+      this.#closed.delete(name)
+    }
+  }
+}
+
+/**
+ * How much state one connection may be handed over: snapshots, replays of the log, and the recovery of gaps. Counted in
+ * whole states of a channel, so that the limit holds for services of any size. An ordinary client never comes near it:
+ * it needs a few hand-overs after it has connected.
+ */
+export class HandOverBudget {
+  readonly #clock: Clock
+  readonly #owner: BudgetOwner
+  readonly #usage = new Usage()
+
+  constructor (clock: Clock, owner: BudgetOwner) {
+    this.#clock = clock
+    this.#owner = owner
+  }
+
+  /** Time in ms until the next hand-over may begin; 0 if it may now. */
+  waitMs (): number {
+    const now = this.#clock.monotonic()
+    const { usage } = this.#owner
+    return Math.max(this.#usage.waitMs(PER_CONNECTION, now), usage.waitMs(this.#ownerLimit(), now))
+  }
+
+  /** Counts a hand-over; `cost` is its part of the whole state. */
+  charge (cost: number): void {
+    const now = this.#clock.monotonic()
+    this.#usage.add(Math.min(cost, MAX_COST), PER_CONNECTION, now)
+    this.#owner.usage.add(Math.min(cost, 1), this.#ownerLimit(), now)
+  }
+
+  /** Calls `begin` as soon as the next hand-over may begin. */
+  wait (begin: () => void): void {
+    const waitMs = this.waitMs()
+    if (waitMs === 0) begin()
+    else this.#clock.after(waitMs, () => this.wait(begin))
+  }
+
+  #ownerLimit (): number {
+    return PER_PRINCIPAL + PER_PRINCIPAL_AND_CONNECTION * this.#owner.peak
+  }
+}
