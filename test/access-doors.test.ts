@@ -1,0 +1,242 @@
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import type { AccessOptions } from '../lib/mission-control.js'
+import { ACCESS_ACTIONS, type AccessQuestion } from '../schemas/access.js'
+import { CHANNEL_NAMES, missionChecksum, type ServerMessages } from '../schemas/index.js'
+import { boot } from './support/app.js'
+import { connect, type Client } from './support/client.js'
+
+const NOW = Date.UTC(2026, 5, 1)
+
+async function serve (t: Test, access: Partial<AccessOptions> = {}) {
+  const clock = createVirtualClock(NOW)
+  const app = await boot(t, {
+    clock,
+    routes: { missions: '/missions' },
+    websocket: { heartbeatMs: 1_000_000_000 },
+    access: {
+      identify: ({ headers }) => JSON.parse(String(headers['x-principal'] ?? 'null')) as { id: string } | null,
+      ...access
+    }
+  })
+  return { app, clock }
+}
+
+const headersOf = (principal: object) => ({ 'x-principal': JSON.stringify(principal) })
+const as = async (app: FastifyInstance, principal: object): Promise<Client> => await connect(app, { headers: headersOf(principal) })
+const updatesIn = (messages: Array<{ type: string }>) => messages.flatMap((message) =>
+  message.type === 'mission_update' ? [(message as ServerMessages['mission_update']).payload] : [])
+
+/** Each user sees the missions of which they are the owner. */
+const byOwner: AccessOptions['authorize'] = ({ id }, { mission }) => mission === undefined || (mission.metadata as { owner?: string } | null)?.owner === id
+
+t.test('with authorize, a user sees the missions that the host lets them see, and nothing else', async (t) => {
+  const { app, clock } = await serve(t, { authorize: byOwner })
+  const start = (id: string, owner: string) => app.missions.start({ id, name: 'job', tags: ['all'], metadata: { owner }, tenant: 'acme' })
+  const ann = { id: 'ann', tenant: 'acme' }
+  const bob = { id: 'bob', tenant: 'acme' }
+  const idsOf = (messages: Array<{ type: string }>) => updatesIn(messages).map(({ missionId, status }) => `${missionId} ${status}`)
+  start('ann-1', 'ann')
+  start('bob-1', 'bob')
+  const client = await as(app, ann)
+  clock.advance(1)
+
+  t.test('in the snapshot and its checksum', async (t) => {
+    client.send({ type: 'subscribe', channels: ['mission_update'] })
+    const messages = await client.settle()
+    t.strictSame(idsOf(messages), ['ann-1 planning_started'])
+    const ack = messages.find((message) => message.type === 'subscription_ack') as ServerMessages['subscription_ack']
+    t.equal(ack.payload.messages, 1)
+    t.equal(ack.payload.asOf?.checksum, missionChecksum([{ missionId: 'ann-1', status: 'planning_started' }]))
+  })
+
+  t.test('in live updates, also if the metadata changes', async (t) => {
+    app.missions.get('bob-1')!.annotate({ owner: 'ann' })
+    app.missions.get('ann-1')!.annotate({ owner: 'bob' })
+    start('bob-2', 'bob')
+    start('ann-2', 'ann').executionStarted()
+    clock.advance(1_000)
+    const seen = new Set(updatesIn(await client.settle()).map(({ missionId }) => missionId))
+    t.strictSame([...seen].sort(), ['ann-1', 'ann-2'])
+  })
+
+  t.test('in endings, replays and gaps', async (t) => {
+    const first = await as(app, ann)
+    first.send({ type: 'subscribe', channels: ['mission_update'] })
+    const { asOf } = ((await first.settle()).find((message) => message.type === 'subscription_ack') as ServerMessages['subscription_ack']).payload
+    await first.close()
+    app.missions.get('bob-1')!.complete()
+    app.missions.get('ann-1')!.complete()
+    const { checksum: _, ...cursor } = asOf!
+    const resumed = await as(app, ann)
+    resumed.send({ type: 'subscribe', channels: ['mission_update'], since: { mission_update: cursor } })
+    t.strictSame(idsOf(await resumed.settle()), ['ann-1 completed'])
+    const late = await as(app, ann)
+    late.send({ type: 'subscribe', channels: ['mission_update'], endings: 10 })
+    t.strictSame(idsOf(await late.settle()).filter((text) => text.endsWith('completed')), ['ann-1 completed'])
+    const newest = await as(app, bob)
+    newest.send({ type: 'subscribe', channels: ['mission_update'], endings: 1 })
+    t.strictSame(idsOf(await newest.settle()).filter((text) => text.endsWith('completed')), ['bob-1 completed'], 'the newest that may be seen')
+    const foreign = await as(app, ann)
+    foreign.send({ type: 'subscribe', channels: ['mission_update'], since: { mission_update: { ...cursor, epoch: 'foreign' } } })
+    t.strictSame(idsOf(await foreign.settle()).sort(), ['ann-1 completed', 'ann-2 execution_started'])
+    for (const one of [resumed, late, newest, foreign]) await one.close()
+  })
+
+  t.test('by id, over HTTP, and for commands', async (t) => {
+    app.missions.handle({ cancel: {} })
+    for (const [id, isTheirs] of [['ann-2', true], ['bob-2', false], ['ann-1', true], ['bob-1', false], ['unknown', false]] as const) {
+      client.send({ type: 'mission_get', missionId: id, id })
+      client.send({ type: 'mission_cancel', missionId: id, id: `cancel ${id}` })
+      const answers = (await client.settle()).filter((message) => 'replyTo' in message && message.replyTo !== undefined)
+      t.strictSame(answers.map((answer) => answer.type === 'protocol_error' ? answer.error.code : answer.type), isTheirs ? ['mission_update', 'mission_ack'] : ['unknown_mission', 'unknown_mission'], id)
+      t.equal((await app.inject({ url: `/missions/${id}`, headers: headersOf(ann) })).statusCode, isTheirs ? 200 : 404)
+    }
+    const list = (await app.inject({ url: '/missions', headers: headersOf(ann) })).json()
+    t.strictSame(list.missions.map(({ id }: { id: string }) => id), ['ann-2', 'ann-1'])
+  })
+
+  t.test('with a filter of their own', async (t) => {
+    client.send({ type: 'unsubscribe', channels: ['mission_update'] })
+    client.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['ann-2', 'bob-2'], tags: ['all'] } })
+    t.strictSame(idsOf(await client.settle()), ['ann-2 execution_started'])
+    app.missions.get('bob-2')!.executionStarted()
+    t.strictSame(idsOf(await client.settle()), [])
+  })
+
+  t.test('and what the host publishes of a mission that is not tracked', async (t) => {
+    client.send({ type: 'subscribe', channels: ['mission_update'] })
+    await client.settle()
+    for (const owner of ['ann', 'bob']) {
+      app.missionControl.publish('mission_update', { missionId: `${owner}-x`, name: 'x', status: 'planned', seq: 1, metadata: { owner } }, { tenant: 'acme' })
+    }
+    t.strictSame(idsOf(await client.settle()), ['ann-x planned'])
+  })
+})
+
+t.test('a host may publish to one tenant and to operators', async (t) => {
+  const { app } = await serve(t)
+  const clients = await Promise.all([{ id: 'a', tenant: 'acme' }, { id: 'o', tenant: 'other' }, { id: 'root' }].map(async (principal) => await as(app, principal)))
+  for (const client of clients) await client.subscribe('mission_update')
+  app.missionControl.publish('mission_update', { missionId: 'a', name: 'a', status: 'planned', seq: 1 }, { tenant: 'acme' })
+  app.missionControl.publish('mission_update', { missionId: 'all', name: 'a', status: 'planned', seq: 1 })
+  app.missionControl.publish('mission_update', { missionId: 'none', name: 'a', status: 'planned', seq: 1 }, { tenant: 'not connected' })
+  const received = await Promise.all(clients.map(async (client) => updatesIn(await client.settle()).map(({ missionId }) => missionId)))
+  t.strictSame(received, [['a'], [], ['a', 'all', 'none']])
+})
+
+t.test('a mission that a client starts is of its tenant, before its first update', async (t) => {
+  const { app } = await serve(t)
+  const acme = await as(app, { id: 'ann', tenant: 'acme' })
+  const other = await as(app, { id: 'bob', tenant: 'other' })
+  for (const client of [acme, other]) await client.subscribe('mission_update')
+  app.missions.start({ id: 'taken', name: 'job', tenant: 'other' })
+  await other.settle()
+  app.missions.handle({
+    start: {
+      start: (command, { principal }) => {
+        if (command === 'foreign') return app.missions.start({ id: 'taken', name: 'job' })
+        t.equal(principal?.id, 'ann')
+        return command === 'explicit' ? app.missions.start({ name: command, tenant: 'other' }) : app.missions.start(command)
+      }
+    }
+  })
+  acme.send({ type: 'mission_start', command: 'go', id: 'a' })
+  const { payload: { missionId } } = await acme.next('mission_ack')
+  t.equal((await acme.next('mission_update')).payload.missionId, missionId)
+  t.equal(app.missions.get(missionId)!.tenant, 'acme')
+  for (const command of ['foreign', 'explicit']) {
+    acme.send({ type: 'mission_start', command, id: command })
+    t.match(await acme.next('protocol_error'), { replyTo: command, error: { code: 'internal_error' } }, 'an id of another tenant is not told')
+  }
+  t.notOk(updatesIn(await acme.settle()).some(({ missionId: id }) => id === 'taken'))
+})
+
+t.test('the matrix of roles, actions and channels holds at the doors', async (t) => {
+  const roles = ['none', 'reader', 'all'] as const
+  const grants: Record<string, (question: AccessQuestion) => boolean> = {
+    none: () => false,
+    reader: ({ action, channel }) => action === 'see' || (['subscribe', 'replay'].includes(action) && channel !== 'health_delta'),
+    all: () => true
+  }
+  const { app } = await serve(t, { authorize: ({ roles: [role] = [] }, question) => grants[role!]!(question) })
+  app.missions.handle({ start: { start: (command) => app.missions.start(command) }, cancel: {} })
+  const mission = app.missions.start({ name: 'job', tenant: 'acme' })
+  const isOfProcess = (tenant: string | undefined, action: string, channel?: string) =>
+    tenant !== undefined && (channel === 'metrics_tick' || action === 'metrics' || action === 'health_details')
+  let cells = 0
+  for (const tenant of ['acme', undefined]) {
+    for (const role of roles) {
+      const principal = { id: `${role} ${tenant}`, roles: [role], ...(tenant !== undefined && { tenant }) }
+      const may = (action: (typeof ACCESS_ACTIONS)[number], channel?: (typeof CHANNEL_NAMES)[number]) => {
+        cells++
+        return !isOfProcess(tenant, action, channel) && grants[role]!({ action, ...(channel && { channel }) })
+      }
+      const client = await as(app, principal)
+      for (const channel of CHANNEL_NAMES) {
+        client.send({ type: 'subscribe', channels: [channel], id: channel })
+        const answers = (await client.settle()).filter((message) => 'replyTo' in message && message.replyTo === channel)
+        t.equal(answers[0]?.type, may('subscribe', channel) ? 'subscription_ack' : 'subscription_error', `${principal.id} subscribes to ${channel}`)
+      }
+      t.strictSame((await client.send({ type: 'whoami' }).next('whoami')).payload.channels, CHANNEL_NAMES.filter((channel) => may('subscribe', channel)))
+      const ended = app.missions.start({ name: 'ended', tenant: 'acme' })
+      ended.complete()
+      await client.settle()
+      const get = async (missionId: string) => (await client.send({ type: 'mission_get', missionId, id: 'get' }).settle()).find((message) => 'replyTo' in message && message.replyTo === 'get')!.type
+      t.equal(await get(mission.id), may('subscribe', 'mission_update') && may('see') ? 'mission_update' : 'protocol_error')
+      t.equal(await get(ended.id), may('replay', 'mission_update') && may('see') ? 'mission_update' : 'protocol_error')
+      t.equal((await app.inject({ url: `/missions/${mission.id}`, headers: headersOf(principal) })).statusCode, may('see') ? 200 : 404)
+      client.send({ type: 'mission_start', command: 'go', id: 'start' })
+      const started = (await client.settle()).find((message) => 'replyTo' in message && message.replyTo === 'start')!
+      t.match(started, may('start') ? { type: 'mission_ack' } : { type: 'protocol_error', error: { code: 'forbidden' } })
+      client.send({ type: 'mission_cancel', missionId: mission.id, id: 'cancel' })
+      const cancelled = (await client.settle()).find((message) => 'replyTo' in message && message.replyTo === 'cancel')!
+      t.match(cancelled, may('see') && may('cancel') ? { type: 'mission_ack' } : { type: 'protocol_error', error: { code: 'unknown_mission' } })
+      for (const url of ['/mission-control/ws-metrics', '/api/v1/metrics/prometheus']) {
+        t.equal((await app.inject({ url, headers: headersOf(principal) })).statusCode, may('metrics') ? 200 : 403, url)
+      }
+      t.not((await app.inject({ url: '/health?details=true', headers: headersOf(principal) })).statusCode === 403, may('health_details'))
+    }
+  }
+  t.ok(cells > 60, `${cells} cells`)
+})
+
+t.test('health for a tenant is the status, without components', async (t) => {
+  const { app, clock } = await serve(t)
+  app.monitoring.addHealthCheck({ name: 'canary-database', critical: true, run: () => { throw new Error('down') } })
+  const client = await as(app, { id: 'ann', tenant: 'acme' })
+  const operator = await as(app, { id: 'root' })
+  for (const one of [client, operator]) await one.subscribe('health_delta', 'anomaly_alert')
+  clock.advance(60_000)
+  for (let at = 0; at < 5; at++) await new Promise((resolve) => setImmediate(resolve))
+  clock.advance(60_000)
+  await client.settle()
+  await operator.settle()
+  const text = (one: Client) => JSON.stringify(one.received)
+  t.match(text(client), /"status":"critical"/)
+  t.notMatch(text(client), 'canary-database')
+  t.match(text(operator), 'canary-database')
+})
+
+t.test('metrics by tenant, if the host asks for them', async (t) => {
+  const lines = async (tenants: { max?: number, allow?: string[] } | undefined) => {
+    const app = await boot(t, { clock: createVirtualClock(NOW), prometheus: tenants === undefined ? {} : { tenants } })
+    for (const tenant of ['red', 'green', 'blue', '_other']) app.missions.start({ name: 'job', tenant }).complete()
+    app.missions.start({ name: 'job', tenant: 'red' }).fail('broken')
+    app.missions.start({ name: 'job', tenant: 'green' })
+    app.missions.start('nobody')
+    const { body } = await app.missionControl.metrics.render()
+    return body.split('\n').filter((line) => line.startsWith('mission_control_tenant')).sort()
+  }
+  t.strictSame(await lines(undefined), [])
+  t.strictSame(await lines({ max: 1 }), [
+    'mission_control_tenant_missions_active{tenant="_other"} 2', 'mission_control_tenant_missions_active{tenant="red"} 0',
+    'mission_control_tenant_missions_ended_total{tenant="_other",outcome="cancelled"} 0', 'mission_control_tenant_missions_ended_total{tenant="_other",outcome="completed"} 3',
+    'mission_control_tenant_missions_ended_total{tenant="_other",outcome="errors"} 0', 'mission_control_tenant_missions_ended_total{tenant="red",outcome="cancelled"} 0',
+    'mission_control_tenant_missions_ended_total{tenant="red",outcome="completed"} 1', 'mission_control_tenant_missions_ended_total{tenant="red",outcome="errors"} 1'
+  ])
+  t.strictSame((await lines({ allow: ['blue', 'green'] })).filter((line) => line.includes('active')), [
+    'mission_control_tenant_missions_active{tenant="_other"} 1', 'mission_control_tenant_missions_active{tenant="blue"} 0', 'mission_control_tenant_missions_active{tenant="green"} 1'
+  ])
+})
