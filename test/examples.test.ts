@@ -47,6 +47,23 @@ t.test('the terminal client follows the quick start to the end of its mission', 
   await client.says(/count to ten: completed/)
 })
 
+// It takes eight seconds, in which the tokens expire.
+t.test('two tenants and an operator see their own missions, beyond the life of their tokens', async (t) => {
+  const { code, stdout, stderr } = await runExample(t, '.examples/tenants.js')
+  t.equal(code, 0)
+  t.equal(stderr, '')
+  t.notMatch(stdout, /ann: (globex|backup)/)
+  t.notMatch(stdout, /bob: (acme|backup)/)
+  t.match(stdout, /bob is locked: 1 connection closed/)
+  t.match(stdout, /bob: closed \(unauthorised\)/)
+  for (const [user, endings] of [['ann', 1], ['bob', 1], ['olga', 3]] as const) {
+    const [, seen, tokens] = new RegExp(`${user} saw (\\d+) endings and used (\\d+) tokens`).exec(stdout)!
+    t.equal(Number(seen), endings)
+    t.ok(Number(tokens) > 1, `${tokens} tokens`)
+    t.equal([...stdout.matchAll(new RegExp(`${user}: open`, 'g'))].length, 1, 'one connection')
+  }
+})
+
 t.test('one round of the demo audits the installed packages and exits', async (t) => {
   const { code, stdout, stderr } = await runExample(t, HOST, ['--once', '--port', '0'])
   t.equal(code, 0)
