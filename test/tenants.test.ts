@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { shrinkFairly } from '../lib/base/fair-share.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import { LogBudget } from '../lib/hub/history/log-budget.js'
+import { MessageLog } from '../lib/hub/history/message-log.js'
 import { Endings } from '../lib/missions/index.js'
 import { MissionGroups } from '../lib/missions/tenants/groups.js'
 import type { MissionUpdate } from '../schemas/index.js'
@@ -231,4 +234,48 @@ t.test('endings of tenants', async (t) => {
     for (let at = 0; at < 1_000; at++) end(`tenant ${at}`)
     t.ok(endings.tenantCount <= 100, `${endings.tenantCount} tenants`)
   })
+})
+
+t.test('ended missions of a busy tenant take no room from those of others', async (t) => {
+  const { missions } = build({ maxEnded: 20 })
+  const idsOf = (tenant?: string) => missions.list({ limit: 200, ...(tenant !== undefined && { tenant }) }).missions.map(({ id }) => id)
+  for (let at = 0; at < 5; at++) missions.start({ id: `small ${at}`, name: 'job', tenant: 'small' }).complete()
+  for (let at = 0; at < 100; at++) missions.start({ id: `large ${at}`, name: 'job', tenant: 'large' }).complete()
+  t.equal(idsOf('small').length, 5)
+  t.ok(idsOf('large').length >= 14 && idsOf('large').length <= 15, `${idsOf('large').length} kept`)
+  t.equal(idsOf('large')[0], 'large 99', 'the newest are kept')
+  const alone = build({ maxEnded: 20 })
+  for (let at = 0; at < 100; at++) alone.missions.start({ id: `m${at}`, name: 'job' }).complete()
+  t.equal(alone.missions.views().length, 20, 'without tenants the limit is exact')
+  const none = build({ maxEnded: 0 })
+  for (const tenant of ['a', 'b', 'c']) none.missions.start({ name: 'job', tenant }).complete()
+  t.equal(none.missions.views().length, 0)
+})
+
+t.test('message logs share a budget', async (t) => {
+  const clock = createVirtualClock()
+  const budget = new LogBudget({ maxMessages: 100, maxBytes: 10_000 })
+  const create = () => new MessageLog(clock, { maxMessages: 100, maxBytes: 10_000, maxAgeMs: 1_000 }, budget)
+  const append = (log: MessageLog, times: number, bytes = 10) => {
+    for (let at = 0; at < times; at++) {
+      log.append({ channel: 'mission_update', position: log.nextPosition('mission_update'), id: 'x', bytes } as never)
+    }
+  }
+  const [small, large] = [create(), create()]
+  append(small, 10)
+  append(large, 500)
+  t.equal(small.size.messages, 10, 'a busy tenant does not shorten the history of another one')
+  t.ok(large.size.messages >= 80 && large.size.messages <= 90, `${large.size.messages} messages`)
+  t.equal(large.head('mission_update'), 500, 'the offsets go on')
+  t.strictSame(budget.size, { messages: small.size.messages + large.size.messages, bytes: small.size.bytes + large.size.bytes })
+  append(large, 1, 9_900)
+  t.equal(small.size.messages, 10)
+  t.ok(budget.size.bytes <= 10_000)
+  large.close()
+  t.strictSame(budget.size, small.size)
+  append(small, 95)
+  t.equal(small.size.messages, 100, 'its share grows, since the other has left')
+  clock.advance(1_001)
+  small.trim()
+  t.strictSame(budget.size, { messages: 0, bytes: 0 })
 })

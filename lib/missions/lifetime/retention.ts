@@ -1,6 +1,7 @@
 import type { TerminalStatus } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
+import { shrinkFairly, type Holder } from '../../base/fair-share.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 
@@ -34,13 +35,21 @@ export class Retention {
   }
 }
 
-/** Ended missions of one kind, oldest first, bounded by count and age. */
+/** If there are too many missions of several tenants, a few more are dropped, so that this is rarely needed. */
+const KEPT_SHARE = 0.95
+
+/**
+ * Ended missions of one kind, bounded by count and age. The oldest is dropped first, and of the tenant with the most, so
+ * that a busy tenant takes no room from the others.
+ */
 class RetentionQueue {
   readonly #keepMs: number
   readonly #max: number
   readonly #deps: RetentionDeps
   /** When each one is forgotten, oldest first. */
   readonly #kept = new Map<MissionState, number>()
+  /** The missions of each tenant, oldest first. */
+  readonly #tenants = new Map<string | null, Set<MissionState>>()
   #deadline: Deadline | undefined
 
   constructor (keepMs: number, max: number, deps: RetentionDeps) {
@@ -50,21 +59,47 @@ class RetentionQueue {
   }
 
   put (mission: MissionState): void {
+    const { tenant } = mission
     this.#kept.set(mission, this.#deps.clock.monotonic() + this.#keepMs)
+    const missions = this.#tenants.get(tenant) ?? new Set()
+    this.#tenants.set(tenant, missions.add(mission))
     this.#trim()
   }
 
   drop (mission: MissionState): void {
-    this.#kept.delete(mission)
+    const missions = this.#tenants.get(mission.tenant)
+    if (!this.#kept.delete(mission) || missions === undefined) return
+    missions.delete(mission)
+    if (missions.size === 0) this.#tenants.delete(mission.tenant)
   }
 
   #trim (): void {
+    if (this.#kept.size > this.#max && this.#tenants.size > 1) {
+      shrinkFairly([...this.#tenants.values()].map((missions) => this.#holderOf(missions)), this.#max * KEPT_SHARE)
+    }
     const now = this.#deps.clock.monotonic()
     for (const [mission, forgetAt] of this.#kept) {
       if (this.#kept.size <= this.#max && forgetAt > now) return this.#schedule(forgetAt - now)
-      this.#kept.delete(mission)
-      this.#deps.forget(mission)
+      this.#forget(mission)
     }
+  }
+
+  #holderOf (missions: ReadonlySet<MissionState>): Holder {
+    const forget = (mission: MissionState) => this.#forget(mission)
+    return {
+      get size () { return missions.size },
+      shrinkTo (size) {
+        for (const mission of missions) {
+          if (missions.size <= size) return
+          forget(mission)
+        }
+      }
+    }
+  }
+
+  #forget (mission: MissionState): void {
+    this.drop(mission)
+    this.#deps.forget(mission)
   }
 
   // One deadline for the oldest entry. It stays when that entry goes early, because the next trim looks again.
