@@ -240,3 +240,36 @@ t.test('metrics by tenant, if the host asks for them', async (t) => {
     'mission_control_tenant_missions_active{tenant="_other"} 1', 'mission_control_tenant_missions_active{tenant="blue"} 0', 'mission_control_tenant_missions_active{tenant="green"} 1'
   ])
 })
+
+t.test('a tenant that was away for long receives its endings, and costs nothing meanwhile', async (t) => {
+  const { app, clock } = await serve(t)
+  const acme = { id: 'ann', tenant: 'acme' }
+  const end = (id: string) => app.missions.start({ id, name: 'job', tenant: 'acme' }).complete()
+  const endingsOf = async () => {
+    const client = await as(app, acme)
+    client.send({ type: 'subscribe', channels: ['mission_update'], endings: 10 })
+    const messages = await client.settle()
+    const cursor = (messages.find((message) => message.type === 'subscription_ack') as ServerMessages['subscription_ack']).payload.asOf!
+    return { client, cursor, ids: updatesIn(messages).map(({ missionId }) => missionId) }
+  }
+  const first = await endingsOf()
+  for (const id of ['a', 'b', 'c']) end(id)
+  await first.client.settle()
+  await first.client.close()
+  clock.advance(900_001)
+  end('d')
+  const logged = async () => /ws_log_messages (\d+)/.exec((await app.missionControl.metrics.render()).body)![1]
+  t.equal(await logged(), '0', 'nothing is logged for a tenant without clients')
+  const second = await endingsOf()
+  t.strictSame(second.ids, ['a', 'b', 'c', 'd'])
+  t.equal(second.cursor.offset, 0, 'a new log')
+  t.not(second.cursor.epoch, first.cursor.epoch)
+  end('e')
+  t.match(await second.client.next('mission_update', ({ payload }) => payload.status === 'completed'), { position: { offset: 2 }, payload: { missionId: 'e' } })
+  const { checksum: _, ...since } = first.cursor
+  const resumed = await as(app, acme)
+  resumed.send({ type: 'subscribe', channels: ['mission_update'], since: { mission_update: since } })
+  const messages = await resumed.settle()
+  t.match(messages[0], { payload: { outcome: 'gap', gap: { cause: 'epoch_changed' } } })
+  t.strictSame(updatesIn(messages).map(({ missionId }) => missionId), ['a', 'b', 'c', 'd', 'e'])
+})

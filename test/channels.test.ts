@@ -295,7 +295,7 @@ function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'reg
     visible: () => registry.visible(),
     isActive: (id) => registry.find(id)?.isTerminal === false,
     toSnapshot: (mission) => toUpdate(mission),
-    ended: endings
+    endings: () => endings
   })
   return { channel, endings }
 }

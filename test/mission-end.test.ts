@@ -611,7 +611,7 @@ t.test('the offset of an ending', async (t) => {
       visible: () => registry.visible(),
       isActive: (id) => registry.find(id)?.isTerminal === false,
       toSnapshot: (mission) => toUpdate(mission),
-      ended: endings
+      endings: () => endings
     })
     return { channel, endings }
   }

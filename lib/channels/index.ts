@@ -35,6 +35,7 @@ export interface ChannelsDeps {
 export function createChannels (deps: ChannelsDeps, tenant: string | undefined): Channel[] {
   const { clock, options, missions, toSnapshot, endings, monitoring, createAlerts, sees } = deps
   const alerts = createAlerts(tenant)
+  endings.restart(tenant)
   const show = tenant === undefined ? (health: HealthSnapshot) => health : hideComponents
   const channels = [
     createMetricsTickChannel({
@@ -61,7 +62,7 @@ export function createChannels (deps: ChannelsDeps, tenant: string | undefined):
       visible: (ids) => missions.visible(tenant, ids),
       isActive: (id) => missions.findIn(tenant, id)?.isTerminal === false,
       toSnapshot,
-      ended: endings.of(tenant),
+      endings: () => endings.of(tenant),
       sees,
       tenant
     }),

@@ -19,7 +19,7 @@ export interface MissionUpdateChannelDeps {
   isActive: (id: string) => boolean
   toSnapshot: (mission: MissionState) => MissionUpdate
   /** The endings, which it publishes itself: publishing assigns the offset that the kept ending has too. */
-  ended: EndedMissions
+  endings: () => EndedMissions
   /** Whether a viewer may see a mission; only if the host decides that for each one. */
   sees?: Sees | undefined
   /** The tenant that the channel belongs to, if it is one. */
@@ -32,7 +32,7 @@ export interface MissionUpdateChannelDeps {
  * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
-  const { clock, onUpdate, visible, isActive, toSnapshot, ended, sees, tenant } = deps
+  const { clock, onUpdate, visible, isActive, toSnapshot, endings, sees, tenant } = deps
   const matcherOf = createMatchers(sees)
   const { about, attributesOf, presentOf } = createSubjects(sees, tenant)
   let unsubscribe: Unsubscribe | undefined
@@ -51,14 +51,14 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     name: 'mission_update',
     delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
     start (publish, head) {
-      ended.connect((update, mission) => publish(about(mission, update)), head)
+      endings().connect((update, mission) => publish(about(mission, update)), head)
       unsubscribe = onUpdate((update, mission) => {
         if (!isTerminal(update.status)) publish(about(mission, update))
       })
     },
     stop () {
       unsubscribe?.()
-      ended.disconnect()
+      endings().disconnect()
       kept = new WeakMap()
     },
     * snapshot (filter) {
@@ -76,8 +76,8 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
       const isSeen = ({ id, subject }: EndedMission) =>
         !isActive(id) && (sees === undefined || filter?.viewer === undefined || sees(filter.viewer, subject!))
       const shown = 'newest' in range
-        ? ended.newest(range.newest, upTo, isSeen)
-        : ended.between(range.after, upTo, isShown)
+        ? endings().newest(range.newest, upTo, isSeen)
+        : endings().between(range.after, upTo, isShown)
       return shown.map((ending) => about(ending, ending.update))
     },
     fits: (attributes, filter) => matcherOf(filter)(attributes as MissionAttributes),

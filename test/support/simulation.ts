@@ -69,7 +69,7 @@ class Service {
       visible: () => this.registry.visible(),
       isActive: (id) => this.registry.find(id)?.isTerminal === false,
       toSnapshot: (mission) => toUpdate(mission),
-      ended
+      endings: () => ended
     })
     let lastPublished: { id: string, offset: number | undefined } | undefined
     this.registry.updates.onEnded(({ id, name, status, tags, statusBeforeEnd }) => {

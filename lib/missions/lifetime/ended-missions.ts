@@ -23,12 +23,12 @@ interface KeptEnding {
 export class EndedMissions {
   // In the order of their offsets.
   readonly #recent: RecentById<KeptEnding>
-  readonly #onCount: (change: 1 | -1) => void
+  readonly #onCount: (change: -1 | 0 | 1) => void
   #lastOffset = 0
   #publish: PublishEnding | undefined
 
-  /** `onCount` is told when the number of kept endings changes. */
-  constructor (deps: RecentByIdDeps, onCount: (change: 1 | -1) => void = () => {}) {
+  /** `onCount` is told when the number of kept endings changes, and when nobody publishes them any more. */
+  constructor (deps: RecentByIdDeps, onCount: (change: -1 | 0 | 1) => void = () => {}) {
     this.#onCount = onCount
     this.#recent = new RecentById(deps, () => onCount(-1))
   }
@@ -46,6 +46,7 @@ export class EndedMissions {
 
   disconnect (): void {
     this.#publish = undefined
+    this.#onCount(0)
   }
 
   /** The next log knows nothing of the one before it: all endings come before its first message. */

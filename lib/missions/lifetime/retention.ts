@@ -35,11 +35,11 @@ export class Retention {
   }
 }
 
-/** If there are too many missions of several tenants, a few more are dropped, so that this is rarely needed. */
+/** Beyond the limit, missions of several tenants are dropped down to this share, so that this is rarely needed. */
 const KEPT_SHARE = 0.95
 
 /**
- * Ended missions of one kind, bounded by count and age. The oldest is dropped first, and of the tenant with the most, so
+ * Ended missions of one kind, bounded by count and age. The oldest of the tenant with the most is dropped first, so
  * that a busy tenant takes no room from the others.
  */
 class RetentionQueue {

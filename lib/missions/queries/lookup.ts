@@ -15,7 +15,7 @@ export function createMissionLookup ({ registry, endings }: { registry: MissionR
     const sees = (subject: MissionSubject) => caller.may('see', subject)
     const mission = registry.findIn(tenant, id)
     if (mission !== undefined) return registry.isHeld(mission) || !sees(mission.subject) ? undefined : toUpdate(mission)
-    const ended = endings.of(tenant).find(id)
+    const ended = endings.find(tenant, id)
     return ended === undefined || (ended.subject !== undefined && !sees(ended.subject)) ? undefined : ended.update
   }
 }

@@ -35,14 +35,29 @@ export class Endings {
   /** For how many tenants endings are kept. */
   get tenantCount (): number { return this.#tenants.size }
 
-  /** The endings of a tenant, or of everybody. */
+  /**
+   * The endings of a tenant, or of everybody; to be asked for each time, because those of an idle tenant are dropped.
+   */
   of (tenant?: string): EndedMissions {
     if (tenant === undefined) return this.#all
     const known = this.#tenants.get(tenant)
     if (known !== undefined) return known
-    const endings = new EndedMissions(this.#deps, (change) => { this.#tenantCount += change })
+    const endings = new EndedMissions(this.#deps, (change) => {
+      this.#tenantCount += change
+      if (endings.isUnused) this.#tenants.delete(tenant)
+    })
     this.#tenants.set(tenant, endings)
     return endings
+  }
+
+  /** From now on the offsets are those of a new log. */
+  restart (tenant: string | undefined): void {
+    if (tenant !== undefined) this.#tenants.get(tenant)?.restart()
+  }
+
+  /** How a mission of a tenant, or of anybody, ended. */
+  find (tenant: string | undefined, id: string): EndedMission | undefined {
+    return (tenant === undefined ? this.#all : this.#tenants.get(tenant))?.find(id)
   }
 
   /** Publishes the last update of a mission where somebody receives it, and keeps the ending. */
@@ -57,6 +72,5 @@ export class Endings {
 
   #makeRoom (): void {
     shrinkFairly(this.#tenants.values(), Math.floor(this.#deps.max * KEPT_SHARE))
-    for (const [tenant, endings] of this.#tenants) if (endings.isUnused) this.#tenants.delete(tenant)
   }
 }
