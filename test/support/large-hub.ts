@@ -27,14 +27,14 @@ export class LargeHub {
   #publish: Publish<'mission_update'> | undefined
   readonly #snapshots = new WeakMap<State, State>()
 
-  constructor (count: number, { bytes = 100, history = {} } = {}) {
+  constructor (count: number, { bytes = 100, history = {}, maxMessagesPerSecond = 1_000 } = {}) {
     for (let at = 0; at < count; at++) {
       this.states.set(`m${at}`, { missionId: `m${at}`, status: 'planned', seq: 1, pad: 'x'.repeat(bytes) })
     }
     this.hub = new Hub({
       clock: this.clock,
       server: { name: 'x', version: '1' },
-      options: resolveOptions({ websocket: { history, maxMessagesPerSecond: 1_000 } }, {}).websocket,
+      options: resolveOptions({ websocket: { history, maxMessagesPerSecond } }, {}).websocket,
       createChannels: () => [this.#createChannel()],
       access: openAccess(this.clock),
       commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,

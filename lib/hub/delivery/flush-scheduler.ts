@@ -3,7 +3,7 @@ import { Batch } from './batch.js'
 import { SharedBatch, type Members } from './shared-batch.js'
 import { TurnWork } from './turn-work.js'
 import { WriteQueue } from './write-queue.js'
-import type { Message } from '../wire/message.js'
+import { Message } from '../wire/message.js'
 
 export interface Flushable {
   /** Called at the end of the tick: puts the collected messages into `writes`, or writes them at once. */
@@ -14,8 +14,15 @@ export interface Flushable {
 
 /** A larger batch is flushed before the tick ends, so that a burst of messages in one tick needs bounded memory. */
 const MAX_BATCH_BYTES = 262_144
-/** Bytes of pending messages that are written in one turn of the event loop, to all slow connections together. */
-const MAX_PENDING_BYTES = 524_288
+/**
+ * The cost of writing pending messages to all slow connections in one turn of the event loop; about 10 ms. Creating a
+ * message costs 1, and so do as many bytes, of messages that are created or that are shared.
+ */
+const MAX_PENDING_COST = 3_000
+const CREATED_BYTES_PER_COST = 1_024
+const SHARED_BYTES_PER_COST = 8_192
+/** Writes of one slow connection in a row, before others get their turn. */
+const MAX_WRITES = 16
 
 /**
  * Collects the outboxes that have something to send and flushes all of them at the end of the tick. However many
@@ -28,7 +35,7 @@ export class FlushScheduler {
   #scheduled: Flushable[] = []
   /** Connections with pending messages, in the order of their turns. */
   readonly #slow = new Set<Flushable>()
-  #pendingBytes = 0
+  #pendingCost = 0
   readonly #onFlush: (ms: number) => void
   #bytes = 0
   #root = new Batch()
@@ -83,20 +90,30 @@ export class FlushScheduler {
     for (let at = 0; at < outboxes.length; at++) outboxes[at]!.flush(this.#writes)
     this.#writes.flush()
     if (outboxes.length > 0) this.#onFlush(systemClock.monotonic() - startedAt)
-    this.#pendingBytes = 0
+    this.#pendingCost = 0
     this.#writePending()
   }
 
   #writePending (): void {
     for (const outbox of this.#slow) {
-      if (this.#pendingBytes >= MAX_PENDING_BYTES) break
+      if (this.#pendingCost >= MAX_PENDING_COST) break
       // To the end, if it has more to write.
       this.#slow.delete(outbox)
-      const bytes = outbox.writePending()
-      this.#pendingBytes += bytes
-      if (bytes > 0) this.#slow.add(outbox)
+      if (this.#writeSome(outbox)) this.#slow.add(outbox)
     }
-    if (this.#pendingBytes > 0) this.#wake()
+    if (this.#pendingCost > 0) this.#wake()
+  }
+
+  // Returns whether there is more to write.
+  #writeSome (outbox: Flushable): boolean {
+    for (let writes = 0; writes < MAX_WRITES && this.#pendingCost < MAX_PENDING_COST; writes++) {
+      const createdBefore = Message.createdCount
+      const bytes = outbox.writePending()
+      if (bytes === 0) return false
+      const created = Message.createdCount - createdBefore
+      this.#pendingCost += created + bytes / (created > 0 ? CREATED_BYTES_PER_COST : SHARED_BYTES_PER_COST)
+    }
+    return true
   }
 
   #wake (): void {

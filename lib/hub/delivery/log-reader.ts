@@ -164,6 +164,7 @@ export class LogReader {
       const snapshot = yield * this.#take(channel, subscription)
       // The client may have left the channel, or subscribed again.
       if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot)
+      yield snapshot.messages.length
     }
     this.#cursor = log.firstSequence
   }
@@ -200,6 +201,7 @@ export class LogReader {
       if (subscriptions.get(channel) !== subscription) continue
       this.#overflowed.delete(channel)
       this.#queueSnapshot(channel, snapshot, snapshots.gap(channel, { cause: 'overflow', snapshot }))
+      yield snapshot.messages.length
     }
   }
 

@@ -70,16 +70,18 @@ export class SubscribeCommands {
     const request = { since: cursor, filter, endings, needsSnapshot: snapshot === true, replyTo: id }
     const beginning = yield * subscribeFlow.prepare(connection, name, request)
     const isNew = subscriptions.join(connection, name, filter)
-    let readCount
+    let handOver
     try {
-      readCount = subscribeFlow.begin(connection, name, request, beginning).readCount
+      handOver = subscribeFlow.begin(connection, name, request, beginning)
     } catch (err) {
       // No ack was sent, so the client must not be subscribed.
       subscriptions.leave(connection, name)
       throw err
     }
     if (isNew) this.#deps.metrics.subscriptionsTotal++
-    yield readCount
+    // The messages are written next. If more of them began in one turn than are written in it, the connections would
+    // fall behind, and could no longer share messages.
+    yield handOver.readCount + handOver.messages.length
     return 0
   }
 

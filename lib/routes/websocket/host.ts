@@ -32,6 +32,7 @@ function splitHost (host: string): [name: string, port: string | undefined] {
 }
 
 function listensOnLoopback (server: Pick<Server, 'address'>): boolean {
-  const address = server.address() as AddressInfo | null
-  return LOOPBACK_ADDRESS.test(address?.address ?? '')
+  // `null` once the server is closing.
+  const { address } = Object(server.address()) as Partial<AddressInfo>
+  return LOOPBACK_ADDRESS.test(String(address))
 }
