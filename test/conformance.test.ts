@@ -70,6 +70,16 @@ t.test('this plugin conforms to the protocol: every check passes and none is ski
   }
 })
 
+t.test('a server that takes new tokens, or limits what its clients may subscribe to, fails no check of that', async (t) => {
+  const app = await boot(t, {
+    ...OPTIONS,
+    access: { identify: () => ({ id: 'ann', tenant: 'acme' }), refresh: () => null }
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const results = await runConformance(optionsFor(urlOf(app)), { only: ['whoami', 'whoami-channels', 'auth-refresh'] })
+  t.strictSame(results.map(({ name, status }) => [name, status]), [['whoami', 'ok'], ['whoami-channels', 'ok'], ['auth-refresh', 'ok']])
+})
+
 t.test('without a start command, or without support for one, the checks that need missions are skipped and the rest pass', async (t) => {
   const NEED_MISSIONS = ['snapshot-checksum', 'snapshot-flag', 'resume-missed', 'start-ack', 'start-again', 'mission-get', 'mission-cancel', 'filter-ids', 'filter-statuses',
     'positions-contiguous', 'mission-order', 'mission-one-ending']

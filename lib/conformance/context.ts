@@ -56,7 +56,7 @@ export class CheckContext {
   }
 
   /** Whether `whoami` lists a command. */
-  async supports (command: 'mission_start' | 'mission_cancel'): Promise<boolean> {
+  async supports (command: 'mission_start' | 'mission_cancel' | 'auth_refresh'): Promise<boolean> {
     this.#capabilities ??= this.#askCapabilities()
     return (await this.#capabilities).includes(command)
   }
