@@ -377,6 +377,7 @@ t.test('a principal without connections is forgotten after 10 minutes, and beyon
   t.equal(visit('newest', 1_200_003), newest)
   t.not(visit('oldest', 1_200_003), oldest)
   t.equal(budgetOwnerOf(undefined), '')
+  t.equal(budgetOwnerOf({ ip: '2001:db8:1:2::5' }), '2001:db8:1:2::/64', 'one client has all addresses of its network')
 })
 
 t.test('a client that sends too much receives the replies that are due before it is closed', async (t) => {

@@ -1,3 +1,4 @@
+import { networkOf } from '../../base/address.js'
 import type { Clock } from '../../base/clock.js'
 
 const MINUTE_MS = 60_000
@@ -12,8 +13,8 @@ const PER_PRINCIPAL_AND_CONNECTION = 8
 const KEPT_FOR_MS = 600_000
 const MAX_KEPT = 10_000
 
-/** Who a connection belongs to, for the budgets: its address. Without one, all connections belong together. */
-export const budgetOwnerOf = (request: unknown): string => (request as { ip?: string } | undefined)?.ip ?? ''
+/** Who a connection belongs to, for the budgets: its network. Without an address, all connections belong together. */
+export const budgetOwnerOf = networkOf
 
 /** What was used of a limit per minute. */
 class Usage {
