@@ -1,8 +1,9 @@
 import t from 'tap'
 import type { ServerMessage } from '../schemas/messages/server-messages.js'
 import { TURN_COST } from '../lib/hub/delivery/turn-work.js'
+import { limitOwner } from '../lib/base/limit-owner.js'
 import { EVERYBODY } from '../lib/access/viewer.js'
-import { BudgetOwners, budgetOwnerOf } from '../lib/hub/delivery/hand-over-budget.js'
+import { BudgetOwners } from '../lib/hub/delivery/hand-over-budget.js'
 import { LargeHub, turn, type LargeHubClient } from './support/large-hub.js'
 
 const SUBSCRIBE = { type: 'subscribe', id: 'subscribe', channels: ['mission_update'] }
@@ -377,9 +378,10 @@ t.test('a principal without connections is forgotten after 10 minutes, and beyon
   for (let at = 0; at < 9_999; at++) visit(`other ${at}`, 1_200_003)
   t.equal(visit('newest', 1_200_003), newest)
   t.not(visit('oldest', 1_200_003), oldest)
-  t.equal(budgetOwnerOf(EVERYBODY, undefined), '')
-  t.equal(budgetOwnerOf(EVERYBODY, { ip: '192.0.2.1' }), '192.0.2.1')
-  t.equal(budgetOwnerOf({ ...EVERYBODY, id: 'ann', tenant: 'acme' }, { ip: '192.0.2.1' }), '["ann","acme"]', 'a principal has one budget at all addresses')
+  t.equal(limitOwner(EVERYBODY, undefined), '')
+  t.equal(limitOwner(EVERYBODY, { ip: '192.0.2.1' }), '192.0.2.1')
+  t.equal(limitOwner(EVERYBODY, { ip: '2001:db8:1:2::5' }), '2001:db8:1:2::/64', 'one client has all addresses of its network')
+  t.equal(limitOwner({ id: 'ann', tenant: 'acme' }, { ip: '192.0.2.1' }), '["ann","acme"]', 'a principal has one budget at all addresses')
 })
 
 t.test('a client that sends too much receives the replies that are due before it is closed', async (t) => {

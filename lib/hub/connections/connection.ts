@@ -2,9 +2,10 @@ import type { ChannelName } from '../../../schemas/channels/index.js'
 import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-codes.js'
 import type { Viewer } from '../../access/viewer.js'
 import type { Clock, Timer } from '../../base/clock.js'
+import { limitOwner } from '../../base/limit-owner.js'
 import type { SubscriptionState } from '../delivery/log-reader.js'
 import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
-import { budgetOwnerOf, HandOverBudget, type BudgetOwner, type BudgetOwners } from '../delivery/hand-over-budget.js'
+import { HandOverBudget, type BudgetOwner, type BudgetOwners } from '../delivery/hand-over-budget.js'
 import { Liveness } from './liveness.js'
 import { TokenBucket } from './token-bucket.js'
 
@@ -80,7 +81,7 @@ export class Connection {
     this.#shared = shared
     this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
     this.#liveness = new Liveness(shared.options.heartbeatMs, now)
-    this.#budgetOwner = shared.budgetOwners.opened(budgetOwnerOf(viewer, request))
+    this.#budgetOwner = shared.budgetOwners.opened(limitOwner(viewer, request))
     this.handOvers = new HandOverBudget(shared.clock, this.#budgetOwner)
     this.outbox = new Outbox({
       budget: this.handOvers,

@@ -1,4 +1,3 @@
-import type { Viewer } from '../../access/viewer.js'
 import type { Clock } from '../../base/clock.js'
 
 const MINUTE_MS = 60_000
@@ -13,11 +12,6 @@ const PER_PRINCIPAL_AND_CONNECTION = 8
 const KEPT_FOR_MS = 600_000
 const MAX_KEPT = 10_000
 
-/** Who a connection belongs to, for the budgets: its principal, else its address. Without one, all belong together. */
-export function budgetOwnerOf ({ id, tenant }: Viewer, request: unknown): string {
-  // As JSON, so that it never equals an address.
-  return id === undefined ? (request as { ip?: string } | undefined)?.ip ?? '' : JSON.stringify([id, tenant])
-}
 
 /** What was used of a limit per minute. */
 class Usage {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { InvalidHandler } from '../../base/errors.js'
+import { limitOwner } from '../../base/limit-owner.js'
 import type { CancelResult } from '../types.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { AckGate, PendingStart } from './ack-gate.js'
@@ -9,7 +10,6 @@ import {
 } from './handlers.js'
 import type { Caller } from './caller.js'
 import { Idempotency } from './idempotency.js'
-import { ownerOf } from './owner.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */
@@ -122,7 +122,7 @@ export class Commands {
   async #limit (
     { id, command, caller }: StartCommand, call: () => Promise<CommandResult>
   ): Promise<CommandResult> {
-    const owner = fingerprintOf(ownerOf(caller))
+    const owner = fingerprintOf(limitOwner({ id: caller.principal?.id, tenant: caller.tenant }, caller.request))
     const take = () => this.#starts.take(owner, this.#deps.clock.monotonic())
     if (id === undefined) return take() ? await call() : refuse('too_many_starts')
     const [key, fingerprint] = [`${owner} ${id}`, fingerprintOf(command)]

@@ -1,16 +1,16 @@
-import type { Caller } from './caller.js'
+/** Who is asking, if the host says it. */
+interface Asking { readonly id?: string | undefined, readonly tenant?: string | undefined }
 
 /**
- * Whom the limits and ids of commands belong to: the principal, else the address of the client. Not to a connection,
- * because a client can open any number of them.
+ * Whom limits belong to: a principal, else the network that the request comes from. Not a connection, because a client
+ * can open any number of them. Over a Unix socket and for an injected request there is no address: such clients share
+ * one owner.
  */
-export function ownerOf ({ principal, tenant, request }: Caller): string {
+export function limitOwner ({ id, tenant }: Asking, request: unknown): string {
   // As JSON, so that it never equals an address.
-  return principal === undefined ? networkOf(request) : JSON.stringify([principal.id, tenant])
+  if (id !== undefined) return JSON.stringify([id, tenant])
+  return groupAddress(String((request as { ip?: unknown } | undefined)?.ip ?? ''))
 }
-
-// Over a Unix socket and for an injected request there is no address: such clients share one principal.
-const networkOf = (request: unknown): string => groupAddress(String((request as { ip?: unknown }).ip ?? ''))
 
 const IPV6 = /^[\da-f]*:[\da-f:.]*/i
 
