@@ -26,6 +26,8 @@ export class AccessCaller {
 
   get principal (): Principal | undefined { return this.#viewer.principal }
 
+  get id (): string | undefined { return this.#viewer.id }
+
   get tenant (): string | undefined { return this.#viewer.tenant }
 
   /** Whether they may do something, with this mission or at all. Never throws. */

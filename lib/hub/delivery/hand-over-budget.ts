@@ -6,12 +6,11 @@ const PER_CONNECTION = 16
 /** A hand-over that is larger than the state, such as a long log, counts as no more states than this. */
 const MAX_COST = 8
 /** The same for all connections of one owner together; many clients may share one address. */
-const PER_PRINCIPAL = 128
-const PER_PRINCIPAL_AND_CONNECTION = 8
-/** How long a owner without connections is remembered, and how many of them. */
+const PER_OWNER = 128
+const PER_OWNER_AND_CONNECTION = 8
+/** How long an owner without connections is remembered, and how many of them. */
 const KEPT_FOR_MS = 600_000
 const MAX_KEPT = 10_000
-
 
 /** What was used of a limit per minute. */
 class Usage {
@@ -109,6 +108,6 @@ export class HandOverBudget {
   }
 
   #ownerLimit (): number {
-    return PER_PRINCIPAL + PER_PRINCIPAL_AND_CONNECTION * this.#owner.peak
+    return PER_OWNER + PER_OWNER_AND_CONNECTION * this.#owner.peak
   }
 }

@@ -8,6 +8,8 @@ export interface Caller {
   readonly connectionId: string | null
   /** `undefined` if the host does not say who is asking. */
   readonly principal: Principal | undefined
+  /** The id of the principal. */
+  readonly id: string | undefined
   /** The tenant that they are limited to; `undefined` for none. */
   readonly tenant: string | undefined
   /** Whether they may do something, with this mission or at all. Never throws. */

@@ -122,7 +122,7 @@ export class Commands {
   async #limit (
     { id, command, caller }: StartCommand, call: () => Promise<CommandResult>
   ): Promise<CommandResult> {
-    const owner = fingerprintOf(limitOwner({ id: caller.principal?.id, tenant: caller.tenant }, caller.request))
+    const owner = fingerprintOf(limitOwner(caller, caller.request))
     const take = () => this.#starts.take(owner, this.#deps.clock.monotonic())
     if (id === undefined) return take() ? await call() : refuse('too_many_starts')
     const [key, fingerprint] = [`${owner} ${id}`, fingerprintOf(command)]
