@@ -143,6 +143,11 @@ t.test('what a viewer may do', async (t) => {
     t.notOk(access.sees(viewer('ann', 'acme'), mission(null)))
   })
 
+  t.test('with rules: nothing for a viewer that the host was not asked about', async (t) => {
+    const { access } = setup({ authorize: () => true })
+    for (const question of questions) t.notOk(access.allows(EVERYBODY, question))
+  })
+
   t.test('with authorize: what it answers with true, and never more', async (t) => {
     for (const answer of [true, false, 1, 'yes', {}, null, undefined, Promise.resolve(true)]) {
       const asked: unknown[][] = []

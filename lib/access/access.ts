@@ -71,6 +71,8 @@ export class Access {
     const { rules, onCallbackError } = this.#deps
     if (rules === undefined) return true
     const { principal, tenant } = viewer
+    // A request that nobody was asked about.
+    if (principal === undefined) return false
     const { mission } = question
     if (tenant !== undefined && (isOfOperators(question) || (mission && mission.tenant !== tenant))) return false
     if (rules.authorize === undefined) return true
