@@ -31,6 +31,31 @@ class MemoryStorage implements StorageLike {
 }
 
 t.test('options', async (t) => {
+  t.test('of any class count, and a method keeps its object', async (t) => {
+    const sockets: FakeSocket[] = []
+    class Socket extends FakeSocket {
+      constructor (url: string, protocols: string[]) {
+        super(url, protocols)
+        sockets.push(this)
+      }
+    }
+    class Options {
+      readonly WebSocket = Socket
+      readonly #token = 'secret'
+      get channels (): ['mission_stats'] { return ['mission_stats'] }
+      getToken (): string { return this.#token }
+    }
+    for (const options of [new Options(), Object.create(new Options(), { getToken: { value: () => 'secret' } })]) {
+      const client = connect('ws://service.example/ws', options)
+      await settle()
+      const socket = sockets.pop()!
+      t.equal(socket.protocols[1], 'secret')
+      socket.fire('open')
+      t.strictSame(socket.last('subscribe').channels, ['mission_stats'])
+      client.close()
+    }
+  })
+
   t.test('an invalid or unknown option throws at once and is named', async (t) => {
     const WebSocket = FakeSocket
     // Node.js 22 and later have a built-in class that the client would use by default.

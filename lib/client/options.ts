@@ -62,8 +62,11 @@ export function resolveClientOptions (url: string, options: ClientOptions): Reso
     clock: clientSystemClock,
     random: Math.random
   }
-  for (const [name, value] of Object.entries(options)) {
+  // An object of a class defines options by its getters and methods, too.
+  for (const name of new Set([...Object.values(NAMES).flat(), ...Object.keys(options)])) {
+    let value: unknown = options[name as keyof ClientOptions]
     if (value === undefined) continue
+    if (typeof value === 'function' && !Object.hasOwn(options, name)) value = value.bind(options)
     check(name, value !== null && NAMES[typeof value]?.includes(name as keyof ClientOptions))
     resolved[name] = value
   }
