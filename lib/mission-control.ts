@@ -34,6 +34,11 @@ export interface AccessOptions<Own extends Principal = Principal> {
    */
   refresh? (token: string, context: { principal: Own, request: FastifyRequest }): Own | null | Promise<Own | null>
   /**
+   * Query parameter in which `identify` accepts a token, see `bearerToken`. Its value is removed from the URLs that
+   * requests to the routes of the plugin log.
+   */
+  queryToken?: string | undefined
+  /**
    * Decides what a principal may do within its tenant. Synchronous and cheap: `see` is asked for each mission. Any
    * result other than `true` denies access. Without it, a principal may do everything within its tenant.
    */

@@ -99,6 +99,12 @@ const access = Type.Optional(Type.Object({
   refresh: Type.Optional(hostValue<HostFunction>('function', 'a function that returns a principal or null',
     'Says who sent a new token over an open connection. Without it, a connection is closed when its principal ' +
       'expires.')),
+  queryToken: Type.Optional(Type.String({
+    minLength: 1,
+    maxLength: 64,
+    description: 'Query parameter in which `identify` accepts a token. Its value is removed from the URLs that ' +
+      'requests to the routes of the plugin log. By default no token is expected in a URL.'
+  })),
   authorize: Type.Optional(hostValue<HostFunction>('function', 'a function that returns true or false',
     'Decides what a principal may do within its tenant. Synchronous. Any result other than `true` denies access.'))
 }, {

@@ -15,6 +15,10 @@ t.test('the token of a request', async (t) => {
     [{ authorization: 'Bearer one', 'sec-websocket-protocol': 'bearer, two' }, 'one']
   ]
   for (const [headers, token] of cases) t.equal(bearerToken({ headers }), token, JSON.stringify(headers))
+  const query = { token: 'abc', empty: '', twice: ['a', 'b'] }
+  t.strictSame(['token', 'empty', 'twice', 'other', undefined].map((name) => bearerToken({ headers: {}, query }, name)), ['abc', undefined, undefined, undefined, undefined])
+  t.equal(bearerToken({ headers: { authorization: 'Bearer one' }, query }, 'token'), 'one')
+  t.equal(bearerToken({ headers: {} }, 'token'), undefined)
 })
 
 const NOW = Date.UTC(2026, 5, 1)

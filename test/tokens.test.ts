@@ -2,6 +2,8 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import { bearerToken } from '../lib/access/bearer-token.js'
+import { hideParameter } from '../lib/routes/query-token.js'
 import type { AccessOptions } from '../lib/mission-control.js'
 import type { Principal } from '../schemas/index.js'
 import { boot, uncaught } from './support/app.js'
@@ -247,6 +249,24 @@ t.test('revoke closes the connections of a principal at once, and returns their 
   t.equal(app.missionControl.revoke(() => 1 as never), 0, 'only true counts')
   t.throws(() => app.missionControl.revoke(() => { throw new Error('mine') }), { message: 'mine' })
   t.match(await olga.next('mission_update'), { payload: { name: 'after' } })
+})
+
+t.test('a token in a query is removed from the log', async (t) => {
+  t.strictSame(['/a', '/a?b=1', '/a?token=x', '/a?b=1&token=x&c=2', '/a?%74oken=x', '/a?token', '/a?tokens=x', '/a?b=1&token=x=y#z'].map((url) => hideParameter(url, 'token')),
+    ['/a', '/a?b=1', '/a?token=[hidden]', '/a?b=1&token=[hidden]&c=2', '/a?%74oken=[hidden]', '/a?token=[hidden]', '/a?tokens=x', '/a?b=1&token=[hidden]'])
+  for (const serializers of [undefined, { req: ({ url }: { url: string }) => ({ url, mine: true }) }, { req: () => 'text' }]) {
+    const lines: string[] = []
+    const stream = new Writable({ write (chunk, _encoding, done) { lines.push(String(chunk)); done() } })
+    const app = await boot(t, {
+      access: { identify: (request) => bearerToken(request, 'token') === 'canary-token' ? { id: 'ann' } : null, queryToken: 'token' }
+    }, { logger: { level: 'trace', stream, ...(serializers && { serializers: serializers as never }) } })
+    t.equal((await app.inject('/mission-control/ws-metrics?token=canary-token&a=1')).statusCode, 200)
+    t.equal((await app.inject('/mission-control/ws-metrics?token=wrong')).statusCode, 401)
+    const client = await connect(app, { path: '/ws/mission-control?token=canary-token' })
+    await client.close()
+    t.notMatch(lines.join(''), /canary-token|wrong/)
+    t.match(lines.join(''), serializers === undefined ? /"url":"\/mission-control\/ws-metrics\?token=\[hidden\]&a=1"/ : /"mine":true|"req":"text"/)
+  }
 })
 
 t.test('a token appears in no log, answer or metric', async (t) => {

@@ -13,6 +13,7 @@ import { isPublicHealth, mountHealth } from './health.js'
 import { Identities } from './identify.js'
 import { mountMissions } from './missions.js'
 import { addressOf, scopeFor } from './own-route.js'
+import { hideQueryToken } from './query-token.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
 import { guardRoutes } from './websocket/guard.js'
@@ -36,6 +37,7 @@ export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Pr
   const { access, hub, clock, options } = deps
   const identities = new Identities(access)
   refuseTaken(scope, options)
+  if (options.access?.queryToken !== undefined) hideQueryToken(scope, options.access.queryToken)
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
   const upgrades = guardRoutes(scope, { hub, clock, options: options.websocket })
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
