@@ -94,11 +94,11 @@ const websocket = group({
 /** The functions of `access`; the plugin's public options type has their types. */
 const access = Type.Optional(Type.Object({
   identify: hostValue<HostFunction>('function', 'a function that returns a principal or null',
-    'Says who sent a request or an upgrade: a principal, or `null` for nobody, which is answered with 401. May be ' +
-      'asynchronous, for at most 5 seconds.'),
+    'Returns the principal that sent a request or an upgrade, or `null` to answer with 401. May take up to 5 seconds ' +
+      'if it is asynchronous.'),
   refresh: Type.Optional(hostValue<HostFunction>('function', 'a function that returns a principal or null',
-    'Says who sent a new token over an open connection. Without it, a connection is closed when its principal ' +
-      'expires.')),
+    'Returns the principal of a new token that a client sent over its open connection. Without it, a connection is ' +
+      'closed when its principal expires.')),
   queryToken: Type.Optional(Type.String({
     minLength: 1,
     maxLength: 64,
@@ -106,10 +106,11 @@ const access = Type.Optional(Type.Object({
       'requests to the routes of the plugin log. By default no token is expected in a URL.'
   })),
   authorize: Type.Optional(hostValue<HostFunction>('function', 'a function that returns true or false',
-    'Decides what a principal may do within its tenant. Synchronous. Any result other than `true` denies access.'))
+    'Returns whether a principal may do something within its tenant. It must be synchronous. Any result other than ' +
+      '`true` denies access.'))
 }, {
   additionalProperties: false,
-  description: 'Who is asking, and what they may do. Without it, the host guards the routes by `onRequest`.'
+  description: 'Identifies clients and limits what they may do. Without it, guard the routes with `onRequest`.'
 }))
 
 const routes = group({
@@ -147,11 +148,11 @@ const prometheus = group({
       default: 20,
       minimum: 1,
       maximum: 1_000,
-      description: 'Number of tenants with series of their own; the missions of all others are added up as `_other`.'
+      description: 'Number of tenants with series of their own; all other missions are added up as `_other`.'
     }),
     allow: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
       maxItems: 1_000,
-      description: 'The only tenants with series of their own; by default the first ones.',
+      description: 'The only tenants with series of their own. Without it, the first `max` tenants have them.',
       expected: 'a list of tenants'
     }))
   }, { additionalProperties: false, description: 'Adds metrics by tenant. Without it, no metric names a tenant.' }))

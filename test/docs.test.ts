@@ -115,7 +115,7 @@ function alertRules (): string[] {
 }
 
 t.test('the metrics table lists exactly the names, types and labels of a real scrape', async (t) => {
-  const app = await boot(t)
+  const app = await boot(t, { prometheus: { tenants: {} } } as object)
   app.missions.on('mission_update', () => { throw new Error('a listener of the host') })
   app.missions.start({ name: 'import' }).complete()
   app.monitoring.trackOperation({ component: 'imports', operation: 'read', status: 'success', durationMs: 5 })

@@ -147,8 +147,9 @@ t.test('@fastify/session', async (t) => {
     for (const user of ['ann', 'admin']) {
       const app = await serve(t, code)
       const headers = await login(app, user)
-      t.equal(await statusOf(app, '/health'), 401)
-      t.equal(await statusOf(app, '/health', headers), 200)
+      t.equal(await statusOf(app, '/health'), 200, 'public')
+      t.equal(await statusOf(app, METRICS), 401)
+      t.equal(await statusOf(app, METRICS, headers), user === 'admin' ? 200 : 403)
       t.equal(await tryUpgrade(app), 401)
       const client = await connect(app, { headers })
       await client.subscribe('mission_stats')
@@ -159,7 +160,8 @@ t.test('@fastify/session', async (t) => {
 
   t.test('is not there yet if it comes later', async (t) => {
     const app = await serve(t, reversed(code).replace(/^(await app\.register\(session[^]*?)(await app\.register\(cookie\))/m, '$2\n$1'))
-    t.equal(await statusOf(app, '/health'), 500)
+    const headers = await login(app, 'admin')
+    t.equal(await statusOf(app, METRICS, headers), 401)
   })
 })
 
