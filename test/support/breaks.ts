@@ -47,11 +47,11 @@ const TRUSTS_CURSORS: Break = {
 
 /** Broken servers: the defect in words, the check that must find it, and its implementation. */
 export const BREAKS: ReadonlyArray<[string, string, Break]> = [
+  ['omits replyTo', 'reply-to', change('whoami', (message) => { delete message['replyTo'] })],
   ['lists a channel that it refuses', 'whoami-channels', { fromServer: (message, { make }) => isAck(message) && message['payload'].channel === 'metrics_tick' ? [make('subscription_error', { error: { code: 'forbidden', message: 'no', position: 0 }, replyTo: message['replyTo'] })] : [message] }],
   ['lists no channels as a list', 'whoami-channels', change('whoami', ({ payload }) => { payload.channels = 'all' })],
   ['accepts any token', 'auth-refresh', { fromServer: (message, { make }) => String(message['replyTo']).startsWith('refresh') ? [make('auth_refreshed', { payload: {}, replyTo: message['replyTo'] })] : [message] }],
   ['lists auth_refresh and keeps the connection open', 'auth-refresh', change('whoami', ({ payload }) => { payload.capabilities.push('auth_refresh') })],
-  ['omits replyTo', 'reply-to', change('whoami', (message) => { delete message['replyTo'] })],
   ['invents a replyTo', 'no-reply-to', change('whoami', (message) => { message['replyTo'] ??= 'none' })],
   ['answers a ping with a payload', 'ping-pong', change('pong', (message) => { message['payload'] = {} })],
   ['answers a ping twice', 'ping-pong', { fromServer: (message) => message['replyTo'] === 'p' ? [message, message] : [message] }],
