@@ -273,3 +273,17 @@ t.test('a tenant that was away for long receives its endings, and costs nothing 
   t.match(messages[0], { payload: { outcome: 'gap', gap: { cause: 'epoch_changed' } } })
   t.strictSame(updatesIn(messages).map(({ missionId }) => missionId), ['a', 'b', 'c', 'd', 'e'])
 })
+
+t.test('alerts of a tenant are about its own missions', async (t) => {
+  const { app, clock } = await serve(t)
+  const [busy, quiet, operator] = await Promise.all([{ id: 'a', tenant: 'busy' }, { id: 'b', tenant: 'quiet' }, { id: 'root' }].map(async (principal) => await as(app, principal)))
+  for (const client of [busy!, quiet!, operator!]) await client.subscribe('anomaly_alert')
+  for (let at = 0; at < 12; at++) app.missions.start({ name: 'job', tenant: 'busy' })
+  app.missions.start({ name: 'job', tenant: 'quiet' })
+  clock.advance(15_000)
+  const alertsOf = async (client: Client) => (await client.settle()).flatMap((message) => message.type === 'anomaly_alert' ? [[message.payload.rule, message.payload.value]] : [])
+  t.strictSame(await Promise.all([busy!, quiet!, operator!].map(alertsOf)), [[['mission_active', 12]], [], [['mission_active', 13]]])
+  const late = await as(app, { id: 'c', tenant: 'quiet' })
+  late.send({ type: 'subscribe', channels: ['anomaly_alert'] })
+  t.strictSame(await alertsOf(late), [], 'nor in the snapshot')
+})
