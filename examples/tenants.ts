@@ -1,6 +1,5 @@
-// Two tenants and an operator watch one service. Each sees the missions of its tenant, the operator sees all.
-//
-// The tokens are JSON Web Tokens that expire after five seconds, and the clients renew them while they are connected:
+// Users of two tenants and an operator watch one service. Each user sees the missions of its tenant, the operator sees
+// all missions. The tokens are JSON Web Tokens that expire after five seconds; connected clients renew them.
 //
 //   npm run build:examples && node .examples/tenants.js
 //
@@ -18,7 +17,7 @@ import { runProgram } from './flags.js'
 const TOKEN_SECONDS = 5
 const RUN_MS = 8_000
 
-/** What the tokens contain. */
+/** The content of a token. */
 interface Claims { sub: string, tenant?: string, exp: number }
 
 const USERS: Record<string, { tenant?: string }> = { ann: { tenant: 'acme' }, bob: { tenant: 'globex' }, olga: {} }
@@ -27,13 +26,13 @@ async function createService (): Promise<FastifyInstance> {
   const app = Fastify()
   await app.register(jwt, { secret: randomBytes(32).toString('hex') })
   const readToken = (token: string) => {
-    // Throws for a token that is forged or has expired; that is answered like an unknown user.
+    // Throws for a forged or expired token, which is then refused.
     const { sub, tenant, exp } = app.jwt.verify<Claims>(token)
     return { id: sub, expiresAt: exp * 1_000, ...(tenant !== undefined && { tenant }) }
   }
   await app.register(missionControl, {
     access: {
-      // The client library sends the token as a subprotocol, programs send it in a header.
+      // Reads the subprotocol, which the client library sends, or the header `authorization`.
       identify: (request) => {
         const token = bearerToken(request)
         return token === undefined ? null : readToken(token)
@@ -52,7 +51,7 @@ async function createService (): Promise<FastifyInstance> {
 
 interface Watcher { user: string, seen: Set<string>, tokens: number, close: () => void }
 
-/** Watches the service as a user, and prints what it sees. */
+/** Watches the service as a user, and prints each status that a mission reaches. */
 async function watch (url: string, user: string): Promise<Watcher> {
   const watcher: Watcher = { user, seen: new Set(), tokens: 0, close: () => client.close() }
   const client = connect(`${url}/ws/mission-control`, {

@@ -5,18 +5,18 @@ import { CLOSE_GRACE_MS } from './hub/connections/connection.js'
 export interface ClosingOptions {
   /** Option `missions.closeGraceMs`. */
   closeGraceMs: number
-  /** Takes at most the close grace of missions and then that of connections. */
+  /** Closes the service; takes at most the close grace of missions plus that of connections. */
   close: () => Promise<void>
 }
 
-/** The part of Fastify's `pluginTimeout` that one hook uses. A hook that takes all of it makes the close reject. */
+/** The share of Fastify's `pluginTimeout` that one hook uses. A hook that takes all of it makes the close reject. */
 const HOOK_SHARE = 0.9
-/** Fastify calls the hooks recursively. */
+/** Limited, because Fastify calls the hooks recursively. */
 const MAX_HOOKS = 1_000
 
 /**
  * Closes the service in `preClose`, while its sockets are open and it still answers. Fastify limits each hook to
- * `pluginTimeout` in real time, so several hooks wait in turn where one would not be enough.
+ * `pluginTimeout` in real time, so several hooks wait in turn if one is not enough.
  *
  * @throws FST_MC_INVALID_OPTION if too many hooks would be needed
  */

@@ -13,7 +13,7 @@ import type { Services } from './services.js'
 export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock' | 'access'> {
   /** Path in front of every route of the plugin. */
   prefix?: string
-  /** Who is asking, and what they may do. Without it, the host guards the routes by `onRequest`. */
+  /** Identifies clients and limits what they may do. Without it, guard the routes with `onRequest`. */
   access?: AccessOptions | undefined
   /** Hooks in front of every route of the plugin, including the WebSocket upgrade. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[] | undefined
@@ -21,36 +21,38 @@ export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'on
   clock?: Clock | undefined
 }
 
-/** Who is asking, and what they may do. A principal may have properties of the host's own. */
+/** Identifies clients and limits what they may do. A principal may have additional properties of your own. */
 export interface AccessOptions<Own extends Principal = Principal> {
   /**
-   * Says who sent a request or an upgrade, once for each, within 5 s. `null` is nobody: the answer is 401, for an
-   * upgrade before the WebSocket opens. So is an error, a time-out, and anything that is not a principal.
+   * Returns the principal that sent a request or an upgrade, within 5 s; called once for each. `null`, an error, a
+   * time-out and anything that is not a principal are answered with 401, for an upgrade before the WebSocket opens.
    */
   identify (request: FastifyRequest): Own | null | Promise<Own | null>
   /**
-   * Says who sent a new token over an open connection, within 5 s. It must be the same principal, of the same tenant;
-   * otherwise the connection is closed with 4401. Without it, a connection is closed when its principal expires.
+   * Returns the principal of a new token that a client sent over its open connection, within 5 s. Its `id` and `tenant`
+   * must be the same as before; otherwise the connection is closed with 4401. Without this function, a connection is
+   * closed when its principal expires.
    */
   refresh? (token: string, context: { principal: Own, request: FastifyRequest }): Own | null | Promise<Own | null>
   /**
-   * Query parameter in which `identify` accepts a token, see `bearerToken`. Its value is removed from the URLs that
-   * requests to the routes of the plugin log.
+   * Name of a query parameter in which `identify` accepts a token, see `bearerToken`. Its value is removed from the
+   * URLs in the request log of the plugin's routes.
    */
   queryToken?: string | undefined
   /**
-   * Decides what a principal may do within its tenant. Synchronous and cheap: `see` is asked for each mission. Any
-   * result other than `true` denies access. Without it, a principal may do everything within its tenant.
+   * Returns whether a principal may do something within its tenant. It must be synchronous and fast, because it runs
+   * for each mission (`see`). Any result other than `true` denies access. Without this function, a principal may do
+   * everything within its tenant.
    */
   authorize? (principal: Own, question: AccessQuestion): boolean
 }
 
-/** What the host gets as `app.missions`: its handlers receive Fastify's request. */
+/** The type of `app.missions`: handlers receive Fastify's request. */
 export type HostMissions = Missions<FastifyRequest>
 export type HostHandlers = MissionHandlers<FastifyRequest>
 export type HostCommandContext = CommandContext<FastifyRequest>
 
-/** What the host gets as `app.missionControl`. */
+/** The type of `app.missionControl`. */
 export interface MissionControl {
   /** Counters of the WebSocket route, as `GET /mission-control/ws-metrics` shows them. */
   wsMetrics (): WsMetrics
@@ -59,8 +61,8 @@ export interface MissionControl {
     render (accept?: string): Promise<{ contentType: string, body: string }>
   }
   /**
-   * Publishes a payload of the host to the subscribers of a channel that see all tenants; with `tenant` also to those
-   * of this tenant.
+   * Publishes your payload to the operators among the subscribers of a channel (without `access`, to all subscribers);
+   * with `tenant`, also to the subscribers of this tenant.
    *
    * @throws FST_MC_INVALID_PAYLOAD for an unknown channel or a payload that does not match its schema
    */
@@ -68,15 +70,15 @@ export interface MissionControl {
     channel: Name, payload: ChannelPayloads[Name], options?: { tenant?: string }
   ): void
   /**
-   * Closes the connections of a principal, or of all principals that a function returns `true` for, with 4401. Returns
-   * how many there were. To be called when a session ends or a user is locked; the client does not connect again. What
-   * the function throws is passed on, and no connection is closed then.
+   * Closes the connections of the principals with this id, or of those for which a function returns `true`, with 4401.
+   * Returns their number. Call it when a session ends or a user is locked; the client does not reconnect. If the
+   * function throws, `revoke` throws the same error and closes no connection.
    */
   revoke (who: string | ((principal: Principal) => boolean)): number
   /**
-   * Closes all connections before the service closes: refuses new ones, sends each client `server_draining` with its
-   * own time to reconnect, and closes them in waves over `withinMs` (10 s by default). Resolves when all are closed. It
-   * cannot be undone.
+   * Closes all connections before the service closes: refuses new ones, sends each client `server_draining` with a
+   * different time to reconnect, and closes them in waves over `withinMs` (10 s by default). Resolves when all are
+   * closed. It cannot be undone.
    *
    * @throws FST_MC_INVALID_OPTION for a time that is not a whole number of ms up to an hour
    */

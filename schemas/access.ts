@@ -2,9 +2,9 @@ import { Type, type Static } from '@sinclair/typebox'
 import type { ChannelName } from './channels/index.js'
 
 /**
- * Who is asking: a person or a program. A principal of a tenant sees the missions of that tenant alone; one without a
- * tenant is an operator and sees all. `expiresAt` is in ms since 1970. A host may add properties of its own, which
- * `authorize` gets back.
+ * A user or a program. A principal with a tenant sees the missions of that tenant only. A principal without a tenant is
+ * an operator and sees all missions. `expiresAt` is in ms since 1970. A host may add properties of its own;
+ * `authorize` receives them.
  */
 export const Principal = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 256 }),
@@ -15,15 +15,15 @@ export const Principal = Type.Object({
 export type Principal = Static<typeof Principal>
 
 /**
- * What a principal may be allowed to do. `see` is asked for each mission, `subscribe` and `replay` for a channel,
- * `metrics` and `health_details` over HTTP.
+ * The actions that `authorize` decides about: `see` and `cancel` for a mission, `subscribe` and `replay` for a channel,
+ * `metrics` and `health_details` for HTTP routes.
  */
 export const ACCESS_ACTIONS = [
   'subscribe', 'replay', 'see', 'start', 'cancel', 'metrics', 'health_details'
 ] as const
 export type AccessAction = (typeof ACCESS_ACTIONS)[number]
 
-/** What `authorize` can decide by. All of it stays the same for the whole life of an attempt. */
+/** The properties of a mission that `authorize` receives. They never change within an attempt. */
 export interface MissionSubject {
   readonly id: string
   readonly name: string
@@ -36,8 +36,8 @@ export interface MissionSubject {
 /** One question to `authorize`. */
 export interface AccessQuestion {
   action: AccessAction
-  /** With `subscribe` and `replay`. */
+  /** Set for `subscribe` and `replay`. */
   channel?: ChannelName
-  /** With `see` and `cancel`. */
+  /** Set for `see` and `cancel`. */
   mission?: MissionSubject
 }

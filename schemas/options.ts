@@ -102,8 +102,8 @@ const access = Type.Optional(Type.Object({
   queryToken: Type.Optional(Type.String({
     minLength: 1,
     maxLength: 64,
-    description: 'Query parameter in which `identify` accepts a token. Its value is removed from the URLs that ' +
-      'requests to the routes of the plugin log. By default no token is expected in a URL.'
+    description: 'Name of a query parameter in which `identify` accepts a token. Its value is removed from the URLs ' +
+      'in the request log of the routes. By default, these URLs are logged unchanged.'
   })),
   authorize: Type.Optional(hostValue<HostFunction>('function', 'a function that returns true or false',
     'Returns whether a principal may do something within its tenant. It must be synchronous. Any result other than ' +

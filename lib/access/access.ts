@@ -6,7 +6,7 @@ import { EVERYBODY, readViewer, type Viewer } from './viewer.js'
 
 type Answer = Principal | null | Promise<Principal | null>
 
-/** The functions of the host, whose own types of requests and principals do not matter here. */
+/** The functions of the host. Its own types of requests and principals do not matter here. */
 export interface AccessRules {
   identify: (request: never) => Answer
   refresh?: ((token: string, context: { principal: never, request: never }) => Answer) | undefined
@@ -20,16 +20,16 @@ export interface AccessDeps {
   onCallbackError: (where: string, err: unknown) => void
 }
 
-/** How long the host may take to say who is asking. */
+/** How long `identify` and `refresh` may take. */
 const IDENTIFY_TIMEOUT_MS = 5_000
 
-/** What only those may ask for who see all tenants: it is about the process. */
+/** Whether a question is about the process, so that only operators may do it. */
 const isOfOperators = ({ action, channel }: AccessQuestion): boolean =>
   action === 'metrics' || action === 'health_details' || channel === 'metrics_tick'
 
 /**
- * The one place that decides who is asking and what they may do. Fails closed: an error of the host's functions, a
- * time-out and any answer but the right one mean no. Never throws or rejects.
+ * Identifies clients and decides what they may do. Fails closed: errors and time-outs of the host's functions, and any
+ * result other than the expected one, deny access. Never throws or rejects.
  */
 export class Access {
   readonly #deps: AccessDeps
@@ -47,7 +47,7 @@ export class Access {
   /** Whether a token can be renewed on an open connection. */
   get canRefresh (): boolean { return this.#deps.rules?.refresh !== undefined }
 
-  /** Asks the host who sent a request; `null` for nobody. */
+  /** Asks the host for the principal that sent a request; `null` if there is none. */
   async identify (request: unknown): Promise<Viewer | null> {
     const { rules } = this.#deps
     if (rules === undefined) return EVERYBODY
@@ -55,8 +55,8 @@ export class Access {
   }
 
   /**
-   * Asks the host who sent a new token; `null` for nobody, and for anybody else than before, whose missions a
-   * connection must not change to.
+   * Asks the host for the principal of a new token; `null` if there is none, or if it is another one than before: a
+   * connection never changes to the missions of another principal.
    */
   async refresh (token: string, viewer: Viewer, request: unknown): Promise<Viewer | null> {
     const { rules } = this.#deps
@@ -66,12 +66,12 @@ export class Access {
     return renewed?.id === viewer.id && renewed?.tenant === viewer.tenant ? renewed : null
   }
 
-  /** Whether a viewer may do something. A mission of another tenant is never theirs, whatever the host says. */
+  /** Whether a viewer may do something. Missions of other tenants are denied even if the host would allow them. */
   allows (viewer: Viewer, question: AccessQuestion): boolean {
     const { rules, onCallbackError } = this.#deps
     if (rules === undefined) return true
     const { principal, tenant } = viewer
-    // A request that nobody was asked about.
+    // `identify` has not run for this request.
     if (principal === undefined) return false
     const { mission } = question
     if (tenant !== undefined && (isOfOperators(question) || (mission && mission.tenant !== tenant))) return false
@@ -88,7 +88,7 @@ export class Access {
     return this.allows(viewer, { action: 'see', mission })
   }
 
-  // The timer ends the wait for an answer that never comes.
+  // The timer ends the wait for a function that never settles.
   async #ask (where: string, ask: () => Answer): Promise<Viewer | null> {
     const { clock, onCallbackError } = this.#deps
     return await new Promise((resolve) => {

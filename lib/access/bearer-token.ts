@@ -1,13 +1,13 @@
-/** The part of a request that has a token. */
+/** The part of a request that may contain a token. */
 interface TokenCarrier {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly query?: unknown
 }
 
 /**
- * The token of a request: `Authorization: Bearer <token>`, or the subprotocol after `bearer` of a WebSocket upgrade, as
- * the client library sends it, because browsers cannot set headers. With the name of a query parameter, also its value.
- * `undefined` if there is none.
+ * Returns the token of a request, or `undefined` if there is none: from `Authorization: Bearer <token>`, from the
+ * subprotocols `bearer, <token>` of a WebSocket upgrade, or from the query parameter with the name `queryToken`. The
+ * client library sends subprotocols, because browsers cannot set headers.
  */
 export function bearerToken ({ headers, query }: TokenCarrier, queryToken?: string): string | undefined {
   const authorization = /^bearer +(\S+) *$/i.exec(String(headers['authorization'] ?? ''))?.[1]

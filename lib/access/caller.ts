@@ -30,7 +30,7 @@ export class AccessCaller {
 
   get tenant (): string | undefined { return this.#viewer.tenant }
 
-  /** Whether they may do something, with this mission or at all. Never throws. */
+  /** Whether the viewer may do something, with this mission or in general. Never throws. */
   may (action: AccessAction, mission?: MissionSubject): boolean {
     return this.#access.allows(this.#viewer, mission === undefined ? { action } : { action, mission })
   }

@@ -3,11 +3,11 @@ import { InvalidPrincipal } from '../base/errors.js'
 import { compile, describeFailure } from '../base/validation.js'
 
 /**
- * Who is asking, as far as the package reads it; each property of the host's principal is read once. A new token
- * changes the principal of an open connection, but neither its id nor its tenant.
+ * A principal as the package uses it; each property of the host's object is read once. A new token replaces the
+ * principal of an open connection, but changes neither id nor tenant.
  */
 export interface Viewer {
-  /** The host's own object; `undefined` if the host does not say who is asking. */
+  /** The host's own object; `undefined` without access rules. */
   principal: Principal | undefined
   readonly id: string | undefined
   /** `undefined` for an operator, who sees all tenants. */
@@ -16,20 +16,20 @@ export interface Viewer {
   expiresAt: number
 }
 
-/** Everybody, while the host has no access rules. */
+/** The viewer of every request if the host has no access rules. */
 export const EVERYBODY: Viewer = Object.freeze({
   principal: undefined, id: undefined, tenant: undefined, expiresAt: Infinity
 })
 
-/** A time before 1973 in ms since 1970 was given in seconds. */
+/** In ms, any time from here on is after 1973. A smaller value was given in seconds. */
 const EARLIEST_MS = 100_000_000_000
 
 const validate = compile(Principal)
 
 /**
- * Reads the answer of the host; `null` for nobody, and for a principal that has expired.
+ * Reads the answer of the host. Returns `null` for `null`, and for a principal that has expired.
  *
- * @throws FST_MC_INVALID_PRINCIPAL for anything else than a principal
+ * @throws FST_MC_INVALID_PRINCIPAL for anything else
  */
 export function readViewer (answer: unknown, now: number): Viewer | null {
   if (answer === null) return null

@@ -1,10 +1,10 @@
-/** Who is asking, if the host says it. */
+/** The principal of a client, if it has one. */
 interface Asking { readonly id?: string | undefined, readonly tenant?: string | undefined }
 
 /**
- * Whom limits belong to: a principal, else the network that the request comes from. Not a connection, because a client
- * can open any number of them. Over a Unix socket and for an injected request there is no address: such clients share
- * one owner.
+ * The owner of limits: a principal, or without one the network that the request comes from. Not a connection, because a
+ * client can open any number of them. Over a Unix socket and for an injected request there is no address: such clients
+ * share one owner.
  */
 export function limitOwner ({ id, tenant }: Asking, request: unknown): string {
   // As JSON, so that it never equals an address.

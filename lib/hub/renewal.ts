@@ -10,16 +10,16 @@ export interface RenewalDeps {
   clock: Clock
   access: Access
   envelope: Envelope
-  /** What the client sees. */
+  /** The broadcaster of the scope of a connection. */
   broadcasterOf: (connection: Connection) => Broadcaster
-  /** The principal of a connection expires at another time. */
+  /** Called when the principal of a connection was renewed, and may expire at another time. */
   onRenewed: (connection: Connection) => void
 }
 
-/** Takes the new tokens of clients, so that they stay connected. */
+/** Renews the principals of connections whose clients send a new token. */
 export class Renewal {
   readonly #deps: RenewalDeps
-  /** The connections whose new token the host is asked about. */
+  /** The connections whose new token the host is checking. */
   readonly #asking = new WeakSet<Connection>()
 
   constructor (deps: RenewalDeps) {
@@ -27,8 +27,9 @@ export class Renewal {
   }
 
   /**
-   * Asks the host about a new token, and answers `auth_refreshed`, or closes the connection if the token is refused.
-   * Returns why it does not ask: the host takes no new tokens, or is being asked about another one of this connection.
+   * Lets the host check a new token. Then replies with `auth_refreshed`, or closes the connection if the host refuses
+   * the token. Returns an error code if the token is not checked: the host has no `refresh`, or it is still checking
+   * another token of this connection.
    */
   renew (connection: Connection, token: string, replyTo: string | undefined): 'unsupported' | 'forbidden' | undefined {
     if (!this.#deps.access.canRefresh) return 'unsupported'
@@ -54,7 +55,7 @@ export class Renewal {
     this.#revokeLost(connection)
   }
 
-  // The renewed principal may have fewer rights.
+  // The renewed principal may have fewer permissions.
   #revokeLost (connection: Connection): void {
     const { access, broadcasterOf, envelope } = this.#deps
     for (const channel of [...connection.subscriptions.keys()]) {
@@ -65,7 +66,7 @@ export class Renewal {
   }
 }
 
-/** Closes the connections of the principals that a function of the host returns `true` for, and counts them. */
+/** Closes the connections of the principals for which a function of the host returns `true`. Returns their number. */
 export function revoke (connections: Iterable<Connection>, isRevoked: (principal: Principal) => unknown): number {
   const revoked = [...connections].filter(({ viewer: { principal }, isClosing }) =>
     !isClosing && principal !== undefined && callSync(() => isRevoked(principal)) === true)

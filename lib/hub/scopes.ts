@@ -8,11 +8,11 @@ import { LogBudget } from './history/log-budget.js'
 export interface ScopesDeps {
   shared: SharedBroadcasterDeps
   onBackpressure: () => void
-  /** Creates the channels of a tenant, or those of everything. */
+  /** Creates the channels of a tenant, or without a tenant those of operators. */
   createChannels: (tenant: string | undefined) => Channel[]
 }
 
-/** Those who see the same: the clients of one tenant, or those that see all tenants. */
+/** The clients of one tenant, or the operators, with the channels that they share. */
 export interface Scope {
   readonly tenant: string | undefined
   readonly broadcaster: Broadcaster
@@ -22,9 +22,9 @@ export interface Scope {
 }
 
 /**
- * The scopes that have clients. Each has its own channels, offsets and log, so that nothing of one tenant reaches
- * another, not even how much it does. The logs of all tenants share one limit. The scope of a tenant is created for its
- * first client, and dropped when the last one has left and its log is not kept any more.
+ * The scopes that have clients. Each has its own channels, offsets and log, so that nothing about one tenant reaches
+ * another, not even its number of messages. The logs of all tenants share one limit. The scope of a tenant is created
+ * for its first client, and dropped when its last client has left and its log is no longer kept.
  */
 export class Scopes {
   readonly operators: Scope
@@ -39,10 +39,10 @@ export class Scopes {
     this.operators = this.#create(undefined)
   }
 
-  /** How many there are. */
+  /** The number of scopes. */
   get size (): number { return 1 + this.#tenants.size }
 
-  /** What the logs of all scopes hold. */
+  /** The size of the logs of all scopes together. */
   get logged (): { bytes: number, messages: number } {
     const all = this.operators.broadcaster.log.size
     const { bytes, messages } = this.#budget.size
@@ -57,19 +57,19 @@ export class Scopes {
     return scope
   }
 
-  /** The scope of a tenant, if it has clients. */
+  /** The scope of a tenant, if it has one. */
   find (tenant: string): Scope | undefined {
     return this.#tenants.get(tenant)
   }
 
-  /** How many connections are subscribed to a channel. */
+  /** The number of connections that are subscribed to a channel. */
   count (channel: ChannelName): number {
     let count = 0
     for (const { broadcaster } of this.#all()) count += broadcaster.subscriptions.count(channel)
     return count
   }
 
-  /** To be called when a connection of the scope was closed. */
+  /** Call when a connection of the scope was closed. */
   left (scope: Scope): void {
     scope.connections--
     this.#dropIdle(scope)

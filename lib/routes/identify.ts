@@ -6,8 +6,8 @@ import { EVERYBODY, type Viewer } from '../access/viewer.js'
 import { Forbidden, Unauthorized } from '../base/errors.js'
 
 /**
- * Finds out who sent each request, once, before anything of it is carried out. An upgrade of nobody is refused before
- * the WebSocket opens.
+ * Identifies the sender of each request once, before its route runs. Requests without a principal are refused, and
+ * upgrades before the WebSocket opens.
  */
 export class Identities {
   readonly #access: Access
@@ -17,7 +17,7 @@ export class Identities {
     this.#access = access
   }
 
-  /** Refuses requests of nobody to all routes of the scope, except those that `isPublic` names. */
+  /** Refuses requests without a principal to all routes of the scope, except those for which `isPublic` is true. */
   guard (scope: FastifyInstance, isPublic: (request: FastifyRequest) => boolean): void {
     if (!this.#access.isRestricted) return
     scope.addHook('onRequest', async (request, reply) => {
@@ -28,12 +28,12 @@ export class Identities {
     })
   }
 
-  /** Who sent a request that the guard has let through. */
+  /** The viewer that sent a request; `EVERYBODY` without access rules, and for public requests. */
   of (request: FastifyRequest): Viewer {
     return this.#viewers.get(request) ?? EVERYBODY
   }
 
-  /** Refuses requests of those who may not do something; a hook for one route. */
+  /** Returns a hook for one route that refuses the requests of viewers that may not do something. */
   require (action: AccessAction) {
     return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> =>
       this.#access.allows(this.of(request), { action }) ? undefined : refuse(reply, new Forbidden())

@@ -9,8 +9,8 @@ const SERIALIZERS = Symbol.for('pino.serializers')
 const HIDDEN = '[hidden]'
 
 /**
- * Removes the value of a query parameter from the URLs that requests to the routes of the scope log. To be called
- * before the first route is mounted.
+ * Removes the value of a query parameter from the URLs in the request log of the routes of the scope. Call it before
+ * the first route is mounted.
  */
 export function hideQueryToken (scope: FastifyInstance, parameter: string): void {
   scope.addHook('onRoute', (route) => {

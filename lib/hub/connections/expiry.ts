@@ -3,35 +3,35 @@ import type { Clock, Timer } from '../../base/clock.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { Connection } from './connection.js'
 
-/** How long before its principal expires a client is told. */
+/** How long before the expiry of its principal a client is warned. */
 const WARNING_MS = 60_000
 
 export interface ExpiryDeps { clock: Clock, envelope: Envelope }
 
 /**
- * Tells each client in time that its principal expires, and closes its connection if no new token has come until then.
+ * Warns each client before its principal expires, and closes the connection if the principal was not renewed by then.
  */
 export class Expiry {
   readonly #deps: ExpiryDeps
   readonly #timers = new Map<Connection, Timer>()
-  readonly #told = new WeakSet<Connection>()
+  readonly #warned = new WeakSet<Connection>()
 
   constructor (deps: ExpiryDeps) {
     this.#deps = deps
   }
 
-  /** To be called for every new connection. */
+  /** Call for every new connection. */
   watch (connection: Connection): void {
     if (connection.viewer.expiresAt < Infinity) this.#schedule(connection, this.#leftOf(connection) - WARNING_MS)
   }
 
   /**
-   * To be called when the principal was renewed. The client is told again when half of the time is over, at the
-   * earliest: it would otherwise renew a token that is short-lived without a pause.
+   * Call when the principal was renewed. The next warning comes after half of the remaining time at the earliest.
+   * Otherwise a client with short-lived tokens would renew them without a pause.
    */
   renewed (connection: Connection): void {
     this.forget(connection)
-    this.#told.delete(connection)
+    this.#warned.delete(connection)
     const leftMs = this.#leftOf(connection)
     if (leftMs < Infinity) this.#schedule(connection, Math.max(leftMs / 2, leftMs - WARNING_MS))
   }
@@ -55,9 +55,9 @@ export class Expiry {
     if (leftMs <= 0) return connection.close('token_expired')
     if (leftMs > WARNING_MS) return this.#schedule(connection, leftMs - WARNING_MS)
     this.#schedule(connection, leftMs)
-    // A timer may run a little early.
-    if (this.#told.has(connection)) return
-    this.#told.add(connection)
+    // The timer of the expiry may fire a little early.
+    if (this.#warned.has(connection)) return
+    this.#warned.add(connection)
     const payload = { inMs: Math.ceil(leftMs) }
     connection.outbox.send(this.#deps.envelope.message('auth_expiring', { payload }))
   }

@@ -1,18 +1,18 @@
 import type { Clock } from '../../base/clock.js'
 
 const MINUTE_MS = 60_000
-/** Whole states that one connection may receive at once, and again in each minute. */
+/** Number of whole states that one connection may receive at once, and then per minute. */
 const PER_CONNECTION = 16
-/** A hand-over that is larger than the state, such as a long log, counts as no more states than this. */
+/** The most that one hand-over counts, even if it is larger, such as a long log. */
 const MAX_COST = 8
-/** The same for all connections of one owner together; many clients may share one address. */
+/** The limit for all connections of one owner together; many clients may share one address. */
 const PER_OWNER = 128
 const PER_OWNER_AND_CONNECTION = 8
 /** How long an owner without connections is remembered, and how many of them. */
 const KEPT_FOR_MS = 600_000
 const MAX_KEPT = 10_000
 
-/** What was used of a limit per minute. */
+/** The used part of a limit per minute. */
 class Usage {
   #used = 0
   #settledAt = 0
@@ -44,7 +44,7 @@ export interface BudgetOwner {
   closedAt: number
 }
 
-/** The owners that are connected, or were a short time ago, so that a new connection brings no new budget. */
+/** The owners that are connected, or were a short time ago, so that a reconnecting client gets no new budget. */
 export class BudgetOwners {
   readonly #open = new Map<string, BudgetOwner>()
   /** Those without connections, in the order in which their last one was closed. */
@@ -72,9 +72,9 @@ export class BudgetOwners {
 }
 
 /**
- * How much state one connection may be handed over: snapshots, replays of the log, and the recovery of gaps. Counted in
- * whole states of a channel, so that the limit holds for services of any size. An ordinary client never comes near it:
- * it needs a few hand-overs after it has connected.
+ * Limits the snapshots, replays of the log and recoveries of gaps of one connection. They are counted in whole states
+ * of a channel, so that the limit suits services of any size. An ordinary client never comes near it: it needs a few
+ * hand-overs after it has connected.
  */
 export class HandOverBudget {
   readonly #clock: Clock
@@ -93,7 +93,7 @@ export class HandOverBudget {
     return Math.max(this.#usage.waitMs(PER_CONNECTION, now), usage.waitMs(this.#ownerLimit(), now))
   }
 
-  /** Counts a hand-over; `cost` is its part of the whole state. */
+  /** Counts a hand-over; `cost` is its size relative to the whole state. */
   charge (cost: number): void {
     const now = this.#clock.monotonic()
     this.#usage.add(Math.min(cost, MAX_COST), PER_CONNECTION, now)

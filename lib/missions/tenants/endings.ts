@@ -6,20 +6,20 @@ import type { MissionState } from '../state/mission-state.js'
 
 export interface EndingsDeps {
   clock: Clock
-  /** How many endings are kept: once for everybody, and once for all tenants together. */
+  /** How many endings are kept for operators, and how many for all tenants together. */
   max: number
   /** For how long, in ms. */
   maxAgeMs: number
-  /** Whether the host decides who may see a mission, and will be asked about its ending too. */
+  /** Whether the host decides who may see a mission, and therefore its ending too. */
   keepsSubjects: boolean
 }
 
-/** When the tenants hold too many endings, they give up a few more, so that this is not needed at each ending. */
+/** When the tenants hold too many endings, a few more are dropped, so that this is not needed at each ending. */
 const KEPT_SHARE = 0.95
 
 /**
- * How missions ended: for viewers of all missions, and for those of each tenant, whose offsets are their own. A tenant
- * with many endings takes no room from one with few.
+ * The endings of missions: all of them for operators, and those of each tenant with offsets of its own. A tenant with
+ * many endings takes no room from one with few.
  */
 export class Endings {
   readonly #deps: EndingsDeps
@@ -32,11 +32,12 @@ export class Endings {
     this.#all = new EndedMissions(deps)
   }
 
-  /** For how many tenants endings are kept. */
+  /** The number of tenants for which endings are kept. */
   get tenantCount (): number { return this.#tenants.size }
 
   /**
-   * The endings of a tenant, or of everybody; to be asked for each time, because those of an idle tenant are dropped.
+   * The endings of a tenant, or without a tenant all endings. Do not keep the result, because the endings of an idle
+   * tenant are dropped.
    */
   of (tenant?: string): EndedMissions {
     if (tenant === undefined) return this.#all
@@ -50,17 +51,17 @@ export class Endings {
     return endings
   }
 
-  /** From now on the offsets are those of a new log. */
+  /** Call when the log of a tenant begins again, and with it the offsets. */
   restart (tenant: string | undefined): void {
     if (tenant !== undefined) this.#tenants.get(tenant)?.restart()
   }
 
-  /** How a mission of a tenant, or of anybody, ended. */
+  /** The ending of a mission; with a tenant, only if the mission belongs to it. */
   find (tenant: string | undefined, id: string): EndedMission | undefined {
     return (tenant === undefined ? this.#all : this.#tenants.get(tenant))?.find(id)
   }
 
-  /** Publishes the last update of a mission where somebody receives it, and keeps the ending. */
+  /** Publishes the last update of a mission to its subscribers, and keeps the ending. */
   put (mission: MissionState, update: MissionUpdate | undefined): void {
     const { clock, keepsSubjects } = this.#deps
     const ended = new EndedMission(mission, clock.monotonic(), keepsSubjects ? mission.subject : undefined)

@@ -3,61 +3,61 @@ import { Totals } from '../totals.js'
 import type { TenantCounts, TenantLabels } from './labels.js'
 import type { MissionOutcome } from '../types.js'
 
-/** The active missions, oldest first, and the counts of all missions ever tracked: of one tenant, or of everybody. */
+/** The active missions, oldest first, and the counts of all missions ever tracked: of one tenant, or of all tenants. */
 export interface MissionGroup {
   readonly active: Set<MissionState>
   readonly totals: Totals
 }
 
-/** The counts of so many tenants are kept after their last mission has ended. */
+/** The number of tenants without an active mission whose counts are kept. */
 const MAX_IDLE_TENANTS = 10_000
 
 const NOBODY: ReadonlySet<MissionState> = new Set()
 
 /**
- * The missions of everybody and, beside them, those of each tenant. A tenant is known from its first mission on. Those
- * without an active mission are bounded; the one that is idle for the longest time is forgotten first, and its counts
- * begin at zero again.
+ * All missions, and those of each tenant. A tenant is known from its first mission on. The number of tenants without an
+ * active mission is limited: the tenant that has been idle for longest is forgotten first, and its counts start at 0
+ * again.
  */
 export class MissionGroups {
   readonly all: MissionGroup = { active: new Set(), totals: new Totals() }
   readonly #maxIdle: number
   readonly #labels: TenantLabels | undefined
   readonly #tenants = new Map<string, MissionGroup>()
-  /** Those without an active mission, in the order in which they became idle. */
+  /** The tenants without an active mission, in the order in which they became idle. */
   readonly #idle = new Set<string>()
 
-  /** Tenants that `labels` names are not forgotten. */
+  /** Tenants with a name in `labels` are not forgotten. */
   constructor (labels?: TenantLabels, maxIdle = MAX_IDLE_TENANTS) {
     this.#labels = labels
     this.#maxIdle = maxIdle
   }
 
-  /** How many tenants are known. */
+  /** The number of known tenants. */
   get size (): number { return this.#tenants.size }
 
-  /** The tenants that are known, in the order of their first mission. */
+  /** The known tenants, in the order of their first mission. */
   tenants (): IterableIterator<[tenant: string, group: MissionGroup]> {
     return this.#tenants.entries()
   }
 
-  /** The counts that a change of a mission is added to; those of everybody count it too. */
+  /** The counts to which a change of a mission is added; the counts of all missions include it too. */
   totals (tenant: string | null): Totals {
     return tenant === null ? this.all.totals : this.#group(tenant).totals
   }
 
-  /** The counts to read; without a tenant, those of everybody. */
+  /** The counts to read; without a tenant, those of all missions. */
   read (tenant?: string): Totals {
     if (tenant === undefined) return this.all.totals
     return this.#tenants.get(tenant)?.totals ?? new Totals()
   }
 
-  /** The counts of the tenants that are named in metrics, if any are to be. */
+  /** The counts of the tenants with a name in metrics; `undefined` if metrics do not name tenants. */
   readLabelled (): Array<[tenant: string, counts: TenantCounts]> | undefined {
     return this.#labels?.read((tenant) => this.read(tenant))
   }
 
-  /** The active missions, oldest first; without a tenant, those of everybody. */
+  /** The active missions, oldest first; without a tenant, all of them. */
   active (tenant?: string): ReadonlySet<MissionState> {
     return tenant === undefined ? this.all.active : this.#tenants.get(tenant)?.active ?? NOBODY
   }

@@ -1,7 +1,7 @@
 import type { MissionTotals } from '../../../schemas/mission.js'
 import type { Totals } from '../totals.js'
 
-/** The counts of the missions of one tenant; all that have no name of their own are added up as `OTHER_TENANTS`. */
+/** The counts of the missions of one tenant, or under `OTHER_TENANTS` of all missions without a named tenant. */
 export type TenantCounts = Pick<MissionTotals, 'active' | 'completed' | 'cancelled' | 'errors'>
 
 export interface TenantLabelsOptions {
@@ -13,7 +13,7 @@ export interface TenantLabelsOptions {
 
 export const OTHER_TENANTS = '_other'
 
-/** The tenants that are named in metrics: those of a list, or the first ones. A tenant that has a name keeps it. */
+/** The tenants that are named in metrics: those of a list, or the first ones. A named tenant stays named. */
 export class TenantLabels {
   readonly #max: number
   readonly #allowed: ReadonlySet<string> | undefined
@@ -24,7 +24,7 @@ export class TenantLabels {
     this.#allowed = allow && new Set(allow)
   }
 
-  /** Whether a tenant has a name, which it gets when it is first asked for. */
+  /** Whether a tenant is named. The first call for a tenant names it, if there is room. */
   names (tenant: string): boolean {
     if (this.#named.has(tenant)) return true
     if (tenant === OTHER_TENANTS || this.#named.size >= this.#max || this.#allowed?.has(tenant) === false) return false
@@ -32,7 +32,7 @@ export class TenantLabels {
     return true
   }
 
-  /** The counts of each named tenant, and of all other missions together. `totalsOf` without a tenant are all. */
+  /** The counts of each named tenant, and of all other missions. `totalsOf()` returns the counts of all missions. */
   read (totalsOf: (tenant?: string) => Totals): Array<[tenant: string, counts: TenantCounts]> {
     const named = [...this.#named].map((tenant): [string, TenantCounts] => [tenant, totalsOf(tenant).read()])
     const all = totalsOf().read()

@@ -18,7 +18,7 @@ export class NegotiatedCompression {
     })
   }
 
-  /** The encoding of one connection. To be called once per connection, because the entry is removed. */
+  /** The encoding of one connection. Call it once per connection, because the entry is removed. */
   of (request: IncomingMessage): Encoding {
     const encoding = this.#encodings.get(request) ?? 'plain'
     this.#encodings.delete(request)

@@ -13,10 +13,10 @@ import { refuse } from './refusal.js'
 export interface GuardDeps { hub: Hub, clock: Clock, options: ResolvedOptions['websocket'] }
 
 /**
- * Guards all routes of the scope; to be called before the first one is mounted. Refuses hosts that are not allowed, and
- * upgrades over HTTP/1.0, from pages of other origins, and to other routes than the WebSocket route: the host's
- * @fastify/websocket would accept and then close these. When the service closes, it destroys the sockets of requests
- * that still wait in a hook.
+ * Guards all routes of the scope. Call it before the first route is mounted. Refuses hosts that are not allowed,
+ * upgrades over HTTP/1.0, upgrades from pages of other origins, and upgrades to routes other than the WebSocket route:
+ * the host's @fastify/websocket would accept and then close the latter. When the service closes, it destroys the
+ * sockets of requests that still wait in a hook.
  */
 export function guardRoutes (scope: FastifyInstance, { hub, clock, options }: GuardDeps): PendingUpgrades {
   const upgrades = new PendingUpgrades({ clock, hub })
@@ -54,7 +54,7 @@ export function requireUpgrade ({ raw }: FastifyRequest, reply: FastifyReply): n
   throw new UpgradeRequired()
 }
 
-/** Other requests that wait in a hook. */
+/** The requests that wait in a hook, other than upgrades to the WebSocket route. */
 class WaitingRequests {
   readonly #requests = new Set<IncomingMessage>()
 

@@ -5,16 +5,16 @@ import { socketOf } from '../own-route.js'
 
 type AllowedHosts = ResolvedOptions['websocket']['allowedHosts']
 
-/** The names of loopback as browsers send them, without a port. */
+/** Host names of loopback as browsers send them, without a port. */
 const LOOPBACK_NAME = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])$/
 const LOOPBACK_ADDRESS = /^(?:127\.|::1$|::ffff:127\.)/
 
 const DEFAULT_PORT: Record<string, string> = { http: '80', https: '443' }
 
 /**
- * Whether a request names a host that is allowed. A page can point a name of its own to the address of the service and
- * is then of the same origin (DNS rebinding); its requests still name its own host. Only requests over TCP that have a
- * `Host` are checked: browsers always send one. Forwarding headers are no substitute, because such a page can set them.
+ * Whether a request names a host that is allowed. A page can point its own host name at the address of the service, and
+ * then has the same origin (DNS rebinding); its requests still name its own host. Only requests over TCP that have a
+ * `Host` are checked: browsers always send one. Forwarding headers do not count, because such a page can set them.
  */
 export function isHostAllowed (request: FastifyRequest, allowed: AllowedHosts): boolean {
   const { headers, raw, protocol, server: { server } } = request
@@ -25,7 +25,7 @@ export function isHostAllowed (request: FastifyRequest, allowed: AllowedHosts): 
   return allowed.includes(name) || allowed.includes(`${name}:${port ?? DEFAULT_PORT[protocol]}`)
 }
 
-// The port follows the last colon, unless that is inside the brackets of an IPv6 address.
+// The port follows the last colon, unless that colon is inside the brackets of an IPv6 address.
 function splitHost (host: string): [name: string, port: string | undefined] {
   const [, name, port] = /^(.*?)(?::(\d+))?$/s.exec(host)!
   return [name!, port]

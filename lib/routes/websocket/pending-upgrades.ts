@@ -6,7 +6,7 @@ import type { Hub } from '../../hub/hub.js'
 import { socketOf } from '../own-route.js'
 import { refuseWaiting } from './refusal.js'
 
-/** How long the hooks of the host may take to decide about an upgrade, in ms. */
+/** How long the hooks of an upgrade may take, in ms. */
 const HOOKS_TIMEOUT_MS = 5_000
 
 interface Upgrade {
@@ -14,15 +14,15 @@ interface Upgrade {
   readonly refusal: RefusalReason | undefined
   readonly bytesWrittenBefore: number
   timer?: Timer
-  /** It has an answer, or became a connection. */
+  /** Whether it was answered, or became a connection. */
   isOver: boolean
 }
 
 export interface PendingUpgradesDeps { clock: Clock, hub: Pick<Hub, 'admit' | 'release' | 'refuse'> }
 
 /**
- * The upgrades that have not become a connection yet. Each counts as a connection from its arrival, so that a hook that
- * hangs cannot collect them without a limit. One whose hooks do not end in time is answered with 401.
+ * The upgrades that have not become a connection yet. Each counts as a connection from its arrival, so that a hanging
+ * hook cannot accumulate them without limit. An upgrade whose hooks do not end in time is answered with 401.
  */
 export class PendingUpgrades {
   readonly #deps: PendingUpgradesDeps
@@ -33,7 +33,7 @@ export class PendingUpgrades {
     this.#deps = deps
   }
 
-  /** To be called when an upgrade arrives, before any hook runs. */
+  /** Call when an upgrade arrives, before any hook runs. */
   arrived (raw: IncomingMessage): void {
     const { clock, hub } = this.#deps
     const upgrade: Upgrade = { refusal: hub.admit(), bytesWrittenBefore: bytesWritten(raw), isOver: false }
@@ -42,7 +42,7 @@ export class PendingUpgrades {
     if (upgrade.refusal === undefined) {
       upgrade.timer = clock.after(HOOKS_TIMEOUT_MS, () => this.#end(raw, upgrade, 'timeout'))
     } else {
-      // A hook of the plugin refuses it; if it was not reached by then, a hook of the host is waiting.
+      // A hook of the plugin refuses it. If that hook has not run by then, a hook of the host is waiting.
       setImmediate(() => { if (!upgrade.isOver) this.#end(raw, upgrade, upgrade.refusal!) })
     }
   }
@@ -51,7 +51,7 @@ export class PendingUpgrades {
     return this.#upgrades.has(raw)
   }
 
-  /** Why the upgrade must be refused, if it was not let in on its arrival. */
+  /** Why the upgrade must be refused; `undefined` if it was admitted on its arrival. */
   refusalOf (raw: IncomingMessage): RefusalReason | undefined {
     return this.#upgrades.get(raw)?.refusal
   }
@@ -61,17 +61,17 @@ export class PendingUpgrades {
     return this.#upgrades.get(raw)?.isOver === true
   }
 
-  /** All hooks have let the upgrade pass. */
+  /** Call when all hooks have let the upgrade pass. */
   passed (raw: IncomingMessage): void {
     this.#upgrades.get(raw)?.timer?.cancel()
   }
 
-  /** The upgrade becomes a connection. */
+  /** Call when the upgrade becomes a connection. */
   connected (raw: IncomingMessage): void {
     this.#upgrades.get(raw)!.isOver = true
   }
 
-  /** A response was sent instead. */
+  /** Call when a response is sent instead. */
   answered (raw: IncomingMessage): void {
     const upgrade = this.#upgrades.get(raw)
     if (upgrade !== undefined) this.#leave(upgrade, true)

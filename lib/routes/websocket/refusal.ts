@@ -25,13 +25,13 @@ function answerFor (reason: RefusalReason): Answer {
   return { statusCode, headers, body: { statusCode, code, error: STATUS_CODES[statusCode], message } }
 }
 
-/** Refuses a request. Sent instead of thrown: Fastify logs thrown errors, so that a flood would flood the log. */
+/** Refuses a request. The error is sent, not thrown: Fastify logs thrown errors, so a flood would fill the log. */
 export function refuse (reply: FastifyReply, reason: RefusalReason): FastifyReply {
   const { statusCode, headers, body } = answerFor(reason)
   return reply.code(statusCode).headers(headers).send(body)
 }
 
-/** Refuses an upgrade whose hooks have not ended, without its reply, and closes the socket. */
+/** Refuses an upgrade whose hooks have not ended. Writes to the socket, because the reply is in use, and closes it. */
 export function refuseWaiting (socket: Socket, reason: RefusalReason): void {
   const { statusCode, headers, body } = answerFor(reason)
   const text = JSON.stringify(body)

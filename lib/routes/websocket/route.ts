@@ -44,14 +44,14 @@ export interface WebSocketRouteDeps {
   hub: Hub
   identities: Identities
   upgrades: PendingUpgrades
-  /** Whether the WebSocket server is the host's, which has limits of its own. */
+  /** Whether the WebSocket server belongs to the host and has limits of its own. */
   isHostServer: boolean
   options: WebSocketOptions
 }
 
 /**
- * Adds WebSocket support to the scope: the host's @fastify/websocket if it is registered, else one for this scope
- * alone, so that the host can still register its own later.
+ * Adds WebSocket support to the scope: the host's @fastify/websocket if it is registered, otherwise one for this scope
+ * only, so that the host can still register its own later.
  */
 export async function provideWebSocket (
   scope: FastifyInstance, options: WebSocketOptions
@@ -97,8 +97,8 @@ export function mountWebSocket (scope: FastifyInstance, deps: WebSocketRouteDeps
 }
 
 /**
- * Makes ws answer our upgrades with the subprotocol `bearer` or none. By default it selects the first one of the
- * client, which can be a token. Other routes of the host, and a selection of its own, stay as they are.
+ * Makes ws answer our upgrades with the subprotocol `bearer` or none. By default, ws selects the first one that the
+ * client offers, which can be a token. Other routes of the host, and its own `handleProtocols`, stay as they are.
  */
 function selectSubprotocols ({ options }: WebSocketServer, upgrades: PendingUpgrades): void {
   options.handleProtocols ??= (offered, request) => {
@@ -115,9 +115,9 @@ async function registerOwn (scope: FastifyInstance, options: WebSocketOptions): 
       maxPayload: options.maxPayloadBytes,
       maxFragments: MAX_FRAGMENTS,
       maxBufferedChunks: MAX_BUFFERED_CHUNKS,
-      // ws terminates a connection with more unsent pongs than this, without a close code. It is above the burst of the
-      // hub's rate limit, so that the hub closes a client that floods it with pings, with a code. This limit is for a
-      // client that sends pings slowly and never reads the pongs.
+      // ws terminates a connection with more unsent pongs than this, without a close code. The limit is above the burst
+      // of the hub's rate limit, so the hub closes a client that sends too many pings, with a close code. This limit is
+      // for a client that sends pings slowly and never reads the pongs.
       maxPendingAutoPongs: options.maxMessagesPerSecond * BURST_SECONDS + 1,
       perMessageDeflate: options.compression ? DEFLATE : false,
       clientTracking: false,

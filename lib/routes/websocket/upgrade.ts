@@ -18,14 +18,14 @@ export class UpgradeDispatch {
   readonly #sockets = new Set<Duplex>()
   #own: UpgradeListener[] = []
 
-  /** To be created before @fastify/websocket is registered. `path` is the path of the WebSocket route. */
+  /** Create it before @fastify/websocket is registered. `path` is the path of the WebSocket route. */
   constructor (server: Server, path: string) {
     this.#server = server
     this.#path = path
     this.#before = new Set(server.rawListeners('upgrade'))
   }
 
-  /** To be called right after @fastify/websocket was registered. */
+  /** Call right after @fastify/websocket was registered. */
   claim (): void {
     const listeners = this.#server.rawListeners('upgrade') as UpgradeListener[]
     const added = listeners.filter((listener) => !this.#before.has(listener))
@@ -39,7 +39,7 @@ export class UpgradeDispatch {
     }))
   }
 
-  /** To be called when all plugins are loaded: from then on other listeners do not receive upgrades to our path. */
+  /** Call when all plugins are loaded: from then on, other listeners do not receive upgrades to our path. */
   guard (): void {
     for (const listener of this.#server.rawListeners('upgrade') as UpgradeListener[]) {
       if (this.#own.includes(listener)) continue
