@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { ServerMessage } from '../schemas/messages/server-messages.js'
 import { TURN_COST } from '../lib/hub/delivery/turn-work.js'
-import { limitOwner } from '../lib/base/limit-owner.js'
+import { limitOwner } from '../lib/base/limits/limit-owner.js'
 import { EVERYBODY } from '../lib/access/viewer.js'
 import { BudgetOwners } from '../lib/hub/delivery/hand-over-budget.js'
 import { LargeHub, turn, type LargeHubClient } from './support/large-hub.js'

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Mission, MissionHandlers } from '../lib/missions/index.js'
-import { boot } from './support/app.js'
+import Fastify from 'fastify'
+import missionControl from '../lib/index.js'
 import { connect } from './support/client.js'
 import type { AccessOptions } from '../lib/mission-control.js'
 
@@ -29,7 +30,11 @@ t.test('objects of every kind do what a plain one does', async (t) => {
       identify: ({ url }) => { users.push(url); return of({ id: 'ann', roles: ['all'] }) },
       authorize: ({ roles }, { action }) => { users.push(action); return roles?.includes('all') === true }
     })
-    const app = await boot(t, of({ access, routes: of({ missions: '/missions' as const }), websocket: of({ allowedOrigins: '*' as const }) }))
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(missionControl, of({
+      access, routes: of({ missions: '/missions' as const }), websocket: of({ allowedOrigins: '*' as const }), missions: of({ closeGraceMs: 1 })
+    }))
     app.missions.handle(of<MissionHandlers>({
       start: of({ authorize: () => true, start: (command: string): Mission => app.missions.start(of({ id: command, name: 'started', tags: ['a'] })) }),
       cancel: of({ authorize: () => false })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { shrinkFairly } from '../lib/base/fair-share.js'
+import { shrinkFairly } from '../lib/base/limits/fair-share.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { LogBudget } from '../lib/hub/history/log-budget.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'

@@ -1,4 +1,4 @@
-import { shrinkFairly, type Holder } from '../../base/fair-share.js'
+import { shrinkFairly, type Holder } from '../../base/limits/fair-share.js'
 
 /** When the logs are too large together, they give up a little more, so that this is not needed at each message. */
 const KEPT_SHARE = 0.95

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { InvalidHandler } from '../../base/errors.js'
-import { limitOwner } from '../../base/limit-owner.js'
+import { limitOwner } from '../../base/limits/limit-owner.js'
 import type { CancelResult } from '../types.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { AckGate, PendingStart } from './ack-gate.js'

@@ -1,7 +1,7 @@
 import type { TerminalStatus } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
-import { shrinkFairly, type Holder } from '../../base/fair-share.js'
+import { shrinkFairly, type Holder } from '../../base/limits/fair-share.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 

@@ -1,6 +1,6 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Clock } from '../../base/clock.js'
-import { shrinkFairly } from '../../base/fair-share.js'
+import { shrinkFairly } from '../../base/limits/fair-share.js'
 import { EndedMission, EndedMissions } from '../lifetime/ended-missions.js'
 import type { MissionState } from '../state/mission-state.js'
 
