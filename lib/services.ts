@@ -64,7 +64,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
       missionCounts: () => ({
         ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
       }),
-      ...(tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() ?? [] }),
+      ...(tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() }),
       operations: () => monitoring.operations(),
       health: () => monitoring.health(),
       hub: () => hub.totals(),

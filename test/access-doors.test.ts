@@ -112,6 +112,13 @@ t.test('with authorize, a user sees the missions that the host lets them see, an
       app.missionControl.publish('mission_update', { missionId: `${owner}-x`, name: 'x', status: 'planned', seq: 1, metadata: { owner } }, { tenant: 'acme' })
     }
     t.strictSame(idsOf(await client.settle()), ['ann-x planned'])
+    const operator = await as(app, { id: 'ann' })
+    await operator.subscribe('mission_update')
+    await operator.settle()
+    for (const owner of ['ann', 'bob']) {
+      app.missionControl.publish('mission_update', { missionId: `${owner}-y`, name: 'y', status: 'planned', seq: 1, metadata: { owner } })
+    }
+    t.strictSame(idsOf(await operator.settle()), ['ann-y planned'], 'to operators too')
   })
 })
 

@@ -65,8 +65,11 @@ t.test('missions of a tenant', async (t) => {
     clock.advance(20)
     t.throws(() => missions.start({ name: 'job', tenant: 'other' }), { code: 'FST_MC_TOO_MANY_MISSIONS' })
     t.match([read('acme'), read('other'), read()], [{ stalled: 1, refused: 0 }, { stalled: 0, refused: 1 }, { stalled: 1, refused: 1 }])
-    await missions.run({ name: 'job', tenant: 'other' }, async () => {})
-    t.match(read(), { untracked: 1, refused: 2 })
+    await missions.run({ name: 'job', tenant: 'other' }, async (mission) => {
+      mission.complete()
+      mission.fail('too late')
+    })
+    t.match(read(), { untracked: 1, refused: 2, lateOutcomes: 0 }, 'what nobody tracks is counted once')
   })
 
   t.test('are listed as active, oldest first', async (t) => {

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { bearerToken } from '../lib/access/bearer-token.js'
+import { Expiry } from '../lib/hub/connections/expiry.js'
 import { hideParameter } from '../lib/routes/query-token.js'
 import type { AccessOptions } from '../lib/mission-control.js'
 import type { Principal } from '../schemas/index.js'
@@ -151,6 +152,23 @@ t.test('a principal that expires', async (t) => {
     clock.advance(200_000)
     t.match((await app.missionControl.metrics.render()).body, /ws_closed_total\{reason="token_expired"\} 0/)
   })
+})
+
+t.test('a timer that runs a little early neither closes the connection nor tells the client twice', async (t) => {
+  let now = NOW
+  const timers: Array<() => void> = []
+  const clock = { ...createVirtualClock(NOW), now: () => now, after: (_ms: number, run: () => void) => { timers.push(run); return { cancel () {} } } }
+  const done: unknown[] = []
+  const connection = { viewer: { expiresAt: NOW + 100 }, outbox: { send: (message: unknown) => done.push(message) }, close: (reason: string) => done.push(reason) }
+  const expiry = new Expiry({ clock, envelope: { message: (type: string, body: object) => [type, body] } } as never)
+  expiry.watch(connection as never)
+  timers.shift()!()
+  now += 99.5
+  timers.shift()!()
+  now += 0.5
+  timers.shift()!()
+  t.strictSame(done, [['auth_expiring', { payload: { inMs: 100 } }], 'token_expired'])
+  t.equal(timers.length, 0)
 })
 
 t.test('a new token', async (t) => {

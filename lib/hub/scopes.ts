@@ -39,9 +39,6 @@ export class Scopes {
     this.operators = this.#create(undefined)
   }
 
-  /** The number of scopes. */
-  get size (): number { return 1 + this.#tenants.size }
-
   /** The size of the logs of all scopes together. */
   get logged (): { bytes: number, messages: number } {
     const all = this.operators.broadcaster.log.size

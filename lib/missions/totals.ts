@@ -38,11 +38,8 @@ export class Totals {
     this.#whole?.refused()
   }
 
-  /** Counts a function that runs without a tracked mission, and returns how many there were for this reason in all. */
-  untracked (reason: UntrackedReason): number {
-    const count = ++this.#untracked[reason]
-    return this.#whole?.untracked(reason) ?? count
-  }
+  /** Counts a function that runs without a tracked mission, and returns how many there were for this reason. */
+  untracked (reason: UntrackedReason): number { return ++this.#untracked[reason] }
 
   lateOutcome (): void {
     this.#lateOutcomes++

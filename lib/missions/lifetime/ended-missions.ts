@@ -60,8 +60,8 @@ export class EndedMissions {
     const publish = this.#publish
     const offset = publish === undefined ? undefined : (update && publish(update, ended)) ?? this.#lastOffset
     this.#lastOffset = offset ?? this.#lastOffset
-    this.#onCount(1)
     this.#recent.put({ id: ended.id, at: ended.at, ended, offset })
+    this.#onCount(1)
   }
 
   shrinkTo (size: number): void {

@@ -52,9 +52,9 @@ export class MissionGroups {
     return this.#tenants.get(tenant)?.totals ?? new Totals()
   }
 
-  /** The counts of the tenants with a name in metrics; `undefined` if metrics do not name tenants. */
-  readLabelled (): Array<[tenant: string, counts: TenantCounts]> | undefined {
-    return this.#labels?.read((tenant) => this.read(tenant))
+  /** The counts of the tenants that are named in metrics; only with `labels`. */
+  readLabelled (): Array<[tenant: string, counts: TenantCounts]> {
+    return this.#labels!.read((tenant) => this.read(tenant))
   }
 
   /** The active missions, oldest first; without a tenant, all of them. */
@@ -93,10 +93,9 @@ export class MissionGroups {
   #rest (tenant: string): void {
     if (this.#labels?.names(tenant) === true) return
     this.#idle.add(tenant)
-    for (const oldest of this.#idle) {
-      if (this.#idle.size <= this.#maxIdle) return
-      this.#idle.delete(oldest)
-      this.#tenants.delete(oldest)
-    }
+    if (this.#idle.size <= this.#maxIdle) return
+    const [oldest] = this.#idle
+    this.#idle.delete(oldest!)
+    this.#tenants.delete(oldest!)
   }
 }
