@@ -44,6 +44,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     endedIds: endingsKept(options),
     onCallbackError,
     tenantLabels: tenants && new TenantLabels(tenants),
+    hidesUnknownParents: access.isRestricted,
     // A logger of the host that throws must not keep the function from running.
     onUntracked: (reason, err) => callGuarded(
       () => log.warn({ err, reason }, 'a function runs without a tracked mission'),
