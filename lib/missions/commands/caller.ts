@@ -6,7 +6,7 @@ export interface Caller {
   readonly request: unknown
   /** `null` over HTTP. */
   readonly connectionId: string | null
-  /** `undefined` if the host does not say who is asking. */
+  /** `undefined` without access rules. */
   readonly principal: Principal | undefined
   /** The id of the principal. */
   readonly id: string | undefined
