@@ -26,7 +26,7 @@ export interface Services {
 
 export interface ServicesDeps { options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger }
 
-/** How long endings are kept at least: a client that was away over night still learns how its missions ended. */
+/** How long endings are kept at least: a client that was away overnight still receives the endings of its missions. */
 const ENDED_RETENTION_MS = 86_400_000
 
 /**
@@ -44,6 +44,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     endedIds: endingsKept(options),
     onCallbackError,
     tenantLabels: tenants && new TenantLabels(tenants),
+    hidesUnknownParents: access.isRestricted,
     // A logger of the host that throws must not keep the function from running.
     onUntracked: (reason, err) => callGuarded(
       () => log.warn({ err, reason }, 'a function runs without a tracked mission'),
@@ -74,7 +75,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   return { access, missions, monitoring, hub, exposition }
 }
 
-// Ids of ended missions are remembered as long as clients can learn how they ended.
+// Ids of ended missions are remembered for as long as clients can receive their endings.
 function endingsKept ({ websocket }: ResolvedOptions): { max: number, maxAgeMs: number } {
   const { maxMessages, maxAgeMs } = websocket.history
   return { max: maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) }
@@ -112,7 +113,7 @@ function createHub ({ options, clock, access, missions, monitoring, onCallbackEr
 
 const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
 
-// A tenant learns of its own missions, and nothing of the process.
+// The alerts of a tenant are about its missions only, not about the process.
 function createAlerts (
   tenant: string | undefined, { missions, monitoring }: Pick<Services, 'missions' | 'monitoring'>
 ) {

@@ -114,6 +114,21 @@ t.test('list', async (t) => {
     t.equal(missions.list({ limit: 1, q: 'm400' }).nextCursor, null, 'a full last page has no cursor')
   })
 
+  t.test('has cursors that do not tell how many missions others have', async (t) => {
+    const { missions } = build()
+    const next = (of: MissionQuery) => {
+      missions.start({ name: 'job', tenant: 'acme' })
+      return Number(missions.list({ limit: 1, tenant: 'acme', ...of }).nextCursor)
+    }
+    missions.start({ name: 'job', tenant: 'acme' })
+    const cursors = Array.from({ length: 20 }, () => next({}))
+    t.equal(new Set(cursors).size, 20)
+    t.ok(cursors.every((cursor) => cursor > 1_000 && cursor < 2 ** 52), 'not the numbers of the missions')
+    const steps = cursors.slice(1).map((cursor, at) => cursor - cursors[at]!)
+    t.ok(steps.some((step) => step < 0), 'not in their order')
+    t.equal(missions.list({ cursor: '9'.repeat(16) }).missions.length, 21, 'a cursor of no mission begins with the newest')
+  })
+
   t.test('rejects an invalid query with a code', async (t) => {
     const { missions } = build()
     const queries = [

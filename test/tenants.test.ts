@@ -139,6 +139,29 @@ t.test('missions of a tenant', async (t) => {
     t.ok(missions.get('loose')!.signal.aborted, 'and it is cancelled with it')
   })
 
+  t.test('do not show a parent that may be of another tenant', async (t) => {
+    const { missions, updatesOf } = build({ maxEnded: 0 }, { hidesUnknownParents: true })
+    const parents = (id: string) => updatesOf(id).map(({ parentId }) => parentId)
+    missions.start({ id: 'forgotten', name: 'batch', tenant: 'other' }).complete()
+    missions.start({ id: 'orphan', name: 'part', parentId: 'forgotten', tenant: 'acme' })
+    t.strictSame(parents('orphan'), [undefined])
+    missions.start({ id: 'mine', name: 'part', parentId: 'late', tenant: 'other' })
+    missions.start({ id: 'foreign', name: 'part', parentId: 'late', tenant: 'acme' })
+    missions.start({ id: 'nobodys', name: 'part', parentId: 'late' })
+    missions.start({ id: 'ended', name: 'part', parentId: 'late', tenant: 'other' })
+    missions.on('mission_update', ({ missionId, parentId }) => {
+      if (missionId === 'mine' && parentId !== undefined) missions.get('ended')!.complete()
+    })
+    missions.start({ id: 'late', name: 'batch', tenant: 'other' })
+    t.strictSame(parents('mine'), [undefined, 'late'], 'it is sent when it becomes known')
+    t.strictSame(parents('foreign'), [undefined])
+    t.strictSame(parents('nobodys'), ['late'], 'operators see everything')
+    t.strictSame(updatesOf('ended').map(({ status }) => status), ['planning_started', 'completed'])
+    missions.get('late')!.complete()
+    missions.start({ id: 'late', name: 'batch', tenant: 'other', attempt: 2 })
+    t.equal(parents('mine').length, 2, 'it is known already')
+  })
+
   t.test('an attempt in another tenant knows nothing of the one before it', async (t) => {
     const { missions, updatesOf } = build()
     missions.start({ id: 'a', name: 'secret', objective: 'secret', tags: ['secret'], metadata: { secret: true }, tenant: 'acme' }).fail('secret')

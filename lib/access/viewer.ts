@@ -10,7 +10,7 @@ export interface Viewer {
   /** The host's own object; `undefined` without access rules. */
   principal: Principal | undefined
   readonly id: string | undefined
-  /** `undefined` for an operator, who sees all tenants. */
+  /** `undefined` for an operator, which sees all tenants. */
   readonly tenant: string | undefined
   /** In ms since 1970; `Infinity` if it never expires. */
   expiresAt: number

@@ -120,7 +120,7 @@ export const InvalidTime = createError<[string]>('FST_MC_INVALID_TIME', 'Invalid
 /** A mission cannot belong to this parent, because it belongs to another one or is an ancestor of it. */
 export const InvalidParent = createError<[string]>('FST_MC_INVALID_PARENT', 'Invalid parent: %s', 409)
 
-/** The host does not know who sent a request. */
+/** The host does not know the sender of a request. */
 export const Unauthorized = createError('FST_MC_UNAUTHORIZED', 'Authentication is required', 401)
 
 /** The principal that sent a request may not see this. */
@@ -130,5 +130,5 @@ export const Forbidden = createError('FST_MC_FORBIDDEN', 'Access is denied', 403
 export const InvalidPrincipal = createError<[string]>(
   'FST_MC_INVALID_PRINCIPAL', 'Invalid principal: %s', 500, TypeError)
 
-/** `access.identify` or `access.refresh` did not answer in time. */
+/** `access.identify` or `access.refresh` did not return in time. */
 export const IdentifyTimeout = createError<[number]>('FST_MC_IDENTIFY_TIMEOUT', 'No principal within %d ms')

@@ -22,14 +22,14 @@ export interface ChannelsDeps {
   toSnapshot: (mission: MissionState) => MissionUpdate
   endings: Endings
   monitoring: Monitoring
-  /** Creates the alerts about the missions of a tenant, or about everything. */
+  /** Creates the alerts for a tenant, or without a tenant those for operators. */
   createAlerts: (tenant: string | undefined) => { evaluate (): Anomaly[], firing (): Anomaly[] }
   /** Whether a viewer may see a mission; only if the host decides that for each one. */
   sees?: Sees | undefined
 }
 
 /**
- * Every channel with its sources, for those who see one tenant, or for those who see all. docs/architecture.md lists
+ * Every channel with its sources, for the clients of one tenant, or for operators. docs/architecture.md lists
  * the steps to add one.
  */
 export function createChannels (deps: ChannelsDeps, tenant: string | undefined): Channel[] {
@@ -77,5 +77,5 @@ export function createChannels (deps: ChannelsDeps, tenant: string | undefined):
   return channels as unknown as Channel[]
 }
 
-// What runs where, and what of it fails, is for those who operate the service.
+// Only operators see which components the service has, and which of them fail.
 const hideComponents = (health: HealthSnapshot): HealthSnapshot => ({ ...health, components: {} })

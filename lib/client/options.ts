@@ -26,7 +26,7 @@ export interface ClientOptions {
   clock?: ClientClock
   /** Returns a random number from 0 to less than 1; `Math.random` by default. */
   random?: () => number
-  /** Tells whether the page is visible; `globalThis.document` by default. */
+  /** Reports whether the page is visible; `globalThis.document` by default. */
   document?: PageVisibility
   /** Emits `online`, `pageshow` and `pagehide`; `globalThis` by default. */
   window?: PageEvents

@@ -35,9 +35,9 @@ export interface BroadcasterDeps extends SharedBroadcasterDeps {
 }
 
 /**
- * Publishes payloads to those who see the same: encodes each message once for all its receivers, and records what slow
- * and reconnecting clients will need. Owns the subscriptions, the message log with its offsets, and the snapshots,
- * which connections read.
+ * Publishes payloads to the clients of one scope: encodes each message once for all its receivers, and records the
+ * messages that slow and reconnecting clients need. Owns the subscriptions, the message log with its offsets, and the
+ * snapshots, which connections read.
  */
 export class Broadcaster {
   readonly log: MessageLog
@@ -94,7 +94,7 @@ export class Broadcaster {
   readonly fits = ({ channel, attributes }: Message, filter: SubscriptionFilter | undefined): boolean =>
     filter === undefined || this.subscriptions.channel(channel!).fits!(attributes!, filter)
 
-  /** Stops all channels and gives up the log: the broadcaster is not used any more. */
+  /** Stops all channels and closes the log: the broadcaster is no longer used. */
   close (): void {
     this.subscriptions.close()
     this.log.close()

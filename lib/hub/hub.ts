@@ -123,7 +123,7 @@ export class Hub {
     return this.#admission.admit()
   }
 
-  /** Gives up what `admit` reserved. `isRefused`: the upgrade was answered, and does not count against the rate. */
+  /** Releases the reservation of `admit`. `isRefused`: the upgrade was answered and does not count against the rate. */
   release (isRefused: boolean): void {
     this.#admission.release(isRefused)
   }
@@ -152,15 +152,15 @@ export class Hub {
     })
   }
 
-  /** Sends a payload to the subscribers of a channel that see all tenants, and to those of one tenant. */
+  /** Sends a payload to the operators among the subscribers of a channel, and to the subscribers of one tenant. */
   publish<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], tenant?: string): void {
     this.#scopes.operators.broadcaster.broadcast(name, payload)
     if (tenant !== undefined) this.#scopes.find(tenant)?.broadcaster.broadcast(name, payload)
   }
 
   /**
-   * Closes the connections of the principals that a function of the host returns `true` for, and counts them. Throws
-   * what the function throws, and closes none then.
+   * Closes the connections of the principals for which a function of the host returns `true`. Returns their number. If
+   * the function throws, `revoke` throws the same error and closes no connection.
    */
   revoke (isRevoked: (principal: Principal) => unknown): number {
     return revoke(this.#connections, isRevoked)
@@ -179,8 +179,8 @@ export class Hub {
   }
 
   /**
-   * Refuses all further connections, and tells the clients that theirs will close in `closingMs` at the latest. Until
-   * then they receive messages as before.
+   * Refuses all further connections, and notifies the clients that theirs will close in `closingMs` at the latest.
+   * Until then they receive messages as before.
    */
   announceClose (closingMs: number): void {
     this.#admission.stop()
@@ -188,9 +188,9 @@ export class Hub {
   }
 
   /**
-   * Tells the clients, and closes all connections in waves over `withinMs`. Refuses connections from the first call on.
-   * Resolves when all connections are closed, at the latest after the close grace of the last wave. A later call waits
-   * for the first one.
+   * Notifies the clients, and closes all connections in waves over `withinMs`. Refuses connections from the first call
+   * on. Resolves when all connections are closed, at the latest after the close grace of the last wave. A later call
+   * waits for the first one.
    */
   async drain (withinMs: number): Promise<void> {
     this.#admission.stop()

@@ -7,9 +7,12 @@ import type { MissionState } from './state/mission-state.js'
 export class Lineage {
   readonly #children = new Map<string, Set<MissionState>>()
   readonly #find: (id: string) => MissionState | undefined
+  readonly #hidesUnknown: boolean
 
-  constructor (find: (id: string) => MissionState | undefined) {
+  /** `hidesUnknown`: the id of a parent that is not known is not shown to a tenant, because it may be of another one. */
+  constructor (find: (id: string) => MissionState | undefined, hidesUnknown = false) {
     this.#find = find
+    this.#hidesUnknown = hidesUnknown
   }
 
   /** @throws FST_MC_INVALID_PARENT if the mission belongs to another parent, or if the parent descends from it */
@@ -26,12 +29,22 @@ export class Lineage {
     const children = this.#children.get(parentId) ?? new Set()
     this.#children.set(parentId, children.add(child))
     const parent = this.#find(parentId)
-    if (parent !== undefined) child.isParentForeign = parent.tenant !== child.tenant
+    const isUnknownHidden = this.#hidesUnknown && child.tenant !== null
+    child.isParentForeign = parent === undefined ? isUnknownHidden : parent.tenant !== child.tenant
   }
 
-  /** To be called for every new mission: children of it may be known already. */
-  registered (parent: MissionState): void {
-    for (const child of this.#children.get(parent.id) ?? []) child.isParentForeign = parent.tenant !== child.tenant
+  /**
+   * To be called for every new mission: children of it may be known already. Returns those whose parent may be shown
+   * from now on.
+   */
+  registered (parent: MissionState): MissionState[] {
+    const shown: MissionState[] = []
+    for (const child of this.#children.get(parent.id) ?? []) {
+      const wasHidden = child.isParentForeign
+      child.isParentForeign = parent.tenant !== child.tenant
+      if (wasHidden && !child.isParentForeign) shown.push(child)
+    }
+    return shown
   }
 
   // A parent may live much longer than its children, and have many.

@@ -134,7 +134,11 @@ export class Registration {
   }
 
   #started (mission: MissionState): void {
-    const { lineage, onStarted } = this.#deps
+    const { lineage, onStarted, stateDeps: { updates } } = this.#deps
+    for (const child of lineage.registered(mission)) {
+      // A listener may have ended it.
+      if (!child.isTerminal) updates.changed(child, { includesOrigin: true }, false)
+    }
     if (mission.parentId !== null && lineage.isCancelled(mission.parentId)) mission.requestCancel('parent')
     onStarted(mission)
   }
@@ -168,7 +172,6 @@ export class Registration {
     missions.set(id, mission)
     groups.started(mission)
     if (parentId !== null) lineage.add(mission, parentId)
-    lineage.registered(mission)
     onRegistered(mission, previous)
     return mission
   }

@@ -38,6 +38,8 @@ export interface MissionRegistryDeps {
   onUntracked: (reason: UntrackedReason, err: unknown) => void
   /** Names tenants in metrics. */
   tenantLabels?: TenantLabels | undefined
+  /** Whether tenants must not see what may be of another one: the id of a parent that is not known. */
+  hidesUnknownParents?: boolean
   /** Creates the logger of one mission. */
   makeLog: (id: string) => MissionLog
 }
@@ -56,7 +58,7 @@ export class MissionRegistry {
   readonly updates: UpdateStream
   readonly commands: Commands
   readonly #missions = new Map<string, MissionState>()
-  readonly #lineage = new Lineage((id) => this.find(id))
+  readonly #lineage: Lineage
   readonly #endedIds: EndedIds
   readonly #ackGate = new AckGate()
   readonly #events: Events<{ closed: [] }>
@@ -71,6 +73,7 @@ export class MissionRegistry {
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
     this.groups = new MissionGroups(deps.tenantLabels)
+    this.#lineage = new Lineage((id) => this.find(id), deps.hidesUnknownParents)
     this.#events = new Events(onListenerError)
     this.#endedIds = new RecentById({ clock, ...endedIds })
     this.deadlines = new DeadlineQueue(clock)

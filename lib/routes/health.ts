@@ -25,7 +25,7 @@ interface HealthReply { statusCode: 200 | 503, body: HealthResponse | ProbeRespo
 
 const RESPONSES = { anyOf: [HealthResponse, ProbeResponse] }
 
-/** Whether a request is one for health without details, which tells nothing of the service but its status. */
+/** Whether a request is for health without details, which contains only the status and identity of the service. */
 export function isPublicHealth (request: FastifyRequest): boolean {
   const { probe, details } = request.query as Record<string, unknown>
   return isHealthRoute(request) && (probe !== undefined || !wantsDetails(details))

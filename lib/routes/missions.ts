@@ -12,7 +12,7 @@ import { describe } from './describe.js'
 export interface MissionRoutesDeps {
   url: string
   isOriginAllowed: (request: FastifyRequest) => boolean
-  /** Who sent a request. */
+  /** Returns the sender of a request. */
   callerOf: (request: FastifyRequest) => AccessCaller
   list: (caller: AccessCaller, query: MissionQuery) => MissionList
   /** `undefined` for a mission that is unknown, or that the caller may not see. */

@@ -59,7 +59,7 @@ export function createCountingClock (startMs = 0): CountingClock {
 }
 
 /** Creates a registry; its updates are kept, unless `isQuiet`, which adds no listener. */
-export function build (options: NonNullable<OptionsInput['missions']> = {}, { isQuiet = false } = {}): Stand {
+export function build (options: NonNullable<OptionsInput['missions']> = {}, { isQuiet = false, hidesUnknownParents = false } = {}): Stand {
   const clock = createCountingClock(Date.UTC(2026, 0, 1))
   const failures: Stand['failures'] = []
   const logged: string[] = []
@@ -68,6 +68,7 @@ export function build (options: NonNullable<OptionsInput['missions']> = {}, { is
     clock,
     options: resolveOptions({ missions: options }, {}).missions,
     endedIds: { max: 10_000, maxAgeMs: 86_400_000 },
+    hidesUnknownParents,
     onUntracked: (reason, err) => { untracked.push([reason, (err as { code: string }).code]) },
     onCallbackError: (where, err) => { failures.push([where, err]) },
     makeLog (id) {

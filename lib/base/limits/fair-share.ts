@@ -1,7 +1,7 @@
 /** One that holds a part of what is limited for all together. */
 export interface Holder {
   readonly size: number
-  /** Gives up its oldest parts until it holds at most `size`. */
+  /** Drops its oldest parts until it holds at most `size`. */
   shrinkTo (size: number): void
 }
 

@@ -10,7 +10,7 @@ const SECOND_MS = 1_200
 
 /** The messages of one connection, counted against the rate limit of the service. */
 export interface Pace {
-  /** Undefined until the service has told its limits. */
+  /** Undefined until the service has sent its limits. */
   limits: ServiceLimits | undefined
   sent: number
   /** Counts this message and returns it. */

@@ -54,7 +54,7 @@ export class Admission {
     return undefined
   }
 
-  /** Gives up what `admit` reserved. `isRefused`: the upgrade was answered, and does not count against the rate. */
+  /** Releases the reservation of `admit`. `isRefused`: the upgrade was answered and does not count against the rate. */
   release (isRefused: boolean): void {
     this.#admitted--
     if (isRefused) this.#upgrades.putBack()

@@ -29,7 +29,7 @@ export interface DrainDeps {
 /** When the connections close, at the latest, and over which time their clients reconnect afterwards. */
 export interface Announcement { closingMs: number, spreadMs: number }
 
-/** Tells all clients that their connections will close, and then closes them. */
+/** Notifies all clients that their connections will close, and then closes them. */
 export class Drain {
   readonly #deps: DrainDeps
   #isAnnounced = false

@@ -1,11 +1,11 @@
 import { shrinkFairly, type Holder } from '../../base/limits/fair-share.js'
 
-/** When the logs are too large together, they give up a little more, so that this is not needed at each message. */
+/** When the logs together are too large, a little more is dropped, so that this is not needed at each message. */
 const KEPT_SHARE = 0.95
 
 /**
- * What many message logs may hold together. A log that holds much gives up its oldest messages first, so that it does
- * not shorten the history of the others.
+ * The limit that several message logs share. The largest log drops its oldest messages first, so that it does not
+ * shorten the history of the others.
  */
 export class LogBudget {
   readonly #maxMessages: number
@@ -21,7 +21,7 @@ export class LogBudget {
 
   get size (): { bytes: number, messages: number } { return { bytes: this.#bytes, messages: this.#messages } }
 
-  /** What a number of messages takes of the budget, in bytes: many small messages are as much as few large ones. */
+  /** The share of the budget that messages use, in bytes: many small messages may count as much as few large ones. */
   weigh (messages: number, bytes: number): number {
     return Math.max(bytes, Math.ceil(messages * this.#maxBytes / this.#maxMessages))
   }

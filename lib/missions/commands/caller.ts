@@ -1,17 +1,17 @@
 import type { MissionSubject, Principal } from '../../../schemas/access.js'
 
-/** Who sent a command, and what they may do. */
+/** The sender of a command, and its permissions. */
 export interface Caller {
   /** The Fastify request; for a command over a WebSocket, the request that opened the connection. */
   readonly request: unknown
   /** `null` over HTTP. */
   readonly connectionId: string | null
-  /** `undefined` if the host does not say who is asking. */
+  /** `undefined` without access rules. */
   readonly principal: Principal | undefined
   /** The id of the principal. */
   readonly id: string | undefined
-  /** The tenant that they are limited to; `undefined` for none. */
+  /** The tenant whose missions it may see; `undefined` for all. */
   readonly tenant: string | undefined
-  /** Whether they may do something, with this mission or at all. Never throws. */
+  /** Whether it may do something, with this mission or in general. Never throws. */
   may (action: 'see' | 'cancel' | 'start', mission?: MissionSubject): boolean
 }

@@ -12,7 +12,7 @@ type Answer<T> = T | Promise<T>
  */
 export interface CommandContext<Request = unknown> {
   request: Request
-  /** Who is asking, as `access.identify` has said; `undefined` without `access`. */
+  /** The principal that `access.identify` has returned; `undefined` without `access`. */
   principal: Principal | undefined
   /** The id of the connection; `null` over HTTP. */
   connectionId: string | null

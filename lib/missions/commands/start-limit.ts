@@ -21,7 +21,7 @@ export class StartLimit {
     const { max, windowMs, maxPrincipals } = this.#options
     this.#forgetExpired(now)
     const recent = (this.#starts.get(principal) ?? []).filter((at) => at > now - windowMs)
-    // Nobody is forgotten early: a principal could come back with a new allowance.
+    // No owner is forgotten early: it could return with a new allowance.
     if (recent.length >= max || (recent.length === 0 && this.#starts.size >= maxPrincipals)) return false
     // Inserted again, so that the map is in the order of the last start.
     this.#starts.delete(principal)

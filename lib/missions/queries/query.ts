@@ -2,6 +2,7 @@ import type { MissionFilter, MissionQuery, MissionView } from '../../../schemas/
 import type { MissionRecord } from '../state/mission-record.js'
 import type { Caller } from '../commands/caller.js'
 import { toView } from '../state/view.js'
+import { fromPageCursor, toPageCursor } from './page-cursor.js'
 
 /** One page of missions, newest first. `nextCursor` asks for the next page; it is `null` on the last one. */
 export interface MissionList { missions: MissionView[], nextCursor: string | null }
@@ -21,8 +22,8 @@ export function matchesFilter (mission: MissionRecord, filter: MissionFilter): b
 }
 
 /**
- * One page of the missions that match, newest first. The cursor is the number of the last mission of a page, so that
- * pages neither repeat nor skip a mission, whatever starts or ends in between. Without a `caller`, it is the host that
+ * One page of the missions that match, newest first. The cursor stands for the last mission of a page, so that pages
+ * neither repeat nor skip a mission, whatever starts or ends in between. Without a `caller`, it is the host that
  * asks.
  * Whether a caller may see a mission is decided last and only as often as needed.
  */
@@ -30,13 +31,13 @@ export function findPage (
   missions: Iterable<MissionRecord>, { limit = 50, cursor, ...filter }: MissionQuery, caller?: Caller
 ): MissionList {
   const toItem = (mission: MissionRecord) => viewFor(caller, mission)
-  const before = cursor === undefined ? Infinity : Number(cursor)
+  const before = cursor === undefined ? Infinity : fromPageCursor(cursor)
   const oldestFirst = [...missions]
   const page: MissionRecord[] = []
   for (let at = oldestFirst.length - 1; at >= 0; at--) {
     const mission = oldestFirst[at]!
     if (mission.number >= before || !matchesFilter(mission, filter) || !isVisible(mission, filter, caller)) continue
-    if (page.length === limit) return { missions: page.map(toItem), nextCursor: String(page.at(-1)!.number) }
+    if (page.length === limit) return { missions: page.map(toItem), nextCursor: toPageCursor(page.at(-1)!.number) }
     page.push(mission)
   }
   return { missions: page.map(toItem), nextCursor: null }
