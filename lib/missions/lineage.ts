@@ -9,7 +9,7 @@ export class Lineage {
   readonly #find: (id: string) => MissionState | undefined
   readonly #hidesUnknown: boolean
 
-  /** `hidesUnknown`: the id of a parent that is not known is not shown to a tenant, because it may be of another one. */
+  /** `hidesUnknown`: a parent that is not known may be of another tenant, so its id is not shown to a tenant. */
   constructor (find: (id: string) => MissionState | undefined, hidesUnknown = false) {
     this.#find = find
     this.#hidesUnknown = hidesUnknown
