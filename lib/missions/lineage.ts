@@ -9,7 +9,7 @@ export class Lineage {
   readonly #find: (id: string) => MissionState | undefined
   readonly #hidesUnknown: boolean
 
-  /** `hidesUnknown`: a parent that is not known may be of another tenant, so its id is not shown to a tenant. */
+  /** `hidesUnknown`: tenants do not see the id of an unknown parent, because it may belong to another tenant. */
   constructor (find: (id: string) => MissionState | undefined, hidesUnknown = false) {
     this.#find = find
     this.#hidesUnknown = hidesUnknown

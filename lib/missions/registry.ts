@@ -38,7 +38,7 @@ export interface MissionRegistryDeps {
   onUntracked: (reason: UntrackedReason, err: unknown) => void
   /** Names tenants in metrics. */
   tenantLabels?: TenantLabels | undefined
-  /** Whether tenants must not see what may be of another one: the id of a parent that is not known. */
+  /** Whether the id of an unknown parent is hidden from tenants, because it may belong to another tenant. */
   hidesUnknownParents?: boolean
   /** Creates the logger of one mission. */
   makeLog: (id: string) => MissionLog
