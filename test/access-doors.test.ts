@@ -281,6 +281,27 @@ t.test('a tenant that was away for long receives its endings, and costs nothing 
   t.strictSame(updatesIn(messages).map(({ missionId }) => missionId), ['a', 'b', 'c', 'd', 'e'])
 })
 
+t.test('of many tenants without clients, those that left last can resume', async (t) => {
+  const { app } = await serve(t)
+  const visit = async (tenant: string, since?: object) => {
+    const client = await as(app, { id: 'ann', tenant })
+    client.send({ type: 'subscribe', channels: ['mission_update'], ...(since !== undefined && { since: { mission_update: since } }) })
+    const ack = (await client.settle())[0] as ServerMessages['subscription_ack']
+    const { checksum: _, ...cursor } = ack.payload.asOf!
+    return { client, cursor, outcome: ack.payload.outcome }
+  }
+  const leave = async ({ client }: { client: Client }) => { await client.close() }
+  const staying = await visit('staying')
+  const oldest = await visit('oldest')
+  await leave(oldest)
+  const next = await visit('next')
+  await leave(next)
+  for (let at = 0; at < 999; at++) await leave(await visit(`tenant ${at}`))
+  t.equal((await visit('oldest', oldest.cursor)).outcome, 'gap', 'it was gone')
+  t.equal((await visit('next', next.cursor)).outcome, 'resumed')
+  t.equal((await visit('staying', staying.cursor)).outcome, 'resumed')
+})
+
 t.test('alerts of a tenant are about its own missions', async (t) => {
   const { app, clock } = await serve(t)
   const [busy, quiet, operator] = await Promise.all([{ id: 'a', tenant: 'busy' }, { id: 'b', tenant: 'quiet' }, { id: 'root' }].map(async (principal) => await as(app, principal)))

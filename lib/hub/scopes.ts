@@ -21,10 +21,14 @@ export interface Scope {
   connections: number
 }
 
+/** The number of scopes without clients that are kept. Their channels take about 20 MB. */
+const MAX_IDLE = 1_000
+
 /**
  * The scopes that have clients. Each has its own channels, offsets and log, so that nothing about one tenant reaches
  * another, not even its number of messages. The logs of all tenants share one limit. The scope of a tenant is created
- * for its first client, and dropped when its last client has left and its log is no longer kept.
+ * for its first client, and dropped when its last client has left and its log is no longer kept. Of too many scopes
+ * without clients, those that have had none for the longest time are dropped.
  */
 export class Scopes {
   readonly operators: Scope
@@ -32,6 +36,8 @@ export class Scopes {
   readonly #budget: LogBudget
   readonly #budgetOwners = new BudgetOwners()
   readonly #tenants = new Map<string, Scope>()
+  /** Those without clients, in the order in which the last one left. */
+  readonly #idle = new Set<Scope>()
 
   constructor (deps: ScopesDeps) {
     this.#deps = deps
@@ -51,6 +57,7 @@ export class Scopes {
     if (tenant === undefined) return this.operators
     const scope = this.#tenants.get(tenant) ?? this.#create(tenant)
     this.#tenants.set(tenant, scope)
+    this.#idle.delete(scope)
     return scope
   }
 
@@ -69,7 +76,12 @@ export class Scopes {
   /** Call when a connection of the scope was closed. */
   left (scope: Scope): void {
     scope.connections--
+    if (scope.tenant === undefined || scope.connections > 0) return
+    this.#idle.add(scope)
     this.#dropIdle(scope)
+    if (this.#idle.size <= MAX_IDLE) return
+    const [oldest] = this.#idle
+    oldest!.broadcaster.subscriptions.close()
   }
 
   /** Drops messages that are too old. */
@@ -107,6 +119,7 @@ export class Scopes {
     const { tenant, broadcaster, connections } = scope
     if (tenant === undefined || connections > 0 || !broadcaster.subscriptions.isIdle) return
     if (this.#tenants.get(tenant) === scope) this.#tenants.delete(tenant)
+    this.#idle.delete(scope)
     broadcaster.log.close()
   }
 }
