@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import missionControl from '../lib/index.js'
 import { bearerToken } from '../lib/access/bearer-token.js'
 import { Expiry } from '../lib/hub/connections/expiry.js'
 import { hideParameter } from '../lib/routes/query-token.js'
@@ -283,6 +284,13 @@ t.test('a token in a query is removed from the log', async (t) => {
     const client = await connect(app, { path: '/ws/mission-control?token=canary-token' })
     await client.close()
     t.notMatch(lines.join(''), /canary-token|wrong/)
+    const scoped = Fastify({ logger: { level: 'trace', stream } })
+    t.teardown(() => scoped.close())
+    await scoped.register(async (scope) => {
+      await scope.register(missionControl, { access: { identify: () => null, queryToken: 'token' } })
+    }, { logSerializers: { req: ({ url }: { url: string }) => ({ url, scoped: true }) } as never })
+    await scoped.inject('/mission-control/ws-metrics?token=canary-token')
+    t.match(lines.at(-2), /"url":"[^"]*token=\[hidden\]","scoped":true/)
     t.match(lines.join(''), serializers === undefined ? /"url":"\/mission-control\/ws-metrics\?token=\[hidden\]&a=1"/ : /"mine":true|"req":"text"/)
   }
 })

@@ -16,7 +16,8 @@ export function hideQueryToken (scope: FastifyInstance, parameter: string): void
   scope.addHook('onRoute', (route) => {
     const createLogger: ChildLoggerFactory = route.childLoggerFactory ?? scope.childLoggerFactory
     route.childLoggerFactory = function (this: FastifyInstance, logger, bindings, options, raw) {
-      const known = (logger as { [SERIALIZERS]?: Serializers })[SERIALIZERS]?.['req']
+      const own = options.serializers as Serializers | undefined
+      const known = own?.['req'] ?? (logger as { [SERIALIZERS]?: Serializers })[SERIALIZERS]?.['req']
       const req = (value: unknown) => hideIn(known === undefined ? value : known(value), parameter)
       const serializers = { ...options.serializers, req }
       return createLogger.call(this, logger, bindings, { ...options, serializers }, raw)
