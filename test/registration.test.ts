@@ -53,6 +53,7 @@ t.test('with an invalid option the service does not start, and the error names t
     [{ websocket: { heartbeat: 5 } }, /websocket\.heartbeat is not an option; the options are path, heartbeatMs/],
     [{ websocket: { history: { maxMessages: 0 } } }, /websocket\.history\.maxMessages is 0, but must be a whole number/],
     [{ websocket: { history: { size: 1 } } }, /websocket\.history\.size is not an option; the options are maxMessages, maxBytes, maxAgeMs$/],
+    [{ access: {} }, /access\.identify is missing$/], [{ access: { identify: 'me' } }, /access\.identify is "me", but must be a function that returns a principal or null/],
     [{ sockets: {} }, /sockets is not an option; the options are prefix, server, websocket/],
     [{ server: { name: '' } }, /server\.name is "", but must be a string of 1 to 128 characters$/],
     [{ routes: { health: true } }, /routes\.health is true, but must be false, or a path that starts with \/$/],

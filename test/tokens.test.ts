@@ -291,8 +291,20 @@ t.test('a token in a query is removed from the log', async (t) => {
     }, { logSerializers: { req: ({ url }: { url: string }) => ({ url, scoped: true }) } as never })
     await scoped.inject('/mission-control/ws-metrics?token=canary-token')
     t.match(lines.at(-2), /"url":"[^"]*token=\[hidden\]","scoped":true/)
-    t.match(lines.join(''), serializers === undefined ? /"url":"\/mission-control\/ws-metrics\?token=\[hidden\]&a=1"/ : /"mine":true|"req":"text"/)
   }
+  const logged: unknown[] = []
+  const noop = () => {}
+  const loggerInstance = {
+    ...Object.fromEntries(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => [level, noop])),
+    level: 'info',
+    child (_bindings: object, options?: { serializers?: { req: (value: unknown) => unknown } }) {
+      logged.push(options?.serializers?.req({ url: '/a?token=canary-token', method: 'GET' }))
+      return loggerInstance
+    }
+  }
+  const own = await boot(t, { access: { identify: () => null, queryToken: 'token' } }, { loggerInstance } as never)
+  await own.inject('/mission-control/ws-metrics')
+  t.strictSame(logged.at(-1), { url: '/a?token=[hidden]', method: 'GET' }, 'a logger of the host gets a serializer')
 })
 
 t.test('a token appears in no log, answer or metric', async (t) => {
