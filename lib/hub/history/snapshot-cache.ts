@@ -3,7 +3,7 @@ import { checksumOfHashes, missionChecksum, missionHash } from '../../../schemas
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Clock } from '../../base/clock.js'
-import type { Channel, EndingsRange } from '../channel.js'
+import type { Channel, EndingsRange, Selection } from '../channel.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { MessageBody } from '../wire/message.js'
 import type { MessageLog } from './message-log.js'
@@ -85,7 +85,7 @@ export class SnapshotCache {
   readonly #checksums = new Map<ChannelName, { sequence: number, checksum: Checksum }>()
   /** By payload. */
   #states = new WeakMap<object, EncodedState>()
-  /** By filter; emptied at each change. */
+  /** By filter; emptied at each change. Not of viewers: their rights may change. */
   readonly #shared = new Map<ChannelName, Map<string, SharedList>>()
   /** Of all states that were encoded so far. */
   readonly #encoded = new Map<ChannelName, { bytes: number, count: number }>()
@@ -128,7 +128,7 @@ export class SnapshotCache {
     const channel = this.#deps.channel(name)
     const offset = log.head(name)
     this.#usedAt.set(name, clock.monotonic())
-    const key = JSON.stringify(filter) ?? ''
+    const key = (filter as Selection | undefined)?.viewer === undefined ? JSON.stringify(filter) ?? '' : undefined
     const states = this.#findShared(name, key) ?? (yield * this.#encodeAll(channel, channel.snapshot(filter), filter))
     const ended = states &&
       (yield * this.#encodeAll(channel, channel.endings?.(endings, offset, filter) ?? [], filter))
@@ -192,14 +192,14 @@ export class SnapshotCache {
     if (this.#usedAt.size === 0) this.#states = new WeakMap()
   }
 
-  #findShared (name: ChannelName, key: string): SharedList | undefined {
-    const shared = this.#shared.get(name)?.get(key)
+  #findShared (name: ChannelName, key: string | undefined): SharedList | undefined {
+    const shared = key === undefined ? undefined : this.#shared.get(name)?.get(key)
     const isPresent = shared !== undefined && this.#deps.clock.monotonic() <= shared.takenAt + SHARED_FOR_MS
     return isPresent ? { ...shared, readCount: 1 } : undefined
   }
 
-  #share (name: ChannelName, key: string, list: EncodedList): void {
-    if (list.readCount < SHARED_FROM) return
+  #share (name: ChannelName, key: string | undefined, list: EncodedList): void {
+    if (key === undefined || list.readCount < SHARED_FROM) return
     const lists = this.#shared.get(name) ?? new Map<string, SharedList>()
     if (lists.size >= MAX_SHARED) lists.clear()
     this.#shared.set(name, lists.set(key, { ...list, takenAt: this.#deps.clock.monotonic() }))
