@@ -122,6 +122,48 @@ t.test('with authorize, a user sees the missions that the host lets them see, an
   })
 })
 
+t.test('with narrower rights, a client receives nothing that it may no longer see', async (t) => {
+  const { app } = await serve(t, {
+    authorize: (principal, { mission }) => mission === undefined || (principal as unknown as { names: string[] }).names.includes(mission.name),
+    refresh: (token) => JSON.parse(token) as { id: string }
+  })
+  const ann = { id: 'ann', tenant: 'acme' }
+  // More than the system buffers.
+  for (let at = 0; at < 4_000; at++) app.missions.start({ name: at % 20 === 0 ? 'open' : 'secret', tenant: 'acme', objective: 'x'.repeat(2_000) })
+  const client = await as(app, { ...ann, names: ['open', 'secret'] })
+  client.send({ type: 'subscribe', channels: ['mission_update', 'mission_stats'] })
+  client.send({ type: 'auth_refresh', token: JSON.stringify({ ...ann, names: ['open'] }) })
+  await client.next('auth_refreshed')
+  const after = client.received.length
+  const { payload } = await client.next('subscription_gap')
+  t.match(payload, { channel: 'mission_update', cause: 'overflow', messages: 200 })
+  t.equal(payload.asOf?.checksum, missionChecksum(app.missions.list({ limit: 200, name: 'open' }).missions.map(({ id, status }) => ({ missionId: id, status }))))
+  app.missions.start({ name: 'secret', tenant: 'acme' })
+  app.missions.start({ id: 'last', name: 'open', tenant: 'acme' })
+  await client.next('mission_update', ({ payload }) => payload.missionId === 'last')
+  t.strictSame(new Set(updatesIn(client.received.slice(after)).map(({ name }) => name)), new Set(['open']))
+})
+
+t.test('with authorize, principals of any kind have snapshots of their own', async (t) => {
+  class User {
+    readonly id = 'ann'
+    readonly tenant = 'acme'
+    readonly self = this
+    readonly names: Set<string>
+    constructor (name: string) { this.names = new Set([name]) }
+    toJSON () { throw new Error('not to be written') }
+  }
+  const { app } = await serve(t, {
+    identify: ({ headers }) => new User(String(headers['x-name'])),
+    authorize: (principal, { mission }) => mission === undefined || (principal as User).names.has(mission.name)
+  })
+  for (let at = 0; at < 300; at++) for (const name of ['a', 'b']) app.missions.start({ name, tenant: 'acme' })
+  const clients = await Promise.all(['a', 'b'].map(async (name) => await connect(app, { headers: { 'x-name': name } })))
+  for (const client of clients) client.send({ type: 'subscribe', channels: ['mission_update'] })
+  const seen = await Promise.all(clients.map(async (client) => [...new Set(updatesIn(await client.settle()).map(({ name }) => name))]))
+  t.strictSame(seen, [['a'], ['b']])
+})
+
 t.test('a host may publish to one tenant and to operators', async (t) => {
   const { app } = await serve(t)
   const clients = await Promise.all([{ id: 'a', tenant: 'acme' }, { id: 'o', tenant: 'other' }, { id: 'root' }].map(async (principal) => await as(app, principal)))

@@ -88,7 +88,12 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     reply('plug', 70_000)
     scheduler.flush()
   }
-  return { clock, metrics, log, scheduler, snapshots, outbox, writer, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
+  /** The client may no longer see messages with this text. */
+  const hide = (text: string) => {
+    stand.fits = (message) => !message.text.toString().includes(text)
+    outbox.recheck('mission_update')
+  }
+  return { clock, metrics, log, scheduler, snapshots, outbox, writer, hide, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
 }
 
 /** Each sent message as a short text. */
@@ -206,6 +211,76 @@ t.test('pending replies beyond their limit close the outbox, once', async (t) =>
   take()
   t.same(summaries(sent), ['plug'])
   t.equal(overflows(), 1)
+})
+
+t.test('what a client may no longer see is not sent', async (t) => {
+  const snapshot = () => new Message(JSON.stringify({ reply: 'snapshot' }), { channel: 'mission_update' })
+
+  t.test('if it is pending', async (t) => {
+    const { sent, outbox, subscriptions, hide, plug, step, progress, take } = createStand()
+    subscriptions.set('metrics_tick', { sequence: 0, offset: 0 })
+    plug()
+    step('a')
+    step('secret')
+    outbox.send(new Message(JSON.stringify({ reply: 'secret of another channel' }), { channel: 'metrics_tick', key: 'tick' }))
+    progress('b')
+    progress('secret 2')
+    take(0)
+    hide('secret')
+    take()
+    t.strictSame(summaries(sent), ['plug', 'a 1', 'secret of another channel', 'b 3'])
+  })
+
+  t.test('but what was sent before is', async (t) => {
+    const { sent, hide, progress, take } = createStand()
+    progress('secret')
+    hide('secret')
+    take()
+    t.strictSame(summaries(sent), ['secret 1'])
+  })
+
+  t.test('in a snapshot that is pending, which is replaced', async (t) => {
+    const { sent, outbox, hide, plug, step, take } = createStand()
+    step('a')
+    take()
+    plug()
+    outbox.send(snapshot())
+    take(0)
+    hide('secret')
+    take()
+    t.strictSame(summaries(sent), ['a 1', 'plug', 'gap overflow', 'state a 1'])
+    t.equal(sent[2].payload.range, undefined, 'no message was missed')
+  })
+
+  t.test('in a snapshot with messages that follow it, which are replaced too', async (t) => {
+    const { sent, outbox, log, hide, plug, step, take } = createStand()
+    plug()
+    step('a')
+    outbox.send(snapshot())
+    take(0)
+    hide('secret')
+    hide('secret')
+    step('b')
+    take()
+    t.strictSame(summaries(sent), ['plug', 'gap trimmed', 'state a 1', 'state b 2'])
+    t.strictSame(sent[1].payload.range, { epoch: log.epoch, from: 1, to: 2 })
+    step('c')
+    take()
+    t.equal(summaries(sent).at(-1), 'c 3')
+  })
+
+  t.test('in a snapshot of a channel that the client leaves', async (t) => {
+    const { sent, outbox, subscriptions, hide, plug, step, take } = createStand()
+    plug()
+    step('a')
+    outbox.send(snapshot())
+    take(0)
+    hide('secret')
+    subscriptions.delete('mission_update')
+    outbox.dropChannel('mission_update')
+    take()
+    t.strictSame(summaries(sent), ['plug'])
+  })
 })
 
 t.test('a burst that the system takes at once makes no client slow, and a large one is written before the tick ends', async (t) => {

@@ -50,6 +50,7 @@ export class Renewal {
     const { principal, expiresAt } = renewed
     Object.assign(viewer, { principal, expiresAt })
     onRenewed(connection)
+    if (access.isNarrowed) for (const channel of connection.subscriptions.keys()) connection.outbox.recheck(channel)
     const payload = expiresAt === Infinity ? {} : { expiresInMs: Math.max(0, Math.floor(expiresAt - clock.now())) }
     connection.outbox.send(envelope.message('auth_refreshed', { payload }, { replyTo }))
     this.#revokeLost(connection)

@@ -8,6 +8,7 @@ import { MessageLog } from '../../lib/hub/history/message-log.js'
 import { SnapshotCache } from '../../lib/hub/history/snapshot-cache.js'
 import { HubMetrics } from '../../lib/hub/metrics.js'
 import { Envelope } from '../../lib/hub/wire/envelope.js'
+import type { Message } from '../../lib/hub/wire/message.js'
 
 export interface OpenOptions {
   writer: FrameWriter
@@ -26,6 +27,8 @@ export class OutboxStand {
   readonly scheduler = new FlushScheduler((ms) => this.metrics.fanOut.record(ms))
   /** The state of the only channel, `mission_update`: the last step of each mission. */
   readonly states = new Map<string, number>()
+  /** Whether the client may see a message. */
+  fits: (message: Message) => boolean = () => true
   readonly log: MessageLog
   readonly snapshots: SnapshotCache
   readonly #shared: SharedOutboxDeps
@@ -46,7 +49,7 @@ export class OutboxStand {
       onGap: (cause) => metrics.gaps.add(cause)
     })
     const { log, snapshots } = this
-    this.#shared = { metrics, scheduler, log, snapshots, fits: () => true, onBackpressure: () => {} }
+    this.#shared = { metrics, scheduler, log, snapshots, fits: (message) => this.fits(message), onBackpressure: () => {} }
   }
 
   open ({ writer, subscriptions = new Map(), maxBytes = 1_000_000, onOverflow = () => {} }: OpenOptions): Outbox {

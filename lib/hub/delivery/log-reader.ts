@@ -50,6 +50,8 @@ interface QueuedSnapshot {
 export class LogReader {
   readonly #deps: LogReaderDeps
   readonly #overflowed = new Set<ChannelName>()
+  /** The channels whose snapshot contains what the client may no longer see. */
+  readonly #outdated = new Set<ChannelName>()
   #cursor: number
   #queuedSnapshots: QueuedSnapshot[] = []
   #isRecovering = false
@@ -90,13 +92,24 @@ export class LogReader {
   dropChannel (channel: ChannelName): void {
     this.#deps.unsent.delete(channel)
     this.#overflowed.delete(channel)
+    this.#outdated.delete(channel)
     this.#dropQueued(channel)
+  }
+
+  /** The rights of the client have changed: replaces a snapshot that is being made or sent. */
+  recheck (channel: ChannelName): void {
+    if (this.#isRecovering || this.#queuedSnapshots.some((queued) => queued.channel === channel)) this.replace(channel)
+  }
+
+  /** Sends a new snapshot of a channel next. */
+  replace (channel: ChannelName): void {
+    this.#outdated.add(channel)
   }
 
   /** The next message to send; `undefined` while recovering, and when the connection has caught up. */
   next (): Message | undefined {
     const isTrimmed = this.#cursor < this.#deps.log.firstSequence
-    if (isTrimmed && !this.#isRecovering) this.#recover(this.#recoverTrimmed())
+    if ((isTrimmed || this.#outdated.size > 0) && !this.#isRecovering) this.#recover(this.#recoverTrimmed())
     if (this.#isRecovering) return undefined
     const missed = this.#nextQueued() ?? this.#nextLogged()
     if (missed !== undefined || this.#overflowed.size === 0) return missed
@@ -155,18 +168,20 @@ export class LogReader {
 
   * #recoverTrimmed (): Steps {
     const { log, subscriptions } = this.#deps
-    const isTrimmed = ([name, { sequence }]: [ChannelName, SubscriptionState]): boolean =>
+    const isTrimmed = ([name, { sequence }]: [ChannelName, SubscriptionState]): boolean => this.#outdated.has(name) ||
       log.trimmed(name).sequence >= Math.max(this.#cursor, sequence, this.#deps.unsent.get(name)?.sequence ?? 0)
     for (;;) {
       const found = [...subscriptions].find(isTrimmed)
       if (found === undefined) break
       const [channel, subscription] = found
+      // Before the snapshot is taken: the rights may change again meanwhile.
+      this.#outdated.delete(channel)
       const snapshot = yield * this.#take(channel, subscription)
       // The client may have left the channel, or subscribed again.
       if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot)
       yield snapshot.messages.length
     }
-    this.#cursor = log.firstSequence
+    this.#cursor = Math.max(this.#cursor, log.firstSequence)
   }
 
   // With the endings that were not sent yet.
@@ -186,7 +201,9 @@ export class LogReader {
   #replaceTrimmed (channel: ChannelName, subscription: SubscriptionState, snapshot: Snapshot): void {
     const { subscriptions, snapshots } = this.#deps
     const offset = this.#firstOffset(channel, subscription)
-    const gap = snapshots.gap(channel, { cause: 'trimmed', from: Math.max(1, offset), snapshot })
+    const from = Math.max(1, offset)
+    const lost = from <= snapshot.offset ? { cause: 'trimmed' as const, from } : { cause: 'overflow' as const }
+    const gap = snapshots.gap(channel, { ...lost, snapshot })
     this.#queueSnapshot(channel, snapshot, gap)
     // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
     // the next gap begins there.

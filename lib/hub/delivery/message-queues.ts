@@ -65,12 +65,27 @@ export class MessageQueues {
   /** Drops all messages of a channel; replies belong to none. Returns the number of replaceable ones. */
   dropChannel (channel: ChannelName): number {
     const reliable = this.#reliable.filter((message) => message.channel !== channel)
-    const control = this.#control.filter((message) => message.channel !== channel)
     this.dropReliable()
     for (const message of reliable) this.pushReliable(message)
+    this.dropSnapshot(channel)
+    return this.dropReplaceableOf(channel)
+  }
+
+  /** Drops the reliable and the replaceable messages that are not to be kept. */
+  keepOnly (isKept: (message: Message) => boolean): void {
+    const reliable = this.#reliable.filter(isKept)
+    this.dropReliable()
+    for (const message of reliable) this.pushReliable(message)
+    for (const [key, { message }] of this.#replaceable) if (!isKept(message)) this.dropReplaceableKey(key)
+  }
+
+  /** Drops the messages of snapshots of a channel. Returns whether there were any. */
+  dropSnapshot (channel: ChannelName): boolean {
+    const control = this.#control.filter((message) => message.channel !== channel)
+    const hasDropped = control.length < this.#control.length
     this.#control.length = this.#controlBytes = 0
     for (const message of control) this.pushControl(message)
-    return this.dropReplaceableOf(channel)
+    return hasDropped
   }
 
   /** Drops the replaceable messages of a channel. Returns their number. */

@@ -114,9 +114,7 @@ export class Outbox implements Flushable, Member {
   }
 
   /** To be called when the system has taken the buffered bytes. */
-  drained (): void {
-    if (this.#pending !== undefined) this.#shared.scheduler.schedulePending(this)
-  }
+  drained (): void { if (this.#pending !== undefined) this.#shared.scheduler.schedulePending(this) }
 
   writePending (): number {
     if (this.#pending === undefined || this.#writer.bufferedBytes >= HIGH_WATER_BYTES) return 0
@@ -150,15 +148,18 @@ export class Outbox implements Flushable, Member {
     this.#shared.metrics.replacedTotal += this.#pending?.dropChannel(channel) ?? 0
   }
 
-  /** Writes all messages, however slow the peer is; to be called right before the close frame. */
-  flushAll (): void {
-    this.#flushPending((pending) => pending.take(Infinity))
+  /** Drops what the client may no longer see of a channel. */
+  recheck (channel: ChannelName): void {
+    this.#detach()
+    this.#flushNow()
+    this.#pending?.recheck(channel)
   }
 
+  /** Writes all messages, however slow the peer is; to be called right before the close frame. */
+  flushAll (): void { this.#flushPending((pending) => pending.take(Infinity)) }
+
   /** The same for replies alone, if messages are pending. */
-  flushReplies (): void {
-    this.#flushPending((pending) => pending.takeReplies())
-  }
+  flushReplies (): void { this.#flushPending((pending) => pending.takeReplies()) }
 
   /** Detects a stalled peer. `now` is in ms of the monotonic clock. */
   checkProgress (now: number): void {
@@ -170,9 +171,7 @@ export class Outbox implements Flushable, Member {
     if (acceptedBytes !== this.#acceptedBytes || this.#acceptedAt === 0) {
       this.#acceptedBytes = acceptedBytes
       this.#acceptedAt = now
-    } else if (now - this.#acceptedAt >= STALLED_MS) {
-      this.#deps.onOverflow()
-    }
+    } else if (now - this.#acceptedAt >= STALLED_MS) this.#deps.onOverflow()
   }
 
   /** Drops all messages and accepts no more. */

@@ -78,6 +78,18 @@ export class PendingMessages {
     return this.#queues.dropChannel(channel)
   }
 
+  /**
+   * Drops the pending messages that no longer match the selection of a channel, because the rights of the client have
+   * changed. A snapshot that was not sent completely is replaced by a new one.
+   */
+  recheck (channel: ChannelName): void {
+    const { shared: { fits }, subscriptions } = this.#deps
+    const { filter } = subscriptions.get(channel)!
+    this.#queues.keepOnly((message) => message.channel !== channel || fits(message, filter))
+    if (this.#queues.dropSnapshot(channel)) (this.#reader ?? this.#startReader()).replace(channel)
+    else this.#reader?.recheck(channel)
+  }
+
   /** Takes the next messages to send, of about `maxBytes`. */
   take (maxBytes: number): Message[] {
     const messages: Message[] = []
