@@ -194,7 +194,7 @@ const ratios = () => against({}, async ({ attack }) => {
   return figures
 })
 
-const closing = (title, isBesideHost) => () => against({ isBesideHost }, async ({ server, attack }) => {
+const closing = (title, isBesideHost) => () => against({ isBesideHost, options: { missions: { closeGraceMs: 1 } } }, async ({ server, attack }) => {
   await attack('freeze', { connections: 200, channel: 'mission_update' })
   await server.call('feed', { perSecond: 500, bytes: 10_000 })
   await sleep(1_000)

@@ -38,10 +38,16 @@ const commands = {
   feed ({ perSecond, bytes }) {
     const planningSession = { text: 'x'.repeat(bytes) }
     let count = 0
-    setInterval(() => {
-      for (let at = 0; at < perSecond / 50; at++) {
-        const id = ids[count++ % ids.length] ?? `mission ${count % 1_000_000}`
-        app.missions.report(id, 'execution_progress', { planningSession })
+    const report = () => {
+      const id = ids[count++ % ids.length] ?? `mission ${count % 1_000_000}`
+      app.missions.report(id, 'execution_progress', { planningSession })
+    }
+    const timer = setInterval(() => {
+      try {
+        for (let at = 0; at < perSecond / 50; at++) report()
+      } catch (err) {
+        if (err.code !== 'FST_MC_CLOSING') throw err
+        clearInterval(timer)
       }
     }, 20).unref()
   },
