@@ -305,3 +305,21 @@ t.test('message logs share a budget', async (t) => {
   small.trim()
   t.strictSame(budget.size, { messages: 0, bytes: 0 })
 })
+
+t.test('an id that a mission of another tenant has is not shared', async (t) => {
+  const { missions } = build()
+  const theirs = missions.start({ id: 'a', name: 'theirs', tenant: 'acme' })
+  t.equal(missions.start({ id: 'a', name: 'theirs', tenant: 'acme' }), theirs, 'in its own tenant it is')
+  t.equal(missions.start({ id: 'a', name: 'theirs' }), theirs, 'without a tenant too')
+  t.throws(() => missions.start({ id: 'a', name: 'mine', tenant: 'other' }), { code: 'FST_MC_TENANT_CONFLICT', statusCode: 409 })
+  t.throws(() => missions.start({ id: 'mine', name: 'mine', tenant: 'other' }).child({ id: 'a', name: 'mine' }), { code: 'FST_MC_TENANT_CONFLICT' })
+  let isTracked: boolean | undefined
+  await missions.run({ id: 'a', name: 'mine', tenant: 'other' }, async (mission) => { isTracked = mission.isTracked })
+  t.equal(isTracked, false, 'work runs in any case')
+  t.strictSame(missions.report('a', 'completed', { tenant: 'other' }), { applied: false, reason: 'unknown' })
+  t.strictSame(missions.report('a', 'completed', { tenant: 'other', attempt: 1 }), { applied: false, reason: 'unknown' })
+  t.equal(theirs.status, 'planning_started')
+  t.strictSame(missions.report('a', 'completed', { tenant: 'acme' }), { applied: true })
+  missions.start({ id: 'free', name: 'job' })
+  t.equal(missions.start({ id: 'free', name: 'job', tenant: 'other' }).tenant, null, 'a mission without a tenant keeps none')
+})

@@ -34,6 +34,11 @@ export const MissionEnded = createError(
   'FST_MC_MISSION_ENDED',
   'A mission with this id has ended; start a new one with another id, or a new attempt with "attempt"')
 
+/** The id belongs to a mission of another tenant. */
+export const TenantConflict = createError(
+  'FST_MC_TENANT_CONFLICT',
+  'A mission with this id belongs to another tenant; use ids that are unique over all tenants', 409)
+
 /** A handler passed to `missions.handle` has the wrong shape. */
 export const InvalidHandler = createError<[string]>(
   'FST_MC_INVALID_HANDLER', 'Invalid mission handler: %s', 500, TypeError)

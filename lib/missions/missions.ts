@@ -51,6 +51,7 @@ export interface Missions<Request = unknown> {
    * @throws FST_MC_INVALID_MISSION with the property that has the wrong type
    * @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT
    * @throws FST_MC_MISSION_ENDED for the id of a mission that has ended
+   * @throws FST_MC_TENANT_CONFLICT for the id of an active mission of another tenant
    * @throws FST_MC_TOO_MANY_MISSIONS beyond `missions.maxActive`
    * @throws FST_MC_CLOSING after the service has closed; a mission that starts while it closes is asked to end at once
    */

@@ -1,13 +1,14 @@
 import type { MissionInit, MissionStatus } from '../../schemas/mission.js'
 import { isTerminal } from '../../schemas/mission.js'
 import { createUnifiedId, type Clock } from '../base/clock.js'
-import { Closing, MissionEnded, MissionLive, TooManyMissions } from '../base/errors.js'
+import { Closing, MissionEnded, MissionLive, TenantConflict, TooManyMissions } from '../base/errors.js'
 import { checkId } from './input/checks.js'
 import { readDetails } from './input/details.js'
 import { copyReport, readAttempt, readInit, readReportInit } from './input/init.js'
 import type { EndedIds } from './lifetime/ended-ids.js'
 import { resolveAttempt, type Registrable } from './lifetime/resolve-attempt.js'
 import type { Lineage } from './lineage.js'
+import { readSafely } from './payload/json-copy.js'
 import type { MissionStateDeps } from './state/deps.js'
 import type { ReportResult } from './state/lifecycle.js'
 import { MissionState } from './state/mission-state.js'
@@ -94,6 +95,8 @@ export class Registration {
     const checked = readDetails(status, details, cuts, now)
     const known = missions.get(id)
     const asked = readAttempt(details)
+    const isForeign = known !== undefined && isOfAnother(known, readSafely(details, 'tenant'))
+    if (isForeign && (asked === undefined || asked === known.attempt)) return { applied: false, reason: 'unknown' }
     if (known !== undefined && asked === undefined) return known.report(status, checked)
     checkId(id)
     const resolution = resolveAttempt(known, endedIds.find(id), asked)
@@ -123,8 +126,15 @@ export class Registration {
     if (resolution.action === 'register') return this.#plan(this.#register(id, init, resolution))
     if (resolution.action !== 'use' || resolution.mission.isTerminal) throw new MissionEnded()
     const { mission } = resolution
+    this.#checkTenant(mission, init.tenant)
     if (init.parentId !== undefined) mission.setParent(init.parentId)
     return mission
+  }
+
+  // Otherwise a client that chooses the id would work on a mission of another tenant.
+  #checkTenant (mission: MissionState, given: string | undefined): void {
+    const tenant = given ?? this.#deps.callerTenant()
+    if (isOfAnother(mission, tenant)) throw new TenantConflict()
   }
 
   #plan (mission: MissionState): MissionState {
@@ -190,6 +200,10 @@ export class Registration {
     return { applied: false, reason: 'terminal' }
   }
 }
+
+// A mission without a tenant may be of any.
+const isOfAnother = (mission: MissionState, tenant: unknown): boolean =>
+  typeof tenant === 'string' && mission.tenant !== null && mission.tenant !== tenant
 
 // An attempt in another tenant takes nothing over.
 function earlierOf (tenant: string | undefined, previous: MissionState | undefined) {
