@@ -34,11 +34,15 @@ export function decide (
   return RANK.get(step.status)! < RANK.get(known.status)! ? 'backward' : 'applied'
 }
 
-/** The owner of a mission after a step of `instance` was applied. A function that takes a mission over owns it. */
+/**
+ * The owner of a mission after a step of `instance` was applied. A function that takes a mission over owns it, and so
+ * does whoever reports a mission that nobody runs and whose owner is gone.
+ */
 export function ownerAfter (
-  known: Known | undefined, step: Judged, instance: string
+  known: Known | undefined, step: Judged, instance: string, isGone: (instance: string) => boolean
 ): Pick<MissionHeader, 'owner' | 'isRun'> {
   if (known === undefined || step.attempt > known.attempt) return { owner: instance, isRun: step.isRun }
   if (step.isRun && !known.isRun) return { owner: instance, isRun: true }
-  return { owner: known.owner, isRun: known.isRun }
+  const isOrphan = !known.isRun && known.owner !== instance && isGone(known.owner)
+  return { owner: isOrphan ? instance : known.owner, isRun: known.isRun }
 }
