@@ -1,0 +1,2 @@
+export type * from './contract.js'
+export { createMemoryBackplane, type MemoryBackplaneOptions } from './memory/backplane.js'
