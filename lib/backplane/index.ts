@@ -1,2 +1,5 @@
 export type * from './contract.js'
+export {
+  backplaneConformance, type BackplaneCheck, type BackplaneConformanceOptions
+} from './conformance/conformance.js'
 export { createMemoryBackplane, type MemoryBackplaneOptions } from './memory/backplane.js'
