@@ -137,3 +137,16 @@ export const InvalidPrincipal = createError<[string]>(
 
 /** `access.identify` or `access.refresh` did not return in time. */
 export const IdentifyTimeout = createError<[number]>('FST_MC_IDENTIFY_TIMEOUT', 'No principal within %d ms')
+
+/** Processes of another version use the same log. */
+export const BackplaneIncompatible = createError<[string]>(
+  'FST_MC_BACKPLANE_INCOMPATIBLE',
+  'The backplane has data in format %s, which this version cannot read; use another namespace, or the same version')
+
+/** Redis did not answer in time. */
+export const BackplaneTimeout = createError<[number]>(
+  'FST_MC_BACKPLANE_TIMEOUT', 'Redis did not answer within %d ms', 504)
+
+/** Entries of the backplane were dropped because they are broken. */
+export const BackplaneEntry = createError<[number]>(
+  'FST_MC_BACKPLANE_ENTRY', 'Broken entries in the backplane were dropped: %d since the start')

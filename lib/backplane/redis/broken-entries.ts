@@ -1,0 +1,34 @@
+import type { Clock } from '../../base/clock.js'
+import { BackplaneEntry } from '../../base/errors.js'
+
+/** At most one warning in this time, in ms. */
+const WARN_EVERY_MS = 10_000
+
+export interface BrokenEntriesDeps {
+  clock: Clock
+  onWarning: (err: unknown) => void
+}
+
+/** Counts entries that were dropped because they are broken, and warns of them now and then. */
+export class BrokenEntries {
+  readonly #clock: Clock
+  readonly #onWarning: (err: unknown) => void
+  #total = 0
+  #warnedAt = -Infinity
+
+  constructor ({ clock, onWarning }: BrokenEntriesDeps) {
+    this.#clock = clock
+    this.#onWarning = onWarning
+  }
+
+  /** How many there were. */
+  get total (): number { return this.#total }
+
+  add (count: number): void {
+    this.#total += count
+    const now = this.#clock.monotonic()
+    if (now - this.#warnedAt < WARN_EVERY_MS) return
+    this.#warnedAt = now
+    this.#onWarning(new BackplaneEntry(this.#total))
+  }
+}

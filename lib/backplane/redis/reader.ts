@@ -1,0 +1,129 @@
+import type { LogBatch, LogPosition, ReadResult } from '../contract.js'
+import type { Connection } from './client/connection.js'
+import { decodePart, type BatchPart, type StreamEntry } from './encoding/batches.js'
+
+/** How many entries of the stream one read returns at most. */
+const READ_ENTRIES = 64
+
+/** Sorts after every id with the same first number. */
+const LAST = '18446744073709551615'
+
+export interface ReaderDeps {
+  connection: Connection
+  /** Returns the name of a key. */
+  key: (name: string) => string
+  /** Removes entries from the log that are not batches. */
+  purge: (ids: readonly string[]) => Promise<void>
+  /** Called with the number of entries that were broken. */
+  onBroken: (count: number) => void
+}
+
+type Reply = ReadonlyArray<readonly [key: string, entries: readonly StreamEntry[]]> | null
+
+/** Reads the log on a connection of its own, because a read that waits holds up all other commands. */
+export class Reader {
+  readonly #connection: Connection
+  readonly #key: ReaderDeps['key']
+  readonly #purge: ReaderDeps['purge']
+  readonly #onBroken: ReaderDeps['onBroken']
+  /** The opening of the connection at which the position was compared with the log. */
+  #checked = 0
+
+  constructor ({ connection, key, purge, onBroken }: ReaderDeps) {
+    this.#connection = connection
+    this.#key = key
+    this.#purge = purge
+    this.#onBroken = onBroken
+  }
+
+  /** See `SharedLog.read`. */
+  async read (after: LogPosition, waitMs: number): Promise<ReadResult> {
+    const { openings } = this.#connection
+    if (openings !== this.#checked) {
+      const found = await this.#check(after)
+      if (found !== undefined) return { outcome: found }
+      this.#checked = openings
+    }
+    const entries = await this.#fetch(after.sequence, waitMs)
+    if (entries.length > 0) return await this.#decode(entries, after)
+    // A read that waits sees nothing of a failover after which the log is shorter.
+    const found = await this.#check(after)
+    return found === undefined ? { outcome: 'batches', batches: [] } : { outcome: found }
+  }
+
+  async #fetch (sequence: number, waitMs: number): Promise<readonly StreamEntry[]> {
+    const block = waitMs > 0 ? ['BLOCK', Math.ceil(waitMs)] : []
+    const args = ['COUNT', READ_ENTRIES, ...block, 'STREAMS', this.#key('log'), `${sequence}-${LAST}`]
+    const reply = await this.#connection.call('xread', args, Math.max(waitMs, 0)) as Reply
+    return reply?.[0]?.[1] ?? []
+  }
+
+  /** Compares a position with the head of the log. */
+  async #check ({ epoch, sequence, token }: LogPosition): Promise<'diverged' | 'trimmed' | undefined> {
+    const fields = ['epoch', 'sequence', 'token']
+    const head = await this.#connection.call('hmget', [this.#key('meta'), ...fields]) as Array<string | null>
+    const last = Number(head[1])
+    if (head[0] !== epoch || last < sequence) return 'diverged'
+    if (last === sequence) return head[2] === token ? undefined : 'diverged'
+    const next = await this.#fetch(sequence, 0)
+    return next.length === 0 ? 'trimmed' : undefined
+  }
+
+  async #decode (entries: readonly StreamEntry[], after: LogPosition): Promise<ReadResult> {
+    const parts = await this.#parts(entries)
+    let next = parts
+    while (next.at(-1)?.hasMore === true) {
+      const last = parts.at(-1)!
+      next = await this.#parts(await this.#fetch(last.after + last.entries.length, 0))
+      parts.push(...next)
+    }
+    return follow(joinParts(parts), after)
+  }
+
+  /** The parts of batches among entries of the stream. Other entries are removed from it. */
+  async #parts (entries: readonly StreamEntry[]): Promise<BatchPart[]> {
+    const foreign: string[] = []
+    const parts = entries.flatMap(([id, fields]) => {
+      const part = decodePart(fields)
+      if (part === undefined) foreign.push(id)
+      return part ?? []
+    })
+    const broken = parts.reduce((sum, part) => sum + part.broken, foreign.length)
+    if (broken > 0) this.#onBroken(broken)
+    if (foreign.length > 0) await this.#purge(foreign)
+    return parts
+  }
+}
+
+/** Joins the parts of each batch, and drops one at the end that is not complete. */
+function joinParts (parts: readonly BatchPart[]): LogBatch[] {
+  const batches: LogBatch[] = []
+  let open: BatchPart | undefined
+  for (const part of parts) {
+    open = open === undefined ? part : { ...part, after: open.after, entries: [...open.entries, ...part.entries] }
+    if (part.hasMore) continue
+    batches.push(toBatch(open))
+    open = undefined
+  }
+  return batches
+}
+
+const toBatch = ({ hasMore, broken, ...batch }: BatchPart): LogBatch => batch
+
+/** The batches that follow a position one after the other. */
+function follow (batches: readonly LogBatch[], after: LogPosition): ReadResult {
+  let { epoch, sequence, token } = after
+  const chained: LogBatch[] = []
+  for (const batch of batches) {
+    const isNext = batch.epoch === epoch && batch.after === sequence && batch.previous === token
+    if (!isNext && chained.length === 0) {
+      return { outcome: batch.epoch === epoch && batch.after > sequence ? 'trimmed' : 'diverged' }
+    }
+    // What is wrong here is told by the next read.
+    if (!isNext) break
+    chained.push(batch)
+    sequence = batch.after + batch.entries.length
+    token = batch.token
+  }
+  return { outcome: 'batches', batches: chained }
+}

@@ -1,0 +1,47 @@
+import { FIRST_TERMINAL } from './lifecycle.js'
+import { HISTORY_SHARDS, PRELUDE } from './prelude.js'
+import { LEASES } from './leases.js'
+
+/** `ARGV`: pairs of the id of a mission and a sequence. */
+export const REMOVE = PRELUDE + String.raw`
+local generation = call('HGET', META, 'generation')
+for from = 1, #ARGV, 2 do
+  local id = ARGV[from]
+  local key = PREFIX .. 'm:' .. id
+  local header = redis.pcall('HGET', key, 'h')
+  if type(header) == 'string' then
+    local is_read, g, _, status, _, _, _, _, sequence = pcall(cmsgpack.unpack, header)
+    local is_mission = is_read and g == generation
+    if not is_mission or (status >= ${FIRST_TERMINAL} and sequence <= tonumber(ARGV[from + 1])) then
+      call('DEL', key)
+      call('ZREM', PREFIX .. 'index', id)
+    end
+  end
+end
+`
+
+/** `ARGV`: the epoch that ends, and the next one. */
+export const RESTART = PRELUDE + String.raw`
+if call('HGET', META, 'epoch') ~= ARGV[1] then return end
+call('HSET', META, 'epoch', ARGV[2], 'bytes', 0)
+call('DEL', PREFIX .. 'log:sizes')
+if call('EXISTS', PREFIX .. 'log') == 1 then call('XTRIM', PREFIX .. 'log', 'MAXLEN', 0) end
+for shard = 0, ${HISTORY_SHARDS - 1} do
+  call('DEL', PREFIX .. 'history:' .. shard, PREFIX .. 'history:' .. shard .. ':sizes')
+  call('HDEL', META, 'entries:' .. shard, 'bytes:' .. shard)
+end
+`
+
+/** `ARGV`: the id of the instance. */
+export const LEAVE = PRELUDE + LEASES + String.raw`
+if call('ZSCORE', INSTANCES, ARGV[1]) then fence(ARGV[1], clock()) end
+`
+
+/** Removes entries of a stream that are not batches. `ARGV`: the name of the stream, then their ids. */
+export const PURGE = PRELUDE + String.raw`
+local key = PREFIX .. ARGV[1]
+for at = 2, #ARGV do
+  local found = call('XRANGE', key, ARGV[at], ARGV[at])[1]
+  if found and found[2][1] ~= 'b' then call('XDEL', key, ARGV[at]) end
+end
+`

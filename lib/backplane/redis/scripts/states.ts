@@ -1,0 +1,46 @@
+import { PRELUDE } from './prelude.js'
+
+/** How many missions a page has at most, and how many bytes of states, unless the first is larger. */
+const PAGE = 500
+const PAGE_BYTES = 4_194_304
+
+/** A state above this is broken: nothing in this package writes one. */
+const MAX_STATE_BYTES = 1_048_576
+
+/**
+ * A page of missions in the order in which they started. `ARGV`: the score to read on from. Returns the score of the
+ * last mission, empty after the last page, and for each mission its id and 12 values; only its id and an empty list if
+ * it is broken. Missions that have expired are removed from the index.
+ */
+export const STATES = PRELUDE + String.raw`
+local generation = call('HGET', META, 'generation')
+local list = call('ZRANGEBYSCORE', PREFIX .. 'index', ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ${PAGE})
+local result, bytes, cursor = { '' }, 0, ''
+
+local function read_state (key)
+  local length = redis.pcall('HSTRLEN', key, 'd')
+  if type(length) ~= 'number' or length > ${MAX_STATE_BYTES} then return nil end
+  return call('HMGET', key, 'h', 'd')
+end
+
+for from = 1, #list, 2 do
+  local id = list[from]
+  local fields = read_state(PREFIX .. 'm:' .. id)
+  if fields and not fields[1] then
+    call('ZREM', PREFIX .. 'index', id)
+  else
+    result[#result + 1] = id
+    result[#result + 1] = {}
+    local values = fields and { pcall(cmsgpack.unpack, fields[1]) } or { false }
+    if values[1] and values[2] == generation and #values == 13 then
+      result[#result] = { values[3], values[4], values[5], values[6], values[7] and 1 or 0, values[8], values[9],
+        values[10], values[11], values[13], fields[2] or '' }
+      bytes = bytes + #(fields[2] or '')
+    end
+  end
+  cursor = list[from + 1]
+  if bytes > ${PAGE_BYTES} then break end
+end
+result[1] = cursor
+return result
+`
