@@ -1,4 +1,5 @@
 import type { StandCheck } from '../check.js'
+import { REFERENCE_CHECKS } from '../reference.js'
 import { COUNT_CHECKS } from './counts.js'
 import { IDEMPOTENCE_CHECKS } from './idempotence.js'
 import { LEASE_CHECKS } from './leases.js'
@@ -16,5 +17,5 @@ export { createTrimCheck } from './reading.js'
 /** Every check that needs no option, in the order of a run. */
 export const CHECKS: readonly StandCheck[] = [
   ...ORDER_CHECKS, ...TEXT_CHECKS, ...IDEMPOTENCE_CHECKS, ...LIFECYCLE_CHECKS, ...OWNERSHIP_CHECKS, ...STREAM_CHECKS,
-  ...COUNT_CHECKS, ...MISSION_CHECKS, ...READING_CHECKS, ...LEASE_CHECKS, ...MESSAGE_CHECKS
+  ...COUNT_CHECKS, ...MISSION_CHECKS, ...READING_CHECKS, ...LEASE_CHECKS, ...MESSAGE_CHECKS, ...REFERENCE_CHECKS
 ]
