@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../../base/clock.js'
 import type { Backplane } from '../contract.js'
-import { CHECKS, createTrimCheck } from './checks/index.js'
+import { BACKPLANE_CHECKS, createTrimCheck } from './checks/index.js'
 import type { StandCheck } from './check.js'
 import { demandEqual } from './demand.js'
 import { Stand } from './stand.js'
@@ -40,7 +40,7 @@ export interface BackplaneCheck {
  */
 export function backplaneConformance (options: BackplaneConformanceOptions): readonly BackplaneCheck[] {
   const { trimmedAfter } = options
-  const checks = trimmedAfter === undefined ? CHECKS : [...CHECKS, createTrimCheck(trimmedAfter)]
+  const checks = trimmedAfter === undefined ? BACKPLANE_CHECKS : [...BACKPLANE_CHECKS, createTrimCheck(trimmedAfter)]
   return checks.map(({ title, run }) => ({ title, run: async () => await runCheck(run, options) }))
 }
 

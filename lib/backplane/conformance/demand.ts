@@ -1,16 +1,20 @@
 import { isDeepStrictEqual } from 'node:util'
 
-const SHOWN_CHARACTERS = 1_000
+const SHOWN_CHARACTERS = 500
 
 /** Throws an error with this sentence unless the demand is met. */
 export function demand (isMet: boolean, sentence: string): asserts isMet {
   if (!isMet) throw new Error(sentence)
 }
 
-/** Throws an error that shows both values unless they are deeply equal. `what` is a noun, such as `the verdicts`. */
+/**
+ * Throws an error that shows both values, or the first parts that differ, unless they are deeply equal. `what` is a
+ * noun, such as `the verdicts`.
+ */
 export function demandEqual (actual: unknown, expected: unknown, what: string): void {
   if (isDeepStrictEqual(actual, expected)) return
-  throw new Error(`expected ${what} to be ${shorten(expected)}, but got ${shorten(actual)}`)
+  const { path, found, wanted } = findDifference(actual, expected)
+  throw new Error(`expected ${what}${path} to be ${shorten(wanted)}, but got ${shorten(found)}`)
 }
 
 /**
@@ -26,7 +30,21 @@ export async function within<T> (timeoutMs: number, what: string, promise: Promi
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
+interface Difference { readonly path: string, readonly found: unknown, readonly wanted: unknown }
+
+/** The innermost values that differ, and the path to them. Short values are shown as a whole. */
+function findDifference (found: unknown, wanted: unknown, path = ''): Difference {
+  const isShort = toText(found).length + toText(wanted).length <= SHOWN_CHARACTERS
+  if (isShort || !isComposite(found) || !isComposite(wanted)) return { path, found, wanted }
+  const key = Object.keys({ ...wanted, ...found }).find((one) => !isDeepStrictEqual(found[one], wanted[one]))!
+  return findDifference(found[key], wanted[key], `${path}[${key}]`)
+}
+
+const isComposite = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+const toText = (value: unknown): string => JSON.stringify(value) ?? 'undefined'
+
 function shorten (value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined'
+  const text = toText(value)
   return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}… (${text.length} characters)`
 }

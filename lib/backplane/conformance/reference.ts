@@ -3,7 +3,7 @@ import type { LogBatch, LogStep } from '../contract.js'
 import { createMemoryBackplane } from '../memory/backplane.js'
 import type { StandCheck } from './check.js'
 import { demandEqual } from './demand.js'
-import { Stand, type Member } from './stand.js'
+import type { Participant, Stand } from './stand.js'
 import { messageOf, stepOf } from './steps.js'
 
 const SEEDS = [1, 2, 3]
@@ -48,7 +48,7 @@ const sorted = (list: readonly object[]): string[] =>
   list.map((one) => JSON.stringify(Object.entries(one).sort())).sort()
 
 /** What two logs have in common after the same calls. */
-async function summarize (member: Member): Promise<unknown> {
+async function summarize (member: Participant): Promise<unknown> {
   const told = ({ after, instance, number, entries }: LogBatch) => ({ after, instance, number, entries })
   const { position, counts, heads } = await member.join()
   member.position = { ...position, sequence: 0, token: '' }
@@ -62,7 +62,7 @@ async function summarize (member: Member): Promise<unknown> {
   }
 }
 
-async function compare (seed: number, members: readonly Member[], others: readonly Member[]): Promise<void> {
+async function compare (seed: number, members: readonly Participant[], others: readonly Participant[]): Promise<void> {
   const random = createRandomNumbers(seed)
   const ids = members.map(({ id }) => id)
   // The first process leaves, so that the missions that it ran can be lost.
@@ -81,14 +81,12 @@ async function compare (seed: number, members: readonly Member[], others: readon
   }
 }
 
-const openAll = async (stand: Stand): Promise<Member[]> =>
+const openAll = async (stand: Stand): Promise<Participant[]> =>
   await Promise.all(Array.from({ length: MEMBERS }, async () => await stand.open()))
 
 export const REFERENCE_CHECKS: readonly StandCheck[] = SEEDS.map((seed) => ({
   title: `Random steps have the same verdicts and the same effects as with the memory backplane (story ${seed})`,
   run: async (stand) => {
-    const backplane = createMemoryBackplane()
-    const reference = new Stand({ backplane, clock: stand.clock, advance: () => {}, timeoutMs: 10_000 })
-    await compare(seed, await openAll(stand), await openAll(reference))
+    await compare(seed, await openAll(stand), await openAll(stand.beside(createMemoryBackplane())))
   }
 }))

@@ -20,7 +20,7 @@ export class Stand {
   /** Errors that the backplane has reported. A check that expects some empties the list. */
   readonly warnings: unknown[] = []
   readonly #deps: StandDeps
-  readonly #members: Member[] = []
+  readonly #members: Participant[] = []
 
   constructor (deps: StandDeps) {
     this.#deps = deps
@@ -30,8 +30,13 @@ export class Stand {
 
   get clock (): Clock { return this.#deps.clock }
 
+  /** A stand with another backplane. */
+  beside (backplane: Backplane): Stand {
+    return new Stand({ ...this.#deps, backplane })
+  }
+
   /** A process that has not joined. */
-  connect (): Member {
+  connect (): Participant {
     const { clock, timeoutMs } = this.#deps
     const messages: string[] = []
     const log = this.backplane.connect({
@@ -40,20 +45,20 @@ export class Stand {
       onWarning: (err) => { this.warnings.push(err) }
     })
     const instance = { id: `process-${this.#members.length + 1}`, service: 'conformance' }
-    const member = new Member({ log, instance, messages, timeoutMs })
+    const member = new Participant({ log, instance, messages, timeoutMs })
     this.#members.push(member)
     return member
   }
 
   /** A process that has joined. */
-  async open (): Promise<Member> {
+  async open (): Promise<Participant> {
     const member = this.connect()
     await member.join()
     return member
   }
 
   /** Lets time pass. The members in `alive` renew their leases meanwhile. */
-  async pass (ms: number, ...alive: readonly Member[]): Promise<void> {
+  async pass (ms: number, ...alive: readonly Participant[]): Promise<void> {
     const step = this.leaseMs / 5
     for (let left = ms; left > 0; left -= step) {
       await this.#deps.advance(Math.ceil(Math.min(left, step)))
@@ -62,7 +67,7 @@ export class Stand {
   }
 
   /** Waits until the instance is fenced. The others must renew their leases. */
-  async fenced (lost: Member, ...alive: readonly [Member, ...Member[]]): Promise<void> {
+  async fenced (lost: Participant, ...alive: readonly [Participant, ...Participant[]]): Promise<void> {
     for (let tries = 0; tries < 25; tries++) {
       await this.pass(this.leaseMs / 5, ...alive)
       if ((await alive[0].renew()).fenced.includes(lost.id)) return
@@ -84,10 +89,10 @@ export class Stand {
   }
 }
 
-export interface MemberDeps { log: SharedLog, instance: Instance, messages: readonly string[], timeoutMs: number }
+export interface ParticipantDeps { log: SharedLog, instance: Instance, messages: readonly string[], timeoutMs: number }
 
 /** A process that uses the log. */
-export class Member {
+export class Participant {
   readonly log: SharedLog
   readonly instance: Instance
   readonly messages: readonly string[]
@@ -96,7 +101,7 @@ export class Member {
   readonly #timeoutMs: number
   #number = 0
 
-  constructor ({ log, instance, messages, timeoutMs }: MemberDeps) {
+  constructor ({ log, instance, messages, timeoutMs }: ParticipantDeps) {
     this.log = log
     this.instance = instance
     this.messages = messages
@@ -104,8 +109,6 @@ export class Member {
   }
 
   get id (): string { return this.instance.id }
-  /** The number of the last batch. */
-  get number (): number { return this.#number }
 
   /** The result of a call of the log, which must settle in time. */
   async call<T> (what: string, promise: PromiseLike<T>): Promise<T> {
@@ -173,14 +176,13 @@ export class Member {
 
   /** All stored missions in their last state, by id. */
   async states (): Promise<Map<string, StoredMission>> {
-    const found = new Map<string, StoredMission>()
+    const found: StoredMission[] = []
     const collect = async (): Promise<void> => {
-      for await (const page of this.log.states()) {
-        for (const one of page) if ((found.get(one.id)?.sequence ?? 0) <= one.sequence) found.set(one.id, one)
-      }
+      for await (const page of this.log.states()) found.push(...page)
     }
     await this.call('states', collect())
-    return found
+    found.sort((a, b) => a.sequence - b.sequence)
+    return new Map(found.map((one) => [one.id, one]))
   }
 }
 

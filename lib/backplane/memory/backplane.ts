@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { LONGEST_TIMER_MS } from '../../../schemas/limits.js'
 import { InvalidOption } from '../../base/errors.js'
 import type { Backplane } from '../contract.js'
-import { MemoryConnection, type Members } from './connection.js'
+import { MemoryConnection, type MemoryConnections } from './connection.js'
 import { MemoryLog } from './memory-log.js'
 
 export interface MemoryBackplaneOptions {
@@ -24,7 +24,7 @@ export function createMemoryBackplane (options: MemoryBackplaneOptions = {}): Ba
   const { leaseMs = 15_000, ...limits } = options
   for (const [name, value] of Object.entries({ leaseMs, ...limits })) checkCount(name, value)
   const log = new MemoryLog({ leaseMs, limits, createToken: () => randomUUID() })
-  const members: Members = new Set()
+  const members: MemoryConnections = new Set()
   return { leaseMs, connect: (context) => new MemoryConnection({ log, members, context }) }
 }
 

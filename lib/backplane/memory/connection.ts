@@ -11,18 +11,18 @@ import type { MemoryLog } from './memory-log.js'
 const PAGE = 500
 
 /** The connections that receive messages. */
-export type Members = Set<MemoryConnection>
+export type MemoryConnections = Set<MemoryConnection>
 
 export interface MemoryConnectionDeps {
   log: MemoryLog
-  members: Members
+  members: MemoryConnections
   context: BackplaneContext
 }
 
 /** The shared log as one app sees it. */
 export class MemoryConnection implements SharedLog {
   readonly #log: MemoryLog
-  readonly #members: Members
+  readonly #members: MemoryConnections
   readonly #context: BackplaneContext
   /** Ends the reads that wait. */
   readonly #waiting = new Set<() => void>()

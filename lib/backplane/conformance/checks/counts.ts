@@ -1,6 +1,6 @@
 import type { StandCheck } from '../check.js'
 import { demandEqual } from '../demand.js'
-import type { Member } from '../stand.js'
+import type { Participant } from '../stand.js'
 import { lossOf, runOf, startOf, stepOf } from '../steps.js'
 
 /** Active, completed, cancelled, errors and the sum of durations. */
@@ -8,7 +8,7 @@ type Figures = readonly [number, number, number, number, number]
 
 const NONE: Figures = [0, 0, 0, 0, 0]
 
-async function demandCounts (member: Member, expected: Figures, tenant: string | null = null): Promise<void> {
+async function demandCounts (member: Participant, expected: Figures, tenant: string | null = null): Promise<void> {
   const counts = (await member.join()).counts.find((one) => one.tenant === tenant)
   const { active, completed, cancelled, errors, durationSumMs } = counts ?? {}
   const found = counts === undefined ? NONE : [active, completed, cancelled, errors, durationSumMs]

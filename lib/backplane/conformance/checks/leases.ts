@@ -1,9 +1,9 @@
 import type { StandCheck } from '../check.js'
 import { demand, demandEqual } from '../demand.js'
-import type { Member } from '../stand.js'
+import type { Participant } from '../stand.js'
 import { lossOf, runOf, startOf, stepOf } from '../steps.js'
 
-async function demandAlive (member: Member, expected: readonly Member[]): Promise<void> {
+async function demandAlive (member: Participant, expected: readonly Participant[]): Promise<void> {
   const { alive } = await member.renew()
   demandEqual(alive, expected.map(({ instance }) => instance), 'the instances that are alive')
 }

@@ -2,12 +2,12 @@ import type { MissionStatus } from '../../../../schemas/mission.js'
 import type { Verdict } from '../../contract.js'
 import type { StandCheck } from '../check.js'
 import { demandEqual } from '../demand.js'
-import type { Member } from '../stand.js'
+import type { Participant } from '../stand.js'
 import { lossOf, runOf, startOf, stepOf } from '../steps.js'
 
 const ENDINGS: readonly MissionStatus[] = ['completed', 'cancelled', 'error']
 
-async function demandStatus (member: Member, id: string, status: MissionStatus, attempt = 1): Promise<void> {
+async function demandStatus (member: Participant, id: string, status: MissionStatus, attempt = 1): Promise<void> {
   const state = (await member.states()).get(id)
   demandEqual([state?.status, state?.attempt], [status, attempt], `the status and attempt of the mission ${id}`)
 }
@@ -44,7 +44,7 @@ export const LIFECYCLE_CHECKS: readonly StandCheck[] = [
       const members = [await stand.open(), await stand.open(), await stand.open()]
       const ids = Array.from({ length: 20 }, (_, at) => `m${at}`)
       await members[0]!.apply(...ids.map((id) => startOf(id)))
-      const end = async (member: Member, at: number): Promise<Map<string, Verdict>> => {
+      const end = async (member: Participant, at: number): Promise<Map<string, Verdict>> => {
         const verdicts = new Map<string, Verdict>()
         for (const id of [...ids.slice(at * 7), ...ids.slice(0, at * 7)]) {
           verdicts.set(id, (await member.append(stepOf(id, ENDINGS[at]!)))[0]!)

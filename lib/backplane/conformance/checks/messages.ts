@@ -1,17 +1,17 @@
 import type { StandCheck } from '../check.js'
 import { demand, demandEqual } from '../demand.js'
-import type { Member, Stand } from '../stand.js'
+import type { Participant, Stand } from '../stand.js'
 import { messageOf, startOf, valueOf } from '../steps.js'
 
 const BARRIER = 'barrier'
 
 /** Sends a message to all, and waits until these have received it. What was sent before has then arrived. */
-async function passBarrier (stand: Stand, sender: Member, ...members: readonly Member[]): Promise<void> {
+async function passBarrier (stand: Stand, sender: Participant, ...members: readonly Participant[]): Promise<void> {
   await sender.call('send', sender.log.send(undefined, BARRIER))
   await stand.until('a message to all', () => members.every(({ messages }) => messages.includes(BARRIER)))
 }
 
-async function demandRetained (member: Member, expected: ReadonlyArray<readonly [string, string]>): Promise<void> {
+async function demandRetained (member: Participant, expected: ReadonlyArray<readonly [string, string]>): Promise<void> {
   const { retained } = await member.join()
   demandEqual([...retained].sort(), expected, 'the retained values')
 }

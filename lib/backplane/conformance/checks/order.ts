@@ -1,12 +1,12 @@
 import type { LogEntry } from '../../contract.js'
 import type { StandCheck } from '../check.js'
 import { demand, demandEqual } from '../demand.js'
-import { positionAfter, type Member } from '../stand.js'
+import { positionAfter, type Participant } from '../stand.js'
 import { messageOf, startOf, stepOf } from '../steps.js'
 
 const BATCHES = 40
 
-async function appendMany (member: Member): Promise<void> {
+async function appendMany (member: Participant): Promise<void> {
   for (let at = 0; at < BATCHES; at++) {
     await member.apply(startOf(`${member.id}-${at}`), stepOf(`${member.id}-${at}`, 'completed'))
   }

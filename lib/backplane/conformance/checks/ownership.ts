@@ -1,9 +1,9 @@
 import type { StandCheck } from '../check.js'
 import { demandEqual } from '../demand.js'
-import type { Member } from '../stand.js'
+import type { Participant } from '../stand.js'
 import { lossOf, runOf, startOf, stepOf } from '../steps.js'
 
-async function demandOwner (member: Member, id: string, owner: Member, isRun: boolean): Promise<void> {
+async function demandOwner (member: Participant, id: string, owner: Participant, isRun: boolean): Promise<void> {
   const state = (await member.states()).get(id)
   demandEqual([state?.owner, state?.isRun], [owner.id, isRun], `the owner of the mission ${id}, and whether it runs`)
 }

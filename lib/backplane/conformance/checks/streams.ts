@@ -1,17 +1,17 @@
 import type { LogEntry, StoredHead } from '../../contract.js'
 import type { StandCheck } from '../check.js'
 import { demand, demandEqual } from '../demand.js'
-import type { Member } from '../stand.js'
+import type { Participant } from '../stand.js'
 import { messageOf, startOf, stepOf } from '../steps.js'
 
 const offsetsOf = (entries: readonly LogEntry[]) => entries.map(({ offset, tenantOffset }) => [offset, tenantOffset])
 
-async function headsOf (member: Member): Promise<unknown[]> {
+async function headsOf (member: Participant): Promise<unknown[]> {
   const { heads } = await member.join()
   return heads.map((head: StoredHead) => [head.channel, head.tenant, head.offset, head.messageId].join(' ')).sort()
 }
 
-async function historyOf (member: Member): Promise<LogEntry[]> {
+async function historyOf (member: Participant): Promise<LogEntry[]> {
   return (await member.call('history', member.log.history())).flatMap(({ entries }) => entries)
 }
 

@@ -1,7 +1,7 @@
 import type { LogEntry, MissionEntry, StoredMission } from '../../contract.js'
 import type { StandCheck } from '../check.js'
 import { demand, demandEqual } from '../demand.js'
-import type { Member } from '../stand.js'
+import type { Participant } from '../stand.js'
 import { runOf, startOf, stepOf } from '../steps.js'
 
 const MANY = 1_300
@@ -9,7 +9,7 @@ const MANY = 1_300
 const idsOf = (count: number): string[] => Array.from({ length: count }, (_, at) => `m${at}`)
 
 /** Reads the states, and appends steps after each page. */
-async function readWhile (member: Member, change: () => Promise<void>): Promise<StoredMission[]> {
+async function readWhile (member: Participant, change: () => Promise<void>): Promise<StoredMission[]> {
   const found: StoredMission[] = []
   for await (const page of member.log.states()) {
     found.push(...page)
@@ -28,7 +28,7 @@ function pictureOf (states: readonly StoredMission[], entries: readonly LogEntry
   return Array.from(picture, ([id, { sequence, status, seq }]) => `${id} ${sequence} ${status} ${seq}`).sort()
 }
 
-export const MISSION_CHECKS: readonly StandCheck[] = [
+export const STATE_CHECKS: readonly StandCheck[] = [
   {
     title: 'A stored mission is what its entries say, with the state of its last step that had one',
     run: async (stand) => {
