@@ -61,6 +61,8 @@ export class Stand {
   async pass (ms: number, ...alive: readonly Participant[]): Promise<void> {
     const step = this.leaseMs / 5
     for (let left = ms; left > 0; left -= step) {
+      // Calls that were made before reach the log first.
+      await new Promise((resolve) => setImmediate(resolve))
       await this.#deps.advance(Math.ceil(Math.min(left, step)))
       for (const member of alive) await member.renew()
     }

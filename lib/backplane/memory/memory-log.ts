@@ -42,10 +42,13 @@ export class MemoryLog {
     this.#missions = new MissionTable({ heads: this.#heads, isGone: (id) => !this.#leases.has(id) })
   }
 
+  /** The last position. */
+  get position (): LogPosition { return this.#batches.position }
+
   join (instance: Instance, clock: Clock): Joined {
     this.#leases.join(instance, clock.monotonic())
     return {
-      position: this.#batches.position,
+      position: this.position,
       counts: this.#counts.read(),
       heads: this.#heads.read(),
       retained: this.#retained.read(),
@@ -79,7 +82,7 @@ export class MemoryLog {
     if (!this.#leases.has(instance)) return { outcome: 'fenced' }
     const known = this.#answers.find(instance, batch)
     if (known !== undefined) return { outcome: 'appended', verdicts: known }
-    const { sequence } = this.#batches.position
+    const { sequence } = this.position
     const entries: LogEntry[] = []
     const verdicts = batch.steps.map((step) => {
       if (step.kind === 'publication') this.#retain(step, onWarning)
@@ -101,7 +104,7 @@ export class MemoryLog {
   }
 
   restart (epoch: string): void {
-    if (this.#batches.position.epoch !== epoch) return
+    if (this.position.epoch !== epoch) return
     this.#batches.restart(this.#createToken())
     this.#history.clear()
     this.#wake()
@@ -138,7 +141,7 @@ export class MemoryLog {
   }
 
   #commit (entries: readonly LogEntry[], instance: string, number: number, clock: Clock): void {
-    const { epoch, sequence: after, token: previous } = this.#batches.position
+    const { epoch, sequence: after, token: previous } = this.position
     const token = this.#createToken()
     const batch = { epoch, token, previous, after, instance, number, at: clock.now(), entries }
     this.#batches.push(batch)
