@@ -3,7 +3,7 @@ import { createUnifiedId } from './base/clock.js'
 import { bearerToken } from './access/bearer-token.js'
 import * as errors from './base/errors.js'
 import { createVirtualClock } from './base/virtual-clock.js'
-import { CancelledError } from './missions/index.js'
+import { CancelledError, EndedElsewhereError } from './missions/index.js'
 import type { Monitoring } from './monitoring/index.js'
 import type { HostMissions, MissionControl } from './mission-control.js'
 import { registerMissionControl } from './plugin.js'
@@ -41,7 +41,7 @@ export default missionControl
 // What `require()` gives, so that both module systems get the plugin itself; the other exports are its properties.
 export { missionControl, missionControl as 'module.exports' }
 Object.assign(missionControl, {
-  missionControl, bearerToken, createUnifiedId, createVirtualClock, errors, CancelledError
+  missionControl, bearerToken, createUnifiedId, createVirtualClock, errors, CancelledError, EndedElsewhereError
 })
 
 export type {
@@ -53,7 +53,7 @@ export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export {
-  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type Mission, type MissionDetails,
+  CancelledError, EndedElsewhereError, type CancelRequest, type CancelResult, type ChildInit, type Mission, type MissionDetails,
   type MissionEvents, type MissionList, type MissionLog, type MissionOutcome, type MissionWork, type ProgressInput,
   type ProgressParts, type Refusal, type ReportDetails, type ReportResult, type SubscribeFilter, type WaitForOptions
 } from './missions/index.js'

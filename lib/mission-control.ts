@@ -3,6 +3,7 @@ import type { AccessQuestion, Principal } from '../schemas/access.js'
 import type { ChannelName, ChannelPayloads } from '../schemas/channels/index.js'
 import type { WsMetrics } from '../schemas/metrics.js'
 import type { OptionsInput } from '../schemas/options.js'
+import type { Backplane } from './backplane/contract.js'
 import type { Clock } from './base/clock.js'
 import { checkDrainMs } from './hub/connections/drain.js'
 import { createPublisher } from './hub/host-publish.js'
@@ -10,7 +11,7 @@ import type { CommandContext, MissionHandlers, Missions } from './missions/index
 import type { Services } from './services.js'
 
 /** Options of `app.register(missionControl, options)`. All are optional; docs/options.md describes each. */
-export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock' | 'access'> {
+export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock' | 'access' | 'backplane'> {
   /** Path in front of every route of the plugin. */
   prefix?: string
   /** Identifies clients and limits what they may do. Without it, guard the routes with `onRequest`. */
@@ -19,6 +20,8 @@ export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'on
   onRequest?: onRequestHookHandler | onRequestHookHandler[] | undefined
   /** The source of time, for tests and replays. */
   clock?: Clock | undefined
+  /** Connects the processes of the service, such as `redisBackplane()` returns. Without it, there is only this one. */
+  backplane?: Backplane | undefined
 }
 
 /** Identifies clients and limits what they may do. A principal may have additional properties of your own. */
@@ -85,16 +88,16 @@ export interface MissionControl {
   drain (options?: { withinMs?: number }): Promise<void>
 }
 
-type MissionControlDeps = Pick<Services, 'hub' | 'exposition'>
+type MissionControlDeps = Pick<Services, 'hub' | 'exposition' | 'publisher'>
 
 const DRAIN_MS = 10_000
 
 /** The facade over the services. */
-export function createMissionControl ({ hub, exposition }: MissionControlDeps): MissionControl {
+export function createMissionControl ({ hub, exposition, publisher }: MissionControlDeps): MissionControl {
   return {
     wsMetrics: () => hub.wsMetrics(),
     metrics: { render: (accept) => exposition.render(accept) },
-    publish: createPublisher(hub),
+    publish: createPublisher(publisher),
     revoke: (who) => hub.revoke(typeof who === 'string' ? ({ id }) => id === who : who),
     drain: async ({ withinMs = DRAIN_MS } = {}) => hub.drain(checkDrainMs(withinMs))
   }

@@ -12,6 +12,13 @@ import { mountRoutes } from './routes/mount.js'
 import { trackRequests } from './routes/track-requests.js'
 import { createServices } from './services.js'
 
+/** How long the service waits for the backplane when it starts. Without an answer, it starts all the same. */
+const JOIN_MS = 5_000
+/** How long it waits for the endings of its missions to be stored when it closes. */
+const FLUSH_MS = 2_000
+/** With the time to leave the backplane. */
+const LEAVE_MS = FLUSH_MS + 2_000
+
 /** Servers that have the plugin. Sibling scopes share no decorators, but a server has one route for each path. */
 const SERVERS = new WeakSet<object>()
 
@@ -25,17 +32,19 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   const clock = (options.clock as Clock | undefined) ?? systemClock
   const log = app.log.child({ plugin: 'fastify-mission-control' })
   const services = createServices({ options, clock, log })
-  const { missions, monitoring, hub, exposition } = services
+  const { missions, monitoring, hub, exposition, cluster } = services
 
   // Added before @fastify/websocket is registered: hooks run in order, and its own would close connections without a
   // close code.
   const { closeGraceMs } = options.missions
   closeInHooks(app, {
-    closeGraceMs,
+    closeGraceMs: cluster === undefined ? closeGraceMs : closeGraceMs + LEAVE_MS,
     async close () {
       hub.announceClose(missions.totals.active > 0 ? closeGraceMs : 0)
       await missions.shutdown()
+      await cluster?.flush(FLUSH_MS)
       await hub.close()
+      await cluster?.close()
     }
   })
   SERVERS.add(app.server)
@@ -47,6 +56,7 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   app.addHook('onReady', async () => {
     monitoring.start()
     hub.start()
+    await cluster?.start(JOIN_MS)
   })
   app.addHook('onClose', async () => {
     missions.close()

@@ -1,33 +1,35 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { MissionSubject } from '../schemas/access.js'
+import type { ChannelName } from '../schemas/channels/index.js'
 import type { HealthSnapshot } from '../schemas/health.js'
 import type { ResolvedOptions } from '../schemas/options.js'
 import type { Viewer } from './access/viewer.js'
 import { Access, type AccessRules } from './access/access.js'
+import type { Backplane, PublicationEntry } from './backplane/contract.js'
 import { CallbackErrors } from './base/callback-errors.js'
 import type { Clock } from './base/clock.js'
-import { callGuarded } from './base/promises.js'
-import { createChannels } from './channels/index.js'
+import type { Unsubscribe } from './base/events.js'
+import type { AlertSource } from './channels/anomaly-alert.js'
+import { createChannels, type ChannelsDeps } from './channels/index.js'
+import { createCore, type Core } from './core.js'
+import { createPublisher, isReliablePayload, type PublishPort } from './hub/host-publish.js'
 import { Hub } from './hub/hub.js'
-import {
-  createMissionLookup, Endings, MissionRegistry, TenantLabels, toUpdate, type MissionState
-} from './missions/index.js'
-import { Alerts, evaluateRules, MonitoringService } from './monitoring/index.js'
+import { createMissionLookup, toUpdate } from './missions/index.js'
+import { Alerts, evaluateRules, type MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
 /** The engines behind the decorators. */
-export interface Services {
+export interface Services extends Core {
   access: Access
-  missions: MissionRegistry
-  monitoring: MonitoringService
   hub: Hub
   exposition: Exposition
+  /** Where the host publishes. */
+  publisher: PublishPort
+  /** The health of this process, for its own routes. */
+  health: () => HealthSnapshot
 }
 
 export interface ServicesDeps { options: ResolvedOptions, clock: Clock, log: FastifyBaseLogger }
-
-/** How long endings are kept at least: a client that was away overnight still receives the endings of its missions. */
-const ENDED_RETENTION_MS = 86_400_000
 
 /**
  * Builds the domain, the hub with its channels, and the exposition, in this order: each knows only what stands before
@@ -35,25 +37,19 @@ const ENDED_RETENTION_MS = 86_400_000
  */
 export function createServices ({ options, clock, log }: ServicesDeps): Services {
   const callbackErrors = new CallbackErrors(log)
-  const onCallbackError = callbackErrors.report
-  const access = new Access({ rules: options.access as AccessRules | undefined, clock, onCallbackError })
-  const { tenants } = options.prometheus
-  const missions = new MissionRegistry({
-    clock,
-    options: options.missions,
-    endedIds: endingsKept(options),
-    onCallbackError,
-    tenantLabels: tenants && new TenantLabels(tenants),
-    hidesUnknownParents: access.isRestricted,
-    // A logger of the host that throws must not keep the function from running.
-    onUntracked: (reason, err) => callGuarded(
-      () => log.warn({ err, reason }, 'a function runs without a tracked mission'),
-      (logError) => onCallbackError('log', logError)
-    ),
-    makeLog: (missionId) => log.child({ missionId })
+  const access = new Access({
+    rules: options.access as AccessRules | undefined, clock, onCallbackError: callbackErrors.report
   })
-  const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
-  const hub = createHub({ options, clock, access, missions, monitoring, onCallbackError })
+  const backplane = options.backplane as Backplane | undefined
+  const core = createCore({ options: { ...options, backplane }, clock, log, access, callbackErrors })
+  const { missions, monitoring, cluster } = core
+  const hub = createHub({ ...core, options, clock, access, onCallbackError: callbackErrors.report })
+  cluster?.connect({
+    restart: (epoch, cause) => hub.restart(epoch, cause),
+    publish: createDelivery(hub)
+  })
+  const health = () => cluster?.health.own() ?? monitoring.health()
+  const isShared = options.prometheus.scope === 'cluster'
   const exposition = new Exposition({
     clock,
     prefix: options.prometheus.prefix,
@@ -61,42 +57,55 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
     // The exposition counts these itself; this only keeps each scrape from logging them.
     onCollectorError: new CallbackErrors(log).report,
     sources: {
-      missionTotals: () => missions.totals.read(),
+      missionTotals: () => isShared ? missions.queries.totals() : missions.totals.read(),
       missionCounts: () => ({
         ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
       }),
-      ...(tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() }),
+      ...(options.prometheus.tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() }),
       operations: () => monitoring.operations(),
-      health: () => monitoring.health(),
+      health,
       hub: () => hub.totals(),
+      ...(cluster !== undefined && { backplane: () => cluster.totals }),
       callbackErrors: () => callbackErrors.read()
     }
   })
-  return { access, missions, monitoring, hub, exposition }
+  const publisher: PublishPort = cluster === undefined
+    ? hub
+    : { publish: (name, payload, tenant) => cluster.publish(name, payload, isReliablePayload(name, payload), tenant) }
+  return { ...core, access, hub, exposition, publisher, health }
 }
 
-// Ids of ended missions are remembered for as long as clients can receive their endings.
-function endingsKept ({ websocket }: ResolvedOptions): { max: number, maxAgeMs: number } {
-  const { maxMessages, maxAgeMs } = websocket.history
-  return { max: maxMessages, maxAgeMs: Math.max(maxAgeMs, ENDED_RETENTION_MS) }
+// What another process has published is validated again.
+function createDelivery (hub: Hub) {
+  const deliver = createPublisher({ publish: (...message) => hub.publish(...message) })
+  return ({ channel, tenant, update, messageId: id, offset, tenantOffset }: PublicationEntry, at: number): void => {
+    try {
+      const place = (own: number) => ({ id, at, offset: own === 0 ? undefined : own })
+      deliver(channel as ChannelName, JSON.parse(update), {
+        ...tenant !== null && { tenant }, places: { operators: place(offset), tenant: place(tenantOffset) }
+      })
+    } catch {
+      // Broken, or of a channel that this version does not know.
+    }
+  }
 }
 
-interface CreateHubDeps
-  extends Pick<ServicesDeps, 'options' | 'clock'>, Pick<Services, 'missions' | 'monitoring' | 'access'> {
+interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Core {
+  access: Access
   onCallbackError: (where: string, err: unknown) => void
 }
 
-function createHub ({ options, clock, access, missions, monitoring, onCallbackError }: CreateHubDeps): Hub {
-  const endings = new Endings({ clock, ...endingsKept(options), keepsSubjects: access.isNarrowed })
-  missions.updates.onEnded((mission, update) => endings.put(mission, update))
-  const channels = {
+function createHub (deps: CreateHubDeps): Hub {
+  const { options, clock, access, missions, endings, cluster, onCallbackError } = deps
+  const channels: ChannelsDeps = {
     clock,
     options: options.channels,
-    missions,
-    toSnapshot: (mission: MissionState) => toUpdate(mission),
+    feed: cluster?.feed ?? missions.queries.feed,
+    totals: (tenant) => missions.queries.totals(tenant),
+    toSnapshot: (mission) => toUpdate(mission),
     endings,
-    monitoring,
-    createAlerts: (tenant: string | undefined) => createAlerts(tenant, { missions, monitoring }),
+    ...createMonitoringSources(deps),
+    createAlerts: (tenant) => createAlerts(tenant, deps),
     ...(access.isNarrowed && { sees: (viewer: Viewer, mission: MissionSubject) => access.sees(viewer, mission) })
   }
   return new Hub({
@@ -107,20 +116,62 @@ function createHub ({ options, clock, access, missions, monitoring, onCallbackEr
     access,
     commands: missions.commands,
     findMission: createMissionLookup({ registry: missions, endings }),
-    onCallbackError
+    onCallbackError,
+    ...(cluster !== undefined && { epoch: () => cluster.epoch })
   })
+}
+
+type MonitoringSources = Pick<ChannelsDeps, 'latency' | 'onLatency' | 'health' | 'onHealth'>
+
+function createMonitoringSources ({ monitoring, cluster }: Pick<Core, 'monitoring' | 'cluster'>): MonitoringSources {
+  if (cluster !== undefined) {
+    const { reports, health } = cluster
+    return {
+      latency: () => reports.latency(),
+      onLatency: (listener) => both(monitoring.on('operation_metric', listener), reports.onChanged(listener)),
+      health: () => health.all(),
+      onHealth: (listener) => health.onChanged(listener)
+    }
+  }
+  return {
+    latency: () => monitoring.latency(),
+    onLatency: (listener) => monitoring.on('operation_metric', listener),
+    health: () => monitoring.health(),
+    onHealth: (listener) => onHealthChange(monitoring, listener)
+  }
+}
+
+const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
+
+function onHealthChange (monitoring: MonitoringService, listener: (health: HealthSnapshot) => void): Unsubscribe {
+  const unsubscribers = HEALTH_CHANGES.map((event) => monitoring.on(event, listener))
+  return () => { for (const unsubscribe of unsubscribers) unsubscribe() }
+}
+
+function both (one: Unsubscribe, other: Unsubscribe): Unsubscribe {
+  return () => {
+    one()
+    other()
+  }
 }
 
 const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
 
 // The alerts of a tenant are about its missions only, not about the process.
-function createAlerts (
-  tenant: string | undefined, { missions, monitoring }: Pick<Services, 'missions' | 'monitoring'>
-) {
+function createAlerts (tenant: string | undefined, { missions, monitoring, cluster }: CreateHubDeps): AlertSource {
+  if (cluster !== undefined && tenant === undefined) {
+    const { alerts } = cluster
+    return {
+      evaluate: () => [],
+      firing: () => alerts.firing(),
+      onPublished: (listener) => alerts.onPublished(listener),
+      origin: () => alerts.origin()
+    }
+  }
   const alerts = new Alerts()
   const health = () => tenant === undefined ? monitoring.health() : NO_COMPONENTS
   return {
-    evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.groups.read(tenant).read(), health: health() })),
+    evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.queries.totals(tenant), health: health() })),
     firing: () => alerts.firing()
   }
 }

@@ -122,7 +122,8 @@ export const MissionAttempt = Type.Object({
 export type MissionAttempt = Static<typeof MissionAttempt>
 
 /**
- * One mission as `missions.list` returns it: a copy. Times are in ms since 1970. While `waiting` holds a reason the
+ * One mission as `missions.list` returns it: a copy. `instance` is the process that runs it, `null` without a backplane
+ * and for tenants. Times are in ms since 1970. While `waiting` holds a reason the
  * mission does not count as stalled. `attempts` are the earlier attempts, oldest first, and `notes` the newest notes;
  * the fields that end in `Omitted` count what is not kept.
  */
@@ -135,6 +136,7 @@ export const MissionView = Type.Object({
   metadata: Type.Unknown(),
   tenant: Type.Union([Type.String(), Type.Null()]),
   parentId: Type.Union([MissionId, Type.Null()]),
+  instance: Type.Union([Type.String(), Type.Null()]),
   status: MissionStatus,
   seq: Type.Integer({ minimum: 0 }),
   attempt: Type.Integer({ minimum: 1 }),

@@ -143,6 +143,12 @@ const prometheus = group({
     default: 'mission_control_',
     description: 'Prefix of all metric names except the seven `oneagent_mission_*` gauges.'
   }),
+  scope: Type.Union([Type.Literal('process'), Type.Literal('cluster')], {
+    default: 'process',
+    description: 'Missions that the mission gauges count: those of this process, which the scraper adds up, or those ' +
+      'of all processes that share the backplane.',
+    expected: '"process" or "cluster"'
+  }),
   tenants: Type.Optional(Type.Object({
     max: count({
       default: 20,
@@ -190,6 +196,9 @@ export const Options = Type.Object({
   onRequest: Type.Optional(hostValue<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list ' +
     'of them',
   'Hooks that run before every route of the plugin, including the WebSocket upgrade: the place to authenticate.')),
+  backplane: Type.Optional(hostValue<object>('backplane', 'a backplane, such as the one redisBackplane() returns',
+    'Connects the processes of the service, so that all of them show the same missions. Without it, there is only ' +
+      'this process.')),
   clock: Type.Optional(hostValue<object>('object', 'a clock, such as the one createVirtualClock() returns',
     'Source of time, for tests and replays.'))
 }, { additionalProperties: false })

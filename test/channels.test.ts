@@ -292,7 +292,7 @@ function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'reg
   const channel = createMissionUpdateChannel({
     clock,
     onUpdate: (listener) => registry.updates.onUpdate(listener),
-    visible: () => registry.visible(),
+    visible: () => registry.queries.visible(),
     isActive: (id) => registry.find(id)?.isTerminal === false,
     toSnapshot: (mission) => toUpdate(mission),
     endings: () => endings

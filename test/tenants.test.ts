@@ -75,7 +75,7 @@ t.test('missions of a tenant', async (t) => {
   t.test('are listed as active, oldest first', async (t) => {
     const { missions, registry } = build()
     for (const [id, tenant] of [['a', 'acme'], ['b', 'other'], ['c', 'acme']] as const) missions.start({ id, name: 'job', tenant })
-    const ids = (tenant?: string) => registry.visible(tenant).map(({ id }) => id)
+    const ids = (tenant?: string) => registry.queries.visible(tenant).map(({ id }) => id)
     t.strictSame([ids('acme'), ids('other'), ids('unknown'), ids()], [['a', 'c'], ['b'], [], ['a', 'b', 'c']])
     missions.get('a')!.complete()
     t.strictSame([ids('acme'), ids()], [['c'], ['b', 'c']])

@@ -116,6 +116,10 @@ export const WaitTimeout = createError<[number]>('FST_MC_WAIT_TIMEOUT', 'The mis
 /** The host has no handler for the command. */
 export const Unsupported = createError('FST_MC_UNSUPPORTED', 'This service does not support this command', 501)
 
+/** The process that runs a mission does not answer. */
+export const OwnerUnavailable = createError(
+  'FST_MC_OWNER_UNAVAILABLE', 'The process that runs the mission does not answer; try again', 503)
+
 /** The host's handler of a command failed or timed out. */
 export const CommandFailed = createError('FST_MC_COMMAND_FAILED', 'The command failed', 500)
 

@@ -7,6 +7,7 @@ const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
   function: (value) => typeof value === 'function',
   functions: (value) => [value].flat().every((one) => typeof one === 'function'),
   object: (value) => typeof value === 'object' && value !== null,
+  backplane: (value) => typeof (value as { connect?: unknown } | null)?.connect === 'function',
   config: (value) => typeof value === 'function' || (typeof value === 'object' && value !== null),
   origin: (value) => normalizeOrigin(value as string) !== undefined,
   hostname: (value) => normalizeHost(value as string) !== undefined
@@ -81,7 +82,7 @@ function render (value: unknown): string {
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
-const HOST_OBJECTS = new Set(['registry', 'clock', 'config'])
+const HOST_OBJECTS = new Set(['registry', 'clock', 'config', 'backplane'])
 
 /**
  * A copy of a group without options that are `undefined`, which the validator would not treat as absent. What a class

@@ -1,29 +1,34 @@
-import type { Anomaly } from '../../schemas/anomaly.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
+import type { LatencySnapshot } from '../../schemas/metrics.js'
+import type { MissionTotals } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
+import type { Unsubscribe } from '../base/events.js'
 import type { Channel } from '../hub/channel.js'
-import type { Endings, MissionRegistry, MissionState } from '../missions/index.js'
-import type { Monitoring } from '../monitoring/index.js'
-import { createAnomalyAlertChannel } from './anomaly-alert.js'
+import type { Endings, ListedMission, MissionFeed } from '../missions/index.js'
+import { createAnomalyAlertChannel, type AlertSource } from './anomaly-alert.js'
 import { createHealthDeltaChannel } from './health-delta.js'
 import { createMetricsTickChannel } from './metrics-tick.js'
 import { createMissionStatsChannel } from './mission-stats.js'
 import type { Sees } from './mission-filter.js'
 import { createMissionUpdateChannel } from './mission-update.js'
 
-const HEALTH_CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as const
-
 export interface ChannelsDeps {
   clock: Clock
   options: ResolvedOptions['channels']
-  missions: MissionRegistry
-  toSnapshot: (mission: MissionState) => MissionUpdate
+  feed: MissionFeed
+  /** The totals of the missions of a tenant, or without a tenant of all. */
+  totals: (tenant: string | undefined) => MissionTotals
+  toSnapshot: (mission: ListedMission) => MissionUpdate
   endings: Endings
-  monitoring: Monitoring
+  latency: () => LatencySnapshot
+  /** Calls `listener` when `latency` may have changed. */
+  onLatency: (listener: () => void) => Unsubscribe
+  health: () => HealthSnapshot
+  onHealth: (listener: (health: HealthSnapshot) => void) => Unsubscribe
   /** Creates the alerts for a tenant, or without a tenant those for operators. */
-  createAlerts: (tenant: string | undefined) => { evaluate (): Anomaly[], firing (): Anomaly[] }
+  createAlerts: (tenant: string | undefined) => AlertSource
   /** Whether a viewer may see a mission; only if the host decides that for each one. */
   sees?: Sees | undefined
 }
@@ -33,45 +38,35 @@ export interface ChannelsDeps {
  * the steps to add one.
  */
 export function createChannels (deps: ChannelsDeps, tenant: string | undefined): Channel[] {
-  const { clock, options, missions, toSnapshot, endings, monitoring, createAlerts, sees } = deps
+  const { clock, options, feed, toSnapshot, endings, latency, onLatency, totals, createAlerts, sees } = deps
   const alerts = createAlerts(tenant)
-  endings.restart(tenant)
+  if (feed.origin === undefined) endings.restart(tenant)
   const show = tenant === undefined ? (health: HealthSnapshot) => health : hideComponents
   const channels = [
     createMetricsTickChannel({
       clock,
       minIntervalMs: options.metricsTickMinMs,
-      latency: () => monitoring.latency(),
-      onOperation: (listener) => monitoring.on('operation_metric', listener)
+      latency,
+      onOperation: onLatency
     }),
     createHealthDeltaChannel({
-      health: () => show(monitoring.health()),
-      onChange (listener) {
-        const unsubscribers = HEALTH_CHANGES.map((event) => monitoring.on(event, (health) => listener(show(health))))
-        return () => { for (const unsubscribe of unsubscribers) unsubscribe() }
-      }
+      health: () => show(deps.health()),
+      onChange: (listener) => deps.onHealth((health) => listener(show(health)))
     }),
     createMissionStatsChannel({
       clock,
       intervalMs: options.missionStatsMs,
-      totals: () => missions.groups.read(tenant).read()
+      totals: () => totals(tenant)
     }),
     createMissionUpdateChannel({
       clock,
-      onUpdate: (listener) => missions.updates.onUpdate(listener, tenant),
-      visible: (ids) => missions.visible(tenant, ids),
-      isActive: (id) => missions.findIn(tenant, id)?.isTerminal === false,
+      feed,
       toSnapshot,
       endings: () => endings.of(tenant),
       sees,
       tenant
     }),
-    createAnomalyAlertChannel({
-      clock,
-      intervalMs: options.anomalyAlertMs,
-      evaluate: () => alerts.evaluate(),
-      firing: () => alerts.firing()
-    })
+    createAnomalyAlertChannel({ clock, intervalMs: options.anomalyAlertMs, ...alerts })
   ]
   // Each channel has its own payload type. The hub looks channels up by name, which restores the pair.
   return channels as unknown as Channel[]

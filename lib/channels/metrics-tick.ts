@@ -28,7 +28,7 @@ export function createMetricsTickChannel (deps: MetricsTickChannelDeps): Channel
       lastTick = now
       publish(read())
     } else if (waiting.size > 0) {
-      publish(read(), new Set(waiting))
+      publish(read(), { only: new Set(waiting) })
     }
     waiting.clear()
   }

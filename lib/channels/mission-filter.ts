@@ -2,7 +2,7 @@ import type { MissionSubject } from '../../schemas/access.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { MissionStatus } from '../../schemas/mission.js'
 import type { Selection } from '../hub/channel.js'
-import type { EndedMission, MissionState } from '../missions/index.js'
+import type { EndedMission, ListedMission } from '../missions/index.js'
 
 /** What filters and checksums read of one message. */
 export interface MissionAttributes {
@@ -61,7 +61,7 @@ export function createSubjects (sees: Sees | undefined, tenant: string | undefin
   const subjects = new WeakMap<MissionUpdate, MissionSubject>()
   return {
     /** Notes that an update is about this mission. */
-    about (mission: MissionState | EndedMission, update: MissionUpdate): MissionUpdate {
+    about (mission: ListedMission | EndedMission, update: MissionUpdate): MissionUpdate {
       if (sees !== undefined) subjects.set(update, mission.subject!)
       return update
     },
@@ -70,7 +70,7 @@ export function createSubjects (sees: Sees | undefined, tenant: string | undefin
       const subject = sees && (subjects.get(update) ?? describeUnknown(update, tenant))
       return { missionId, name, tags, status, previousStatus, subject }
     },
-    presentOf (mission: MissionState): MissionAttributes {
+    presentOf (mission: ListedMission): MissionAttributes {
       const { id, name, tags, status } = mission
       return { missionId: id, name, tags, status, previousStatus: undefined, subject: sees && mission.subject }
     }

@@ -1,9 +1,9 @@
-import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import { isReplaceableUpdate, type MissionUpdate } from '../../schemas/channels/mission-update.js'
 import { isTerminal } from '../../schemas/mission.js'
 import type { Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, Delivery } from '../hub/channel.js'
-import type { EndedMission, EndedMissions, MissionState } from '../missions/index.js'
+import type { EndedMission, EndedMissions, ListedMission, MissionFeed } from '../missions/index.js'
 import { createMatchers, createSubjects, endingOf, type MissionAttributes, type Sees } from './mission-filter.js'
 
 /** The payload of an active mission in snapshots, and what tells whether the mission has changed since. */
@@ -11,13 +11,8 @@ interface KeptPayload { payload: MissionUpdate, seq: number, updatedAt: number, 
 
 export interface MissionUpdateChannelDeps {
   clock: Clock
-  /** Calls `listener` with every update. */
-  onUpdate: (listener: (update: MissionUpdate, mission: MissionState) => void) => Unsubscribe
-  /** The active missions whose updates are not held back, oldest first; with `ids` only these. */
-  visible: (ids?: readonly string[]) => MissionState[]
-  /** Whether the mission with this id is active: the id of an ended mission may be used again. */
-  isActive: (id: string) => boolean
-  toSnapshot: (mission: MissionState) => MissionUpdate
+  feed: MissionFeed
+  toSnapshot: (mission: ListedMission) => MissionUpdate
   /** The endings, which it publishes itself: publishing assigns the offset that the kept ending has too. */
   endings: () => EndedMissions
   /** Whether a viewer may see a mission; only if the host decides that for each one. */
@@ -32,13 +27,16 @@ export interface MissionUpdateChannelDeps {
  * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
-  const { clock, onUpdate, visible, isActive, toSnapshot, endings, sees, tenant } = deps
+  const { clock, feed, toSnapshot, endings, sees, tenant } = deps
+  const visible = (ids?: readonly string[]) => feed.visible(tenant, ids)
+  // The id of an ended mission may be used again.
+  const isActive = (id: string) => feed.find(tenant, id)?.isTerminal === false
   const matcherOf = createMatchers(sees)
   const { about, attributesOf, presentOf } = createSubjects(sees, tenant)
   let unsubscribe: Unsubscribe | undefined
-  let kept = new WeakMap<MissionState, KeptPayload>()
+  let kept = new WeakMap<ListedMission, KeptPayload>()
 
-  function payloadOf (mission: MissionState): MissionUpdate {
+  function payloadOf (mission: ListedMission): MissionUpdate {
     const { seq, updatedAt } = mission
     const known = kept.get(mission)
     if (known !== undefined && isCurrent(known, mission)) return known.payload
@@ -50,11 +48,18 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
   return {
     name: 'mission_update',
     delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
+    origin () {
+      const origin = feed.origin?.(tenant)
+      return origin && {
+        head: origin.head,
+        recent: origin.recent.map(({ update, place }) => ({ payload: update, place }))
+      }
+    },
     start (publish, head) {
-      endings().connect((update, mission) => publish(about(mission, update)), head)
-      unsubscribe = onUpdate((update, mission) => {
-        if (!isTerminal(update.status)) publish(about(mission, update))
-      })
+      endings().connect((update, mission, place) => publish(about(mission, update), { place }), head)
+      unsubscribe = feed.onUpdate((update, mission, place) => {
+        if (!isTerminal(update.status)) publish(about(mission, update), { place })
+      }, tenant)
     },
     stop () {
       unsubscribe?.()
@@ -87,51 +92,8 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
 }
 
 // Not if it was kept in the millisecond of the last change: another change may have followed within it.
-const isCurrent = ({ seq, updatedAt, keptAt }: KeptPayload, mission: MissionState): boolean =>
+const isCurrent = ({ seq, updatedAt, keptAt }: KeptPayload, mission: ListedMission): boolean =>
   mission.seq === seq && mission.updatedAt === updatedAt && keptAt > updatedAt
 
 const deliveryOf = (update: MissionUpdate): Delivery =>
-  isReplaceable(update) ? { key: update.missionId } : { supersedes: update.missionId }
-
-/**
- * Whether a client may miss this field of a progress update, because the next one repeats it or because it never
- * changes. An update with any other field is reliable.
- */
-const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
-  missionId: true,
-  status: true,
-  name: true,
-  seq: true,
-  tags: true,
-  tagsOmitted: true,
-  attempt: true,
-  endedAt: true,
-  durationMs: true,
-  progress: true,
-  error: true,
-  errorCode: true,
-  errorCauses: true,
-  waiting: true,
-  snapshot: true,
-  attempts: true,
-  notes: true,
-  previousStatus: false,
-  // Only in the first update of an attempt, and when they change.
-  parentId: false,
-  objective: false,
-  queuedAt: false,
-  startedAt: false,
-  note: false,
-  cancel: false,
-  stalled: false,
-  metadata: false,
-  planningSession: false,
-  tasksSummary: false
-}
-
-const NOT_REPEATED = (Object.keys(IS_REPEATED) as Array<keyof MissionUpdate>).filter((name) => !IS_REPEATED[name])
-
-function isReplaceable (update: MissionUpdate): boolean {
-  for (const name of NOT_REPEATED) if (update[name] !== undefined) return false
-  return update.status === 'execution_progress'
-}
+  isReplaceableUpdate(update) ? { key: update.missionId } : { supersedes: update.missionId }

@@ -1,8 +1,9 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
+import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { Clock } from '../base/clock.js'
-import type { Channel, Subscriber } from './channel.js'
+import type { Channel, Placement, PublishOptions } from './channel.js'
 import type { HubMetrics } from './metrics.js'
 import type { Envelope } from './wire/envelope.js'
 import { SubscribeFlow } from './subscriptions/subscribe.js'
@@ -24,6 +25,8 @@ export interface SharedBroadcasterDeps {
   scheduler: FlushScheduler
   /** Whether the client may receive messages from before its subscription. */
   canReplay: (connection: Connection, channel: ChannelName) => boolean
+  /** The epoch of the shared log, if there is one; `undefined` until it is known. */
+  epoch?: (() => string | undefined) | undefined
 }
 
 export interface BroadcasterDeps extends SharedBroadcasterDeps {
@@ -49,16 +52,17 @@ export class Broadcaster {
   readonly #envelope: Envelope
 
   constructor (deps: BroadcasterDeps) {
-    const { clock, options, channels, envelope, metrics, scheduler, canReplay, budget, onIdle } = deps
+    const { clock, options, channels, envelope, metrics, scheduler, canReplay, epoch, budget, onIdle } = deps
     this.#envelope = envelope
-    this.log = new MessageLog(clock, options.history, budget)
+    this.log = new MessageLog({ clock, options: options.history, budget, epoch: epoch?.() })
     this.scheduler = scheduler
     this.subscriptions = new Subscriptions({
       clock,
       channels,
       log: this.log,
       keepOpenMs: options.history.maxAgeMs,
-      createPublish: (state) => (payload, only) => this.#publish(state, payload, only),
+      createPublish: (state) => (payload, published) => this.#publish(state, payload, published),
+      onOpen: (state) => this.#begin(state),
       onClose: (name) => {
         this.snapshots.invalidate(name)
         onIdle?.()
@@ -85,14 +89,33 @@ export class Broadcaster {
     })
   }
 
-  /** Sends a payload to all subscribers of a channel. */
-  broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name]): void {
-    this.#publish(this.subscriptions.state(name), payload)
+  /** Sends a payload to all subscribers of a channel. Only a channel of a shared log uses its place there. */
+  broadcast<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], place?: Placement): void {
+    const state = this.subscriptions.state(name)
+    this.#publish(state, payload, state.channel.origin === undefined ? {} : { place })
   }
 
   /** Whether a message matches a filter of its channel. */
   readonly fits = ({ channel, attributes }: Message, filter: SubscriptionFilter | undefined): boolean =>
     filter === undefined || this.subscriptions.channel(channel!).fits!(attributes!, filter)
+
+  /**
+   * The shared log has begun again, or messages of it are missing: all subscribers of logged channels receive a
+   * `subscription_gap` and a snapshot.
+   */
+  restart (epoch: string, cause: GapCause): void {
+    this.log.epoch = epoch
+    for (const state of this.subscriptions.openStates()) {
+      if (!state.isLogged) continue
+      const { name } = state.channel
+      state.latestValues.clear()
+      this.snapshots.invalidate(name)
+      this.#begin(state)
+      for (const { members } of state.groups.values()) {
+        for (const { outbox } of members) outbox.restart(name, cause)
+      }
+    }
+  }
 
   /** Stops all channels and closes the log: the broadcaster is no longer used. */
   close (): void {
@@ -109,22 +132,12 @@ export class Broadcaster {
   // Returns the offset of a reliable message. Does nothing while the channel is stopped, because then nobody receives
   // the message and nobody can ask for it later.
   #publish (
-    state: ChannelState, payload: ChannelPayloads[ChannelName], only?: ReadonlySet<Subscriber>
+    state: ChannelState, payload: ChannelPayloads[ChannelName], { only, place }: PublishOptions = {}
   ): number | undefined {
     const { channel, groups } = state
     if (!state.isOpen) return undefined
-    const { key, supersedes, attributes } = channel.delivery(payload)
-    const { name } = channel
-    const isLogged = state.isLogged && key === undefined && only === undefined
-    const position = isLogged ? this.log.nextPosition(name) : undefined
-    const message = this.#envelope.message(name, { payload } as never, {
-      channel: name,
-      position,
-      key: key && `${name} ${key}`,
-      supersedes: supersedes && `${name} ${supersedes}`,
-      attributes,
-      epoch: this.log.epoch
-    })
+    const message = this.#createMessage(state, payload, place, only === undefined)
+    const { attributes, position } = message
     if (state.isLogged) this.#record(state, message)
     for (const { filter, members } of groups.values()) {
       if (filter !== undefined && !channel.fits!(attributes!, filter)) continue
@@ -133,6 +146,38 @@ export class Broadcaster {
     }
     this.scheduler.countSent(message)
     return position?.offset
+  }
+
+  #createMessage (
+    { channel, isLogged }: ChannelState, payload: ChannelPayloads[ChannelName], place: Placement | undefined,
+    isForAll: boolean
+  ): Message {
+    const { key, supersedes, attributes } = channel.delivery(payload)
+    const { name } = channel
+    const isReliable = place === undefined ? key === undefined : place.offset !== undefined
+    return this.#envelope.message(name, { payload } as never, {
+      channel: name,
+      position: isLogged && isReliable && isForAll ? this.log.nextPosition(name, place?.offset) : undefined,
+      key: isReliable ? undefined : `${name} ${key ?? ''}`,
+      supersedes: supersedes && `${name} ${supersedes}`,
+      attributes,
+      epoch: this.log.epoch,
+      id: place?.id,
+      at: place?.at
+    })
+  }
+
+  // Takes over what a shared log holds of a channel.
+  #begin (state: ChannelState): void {
+    const origin = state.channel.origin?.()
+    if (origin === undefined) return
+    const { name } = state.channel
+    this.log.begin(name, origin.recent.length === 0
+      ? origin.head
+      : { offset: origin.recent[0]!.place.offset! - 1, id: '' })
+    for (const { payload, place } of origin.recent) {
+      this.log.append(this.#createMessage(state, payload, place, true) as LoggedMessage, place.at)
+    }
   }
 
   // For clients that reconnect and clients that lag.

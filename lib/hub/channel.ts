@@ -22,13 +22,36 @@ export type Selection = SubscriptionFilter & { readonly viewer?: Viewer }
 /** A subscriber as a channel sees it: an opaque token. */
 export type Subscriber = object
 
+/** Where a message stands in a log that several processes share, so that all of them send the same message. */
+export interface Placement {
+  readonly id: string
+  /** When it was published, in ms since 1970. */
+  readonly at: number
+  /** `undefined` for a replaceable message. */
+  readonly offset: number | undefined
+}
+
+export interface PublishOptions {
+  /** The only subscribers that receive it. */
+  only?: ReadonlySet<Subscriber>
+  /** Only for a channel with an `origin`; without it, the message gets the next offset. */
+  place?: Placement | undefined
+}
+
 /**
- * Publishes a payload to all subscribers of the channel, or only to those in `only`. Returns the offset of a reliable
- * payload; `undefined` for a replaceable one, and for one that is published to `only` some.
+ * Publishes a payload to the subscribers of the channel. Returns the offset of a reliable payload; `undefined` for a
+ * replaceable one, and for one that is published to `only` some.
  */
 export type Publish<Name extends ChannelName> = (
-  payload: ChannelPayloads[Name], only?: ReadonlySet<Subscriber>
+  payload: ChannelPayloads[Name], options?: PublishOptions
 ) => number | undefined
+
+/** What a shared log holds already when a channel starts. */
+export interface ChannelOrigin<Name extends ChannelName> {
+  readonly head: { readonly offset: number, readonly id: string }
+  /** The newest reliable messages, oldest first, up to the head without a hole. */
+  readonly recent: ReadonlyArray<{ readonly payload: ChannelPayloads[Name], readonly place: Placement }>
+}
 
 /** Which endings a snapshot contains: all after an offset, or a number of the newest ones. */
 export type EndingsRange = { readonly after: number } | { readonly newest: number }
@@ -43,6 +66,8 @@ export type EndingsRange = { readonly after: number } | { readonly newest: numbe
 export interface Channel<Name extends ChannelName = ChannelName> {
   readonly name: Name
   delivery (payload: ChannelPayloads[Name]): Delivery
+  /** Called before each start, and when the shared log has begun again; `undefined` if there is none. */
+  origin? (): ChannelOrigin<Name> | undefined
   /** `head` is the offset of the last message so far. */
   start (publish: Publish<Name>, head: number): void
   stop (): void

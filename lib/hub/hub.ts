@@ -1,5 +1,6 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { Principal } from '../../schemas/access.js'
+import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { afterAtMost, createUnifiedId, type Clock, type Timer } from '../base/clock.js'
@@ -13,6 +14,7 @@ import { Scopes, type Scope, type ScopesDeps } from './scopes.js'
 import { CLOSE_GRACE_MS, Connection, type Socket } from './connections/connection.js'
 import { HubMetrics } from './metrics.js'
 import { Dispatcher } from './dispatcher.js'
+import type { PublishPlaces } from './host-publish.js'
 import { MissionRequests, type CommandPort, type MissionRequestsDeps } from './mission-requests.js'
 import { Drain } from './connections/drain.js'
 import { Envelope } from './wire/envelope.js'
@@ -31,6 +33,8 @@ export interface HubDeps {
   commands: CommandPort
   findMission: MissionRequestsDeps['findMission']
   onCallbackError: (where: string, err: unknown) => void
+  /** The epoch of the shared log, if there is one. */
+  epoch?: (() => string | undefined) | undefined
 }
 
 /**
@@ -53,7 +57,6 @@ export class Hub {
   readonly #readings: Readings
   #heartbeatTimer: Timer | undefined
   #closing: Promise<void> | undefined
-  #onEmpty: (() => void) | undefined
 
   constructor (deps: HubDeps) {
     const { clock, server, options, createChannels, access, commands, findMission, onCallbackError } = deps
@@ -68,7 +71,8 @@ export class Hub {
         envelope,
         metrics,
         scheduler,
-        canReplay: ({ viewer }, channel) => access.allows(viewer, { action: 'replay', channel })
+        canReplay: ({ viewer }, channel) => access.allows(viewer, { action: 'replay', channel }),
+        epoch: deps.epoch
       },
       onBackpressure: () => this.#livenessTimer.scheduleAt(0),
       createChannels
@@ -153,9 +157,11 @@ export class Hub {
   }
 
   /** Sends a payload to the operators among the subscribers of a channel, and to the subscribers of one tenant. */
-  publish<Name extends ChannelName> (name: Name, payload: ChannelPayloads[Name], tenant?: string): void {
-    this.#scopes.operators.broadcaster.broadcast(name, payload)
-    if (tenant !== undefined) this.#scopes.find(tenant)?.broadcaster.broadcast(name, payload)
+  publish<Name extends ChannelName> (
+    name: Name, payload: ChannelPayloads[Name], tenant?: string, places?: PublishPlaces
+  ): void {
+    this.#scopes.operators.broadcaster.broadcast(name, payload, places?.operators)
+    if (tenant !== undefined) this.#scopes.find(tenant)?.broadcaster.broadcast(name, payload, places?.tenant)
   }
 
   /**
@@ -164,6 +170,14 @@ export class Hub {
    */
   revoke (isRevoked: (principal: Principal) => unknown): number {
     return revoke(this.#connections, isRevoked)
+  }
+
+  /**
+   * The shared log has begun again with this epoch, or messages of it are missing: all subscribers receive a
+   * `subscription_gap` for this cause and a snapshot.
+   */
+  restart (epoch: string, cause: GapCause): void {
+    this.#scopes.restart(epoch, cause)
   }
 
   wsMetrics (): WsMetrics { return this.#readings.wsMetrics() }
@@ -195,7 +209,7 @@ export class Hub {
   async drain (withinMs: number): Promise<void> {
     this.#admission.stop()
     this.#drain.announce({ closingMs: withinMs, spreadMs: withinMs })
-    await (this.#closing ??= this.#closeAll(withinMs))
+    await (this.#closing ??= this.#drain.closeAll(withinMs).then((ms) => { this.#metrics.drainMs = ms }))
   }
 
   /** Closes all connections at once, even during a drain, and then the hub. Takes up to `CLOSE_GRACE_MS`. */
@@ -209,17 +223,6 @@ export class Hub {
     grace.cancel()
     this.#admission.close()
     this.#scopes.close()
-  }
-
-  async #closeAll (withinMs: number): Promise<void> {
-    const { clock } = this.#deps
-    const startedAt = clock.monotonic()
-    if (this.#connections.size > 0) {
-      const empty = new Promise<void>((resolve) => { this.#onEmpty = resolve })
-      this.#drain.closeAll(withinMs)
-      await empty
-    }
-    this.#metrics.drainMs = clock.monotonic() - startedAt
   }
 
   #add (connection: Connection): void {
@@ -245,6 +248,6 @@ export class Hub {
     this.#heartbeatTimer?.cancel()
     this.#heartbeatTimer = undefined
     this.#livenessTimer.stop()
-    this.#onEmpty?.()
+    this.#drain.emptied()
   }
 }

@@ -1,4 +1,5 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
+import type { GapCause } from '../../schemas/messages/server-messages.js'
 import { Broadcaster, type SharedBroadcasterDeps } from './broadcaster.js'
 import type { Channel } from './channel.js'
 import type { SharedConnectionDeps } from './connections/connection.js'
@@ -82,6 +83,11 @@ export class Scopes {
     if (this.#idle.size <= MAX_IDLE) return
     const [oldest] = this.#idle
     oldest!.broadcaster.subscriptions.close()
+  }
+
+  /** @see Broadcaster.restart */
+  restart (epoch: string, cause: GapCause): void {
+    for (const { broadcaster } of this.#all()) broadcaster.restart(epoch, cause)
   }
 
   /** Drops messages that are too old. */

@@ -1,4 +1,5 @@
 import { InvalidParent } from '../base/errors.js'
+import type { ListedMission } from './queries/listed-mission.js'
 import type { MissionState } from './state/mission-state.js'
 
 /**
@@ -6,11 +7,11 @@ import type { MissionState } from './state/mission-state.js'
  */
 export class Lineage {
   readonly #children = new Map<string, Set<MissionState>>()
-  readonly #find: (id: string) => MissionState | undefined
+  readonly #find: (id: string) => ListedMission | undefined
   readonly #hidesUnknown: boolean
 
   /** `hidesUnknown`: tenants do not see the id of an unknown parent, because it may belong to another tenant. */
-  constructor (find: (id: string) => MissionState | undefined, hidesUnknown = false) {
+  constructor (find: (id: string) => ListedMission | undefined, hidesUnknown = false) {
     this.#find = find
     this.#hidesUnknown = hidesUnknown
   }

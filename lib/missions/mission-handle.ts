@@ -44,6 +44,8 @@ export class MissionHandle implements Mission {
   get done (): Promise<MissionOutcome> { return this.#state.done }
   get outcome (): MissionOutcome | undefined { return this.#state.outcome }
 
+  async settled (): Promise<MissionOutcome> { return await this.#state.stored }
+
   onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#state.onEnd(listener) }
 
   report (status: MissionStatus, details: MissionDetails = {}): ReportResult { return this.#report(status, details) }

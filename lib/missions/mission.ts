@@ -32,7 +32,10 @@ export interface Mission {
   readonly isStalled: boolean
   /** A JSON copy of the metadata, `null` if there is none. */
   readonly metadata: unknown
-  /** Aborts when the mission is asked to end. Its reason is a `CancelledError` that carries the request as `cancel`. */
+  /**
+   * Aborts when the mission is asked to end, with a `CancelledError` that carries the request as `cancel`. With a
+   * backplane, also when the mission has ended in another process, with an `EndedElsewhereError`.
+   */
   readonly signal: AbortSignal
   /** A child logger of the host whose lines carry `missionId`. */
   readonly log: MissionLog
@@ -41,6 +44,13 @@ export interface Mission {
   /** How the mission ended; `undefined` while it is active. */
   readonly outcome: MissionOutcome | undefined
 
+  /**
+   * Resolves with the outcome once the ending is stored: with a backplane, when all processes have it, and as the one
+   * that was reported first. Without a backplane it is `done`.
+   *
+   * @throws FST_MC_CLOSING if the service has closed before
+   */
+  settled (): Promise<MissionOutcome>
   /**
    * Calls `listener` once, when the mission ends; never for a mission that has already ended. Errors of the listener
    * are counted and logged.

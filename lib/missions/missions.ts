@@ -5,6 +5,7 @@ import type { MissionHandlers } from './commands/handlers.js'
 import { checkMilliseconds, checkWork } from './input/checks.js'
 import { checkFilter } from './input/queries.js'
 import type { Mission } from './mission.js'
+import type { ListedMission } from './queries/listed-mission.js'
 import type { MissionList } from './queries/query.js'
 import { subscribeMissions, type SubscribeFilter } from './queries/subscribe.js'
 import { waitForMission, type WaitForOptions } from './queries/wait-for.js'
@@ -125,13 +126,14 @@ export interface Missions<Request = unknown> {
  */
 export function createMissions (registry: MissionRegistry): Missions {
   const { registration } = registry
-  const runner = new Runner()
+  const runner = new Runner((mission) => registry.runs(mission))
   const deps = {
     deadlines: registry.deadlines,
-    missions: () => registry.all(),
+    missions: () => registry.index.readAll(),
     find: (id: string) => registry.find(id),
+    read: (id: string) => registry.index.read(id),
     isClosed: () => registry.isClosed,
-    onChanged: (listener: (mission: MissionState) => void) => registry.updates.onChanged(listener),
+    onChanged: (listener: (mission: ListedMission) => void) => registry.queries.onChanged(listener),
     onClosed: (listener: () => void) => registry.onClosed(listener)
   }
   return {
@@ -148,9 +150,9 @@ export function createMissions (registry: MissionRegistry): Missions {
     waiting: (id, reason, details = {}) => registration.waiting(id, reason, details),
     note: (id, text, data) => registry.find(id)?.handle.note(text, data) ?? { applied: false, reason: 'unknown' },
     get: (id) => registry.find(id)?.handle,
-    list: (query = {}) => registry.list(query),
-    views: () => registry.all().map((mission) => mission.view()),
-    stats: () => registry.totals.read(),
+    list: (query = {}) => registry.queries.list(query),
+    views: () => Array.from(registry.index.readAll(), (mission) => mission.view()),
+    stats: () => registry.queries.totals(),
     cancel: (id, request) => registry.find(id)?.handle.cancel(request) ?? 'not_found',
     subscribe: (filter = {}, { signal } = {}) => subscribeMissions(deps, checkFilter(filter), signal),
     async waitFor (id, { signal, timeoutMs, attempt } = {}) {

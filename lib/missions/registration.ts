@@ -9,10 +9,11 @@ import type { EndedIds } from './lifetime/ended-ids.js'
 import { resolveAttempt, type Registrable } from './lifetime/resolve-attempt.js'
 import type { Lineage } from './lineage.js'
 import { readSafely } from './payload/json-copy.js'
+import type { MissionIndex } from './shared/mission-index.js'
 import type { MissionStateDeps } from './state/deps.js'
 import type { ReportResult } from './state/lifecycle.js'
 import { MissionState } from './state/mission-state.js'
-import { checkOrder } from './state/times.js'
+import { checkOrder } from './state/parts/times.js'
 import type { MissionGroups } from './tenants/groups.js'
 import type { CheckedDetails, CheckedInit, ChildInit, ReportDetails, TextCuts } from './types.js'
 import type { Untracked } from './untracked.js'
@@ -22,8 +23,8 @@ export interface RegistrationDeps {
   cuts: TextCuts
   groups: MissionGroups
   maxActive: number
-  /** The missions of the registry by id, oldest first. Registered missions are added here. */
-  missions: Map<string, MissionState>
+  /** Registered missions are added to its local ones. */
+  index: MissionIndex
   endedIds: EndedIds
   lineage: Lineage
   untracked: Untracked
@@ -37,6 +38,9 @@ export interface RegistrationDeps {
   /** The first report of a registered mission is complete. */
   onStarted: (mission: MissionState) => void
 }
+
+/** With several processes, the log numbers missions. Until it has, they count as newer than all others. */
+const UNNUMBERED = 2 ** 51
 
 const CANNOT_HOLD = [TooManyMissions, Closing, MissionEnded]
 
@@ -78,22 +82,22 @@ export class Registration {
 
   /** @see Mission.retry */
   retry (ended: MissionState): MissionState {
-    const { missions, endedIds } = this.#deps
+    const { index, endedIds } = this.#deps
     const { id } = ended
-    const newest = missions.get(id) ?? ended
+    const newest = index.find(id) ?? ended
     if (!newest.isTerminal) throw new MissionLive()
     // The newest attempt may be forgotten, and the host may still hold the handle of an older one.
-    const last = missions.get(id) ?? endedIds.find(id) ?? ended
+    const last = index.find(id) ?? endedIds.find(id) ?? ended
     const resolution = { attempt: last.attempt + 1, lastSeq: last.seq, ended: last.ended, previous: newest }
     return this.#plan(this.#register(id, {}, resolution))
   }
 
   /** @see Missions.report */
   report (id: string, status: MissionStatus, details: ReportDetails): ReportResult {
-    const { clock, cuts, missions, endedIds } = this.#deps
+    const { clock, cuts, index, endedIds } = this.#deps
     const now = clock.now()
     const checked = readDetails(status, details, cuts, now)
-    const known = missions.get(id)
+    const known = index.find(id)
     const asked = readAttempt(details)
     const isForeign = known !== undefined && isOfAnother(known, readSafely(details, 'tenant'))
     if (isForeign && (asked === undefined || asked === known.attempt)) return { applied: false, reason: 'unknown' }
@@ -112,7 +116,7 @@ export class Registration {
 
   /** @see Missions.waiting */
   waiting (id: string, reason: string, details: ReportDetails): ReportResult {
-    const known = this.#deps.missions.get(id)
+    const known = this.#deps.index.find(id)
     const asked = readAttempt(details)
     const isCurrent = known !== undefined && (asked === undefined || asked === 'next' || asked === known.attempt)
     if (isCurrent && known.isTerminal && asked !== 'next') return { applied: false, reason: 'terminal' }
@@ -121,8 +125,8 @@ export class Registration {
   }
 
   #start ({ id = createUnifiedId('mission'), attempt, ...init }: CheckedInit): MissionState {
-    const { missions, endedIds } = this.#deps
-    const resolution = resolveAttempt(missions.get(id), endedIds.find(id), attempt)
+    const { index, endedIds } = this.#deps
+    const resolution = resolveAttempt(index.find(id), endedIds.find(id), attempt)
     if (resolution.action === 'register') return this.#plan(this.#register(id, init, resolution))
     if (resolution.action !== 'use' || resolution.mission.isTerminal) throw new MissionEnded()
     const { mission } = resolution
@@ -155,31 +159,31 @@ export class Registration {
 
   // Everything that can be refused is refused before the mission is registered: nothing of it is left behind.
   #register (id: string, init: CheckedInit, { attempt, lastSeq, ended, previous }: Registrable): MissionState {
-    const { missions, lineage, stateDeps, groups, callerTenant, onRegistered } = this.#deps
+    const { index, lineage, stateDeps, groups, callerTenant, onRegistered } = this.#deps
     const parentId = init.parentId ?? previous?.parentId ?? null
     const checkParent = () => {
-      if (parentId !== null) lineage.check(id, missions.get(id)?.parentId ?? null, parentId)
+      if (parentId !== null) lineage.check(id, index.read(id)?.parentId ?? null, parentId)
     }
     checkParent()
-    const related = previous ?? missions.get(parentId ?? '')
+    const related = previous ?? index.read(parentId ?? '')
     const tenant = init.tenant ?? (related === undefined ? callerTenant() : related.tenant) ?? undefined
     this.#checkRoom(previous, tenant)
-    const number = ++this.#registered
+    const number = (index.shared === undefined ? 0 : UNNUMBERED) + ++this.#registered
     previous?.supersede()
     const own = { id, number, attempt, init: { ...init, tenant }, isTracked: true }
     const identity = { ...own, ended, ...earlierOf(tenant, previous) }
     const mission = new MissionState(stateDeps, { ...identity, lastSeq: Math.max(lastSeq, previous?.seq ?? 0) })
     // Ending the attempt before it and reading the objective ran code of the host, which may have started this one, or
     // another one before it, or have moved the parent.
-    const meanwhile = missions.get(id)
+    const meanwhile = index.find(id)
     if (meanwhile !== undefined && meanwhile !== previous) {
       if (meanwhile.attempt >= attempt) return meanwhile
       return this.#register(id, init, { attempt, lastSeq, ended: meanwhile.ended, previous: meanwhile })
     }
     checkParent()
     // Removed first, so that the newest mission is the last one.
-    missions.delete(id)
-    missions.set(id, mission)
+    index.local.delete(id)
+    index.local.set(id, mission)
     groups.started(mission)
     if (parentId !== null) lineage.add(mission, parentId)
     onRegistered(mission, previous)

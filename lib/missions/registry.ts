@@ -1,30 +1,32 @@
-import type { CancelKind, MissionQuery, MissionView } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { AckGate } from './commands/ack-gate.js'
-import type { Caller } from './commands/caller.js'
 import { Commands } from './commands/commands.js'
 import { checkMilliseconds } from './input/checks.js'
 import { CutCounter } from './input/cut-counter.js'
-import { checkQuery } from './input/queries.js'
 import { DeadlineQueue } from './lifetime/deadline-queue.js'
-import type { EndedIds } from './lifetime/ended-ids.js'
+import type { EndedId, EndedIds } from './lifetime/ended-ids.js'
 import { RecentById, type RecentByIdDeps } from './lifetime/recent-by-id.js'
 import { Retention } from './lifetime/retention.js'
 import { Shutdown } from './lifetime/shutdown.js'
+import { Transitions } from './lifetime/transitions.js'
 import { Watchdog } from './lifetime/watchdog.js'
 import { Lineage } from './lineage.js'
 import { MissionHandle } from './mission-handle.js'
-import { findPage, viewFor, type MissionList } from './queries/query.js'
+import { MissionQueries } from './queries/mission-queries.js'
 import { Payloads } from './payload/payload.js'
 import { Registration } from './registration.js'
 import type { MissionStateDeps } from './state/deps.js'
+import { Adoption } from './shared/adoption.js'
+import { MissionIndex } from './shared/mission-index.js'
+import type { SharedMissions } from './shared/shared-missions.js'
 import type { MissionState } from './state/mission-state.js'
+import type { SharedMission } from './state/shared/shared-mission.js'
 import { MissionGroups } from './tenants/groups.js'
 import type { TenantLabels } from './tenants/labels.js'
 import type { Totals, UntrackedReason } from './totals.js'
-import type { MissionLog, MissionOutcome } from './types.js'
+import type { MissionLog } from './types.js'
 import { Untracked } from './untracked.js'
 import { UpdateStream } from './updates/update-stream.js'
 
@@ -57,11 +59,13 @@ export class MissionRegistry {
   readonly deadlines: DeadlineQueue
   readonly updates: UpdateStream
   readonly commands: Commands
-  readonly #missions = new Map<string, MissionState>()
+  /** The missions by id, those of other processes included. */
+  readonly index: MissionIndex
+  readonly queries: MissionQueries
   readonly #lineage: Lineage
-  readonly #endedIds: EndedIds
   readonly #ackGate = new AckGate()
-  readonly #events: Events<{ closed: [] }>
+  readonly #transitions: Transitions
+  readonly #events: Events<{ closed: [], run: [mission: MissionState] }>
   readonly #watchdog: Watchdog
   readonly #retention: Retention
   readonly #shutdown: Shutdown
@@ -73,11 +77,14 @@ export class MissionRegistry {
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
     this.groups = new MissionGroups(deps.tenantLabels)
-    this.#lineage = new Lineage((id) => this.find(id), deps.hidesUnknownParents)
+    this.index = new MissionIndex({
+      adopt: (shared) => adoption.adopt(shared),
+      onAdopted: (mission) => { if (mission.isTerminal) this.#transitions.settled(mission) }
+    })
+    this.#lineage = new Lineage((id) => this.index.read(id), deps.hidesUnknownParents)
     this.#events = new Events(onListenerError)
-    this.#endedIds = new RecentById({ clock, ...endedIds })
     this.deadlines = new DeadlineQueue(clock)
-    this.commands = new Commands({ clock, ackGate: this.#ackGate, find: (id) => this.find(id), onCallbackError })
+    this.commands = new Commands({ clock, ackGate: this.#ackGate, index: this.index, onCallbackError })
     this.updates = new UpdateStream({
       clock,
       deadlines: this.deadlines,
@@ -86,16 +93,31 @@ export class MissionRegistry {
       minIntervalMs: 1_000 / options.maxProgressPerSecond,
       onListenerError
     })
+    this.queries = new MissionQueries({
+      index: this.index, groups: this.groups, ackGate: this.#ackGate, updates: this.updates
+    })
     this.#watchdog = new Watchdog(options, clock, this.deadlines)
-    const forget = (mission: MissionState) => this.#forget(mission, clock.monotonic())
+    const ended = new RecentById<EndedId>({ clock, ...endedIds })
+    this.#transitions = new Transitions({
+      groups: this.groups,
+      index: this.index,
+      lineage: this.#lineage,
+      watchdog: this.#watchdog,
+      endedIds: ended,
+      retention: () => this.#retention,
+      shutdown: () => this.#shutdown
+    })
+    const forget = (mission: MissionState) => this.#transitions.forget(mission, clock.monotonic())
     this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
     this.#shutdown = new Shutdown({
       clock,
       graceMs: options.closeGraceMs,
-      active: () => [...this.groups.active()],
+      active: () => this.#transitions.bound(),
       onStopped: () => { this.#isStopped = true }
     })
-    this.registration = this.#createRegistration(deps, payloads, onListenerError)
+    const stateDeps = this.#createStateDeps(deps, payloads, onListenerError)
+    const adoption = new Adoption({ stateDeps, transitions: this.#transitions, lineage: this.#lineage })
+    this.registration = this.#createRegistration(deps, stateDeps, ended)
   }
 
   /** The counts of all missions. */
@@ -103,49 +125,36 @@ export class MissionRegistry {
 
   get isClosed (): boolean { return this.#isClosed }
 
-  find (id: string): MissionState | undefined {
-    return this.#missions.get(id)
+  /** The mission as the host holds it; that of another process becomes a mission here too. */
+  find (id: string): MissionState | undefined { return this.index.find(id) }
+
+  /** From now on, the missions are those of all processes. */
+  share (shared: SharedMissions): void {
+    this.index.share(shared)
   }
 
-  /** The mission with this id, if it is of this tenant; without a tenant, any mission with this id. */
-  findIn (tenant: string | undefined, id: string): MissionState | undefined {
-    const mission = this.#missions.get(id)
-    return tenant === undefined || mission?.tenant === tenant ? mission : undefined
+  /** A function of this process has become a mission. */
+  runs (mission: MissionState): void {
+    mission.isRun = true
+    if (this.index.shared !== undefined) this.#events.emit('run', mission)
   }
 
-  /** All missions that are active or still kept, oldest first. */
-  all (): MissionState[] {
-    return [...this.#missions.values()]
+  /** The active children of a mission that have a state in this process. */
+  childrenOf (id: string): MissionState[] { return this.#lineage.childrenOf(id) }
+
+  /** The missions that this process has started, and that are active or still kept. */
+  own (): MissionState[] {
+    return [...this.index.local.values()].filter(({ isAdopted }) => !isAdopted)
   }
 
-  /**
-   * The active missions of a tenant, or of everybody, whose updates are not held back, oldest first; with `ids` only
-   * these, in this order.
-   */
-  visible (tenant?: string, ids?: readonly string[]): MissionState[] {
-    const missions = ids === undefined
-      ? this.groups.active(tenant)
-      : [...new Set(ids)].flatMap((id) => this.findIn(tenant, id) ?? [])
-    const visible: MissionState[] = []
-    for (const mission of missions) if (!mission.isTerminal && !this.isHeld(mission)) visible.push(mission)
-    return visible
+  /** Watches a mission of a dead process from now on. */
+  inherit (shared: SharedMission): MissionState {
+    const mission = this.index.find(shared.id)!
+    this.#watchdog.watch(mission)
+    return mission
   }
 
-  /** Whether a mission must stay invisible, because its start command is not acknowledged yet. */
-  isHeld (mission: MissionState): boolean {
-    return this.#ackGate.isHolding(mission)
-  }
-
-  /** @see Missions.list; for a caller, what they may see. */
-  list (query: MissionQuery, caller?: Caller): MissionList {
-    return findPage(this.#missions.values(), checkQuery(query), caller)
-  }
-
-  /** What a caller may see of one mission. */
-  viewFor (caller: Caller, id: string): MissionView | undefined {
-    const mission = this.find(id)
-    return mission === undefined || !caller.may('see', mission.subject) ? undefined : viewFor(caller, mission)
-  }
+  onRun (listener: (mission: MissionState) => void): Unsubscribe { return this.#events.on('run', listener) }
 
   /** Calls `listener` once the registry is closed. */
   onClosed (listener: () => void): Unsubscribe {
@@ -170,12 +179,12 @@ export class MissionRegistry {
     this.#shutdown.close()
   }
 
-  #createRegistration (
-    { clock, options, makeLog, onUntracked }: MissionRegistryDeps, payloads: Payloads,
-    onListenerError: (err: unknown) => void
-  ): Registration {
-    const { groups, cuts, updates } = this
-    const stateDeps: MissionStateDeps<MissionState> = {
+  #createStateDeps (
+    { clock, makeLog }: MissionRegistryDeps, payloads: Payloads, onListenerError: (err: unknown) => void
+  ): MissionStateDeps<MissionState> {
+    const { groups, cuts, updates, index } = this
+    const transitions = this.#transitions
+    return {
       clock,
       totals: (tenant) => groups.totals(tenant),
       cuts,
@@ -185,62 +194,45 @@ export class MissionRegistry {
         startChild: (parent, init) => this.registration.startChild(parent, init),
         retry: (mission) => this.registration.retry(mission),
         checkParent: ({ id, parentId }, parent) => this.#lineage.check(id, parentId, parent),
-        linked: (mission, parentId) => this.#linked(mission, parentId),
-        cancelRequested: (mission, kind) => this.#cancelRequested(mission, kind),
-        ended: (mission, outcome) => this.#ended(mission, outcome),
-        settled: (mission) => this.#settled(mission),
-        extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms))
+        linked: (...link) => transitions.linked(...link),
+        cancelRequested: (...request) => transitions.cancelRequested(...request),
+        ended: (...ending) => transitions.ended(...ending),
+        endedElsewhere: (...ending) => transitions.endedElsewhere(...ending),
+        settled: (mission) => transitions.settled(mission),
+        extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms)),
+        isShared: () => index.shared !== undefined,
+        forwardCancel: (...asked) => transitions.forwardCancel(...asked)
       },
       createHandle: (mission) => new MissionHandle(mission),
       makeLog,
       onListenerError
     }
+  }
+
+  #createRegistration (
+    { clock, options, onUntracked }: MissionRegistryDeps, stateDeps: MissionStateDeps<MissionState>,
+    endedIds: EndedIds
+  ): Registration {
+    const { groups, cuts } = this
     return new Registration({
       clock,
       cuts,
       groups,
       maxActive: options.maxActive,
-      missions: this.#missions,
-      endedIds: this.#endedIds,
+      index: this.index,
+      endedIds,
       lineage: this.#lineage,
       untracked: new Untracked({ shared: stateDeps, childrenOf: (id) => this.#lineage.childrenOf(id), onUntracked }),
       stateDeps,
       callerTenant: () => this.#ackGate.tenant,
       isStopped: () => this.#isStopped,
       onRegistered: (mission, previous) => {
-        this.#watchdog.watch(mission, mission.timeoutMs ?? options.timeoutMs)
+        this.#watchdog.watch(mission)
         this.#ackGate.registered(mission, previous)
         // It is no longer a mission of its own, and must not take the place of one.
         if (previous !== undefined) this.#retention.drop(previous)
       },
       onStarted: (mission) => this.#shutdown.include(mission)
     })
-  }
-
-  #linked (mission: MissionState, parentId: string): boolean {
-    this.#lineage.add(mission, parentId)
-    return this.#lineage.isCancelled(parentId)
-  }
-
-  #cancelRequested (mission: MissionState, kind: CancelKind): MissionState[] {
-    this.#watchdog.startGrace(mission, kind)
-    return this.#lineage.childrenOf(mission.id)
-  }
-
-  #ended (mission: MissionState, outcome: MissionOutcome): void {
-    this.groups.ended(mission, outcome)
-    this.#watchdog.forget(mission)
-    this.#lineage.remove(mission)
-    if (this.groups.active().size === 0) this.#shutdown.idle()
-  }
-
-  // Not if a listener of its ending has started a newer attempt.
-  #settled (mission: MissionState): void {
-    if (this.find(mission.id) === mission) this.#retention.put(mission, mission.outcome!.status)
-  }
-
-  #forget ({ id, attempt, seq, ended, outcome }: MissionState, at: number): void {
-    this.#missions.delete(id)
-    this.#endedIds.put({ id, attempt, seq, ended, status: outcome!.status, at })
   }
 }

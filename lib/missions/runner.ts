@@ -13,6 +13,12 @@ export class Runner {
   readonly #current = new AsyncLocalStorage<MissionState>()
   // Weak: a function that never settles must not keep its mission alive.
   readonly #running = new WeakMap<MissionState, Promise<unknown>>()
+  readonly #onRun: (mission: MissionState) => void
+
+  /** `onRun` is called when a function becomes a mission. */
+  constructor (onRun: (mission: MissionState) => void) {
+    this.#onRun = onRun
+  }
 
   /** The mission whose function is running here, through any `await`. */
   get current (): MissionState | undefined { return this.#current.getStore() }
@@ -26,6 +32,7 @@ export class Runner {
   run<T> (mission: MissionState, work: MissionWork<T>): Promise<T> {
     // Created now, so that a cancel request knows that a function can notice it.
     const { signal } = mission
+    this.#onRun(mission)
     const running = this.#execute(mission, work, signal).finally(() => this.#running.delete(mission))
     this.#running.set(mission, running)
     return running

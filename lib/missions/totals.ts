@@ -60,6 +60,15 @@ export class Totals {
     this.#durationSumMs += durationMs
   }
 
+  /** The opposite of `ended`. */
+  uncount (status: TerminalStatus, durationMs: number, kind: CancelKind = 'request'): void {
+    this.#whole?.uncount(status, durationMs, kind)
+    this.#active++
+    if (status === 'cancelled') this.#cancelled[kind]--
+    this.#ended[FIELD[status]]--
+    this.#durationSumMs -= durationMs
+  }
+
   read (): MissionTotals {
     const { completed, cancelled, errors } = this.#ended
     const terminal = completed + cancelled + errors

@@ -183,3 +183,20 @@ export class CancelledError extends Error {
     this.cancel = cancel
   }
 }
+
+/**
+ * The reason of the aborted `signal` of a mission that has ended in another process: its own process was taken for dead
+ * (`FST_MC_PROCESS_LOST`), or another one has reported the ending first (`FST_MC_ENDED_ELSEWHERE`).
+ */
+export class EndedElsewhereError extends Error {
+  readonly code: 'FST_MC_PROCESS_LOST' | 'FST_MC_ENDED_ELSEWHERE'
+  readonly outcome: MissionOutcome
+
+  constructor (outcome: MissionOutcome) {
+    const isLost = outcome.error?.code === 'process_lost'
+    super(isLost ? 'The mission was ended, because its process did not answer' : 'The mission has ended elsewhere')
+    this.name = 'EndedElsewhereError'
+    this.code = isLost ? 'FST_MC_PROCESS_LOST' : 'FST_MC_ENDED_ELSEWHERE'
+    this.outcome = outcome
+  }
+}

@@ -34,14 +34,16 @@ export class Untracked {
     this.#deps = {
       ...shared,
       totals: () => uncounted,
-      updates: { isObserved: () => false, changed () {}, flush () {} },
+      updates: { isObserved: () => false, changed () {}, followed () {}, flush () {} },
       registry: {
         ...registry,
         linked: () => false,
         cancelRequested: ({ id }) => childrenOf(id),
         ended () {},
         settled () {},
-        extendTimeout () {}
+        extendTimeout () {},
+        isShared: () => false,
+        forwardCancel: () => false
       }
     }
   }

@@ -1,10 +1,11 @@
 export {
   createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
 } from './monitoring.js'
-export { Alerts } from './alerts/alerts.js'
+export { Alerts, type SavedAlert } from './alerts/alerts.js'
 export { evaluateRules, type AlertCondition, type AlertFacts } from './alerts/alert-rules.js'
 export { DURATION_BOUNDS_MS, labelValue, type OperationSeries, type OperationTotals } from './operations/operations.js'
 export type { HealthCheck, HealthProvider } from './health/sources.js'
 export type { CheckReport } from './health/report.js'
 export type { ReportedHealth } from './health/health.js'
-export type { HealthEvent } from './health/severity.js'
+export { worstOf, type HealthEvent } from './health/severity.js'
+export { latencyOf, type LatencyCounts } from './operations/latency-window.js'

@@ -6,7 +6,7 @@ import { Events, type Unsubscribe } from '../base/events.js'
 import { callGuarded } from '../base/promises.js'
 import { Health, type ReportedHealth } from './health/health.js'
 import type { HealthCheck } from './health/sources.js'
-import { LatencyWindow } from './operations/latency-window.js'
+import { LatencyWindow, type LatencyCounts } from './operations/latency-window.js'
 import { readOperation, timeOperation } from './operations/operation.js'
 import { Operations, type OperationTotals } from './operations/operations.js'
 
@@ -151,6 +151,11 @@ export class MonitoringService implements Monitoring {
 
   latency (): LatencySnapshot {
     return this.#latency.snapshot(this.#clock.monotonic())
+  }
+
+  /** The latency of the last minute, to be added to that of other processes. */
+  latencyCounts (): LatencyCounts {
+    return this.#latency.counts(this.#clock.monotonic())
   }
 
   operations (): OperationTotals {

@@ -43,6 +43,18 @@ export type CountsByTenant = ReadonlyArray<readonly [
   tenant: string, counts: Pick<MissionTotals, 'active' | 'completed' | 'cancelled' | 'errors'>
 ]>
 
+/** How this process gets along with the backplane. */
+export interface BackplaneTotals {
+  isAway: boolean
+  /** Steps that wait for the log. */
+  waiting: number
+  droppedSteps: number
+  droppedEndings: number
+  brokenEntries: number
+  /** Processes that are alive. */
+  instances: number
+}
+
 /** The domain objects that a scrape reads. They are the same objects that all other routes read. */
 export interface ExpositionSources {
   missionTotals (): MissionTotals
@@ -52,6 +64,8 @@ export interface ExpositionSources {
   operations (): OperationTotals
   health (): HealthSnapshot
   hub (): HubTotals
+  /** Only with a backplane. */
+  backplane?: (() => BackplaneTotals) | undefined
   /** Errors of host callbacks that the plugin caught, counted by callback. */
   callbackErrors (): Readonly<Record<string, number>>
 }

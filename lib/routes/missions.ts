@@ -3,7 +3,7 @@ import {
   CancelResponse, ErrorResponse, MissionListQuery, MissionListResponse, MissionParams
 } from '../../schemas/http.js'
 import { MissionView, type MissionQuery } from '../../schemas/mission.js'
-import { CommandFailed, MissionNotFound, OriginRefused, Unsupported } from '../base/errors.js'
+import { CommandFailed, MissionNotFound, OriginRefused, OwnerUnavailable, Unsupported } from '../base/errors.js'
 import type { AccessCaller } from '../access/caller.js'
 import type { CommandResult, MissionList } from '../missions/index.js'
 import { compileQuery, describeFailure, type ErrorObject } from '../base/validation.js'
@@ -26,10 +26,13 @@ const CANCEL_RESPONSES = {
   403: ErrorResponse,
   404: ErrorResponse,
   500: ErrorResponse,
-  501: ErrorResponse
+  501: ErrorResponse,
+  503: ErrorResponse
 }
 
-const REFUSALS: Record<string, new () => Error> = { unsupported: Unsupported, unknown_mission: MissionNotFound }
+const REFUSALS: Record<string, new () => Error> = {
+  unsupported: Unsupported, unknown_mission: MissionNotFound, owner_unavailable: OwnerUnavailable
+}
 
 // Compilers of the host may not support these schemas, and its error formatter may repeat the input.
 const compilers = {

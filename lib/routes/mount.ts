@@ -5,7 +5,6 @@ import { AccessCaller } from '../access/caller.js'
 import type { Clock } from '../base/clock.js'
 import type { Hub } from '../hub/hub.js'
 import type { MissionRegistry } from '../missions/index.js'
-import type { Monitoring } from '../monitoring/index.js'
 import type { Exposition } from '../prometheus/exposition.js'
 import { mountAsyncApi } from './asyncapi.js'
 import { refuseTaken } from './duplicates.js'
@@ -25,7 +24,8 @@ export interface RoutesDeps {
   options: ResolvedOptions
   clock: Clock
   missions: MissionRegistry
-  monitoring: Monitoring
+  /** The health of this process. */
+  health: () => HealthSnapshot
   hub: Hub
   exposition: Exposition
 }
@@ -51,7 +51,7 @@ export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Pr
 }
 
 function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
-  const { options, clock, hub, exposition, monitoring, identities } = deps
+  const { options, clock, hub, exposition, health, identities } = deps
   const onRequest = identities.require('metrics')
   const { routes, server, websocket } = options
   const startedAt = clock.monotonic()
@@ -71,7 +71,7 @@ function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
     mountHealth(scopeFor(scope, 'health', options), {
       url: routes.health,
       requireDetails: identities.require('health_details'),
-      health: () => monitoring.health(),
+      health,
       wsMetrics,
       server,
       uptimeMs: () => clock.monotonic() - startedAt,
@@ -90,8 +90,8 @@ async function mountMissionRoutes (scope: FastifyInstance, url: string, deps: Id
     isOriginAllowed: ({ headers: { origin }, host, protocol }) =>
       isOriginAllowed({ origin, host, protocol }, allowedOrigins),
     callerOf: (request) => new AccessCaller(access, identities.of(request), { request, connectionId: null }),
-    list: (caller, query) => missions.list(query, caller),
-    view: (caller, id) => missions.viewFor(caller, id),
+    list: (caller, query) => missions.queries.list(query, caller),
+    view: (caller, id) => missions.queries.viewFor(caller, id),
     cancel: (id, caller) => missions.commands.cancel(id, caller)
   }))
 }

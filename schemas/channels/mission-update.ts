@@ -49,3 +49,47 @@ export const MissionUpdate = Type.Object({
   snapshot: Type.Optional(Type.Literal(true))
 })
 export type MissionUpdate = Static<typeof MissionUpdate>
+
+/**
+ * Whether a client may miss this field of a progress update, because the next one repeats it or because it never
+ * changes. An update with any other field is reliable.
+ */
+const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
+  missionId: true,
+  status: true,
+  name: true,
+  seq: true,
+  tags: true,
+  tagsOmitted: true,
+  attempt: true,
+  endedAt: true,
+  durationMs: true,
+  progress: true,
+  error: true,
+  errorCode: true,
+  errorCauses: true,
+  waiting: true,
+  snapshot: true,
+  attempts: true,
+  notes: true,
+  previousStatus: false,
+  // Only in the first update of an attempt, and when they change.
+  parentId: false,
+  objective: false,
+  queuedAt: false,
+  startedAt: false,
+  note: false,
+  cancel: false,
+  stalled: false,
+  metadata: false,
+  planningSession: false,
+  tasksSummary: false
+}
+
+const NOT_REPEATED = (Object.keys(IS_REPEATED) as Array<keyof MissionUpdate>).filter((name) => !IS_REPEATED[name])
+
+/** Whether a newer update of the same mission may take the place of this one. */
+export function isReplaceableUpdate (update: MissionUpdate): boolean {
+  for (const name of NOT_REPEATED) if (update[name] !== undefined) return false
+  return update.status === 'execution_progress'
+}

@@ -17,6 +17,7 @@ export const PROTOCOL_ERRORS = {
   too_many_starts: 'Too many missions were started. One user or address may start five per minute.',
   forbidden: 'The service denied this command.',
   unknown_mission: 'The mission does not exist, or the client may not see it.',
+  owner_unavailable: 'The process that runs the mission does not answer. If it has died, the mission ends as an error.',
   internal_error: 'A handler of the service failed. The log of the service has the reason.'
 } as const
 export type ProtocolErrorCode = keyof typeof PROTOCOL_ERRORS

@@ -8,7 +8,7 @@ interface CountOptions { default: number, minimum: number, maximum: number, desc
  * message.
  */
 export const hostValue = <T>(
-  kind: 'function' | 'functions' | 'object' | 'config', expected: string, description: string
+  kind: 'function' | 'functions' | 'object' | 'config' | 'backplane', expected: string, description: string
 ) =>
     Type.Unsafe<T>({ host: kind, expected, description })
 

@@ -3,7 +3,7 @@ import { CLOSE_CODES, type CloseReason } from '../../../schemas/messages/close-c
 import type { Viewer } from '../../access/viewer.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import { limitOwner } from '../../base/limits/limit-owner.js'
-import type { SubscriptionState } from '../delivery/log-reader.js'
+import type { SubscriptionState } from '../delivery/catch-up.js'
 import { Outbox, type SharedOutboxDeps, type FrameWriter } from '../delivery/outbox.js'
 import { HandOverBudget, type BudgetOwner, type BudgetOwners } from '../delivery/hand-over-budget.js'
 import { Liveness } from './liveness.js'

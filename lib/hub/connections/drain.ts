@@ -33,6 +33,7 @@ export interface Announcement { closingMs: number, spreadMs: number }
 export class Drain {
   readonly #deps: DrainDeps
   #isAnnounced = false
+  #onEmpty: (() => void) | undefined
 
   constructor (deps: DrainDeps) {
     this.#deps = deps
@@ -54,10 +55,25 @@ export class Drain {
 
   /**
    * Closes the connections in waves spread evenly over `withinMs`. The first wave is closed at once, so that a service
-   * with few clients closes without delay.
+   * with few clients closes without delay. Resolves with the time that it took, in ms, when all are closed.
    */
-  closeAll (withinMs: number): void {
-    const connections = [...this.#deps.connections]
+  async closeAll (withinMs: number): Promise<number> {
+    const { clock, connections } = this.#deps
+    const startedAt = clock.monotonic()
+    if (connections.size > 0) {
+      const empty = new Promise<void>((resolve) => { this.#onEmpty = resolve })
+      this.#closeInWaves([...connections], withinMs)
+      await empty
+    }
+    return clock.monotonic() - startedAt
+  }
+
+  /** To be called when the last connection was closed. */
+  emptied (): void {
+    this.#onEmpty?.()
+  }
+
+  #closeInWaves (connections: readonly Connection[], withinMs: number): void {
     const waves = withinMs === 0 ? 1 : Math.min(MAX_WAVES, Math.ceil(connections.length / MIN_WAVE_SIZE))
     const size = Math.ceil(connections.length / waves)
     for (let wave = 0; wave < waves; wave++) {

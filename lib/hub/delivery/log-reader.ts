@@ -1,22 +1,13 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
+import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { LogPosition, Message, MessageBody } from '../wire/message.js'
+import type { CatchUp, SubscriptionState } from './catch-up.js'
 import type { HandOverBudget } from './hand-over-budget.js'
 import type { Steps, TurnWork } from './turn-work.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
 import type { SnapshotDelivery } from '../history/snapshot-copies.js'
-
-/** A subscription of one connection: the position from which messages are sent, and the filter. */
-export interface SubscriptionState extends LogPosition { filter?: SubscriptionFilter | undefined }
-
-/** What a subscriber is missing: a snapshot, then the messages of the log from `start` on. */
-export interface CatchUp {
-  start: LogPosition
-  /** The offset of the first message that the client does not know until it has received the snapshot. */
-  firstMissingOffset: number
-  snapshot: readonly MessageBody[]
-}
 
 export interface LogReaderDeps {
   log: MessageLog
@@ -44,14 +35,23 @@ interface QueuedSnapshot {
 }
 
 /**
+ * When a shared log has lost its end, the last offsets stand for other messages than those that the client has. The
+ * endings among so many of them are sent again.
+ */
+const REPEATED_OFFSETS = 1_000
+
+/**
  * Brings a lagging connection up to date: a cursor in the log. Returns the unsent messages in order; where the log was
  * trimmed, a `subscription_gap` and a snapshot instead. Taking the snapshot may take several turns of the event loop.
  */
 export class LogReader {
   readonly #deps: LogReaderDeps
   readonly #overflowed = new Set<ChannelName>()
-  /** The channels whose snapshot contains what the client may no longer see. */
-  readonly #outdated = new Set<ChannelName>()
+  /**
+   * The channels whose snapshot contains what the client may no longer see, and those whose log has begun again with
+   * the cause.
+   */
+  readonly #outdated = new Map<ChannelName, GapCause | undefined>()
   #cursor: number
   #queuedSnapshots: QueuedSnapshot[] = []
   #isRecovering = false
@@ -103,7 +103,13 @@ export class LogReader {
 
   /** Sends a new snapshot of a channel next. */
   replace (channel: ChannelName): void {
-    this.#outdated.add(channel)
+    this.#outdated.set(channel, this.#outdated.get(channel))
+  }
+
+  /** Sends a gap for this cause and a new snapshot of a channel next. */
+  restart (channel: ChannelName, cause: GapCause): void {
+    this.#dropQueued(channel)
+    this.#outdated.set(channel, cause)
   }
 
   /** The next message to send; `undefined` while recovering, and when the connection has caught up. */
@@ -174,22 +180,24 @@ export class LogReader {
       const found = [...subscriptions].find(isTrimmed)
       if (found === undefined) break
       const [channel, subscription] = found
+      const cause = this.#outdated.get(channel)
       // Before the snapshot is taken: the rights may change again meanwhile.
       this.#outdated.delete(channel)
-      const snapshot = yield * this.#take(channel, subscription)
+      const snapshot = yield * this.#take(channel, subscription, cause === undefined ? 0 : REPEATED_OFFSETS)
       // The client may have left the channel, or subscribed again.
-      if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot)
+      if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot, cause)
       yield snapshot.messages.length
     }
     this.#cursor = Math.max(this.#cursor, log.firstSequence)
   }
 
   // With the endings that were not sent yet.
-  * #take (channel: ChannelName, subscription: SubscriptionState): Generator<number, Snapshot, boolean> {
+  * #take (
+    channel: ChannelName, subscription: SubscriptionState, repeated = 0
+  ): Generator<number, Snapshot, boolean> {
     const { snapshots } = this.#deps
-    const request = {
-      filter: subscription.filter, endings: { after: this.#firstOffset(channel, subscription) - 1 }
-    }
+    const endings = { after: this.#firstOffset(channel, subscription) - 1 - repeated }
+    const request = { filter: subscription.filter, endings }
     return (yield * snapshots.steps(channel, request)) ?? snapshots.snapshot(channel, request)
   }
 
@@ -198,12 +206,14 @@ export class LogReader {
     return Math.max(offset, this.#deps.unsent.get(channel)?.offset ?? 0)
   }
 
-  #replaceTrimmed (channel: ChannelName, subscription: SubscriptionState, snapshot: Snapshot): void {
+  #replaceTrimmed (
+    channel: ChannelName, subscription: SubscriptionState, snapshot: Snapshot, cause: GapCause | undefined
+  ): void {
     const { subscriptions, snapshots } = this.#deps
     const offset = this.#firstOffset(channel, subscription)
     const from = Math.max(1, offset)
     const lost = from <= snapshot.offset ? { cause: 'trimmed' as const, from } : { cause: 'overflow' as const }
-    const gap = snapshots.gap(channel, { ...lost, snapshot })
+    const gap = snapshots.gap(channel, { ...(cause === undefined ? lost : { cause }), snapshot })
     this.#queueSnapshot(channel, snapshot, gap)
     // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
     // the next gap begins there.

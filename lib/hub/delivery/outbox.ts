@@ -1,7 +1,8 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Batch, Writable } from './batch.js'
 import type { SharedBatch, Member } from './shared-batch.js'
-import type { CatchUp } from './log-reader.js'
+import type { CatchUp } from './catch-up.js'
 import { PendingMessages, type PendingDeps, type SharedPendingDeps } from './pending-messages.js'
 import type { Message } from '../wire/message.js'
 import type { Flushable, FlushScheduler } from './flush-scheduler.js'
@@ -153,6 +154,13 @@ export class Outbox implements Flushable, Member {
     this.#detach()
     this.#flushNow()
     this.#pending?.recheck(channel)
+  }
+
+  /** Replaces what the client knows of a channel: a `subscription_gap` and a snapshot are sent next. */
+  restart (channel: ChannelName, cause: GapCause): void {
+    if (this.#isClosed) return
+    this.dropChannel(channel)
+    this.#ensurePending().restart(channel, cause)
   }
 
   /** Writes all messages, however slow the peer is; to be called right before the close frame. */

@@ -1,7 +1,9 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
+import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { HubMetrics } from '../metrics.js'
 import { MessageQueues } from './message-queues.js'
-import { LogReader, type CatchUp, type LogReaderDeps, type SubscriptionState } from './log-reader.js'
+import type { CatchUp, SubscriptionState } from './catch-up.js'
+import { LogReader, type LogReaderDeps } from './log-reader.js'
 import type { HandOverBudget } from './hand-over-budget.js'
 import type { TurnWork } from './turn-work.js'
 import type { LoggedMessage, LogPosition, Message } from '../wire/message.js'
@@ -88,6 +90,11 @@ export class PendingMessages {
     this.#queues.keepOnly((message) => message.channel !== channel || fits(message, filter))
     if (this.#queues.dropSnapshot(channel)) (this.#reader ?? this.#startReader()).replace(channel)
     else this.#reader?.recheck(channel)
+  }
+
+  /** A snapshot of the channel is sent next, after a gap for this cause. */
+  restart (channel: ChannelName, cause: GapCause): void {
+    (this.#reader ?? this.#startReader()).restart(channel, cause)
   }
 
   /** Takes the next messages to send, of about `maxBytes`. */

@@ -9,6 +9,16 @@ import type { LogBudget } from './log-budget.js'
 
 export interface MessageLogOptions { maxMessages: number, maxBytes: number, maxAgeMs: number }
 
+export interface MessageLogDeps {
+  clock: Clock
+  /** With a budget, the limits of this one log. */
+  options: MessageLogOptions
+  /** What many logs share. */
+  budget?: LogBudget | undefined
+  /** A random one by default. */
+  epoch?: string | undefined
+}
+
 interface Entry { message: LoggedMessage, loggedAt: number }
 
 /** The part of a budget that a log has. */
@@ -30,8 +40,8 @@ interface ChannelHistory {
  * messages are dropped from the oldest on, as soon as their number, bytes or age exceed the options.
  */
 export class MessageLog {
-  /** Identifies this log: offsets of another process are meaningless here. */
-  readonly epoch = randomBytes(9).toString('base64url')
+  /** Identifies the offsets: those of another epoch are meaningless here. */
+  epoch: string
 
   readonly #clock: Clock
   readonly #options: MessageLogOptions
@@ -41,8 +51,8 @@ export class MessageLog {
   #nextSequence = 1
   #bytes = 0
 
-  /** With a budget, which many logs share, `options` are the limits of this one log. */
-  constructor (clock: Clock, options: MessageLogOptions, budget?: LogBudget) {
+  constructor ({ clock, options, budget, epoch }: MessageLogDeps) {
+    this.epoch = epoch ?? randomBytes(9).toString('base64url')
     this.#clock = clock
     this.#options = options
     this.#share = budget && this.#takeShare(budget)
@@ -84,15 +94,19 @@ export class MessageLog {
     return sequences.at(offset - trimmed.offset) ?? this.#nextSequence
   }
 
-  /** The position for the next message of a channel, which must be the next one that is appended. */
-  nextPosition (channel: ChannelName): LogPosition {
-    return { offset: this.head(channel) + 1, sequence: this.#nextSequence }
+  /**
+   * The position for the next message of a channel, which must be the next one that is appended. A shared log has
+   * decided its `offset`.
+   */
+  nextPosition (channel: ChannelName, offset = this.head(channel) + 1): LogPosition {
+    return { offset, sequence: this.#nextSequence }
   }
 
-  append (message: LoggedMessage): void {
+  /** `at` is when the message was published, in ms since 1970; now by default. */
+  append (message: LoggedMessage, at?: number): void {
     const { channel, position, id } = message
     const history = this.#history(channel)
-    this.#entries.push({ message, loggedAt: this.#clock.monotonic() })
+    this.#entries.push({ message, loggedAt: this.#clock.monotonic() - this.#ageOf(at) })
     history.head = { offset: position.offset, id }
     history.sequences.push(position.sequence)
     this.#nextSequence++
@@ -114,17 +128,21 @@ export class MessageLog {
     for (let index = first; index < sequences.length; index++) yield this.get(sequences.at(index)!)
   }
 
+  /** Begins the history of a channel after this message; its first message is appended next. */
+  begin (channel: ChannelName, { offset, id }: { offset: number, id: string }): void {
+    this.#channels.set(channel, {
+      head: { offset, id },
+      trimmed: { offset, sequence: this.#nextSequence - 1, id },
+      sequences: new Queue()
+    })
+  }
+
   /**
    * Ends the history of a channel, because from now on its messages are not recorded. Skips one offset, so that a
    * client that reconnects can tell that messages may be missing.
    */
   interrupt (channel: ChannelName): void {
-    const offset = this.head(channel) + 1
-    this.#channels.set(channel, {
-      head: { offset, id: '' },
-      trimmed: { offset, sequence: this.#nextSequence - 1, id: '' },
-      sequences: new Queue()
-    })
+    this.begin(channel, { offset: this.head(channel) + 1, id: '' })
   }
 
   /** Drops all messages; to be called when no channel is recorded. */
@@ -149,6 +167,10 @@ export class MessageLog {
     }
   }
 
+  #ageOf (at: number | undefined): number {
+    return at === undefined ? 0 : Math.max(0, this.#clock.now() - at)
+  }
+
   #takeShare (budget: LogBudget): Share {
     const weight = () => budget.weigh(this.#entries.length, this.#bytes)
     const holder = {
@@ -166,7 +188,7 @@ export class MessageLog {
     this.#share?.budget.changed(-1, -message.bytes)
     const history = this.#history(channel)
     // The history of the channel was ended after this message, and knows nothing of it any more.
-    if (position.offset <= history.trimmed.offset) return
+    if (position.sequence <= history.trimmed.sequence) return
     history.trimmed = { ...position, id }
     history.sequences.shift()
   }

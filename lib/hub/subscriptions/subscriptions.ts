@@ -16,6 +16,8 @@ export interface SubscriptionsDeps {
   keepOpenMs: number
   /** Creates the function that a channel publishes with. */
   createPublish: (state: ChannelState) => Publish<ChannelName>
+  /** Called before a channel is started. */
+  onOpen: (state: ChannelState) => void
   /** Called when a channel was stopped. */
   onClose: (name: ChannelName) => void
 }
@@ -92,13 +94,17 @@ export class Subscriptions {
 
   /** Whether no channel runs. */
   get isIdle (): boolean {
-    for (const { isOpen } of this.#channels.values()) if (isOpen) return false
-    return true
+    return this.openStates().length === 0
+  }
+
+  /** The channels that run. */
+  openStates (): ChannelState[] {
+    return [...this.#channels.values()].filter(({ isOpen }) => isOpen)
   }
 
   /** Stops all channels. */
   close (): void {
-    for (const state of this.#channels.values()) if (state.isOpen) this.#close(state)
+    for (const state of this.openStates()) this.#close(state)
   }
 
   // Removes a subscriber and its pending messages of the channel; returns whether it was subscribed.
@@ -120,11 +126,12 @@ export class Subscriptions {
   }
 
   #open (state: ChannelState): void {
-    const { log, createPublish } = this.#deps
+    const { log, createPublish, onOpen } = this.#deps
     const { channel } = state
     cancelClose(state)
     if (state.isOpen) return
     state.isOpen = true
+    onOpen(state)
     channel.start(createPublish(state), log.head(channel.name))
   }
 

@@ -8,11 +8,13 @@ type EnvelopeKey =
 
 type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], EnvelopeKey>
 
-export interface EnvelopeOptions extends Omit<MessageOptions, 'id'> {
+export interface EnvelopeOptions extends MessageOptions {
   /** The id of the message of the client that this one answers. */
   replyTo?: string | undefined
   /** The epoch of the log; required for a message with a position. */
   epoch?: string
+  /** When the message was published, in ms since 1970; now by default. */
+  at?: number | undefined
 }
 
 /** Starts the part of a message that messages with the same content share. */
@@ -31,14 +33,12 @@ export class Envelope {
   }
 
   message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: EnvelopeOptions = {}): Message {
-    const { replyTo, position, epoch } = options
-    const { iso, unix } = createUnifiedTimestamp(this.#clock)
-    const id = createUnifiedId('message')
+    const { replyTo, position, epoch, at: unix = this.#clock.now(), id = createUnifiedId('message') } = options
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,
       type,
       id,
-      timestamp: iso,
+      timestamp: new Date(unix).toISOString(),
       unix,
       server: this.#server,
       replyTo,

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.js'
 import { InvalidHandler } from '../../base/errors.js'
 import { limitOwner } from '../../base/limits/limit-owner.js'
 import type { CancelResult } from '../types.js'
+import type { MissionIndex } from '../shared/mission-index.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { AckGate, PendingStart } from './ack-gate.js'
 import {
@@ -15,7 +16,7 @@ import { StartLimit } from './start-limit.js'
 /** Why a command was refused; the codes are those of the protocol. */
 export type CommandRefusal =
   | 'unsupported' | 'invalid_command' | 'id_reused' | 'too_many_starts'
-  | 'forbidden' | 'unknown_mission' | 'internal_error'
+  | 'forbidden' | 'unknown_mission' | 'owner_unavailable' | 'internal_error'
 
 /** The result of a client's command, as a value. */
 export type CommandResult =
@@ -40,7 +41,7 @@ const IDEMPOTENCY = { keepMs: 300_000, max: 50_000 }
 export interface CommandsDeps {
   clock: Clock
   ackGate: AckGate
-  find: (id: string) => MissionState | undefined
+  index: MissionIndex
   onCallbackError: (where: string, err: unknown) => void
 }
 
@@ -108,13 +109,15 @@ export class Commands {
     return await this.#guard('cancel_handler', async (isAwaited) => {
       const { cancel } = this.#handlers
       if (cancel === undefined) return refuse('unsupported')
-      const mission = this.#deps.find(missionId)
+      const mission = this.#deps.index.find(missionId)
       if (mission === undefined || !mayCancelAtAll(caller, mission)) return refuse('unknown_mission')
       const context = contextOf(caller)
       const mayCancel = cancel.authorize === undefined || await cancel.authorize(mission.handle, context) === true
       if (!mayCancel) return refuse('unknown_mission')
       if (!isAwaited()) return TOO_LATE
-      return { accepted: true, missionId, cancel: mission.requestCancel('client') }
+      const answer = await this.#deps.index.shared?.forwardCancel(mission, 'client', {})
+      if (answer === 'owner_unavailable') return refuse(answer)
+      return { accepted: true, missionId, cancel: answer ?? mission.requestCancel('client') }
     })
   }
 
@@ -143,7 +146,7 @@ export class Commands {
       if (!isAwaited()) return TOO_LATE
       const returned = await start.start(command, context)
       const id: unknown = returned?.id
-      const mission = this.#deps.find(id as string)
+      const mission = this.#deps.index.find(id as string)
       if (!isAwaited()) {
         if (mission !== undefined) withdraw(mission)
         return TOO_LATE

@@ -1,12 +1,13 @@
 import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { CancelState, MissionError, MissionStatus } from '../../../schemas/mission.js'
+import type { UpdatePlace } from '../feed.js'
 import { toUpdate, type UpdateSource } from '../payload/update.js'
 import type { AttemptHistory, KeptProgress } from '../types.js'
 import { RecentById, type RecentByIdDeps } from './recent-by-id.js'
 
 /** Publishes the last update of a mission and returns its offset. */
-type PublishEnding = (update: MissionUpdate, ended: EndedMission) => number | undefined
+type PublishEnding = (update: MissionUpdate, ended: EndedMission, place?: UpdatePlace) => number | undefined
 
 /** `offset` is `undefined` until a message was published after the ending. */
 interface KeptEnding {
@@ -55,10 +56,14 @@ export class EndedMissions {
     this.#lastOffset = 0
   }
 
-  /** Publishes an ending, if anybody receives it, and keeps it: publishing assigns the offset. */
-  put (ended: EndedMission, update: MissionUpdate | undefined): void {
+  /**
+   * Publishes an ending, if anybody receives it, and keeps it. Publishing assigns the offset, unless the ending has a
+   * place in a shared log.
+   */
+  put (ended: EndedMission, update: MissionUpdate | undefined, place?: UpdatePlace): void {
     const publish = this.#publish
-    const offset = publish === undefined ? undefined : (update && publish(update, ended)) ?? this.#lastOffset
+    const published = publish && ((update && publish(update, ended, place)) ?? this.#lastOffset)
+    const offset = place?.offset ?? published
     this.#lastOffset = offset ?? this.#lastOffset
     this.#recent.put({ id: ended.id, at: ended.at, ended, offset })
     this.#onCount(1)

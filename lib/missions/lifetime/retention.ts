@@ -5,31 +5,37 @@ import { shrinkFairly, type Holder } from '../../base/limits/fair-share.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 
-export interface RetentionDeps {
+/** What is kept: a mission, of which only the tenant matters here. */
+interface Retained { readonly tenant: string | null }
+
+export interface RetentionDeps<Kept extends Retained> {
   clock: Clock
   deadlines: DeadlineQueue
-  forget: (mission: MissionState) => void
+  forget: (mission: Kept) => void
 }
+
+export type RetentionOptions = Pick<ResolvedOptions['missions'], 'endedRetentionMs' | 'maxEnded'>
 
 /** A failure is often looked into on the next day. */
 const ERROR_RETENTION_MS = 86_400_000
 
 /** How long ended missions can be looked up: failed ones longer than the others. The totals do not depend on it. */
-export class Retention {
-  readonly #ended: RetentionQueue
-  readonly #failed: RetentionQueue
+export class Retention<Kept extends Retained = MissionState> {
+  readonly #ended: RetentionQueue<Kept>
+  readonly #failed: RetentionQueue<Kept>
 
-  constructor ({ endedRetentionMs, maxEnded }: ResolvedOptions['missions'], deps: RetentionDeps) {
+  constructor ({ endedRetentionMs, maxEnded }: RetentionOptions, deps: RetentionDeps<Kept>) {
     this.#ended = new RetentionQueue(endedRetentionMs, maxEnded, deps)
     this.#failed = new RetentionQueue(Math.max(endedRetentionMs, ERROR_RETENTION_MS), maxEnded, deps)
   }
 
-  put (mission: MissionState, status: TerminalStatus): void {
-    (status === 'error' ? this.#failed : this.#ended).put(mission)
+  /** `ageMs` is how long ago the mission has ended. */
+  put (mission: Kept, status: TerminalStatus, ageMs = 0): void {
+    (status === 'error' ? this.#failed : this.#ended).put(mission, ageMs)
   }
 
   /** A newer attempt has taken the place of an ended one. */
-  drop (mission: MissionState): void {
+  drop (mission: Kept): void {
     this.#failed.drop(mission)
     this.#ended.drop(mission)
   }
@@ -42,31 +48,31 @@ const KEPT_SHARE = 0.95
  * Ended missions of one kind, bounded by count and age. The oldest of the tenant with the most is dropped first, so
  * that a busy tenant takes no room from the others.
  */
-class RetentionQueue {
+class RetentionQueue<Kept extends Retained> {
   readonly #keepMs: number
   readonly #max: number
-  readonly #deps: RetentionDeps
+  readonly #deps: RetentionDeps<Kept>
   /** When each one is forgotten, oldest first. */
-  readonly #kept = new Map<MissionState, number>()
+  readonly #kept = new Map<Kept, number>()
   /** The missions of each tenant, oldest first. */
-  readonly #tenants = new Map<string | null, Set<MissionState>>()
+  readonly #tenants = new Map<string | null, Set<Kept>>()
   #deadline: Deadline | undefined
 
-  constructor (keepMs: number, max: number, deps: RetentionDeps) {
+  constructor (keepMs: number, max: number, deps: RetentionDeps<Kept>) {
     this.#keepMs = keepMs
     this.#max = max
     this.#deps = deps
   }
 
-  put (mission: MissionState): void {
+  put (mission: Kept, ageMs: number): void {
     const { tenant } = mission
-    this.#kept.set(mission, this.#deps.clock.monotonic() + this.#keepMs)
+    this.#kept.set(mission, this.#deps.clock.monotonic() + this.#keepMs - ageMs)
     const missions = this.#tenants.get(tenant) ?? new Set()
     this.#tenants.set(tenant, missions.add(mission))
     this.#trim()
   }
 
-  drop (mission: MissionState): void {
+  drop (mission: Kept): void {
     const missions = this.#tenants.get(mission.tenant)
     if (!this.#kept.delete(mission) || missions === undefined) return
     missions.delete(mission)
@@ -84,8 +90,8 @@ class RetentionQueue {
     }
   }
 
-  #holderOf (missions: ReadonlySet<MissionState>): Holder {
-    const forget = (mission: MissionState) => this.#forget(mission)
+  #holderOf (missions: ReadonlySet<Kept>): Holder {
+    const forget = (mission: Kept) => this.#forget(mission)
     return {
       get size () { return missions.size },
       shrinkTo (size) {
@@ -97,7 +103,7 @@ class RetentionQueue {
     }
   }
 
-  #forget (mission: MissionState): void {
+  #forget (mission: Kept): void {
     this.drop(mission)
     this.#deps.forget(mission)
   }

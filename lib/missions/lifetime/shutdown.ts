@@ -5,7 +5,7 @@ export interface ShutdownDeps {
   clock: Clock
   /** How long missions may take to end after they were asked to, in ms. */
   graceMs: number
-  /** The missions that have not ended, oldest first. */
+  /** The missions that end with this process and have not ended, oldest first. */
   active: () => MissionState[]
   /** From now on no mission can be started. */
   onStopped: () => void
@@ -34,9 +34,9 @@ export class Shutdown {
     if (this.#running !== undefined) mission.requestCancel('shutdown', REQUEST)
   }
 
-  /** To be called when no mission is active any more. */
-  idle (): void {
-    this.#stopWaiting?.()
+  /** To be called when a mission has ended. */
+  ended (): void {
+    if (this.#stopWaiting !== undefined && this.#deps.active().length === 0) this.#stopWaiting()
   }
 
   /** Ends the wait. */

@@ -25,7 +25,10 @@ export class Watchdog {
     this.#deadlines = deadlines
   }
 
-  watch (mission: MissionState, timeoutMs: number | undefined): void {
+  /** Not a second time. */
+  watch (mission: MissionState): void {
+    if (this.#watches.has(mission)) return
+    const { timeoutMs = this.#options.timeoutMs } = mission
     const watch: Watch = {}
     this.#watches.set(mission, watch)
     this.#watchStall(mission, watch, this.#options.stallMs)
@@ -43,13 +46,15 @@ export class Watchdog {
   /** Forces a mission to end that was asked to and does not end within its grace period. */
   startGrace (mission: MissionState, kind: CancelKind): void {
     const { cancelGraceMs, closeGraceMs } = this.#options
-    const watch = this.#watches.get(mission)!
+    // A mission of another process is watched only from here on.
+    const watch = this.#watches.get(mission) ?? {}
+    this.#watches.set(mission, watch)
     watch.timeout?.cancel()
     watch.grace = this.#deadlines.after(kind === 'shutdown' ? closeGraceMs : cancelGraceMs, () => mission.force())
   }
 
   forget (mission: MissionState): void {
-    const { stall, timeout, grace } = this.#watches.get(mission)!
+    const { stall, timeout, grace } = this.#watches.get(mission) ?? {}
     this.#watches.delete(mission)
     stall?.cancel()
     timeout?.cancel()

@@ -13,8 +13,10 @@ export function createMissionLookup ({ registry, endings }: { registry: MissionR
   return (id: string, caller: Caller): MissionUpdate | undefined => {
     const { tenant } = caller
     const sees = (subject: MissionSubject) => caller.may('see', subject)
-    const mission = registry.findIn(tenant, id)
-    if (mission !== undefined) return registry.isHeld(mission) || !sees(mission.subject) ? undefined : toUpdate(mission)
+    const mission = registry.queries.find(tenant, id)
+    if (mission !== undefined) {
+      return registry.queries.isHeld(mission) || !sees(mission.subject) ? undefined : toUpdate(mission)
+    }
     const ended = endings.find(tenant, id)
     return ended === undefined || (ended.subject !== undefined && !sees(ended.subject)) ? undefined : ended.update
   }

@@ -1,17 +1,17 @@
 import type { MissionFilter, MissionView } from '../../../schemas/mission.js'
 import type { Unsubscribe } from '../../base/events.js'
-import type { MissionState } from '../state/mission-state.js'
+import type { ListedMission } from './listed-mission.js'
 import { matchesFilter } from './query.js'
 
 /** Which missions to follow: all that match, or the one with this id. */
 export type SubscribeFilter = MissionFilter & { id?: string | undefined }
 
 export interface SubscribeDeps {
-  missions: () => Iterable<MissionState>
-  find: (id: string) => MissionState | undefined
+  missions: () => Iterable<ListedMission>
+  read: (id: string) => ListedMission | undefined
   isClosed: () => boolean
   /** Calls `listener` at every change of any mission until the returned function is called. */
-  onChanged: (listener: (mission: MissionState) => void) => Unsubscribe
+  onChanged: (listener: (mission: ListedMission) => void) => Unsubscribe
   onClosed: (listener: () => void) => Unsubscribe
 }
 
@@ -19,11 +19,11 @@ export interface SubscribeDeps {
  * The missions that a reader has not read yet, in the order of their last change. Their view is taken when it is read.
  */
 class Unread {
-  readonly #missions = new Set<MissionState>()
+  readonly #missions = new Set<ListedMission>()
   #isFinished = false
   #wake = () => {}
 
-  put (mission: MissionState): void {
+  put (mission: ListedMission): void {
     if (this.#isFinished) return
     // Removed first, so that it moves to the end, behind what changed before it.
     this.#missions.delete(mission)
@@ -77,8 +77,8 @@ export function subscribeMissions (
 async function * follow (
   deps: SubscribeDeps, { id, ...filter }: SubscribeFilter, unread: Unread, signal: AbortSignal | undefined
 ): AsyncGenerator<MissionView, void, undefined> {
-  const followed = new WeakSet<MissionState>()
-  const look = (mission: MissionState) => {
+  const followed = new WeakSet<ListedMission>()
+  const look = (mission: ListedMission) => {
     if (id !== undefined && mission.id !== id) return
     const isMatch = matchesFilter(mission, filter)
     // A mission that matched before is emitted once more, so that the reader can remove it.
@@ -94,7 +94,7 @@ async function * follow (
   ]
   signal?.addEventListener('abort', drop)
   try {
-    for (const mission of id === undefined ? deps.missions() : [deps.find(id) ?? []].flat()) look(mission)
+    for (const mission of id === undefined ? deps.missions() : [deps.read(id) ?? []].flat()) look(mission)
     if (deps.isClosed()) unread.finish()
     if (signal?.aborted === true) drop()
     for (let view = await unread.take(); view !== undefined; view = await unread.take()) yield view

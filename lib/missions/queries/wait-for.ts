@@ -12,7 +12,10 @@ export interface WaitForOptions {
   attempt?: number | undefined
 }
 
-export interface WaitForDeps extends Pick<SubscribeDeps, 'find' | 'isClosed' | 'onClosed'> { deadlines: DeadlineQueue }
+export interface WaitForDeps extends Pick<SubscribeDeps, 'isClosed' | 'onClosed'> {
+  deadlines: DeadlineQueue
+  find: (id: string) => MissionState | undefined
+}
 
 /**
  * Waits for the ending of one mission; one that has ended is answered at once, an earlier attempt from the history.

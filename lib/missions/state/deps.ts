@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.js'
 import type { Mission } from '../mission.js'
 import type { Payloads } from '../payload/payload.js'
 import type { Totals } from '../totals.js'
-import type { ChildInit, MissionLog, MissionOutcome, MissionStep, TextCuts } from '../types.js'
+import type { CancelRequest, ChildInit, MissionLog, MissionOutcome, MissionStep, TextCuts } from '../types.js'
 
 /** What all missions of one registry share. Every call is synchronous. */
 export interface MissionStateDeps<State> {
@@ -17,6 +17,8 @@ export interface MissionStateDeps<State> {
     isObserved (state: State): boolean
     /** A change is complete. `isReplaceable`: a newer change of the same kind may take its place before it is sent. */
     changed (state: State, step: MissionStep, isReplaceable: boolean): void
+    /** A change of another process was taken over. */
+    followed (state: State): void
     /** Emits what the progress limit still holds back. */
     flush (state: State): void
   }
@@ -34,6 +36,12 @@ export interface MissionStateDeps<State> {
     /** The update with its ending was built, so that nothing of it changes any more. */
     settled (state: State): void
     extendTimeout (state: State, ms: number): void
+    /** Whether endings are stored elsewhere too, and count as stored only then. */
+    isShared (): boolean
+    /** Passes a cancel request on to the process that runs the mission; returns `false` if it is this one. */
+    forwardCancel (state: State, kind: CancelKind, request: CancelRequest): boolean
+    /** The mission has ended as another process has reported it; `before` is the ending that it had here. */
+    endedElsewhere (state: State, outcome: MissionOutcome, before: MissionOutcome | undefined): void
   }
   createHandle (state: State): Mission
   makeLog (id: string): MissionLog

@@ -26,8 +26,12 @@ export function judge (current: MissionStatus | undefined, next: MissionStatus, 
   if (current === undefined) return undefined
   if (isTerminal(current)) return current === next ? 'repeated' : 'terminal'
   if (current === next) return hasNews ? undefined : 'repeated'
-  return RANK.get(next)! < RANK.get(current)! ? 'backward' : undefined
+  return isBackward(current, next) ? 'backward' : undefined
 }
+
+/** Whether a status comes before the current one in the life of a mission. */
+export const isBackward = (current: MissionStatus, next: MissionStatus): boolean =>
+  RANK.get(next)! < RANK.get(current)!
 
 /** Whether a detail is a value of the host. Only such details go through `Payloads`, which cuts and copies them. */
 const IS_HOST_VALUE: Readonly<Record<keyof CheckedDetails, boolean>> = {

@@ -1,136 +1,24 @@
-import type { MissionSubject } from '../../../schemas/access.js'
-import type {
-  CancelState, MissionError, MissionStatus, TerminalStatus
-} from '../../../schemas/mission.js'
+import type { MissionStatus, TerminalStatus } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
-import type {
-  AttemptHistory, CheckedDetails, CheckedInit, CheckedProgress, KeptProgress, MissionOutcome, MissionStep,
-  ReportedTimes
-} from '../types.js'
-import type { Payloads } from '../payload/payload.js'
-import { historyAfter } from './attempts.js'
-import { createCancelState } from './cancel-state.js'
-import type { Notes } from './notes.js'
+import type { CheckedDetails, CheckedProgress, MissionOutcome, MissionStep, ReportedTimes } from '../types.js'
+import type { SharedMission } from './shared/shared-mission.js'
+import { abortWith, createCancelState } from './parts/cancel-state.js'
+import { isBackward } from './lifecycle.js'
+import { MissionFields } from './mission-fields.js'
+import { Notes } from './parts/notes.js'
 import type { Prepared } from './prepare.js'
-import { Tasks } from './tasks.js'
-import { mergeTimes } from './times.js'
+import { Tasks } from './parts/tasks.js'
+import { mergeTimes } from './parts/times.js'
 
-/**
- * What a mission is from its start on. `number` counts the missions of this process in the order of their start.
- * `previous` is the attempt before this one, from which everything is taken over that `init` does not have.
- */
-export interface MissionIdentity {
-  readonly id: string
-  readonly number: number
-  readonly attempt: number
-  readonly init: CheckedInit
-  readonly isTracked: boolean
-  readonly previous: MissionRecord | undefined
-  /** The number of the last update of the attempt before this one. */
-  readonly lastSeq: number
-  /** How many attempts are known to have ended. */
-  readonly ended: number
-}
+/** How the fields of a mission change with what is reported. Written by its subclass alone. */
+export class MissionRecord extends MissionFields {
+  protected controller: AbortController | undefined
 
-const NO_TAGS: readonly string[] = Object.freeze([])
-
-/**
- * Everything known about one mission, for those who read it: queries, updates, views. Written by its subclass alone.
- */
-export class MissionRecord {
-  readonly id: string
-  readonly name: string
-  readonly objective: string | null
-  readonly tags: readonly string[]
-  readonly tagsOmitted: number
-  readonly tenant: string | null
-  readonly timeoutMs: number | undefined
-  readonly attempt: number
-  readonly history: AttemptHistory
-  /** Whether the registry holds it, so that it is counted and watchers see it. */
-  readonly isTracked: boolean
-  /** Counts the missions of this process in the order of their start. */
-  readonly number: number
-  /** The number of the first update of this attempt. */
-  readonly firstSeq: number
-
-  status: MissionStatus = 'planning_started'
-  /** How many updates there were; written by the update stream. */
-  seq: number
-  parentId: string | null
-  /** Whether the parent is of another tenant, to which its id must not be shown; written by the lineage. */
-  isParentForeign = false
-  queuedAt: number | null
-  startedAt: number
-  // Numbers from the start, so that the engine overwrites a time instead of allocating a new object for it.
-  updatedAt = NaN
-  /** The last sign of activity, in ms of the monotonic clock. */
-  activeMonotonic = NaN
-  endedAt: number | null = null
-  /** A JSON copy. */
-  metadata: unknown
-  progress: KeptProgress | null = null
-  error: MissionError | null = null
-  cancel: CancelState | null = null
-  /** Whether it was asked to end. A mission that the host itself ends as `cancelled` has a `cancel` without that. */
-  isCancelRequested = false
-  isStalled = false
-  /** Whether it was ended while its function still runs, which will settle later. */
-  isForced = false
-  waiting: string | null = null
-  lateOutcome: TerminalStatus | null = null
-  statusBeforeEnd: MissionStatus | undefined
-  outcome: MissionOutcome | undefined
-  notes: Notes | undefined
-
-  /** The metadata of the first report. */
-  startMetadata: unknown = null
-
-  protected isReported = false
-  protected readonly startedMonotonic: number
-  /** Whether the host has reported when it started. */
-  protected isStartReported: boolean
-  #tasks: Tasks | undefined
-  #subject: MissionSubject | undefined
-
-  constructor (identity: MissionIdentity, clock: Clock, payloads: Payloads) {
-    const { id, number, attempt, init, isTracked, previous, lastSeq, ended } = identity
-    this.id = id
-    this.number = number
-    this.attempt = attempt
-    this.isTracked = isTracked
-    this.history = historyAfter(previous, ended)
-    this.seq = lastSeq
-    this.firstSeq = lastSeq + 1
-    this.name = init.name ?? previous?.name ?? id
-    this.objective = init.objective === undefined ? previous?.objective ?? null : payloads.objective(init.objective)
-    this.tags = init.tags === undefined ? previous?.tags ?? NO_TAGS : Object.freeze([...init.tags])
-    this.tagsOmitted = init.tagsOmitted ?? previous?.tagsOmitted ?? 0
-    this.tenant = init.tenant ?? previous?.tenant ?? null
-    this.timeoutMs = init.timeoutMs ?? previous?.timeoutMs
-    this.metadata = init.metadata === undefined ? previous?.metadata ?? null : payloads.metadata(null, init.metadata)
-    this.parentId = init.parentId ?? previous?.parentId ?? null
-    this.updatedAt = clock.now()
-    this.queuedAt = init.queuedAt ?? null
-    this.startedAt = init.startedAt ?? this.updatedAt
-    this.isStartReported = init.startedAt !== undefined
-    this.startedMonotonic = this.activeMonotonic = clock.monotonic()
+  // The controller is created on first use: most missions end without anybody ever reading their signal.
+  get signal (): AbortSignal {
+    this.controller ??= this.isCancelRequested ? abortWith(this.cancel!) : new AbortController()
+    return this.controller.signal
   }
-
-  get shownParentId (): string | null { return this.isParentForeign ? null : this.parentId }
-
-  /** What the host decides by whether somebody may see it; always the same object. */
-  get subject (): MissionSubject {
-    const { id, name, tenant, tags, startMetadata: metadata } = this
-    return (this.#subject ??= Object.freeze({ id, name, tenant, tags, metadata }))
-  }
-
-  get isTerminal (): boolean { return this.outcome !== undefined }
-
-  /** How many attempts have ended, this one included. */
-  get ended (): number { return this.history.attempts.length + this.history.omitted + 1 }
-
-  get durationMs (): number | null { return this.outcome?.durationMs ?? null }
 
   /** Gives a task its index, its own or the next free one, and returns what builds its progress with a status. */
   nextTask (taskId: string): (status: string) => CheckedProgress {
@@ -141,11 +29,6 @@ export class MissionRecord {
       return { taskId, index, total: tasks.total(index), status, fraction, kind: 'position' }
     }
   }
-
-  /** The tasks that are kept, for views. */
-  get tasks (): Pick<Tasks, 'list' | 'omitted'> | undefined { return this.#tasks }
-
-  protected get knownTasks (): Tasks { return (this.#tasks ??= new Tasks()) }
 
   /** Whether a report has details to emit. Plans, tasks and metadata are not compared: each one counts as new. */
   protected isNews (details: CheckedDetails): boolean {
@@ -236,5 +119,42 @@ export class MissionRecord {
     }
     const index = reported > 0 ? reported : kind === 'overall' ? 1 : this.knownTasks.indexOf(taskId)
     return { ...progress, index, total: total > 0 ? Math.max(index, total) : this.knownTasks.total(index) }
+  }
+
+  /** Sets the times of the ending and returns the outcome. */
+  protected finish (
+    status: TerminalStatus, previousStatus: MissionStatus | undefined, times: ReportedTimes | undefined, clock: Clock
+  ): MissionOutcome {
+    const { id, attempt, error, cancel } = this
+    this.statusBeforeEnd = previousStatus
+    const endedAt = this.endedAt = times?.endedAt ?? clock.now()
+    // The wall clock may jump, so it measures only what the host has reported by it.
+    const isReported = this.isStartReported || times?.endedAt !== undefined
+    const durationMs = isReported ? Math.max(0, endedAt - this.startedAt) : clock.monotonic() - this.startedMonotonic
+    return Object.freeze({ id, attempt, status, error, cancel, durationMs })
+  }
+
+  /** Takes over everything that the shared log knows of this attempt, but not its ending. */
+  protected takeOver (shared: SharedMission): void {
+    const { name, objective, tags, tagsOmitted, timeoutMs, history, metadata, startMetadata, parentId } = shared
+    Object.assign(this, { name, objective, tags, tagsOmitted, timeoutMs, history, metadata, startMetadata, parentId })
+    const { queuedAt, startedAt, updatedAt, progress, error, cancel, isCancelRequested, waiting, status } = shared
+    Object.assign(this, { queuedAt, startedAt, updatedAt, progress, error, cancel, isCancelRequested, waiting, status })
+    this.isReported = this.isStartReported = true
+    this.statusBeforeEnd = shared.statusBeforeEnd
+    this.lateOutcome = shared.lateOutcome
+    this.notes = Notes.restore(shared.noteList, shared.notesOmitted)
+    this.taskList = Tasks.restore(shared.taskList, shared.tasksOmitted)
+  }
+
+  /** Takes over only what is not known here, because own reports are still on their way to the log. */
+  protected takeOverMissing (shared: SharedMission): void {
+    if (isBackward(shared.status, this.status)) this.status = shared.status
+    this.progress ??= shared.progress && { ...shared.progress }
+    this.error ??= shared.error
+    this.cancel ??= shared.cancel
+    this.metadata ??= shared.metadata
+    this.parentId ??= shared.parentId
+    this.queuedAt ??= shared.queuedAt
   }
 }

@@ -1,21 +1,14 @@
-import {
-  isTerminal, type CancelKind, type CancelState, type MissionError, type MissionStatus, type MissionView,
-  type TerminalStatus
-} from '../../../schemas/mission.js'
+import type { CancelKind, CancelState, MissionError, MissionView } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import type { Mission } from '../mission.js'
-import type {
-  CancelRequest, CancelResult, CheckedDetails, ChildInit, MissionLog, MissionOutcome, MissionStep, ReportedTimes,
-  TextCuts
+import {
+  CancelledError, type CancelRequest, type CancelResult, type ChildInit, type MissionLog, type MissionOutcome,
+  type TextCuts
 } from '../types.js'
-import { abortWith, askAll, createCancelState, type Asked } from './cancel-state.js'
-import type { MissionStateDeps } from './deps.js'
-import { EndListeners } from './end-listeners.js'
-import { APPLIED, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
-import { MissionRecord, type MissionIdentity } from './mission-record.js'
-import { Notes } from './notes.js'
-import { prepare, type Prepared } from './prepare.js'
-import { mergeTimes } from './times.js'
+import { abortWith, askAll, createCancelState, type Asked } from './parts/cancel-state.js'
+import { EndListeners } from './parts/end-listeners.js'
+import { MissionReports } from './mission-reports.js'
+import type { SharedMission } from './shared/shared-mission.js'
 import { toView } from './view.js'
 
 /**
@@ -23,100 +16,86 @@ import { toView } from './view.js'
  * (status, times, totals) before it is emitted, and `updates.changed` is called once for it. The public fields are
  * written by this class alone.
  */
-export class MissionState extends MissionRecord {
-  readonly #deps: MissionStateDeps<MissionState>
-  #abort: AbortController | undefined
+export class MissionState extends MissionReports<MissionState> {
   #log: MissionLog | undefined
   #endListeners: EndListeners | undefined
+  #storeListeners: EndListeners | undefined
+  #isStored = false
   #handle: Mission | undefined
 
-  constructor (deps: MissionStateDeps<MissionState>, identity: MissionIdentity) {
-    super(identity, deps.clock, deps.payloads)
-    this.#deps = deps
-  }
-
   /** What the host holds; always the same object. */
-  get handle (): Mission { return (this.#handle ??= this.#deps.createHandle(this)) }
-  // The controller is created on first use: most missions end without anybody ever reading their signal.
-  get signal (): AbortSignal {
-    this.#abort ??= this.isCancelRequested ? abortWith(this.cancel!) : new AbortController()
-    return this.#abort.signal
-  }
-
-  get cuts (): TextCuts { return this.#deps.cuts }
-  get clock (): Clock { return this.#deps.clock }
-  get log (): MissionLog { return (this.#log ??= this.#deps.makeLog(this.id)) }
+  get handle (): Mission { return (this.#handle ??= this.deps.createHandle(this)) }
+  protected get self (): MissionState { return this }
+  get cuts (): TextCuts { return this.deps.cuts }
+  get clock (): Clock { return this.deps.clock }
+  get log (): MissionLog { return (this.#log ??= this.deps.makeLog(this.id)) }
   get #listeners (): EndListeners { return (this.#endListeners ??= new EndListeners()) }
   get done (): Promise<MissionOutcome> { return this.#listeners.done(this.outcome) }
   onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#listeners.add(listener) }
   view (): MissionView { return toView(this) }
 
-  /** @throws FST_MC_INVALID_TIME, FST_MC_INVALID_PARENT, before anything has changed */
-  report (status: MissionStatus, details: CheckedDetails): ReportResult {
-    let refusal = this.#judge(status, details)
-    const wasResting = this.#showActivity(details.waiting === this.waiting ? this.waiting : null)
-    let prepared: Prepared | undefined
-    if (refusal === undefined && runsHostCode(status, details)) {
-      const { payloads, updates } = this.#deps
-      prepared = prepare(details, this.metadata, payloads, updates.isObserved(this))
-      if (isTerminal(status)) updates.flush(this)
-      // Judged again: serializers and listeners of the host may have moved the mission on.
-      refusal = this.#judge(status, details)
-    }
-    if (refusal === undefined) return this.#apply(status, details, prepared ?? { step: {} })
-    if (refusal === 'terminal' && isTerminal(status)) {
-      this.lateOutcome ??= status
-      this.#deps.totals(this.tenant).lateOutcome()
-    } else if (refusal === 'backward' && this.keepMissing(details.times)) this.#changed({ includesOrigin: true }, false)
-    else if (wasResting && this.outcome === undefined) this.#changed({}, true)
-    return { applied: false, reason: refusal }
+  /** A promise of the ending as it is stored, which may be that of another process; the same for every call. */
+  get stored (): Promise<MissionOutcome> {
+    return (this.#storeListeners ??= new EndListeners()).done(this.#isStored ? this.outcome : undefined)
   }
 
-  startChild (init: ChildInit): MissionState { return this.#deps.registry.startChild(this, init) }
-  retry (): MissionState { return this.#deps.registry.retry(this) }
-  extendTimeout (ms: number): void { this.#deps.registry.extendTimeout(this, ms) }
-
-  annotate (metadata: unknown): void {
-    const merged = this.#deps.payloads.metadata(this.metadata, metadata)
-    if (this.outcome !== undefined) return
-    this.#showActivity()
-    this.metadata = merged
-    this.#changed({ includesMetadata: true }, true)
+  /** The ending is stored. */
+  settleStored (): void {
+    if (this.#isStored) return
+    this.#isStored = true
+    this.#storeListeners?.settle(this.outcome!, this.deps.onListenerError)
   }
 
-  /** Adds a note, which does not end a wait: it may be about it. */
-  note (text: string, data: unknown): ReportResult {
-    if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
-    this.#showActivity(this.waiting)
-    this.#changed({ note: (this.notes ??= new Notes()).add(text, data, this.#deps.clock.now()) }, false)
-    return APPLIED
+  /** Takes over what others have reported. `hasReports`: own reports are still on their way to the log. */
+  follow (shared: SharedMission, hasReports: boolean): void {
+    if (this.isTerminal) return
+    this.showActivity(shared.waiting)
+    if (hasReports) this.takeOverMissing(shared)
+    else this.takeOver(shared)
+    this.seq = Math.max(this.seq, shared.seq)
+    // The process that runs the mission has passed a cancel request on to its own function; this one has a handle too.
+    if (this.isCancelRequested && this.controller?.signal.aborted === false) abortWith(this.cancel!, this.controller)
+    this.deps.updates.followed(this)
   }
 
-  /** @throws FST_MC_INVALID_PARENT */
-  setParent (parentId: string): ReportResult {
-    if (this.outcome !== undefined) return { applied: false, reason: 'terminal' }
-    if (this.parentId === parentId) return { applied: false, reason: 'repeated' }
-    this.#deps.registry.checkParent(this, parentId)
-    this.#showActivity()
-    const step: MissionStep = {}
-    const isCancelled = this.#link(parentId, step)
-    this.#changed(step, false)
-    if (isCancelled) this.requestCancel('parent')
-    return APPLIED
+  /** Becomes the mission that the log knows; to be called once, on a new object. */
+  restore (shared: SharedMission): void {
+    this.takeOver(shared)
+    this.seq = shared.seq
+    this.firstSeq = 0
+    this.isAdopted = true
+    this.instance = shared.owner
+    if (!shared.isTerminal) return
+    this.endedAt = shared.endedAt
+    this.outcome = shared.outcome
+    this.#isStored = true
   }
 
-  heartbeat (): void { if (this.#showActivity()) this.#changed({}, true) }
-
-  /** Pauses stall detection of an active mission until the next sign of activity. */
-  wait (reason: string): void {
-    this.#showActivity()
-    this.waiting = reason
-    this.#changed({}, true)
+  /** Ends as the log says, also if it had another ending here. Aborts the signal with `reason`. */
+  endAs (shared: SharedMission, reason: Error): void {
+    const before = this.outcome
+    const { endedAt, statusBeforeEnd } = shared
+    this.#endAborted(() => {
+      this.takeOver(shared)
+      this.outcome = shared.outcome!
+      Object.assign(this, { endedAt, statusBeforeEnd, isForced: true, seq: shared.seq })
+      if (before !== undefined) this.lateOutcome ??= before.status
+      this.clearStall()
+      this.deps.registry.endedElsewhere(this, this.outcome, before)
+      this.deps.updates.followed(this)
+      if (before === undefined) this.settle(this.outcome)
+      return true
+    }, reason)
   }
+
+  startChild (init: ChildInit): MissionState { return this.deps.registry.startChild(this, init) }
+  retry (): MissionState { return this.deps.registry.retry(this) }
+  extendTimeout (ms: number): void { this.deps.registry.extendTimeout(this, ms) }
 
   requestCancel (kind: CancelKind, request: CancelRequest = {}): CancelResult {
     if (this.outcome !== undefined) return 'terminal'
     if (this.cancel !== null) return 'already_requested'
+    if (this.deps.registry.forwardCancel(this, kind, request)) return 'requested'
     askAll(this.#ask(kind, request), (child) =>
       child.isTerminal || child.cancel !== null ? undefined : child.#ask('parent', {}))
     return 'requested'
@@ -124,11 +103,11 @@ export class MissionState extends MissionRecord {
 
   #ask (kind: CancelKind, request: CancelRequest): Asked<MissionState> {
     const cancel = createCancelState(kind, request)
-    const controller = this.#abort
+    const { controller } = this
     this.cancel = cancel
     this.isCancelRequested = true
-    const children = this.#deps.registry.cancelRequested(this, kind)
-    this.#changed({ includesCancel: true }, false)
+    const children = this.deps.registry.cancelRequested(this, kind)
+    this.changed({ includesCancel: true }, false)
     return { children, abort: () => { if (controller !== undefined) abortWith(cancel, controller) } }
   }
 
@@ -139,111 +118,50 @@ export class MissionState extends MissionRecord {
 
   /** Ends this attempt, because a newer one has started. */
   supersede (): void {
-    const abort = this.#abort
     const cancel = this.cancel ?? createCancelState('superseded', { reason: 'A newer attempt has started' })
-    this.#forceCancelled(cancel)
-    abortWith(cancel, this.#abort = abort ?? new AbortController())
+    this.#endAborted(() => this.#forceCancelled(cancel), new CancelledError(cancel))
   }
 
   flagStalled (): void {
     this.isStalled = true
-    this.#deps.totals(this.tenant).stalled(true)
-    this.#changed({}, false)
+    this.deps.totals(this.tenant).stalled(true)
+    this.changed({}, false)
   }
 
   /**
    * Ends a stalled mission as `error`. Its function may still run and can no longer be cancelled, so its signal aborts.
    */
   endStalled (error: MissionError): void {
-    const abort = this.#abort
-    if (!this.report('error', { error }).applied) return
-    this.isForced = true
-    // Kept, so that a signal that is read from now on is aborted too.
-    this.#abort = abort ?? new AbortController()
-    abortWith(createCancelState('stall', { reason: error.message }), this.#abort)
+    const cancel = createCancelState('stall', { reason: error.message })
+    this.#endAborted(() => {
+      if (!this.report('error', { error }).applied) return false
+      return (this.isForced = true)
+    }, new CancelledError(cancel))
   }
 
-  // A report that is refused anyway is not judged by its details: it may be late, or delivered twice.
-  #judge (status: MissionStatus, details: CheckedDetails): Refusal | undefined {
-    const refusal = judge(this.isReported ? this.status : undefined, status, this.isNews(details))
-    const { parentId, times } = details
-    if (refusal === undefined && times !== undefined) mergeTimes(this, times, this.isStartReported)
-    if (refusal === undefined && parentId !== undefined) this.#deps.registry.checkParent(this, parentId)
-    return refusal
+  // Ending drops the controller, and a signal that is read from now on must be aborted too.
+  #endAborted (end: () => boolean, reason: Error): void {
+    const controller = this.controller ?? new AbortController()
+    if (!end()) return
+    this.controller = controller
+    controller.abort(reason)
   }
 
-  #apply (status: MissionStatus, details: CheckedDetails, prepared: Prepared): ReportResult {
-    const previousStatus = this.isReported ? this.status : undefined
-    this.status = status
-    const { step } = prepared
-    this.keep(details, prepared)
-    const isCancelled = details.parentId !== undefined && this.#link(details.parentId, step)
-    if (isTerminal(status)) this.#end(status, previousStatus, details.times)
-    // A new status is emitted at once; only further details can wait.
-    if (previousStatus === status) this.#changed(step, step.includesOrigin !== true)
-    else this.#changed(previousStatus === undefined ? step : { ...step, previousStatus }, false)
-    if (this.outcome !== undefined) this.#settle(this.outcome)
-    else if (isCancelled) this.requestCancel('parent')
-    return APPLIED
-  }
-
-  // Returns whether the new parent was asked to end.
-  #link (parentId: string, step: MissionStep): boolean {
-    if (this.parentId === parentId) return false
-    step.includesOrigin = true
-    this.parentId = parentId
-    return this.#deps.registry.linked(this, parentId)
-  }
-
-  #forceCancelled (cancel: CancelState): void {
-    this.#deps.updates.flush(this)
-    // A listener of what was flushed may have ended it.
-    if (this.isTerminal) return
+  // A listener of what is flushed may end it.
+  #forceCancelled (cancel: CancelState): boolean {
+    this.deps.updates.flush(this)
+    if (this.isTerminal) return false
     this.cancel = Object.freeze(cancel)
     this.isForced = true
-    this.#apply('cancelled', {}, { step: {} })
-  }
-
-  #end (status: TerminalStatus, previousStatus: MissionStatus | undefined, times: ReportedTimes | undefined): void {
-    const { clock, registry } = this.#deps
-    const { id, attempt, error, cancel } = this
-    this.statusBeforeEnd = previousStatus
-    const endedAt = this.endedAt = times?.endedAt ?? clock.now()
-    // The wall clock may jump, so it measures only what the host has reported by it.
-    const isReported = this.isStartReported || times?.endedAt !== undefined
-    const durationMs = isReported ? Math.max(0, endedAt - this.startedAt) : clock.monotonic() - this.startedMonotonic
-    this.outcome = Object.freeze({ id, attempt, status, error, cancel, durationMs })
-    this.#clearStall()
-    registry.ended(this, this.outcome)
+    return this.apply('cancelled', {}, { step: {} }).applied
   }
 
   // An ended mission is kept for long, and what only its function needed is a large part of it.
-  #settle (outcome: MissionOutcome): void {
+  protected settle (outcome: MissionOutcome): void {
     const listeners = this.#endListeners
-    this.#abort = this.#log = undefined
-    this.#deps.registry.settled(this)
-    listeners?.settle(outcome, this.#deps.onListenerError)
-  }
-
-  // `waiting` is what it still waits for. Returns whether this is a change, which the caller must emit.
-  #showActivity (waiting: string | null = null): boolean {
-    if (this.outcome !== undefined) return false
-    this.activeMonotonic = this.#deps.clock.monotonic()
-    if (!this.isStalled && this.waiting === waiting) return false
-    this.#clearStall()
-    this.waiting = waiting
-    return true
-  }
-
-  #clearStall (): void {
-    this.waiting = null
-    if (!this.isStalled) return
-    this.isStalled = false
-    this.#deps.totals(this.tenant).stalled(false)
-  }
-
-  #changed (step: MissionStep, isReplaceable: boolean): void {
-    this.updatedAt = this.#deps.clock.now()
-    this.#deps.updates.changed(this, step, isReplaceable)
+    this.controller = this.#log = undefined
+    this.deps.registry.settled(this)
+    if (!this.deps.registry.isShared()) this.settleStored()
+    listeners?.settle(outcome, this.deps.onListenerError)
   }
 }

@@ -1,9 +1,9 @@
 import type { MissionView } from '../../../schemas/mission.js'
 import { copyProgress } from '../payload/update.js'
-import type { MissionRecord } from './mission-record.js'
+import type { MissionFields } from './mission-fields.js'
 
 /** A copy of everything known about a mission. */
-export function toView (mission: MissionRecord): MissionView {
+export function toView (mission: MissionFields): MissionView {
   const { history, tasks, notes, progress, error, cancel } = mission
   return {
     id: mission.id,
@@ -14,6 +14,7 @@ export function toView (mission: MissionRecord): MissionView {
     metadata: structuredClone(mission.metadata),
     tenant: mission.tenant,
     parentId: mission.parentId,
+    instance: mission.instance,
     status: mission.status,
     seq: mission.seq,
     attempt: mission.attempt,

@@ -2,7 +2,8 @@ import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Clock } from '../../base/clock.js'
 import { shrinkFairly } from '../../base/limits/fair-share.js'
 import { EndedMission, EndedMissions } from '../lifetime/ended-missions.js'
-import type { MissionState } from '../state/mission-state.js'
+import type { UpdatePlace } from '../feed.js'
+import type { ListedMission } from '../queries/listed-mission.js'
 
 export interface EndingsDeps {
   clock: Clock
@@ -13,6 +14,8 @@ export interface EndingsDeps {
   /** Whether the host decides who may see a mission, and therefore its ending too. */
   keepsSubjects: boolean
 }
+
+export interface EndingPlaces { operators: UpdatePlace, tenant: UpdatePlace }
 
 /** When the tenants hold too many endings, a few more are dropped, so that this is not needed at each ending. */
 const KEPT_SHARE = 0.95
@@ -56,18 +59,27 @@ export class Endings {
     if (tenant !== undefined) this.#tenants.get(tenant)?.restart()
   }
 
+  /** Drops all endings, because the log begins again. */
+  clear (): void {
+    this.#all.shrinkTo(0)
+    for (const endings of [...this.#tenants.values()]) endings.shrinkTo(0)
+  }
+
   /** The ending of a mission; with a tenant, only if the mission belongs to it. */
   find (tenant: string | undefined, id: string): EndedMission | undefined {
     return (tenant === undefined ? this.#all : this.#tenants.get(tenant))?.find(id)
   }
 
-  /** Publishes the last update of a mission to its subscribers, and keeps the ending. */
-  put (mission: MissionState, update: MissionUpdate | undefined): void {
+  /**
+   * Publishes the last update of a mission to its subscribers, and keeps the ending. With several processes, `places`
+   * are those in the log: for operators, and for the tenant.
+   */
+  put (mission: ListedMission, update: MissionUpdate | undefined, places?: EndingPlaces): void {
     const { clock, keepsSubjects } = this.#deps
     const ended = new EndedMission(mission, clock.monotonic(), keepsSubjects ? mission.subject : undefined)
-    this.#all.put(ended, update)
+    this.#all.put(ended, update, places?.operators)
     if (mission.tenant === null) return
-    this.of(mission.tenant).put(ended, update)
+    this.of(mission.tenant).put(ended, update, places?.tenant)
     if (this.#tenantCount > this.#deps.max) this.#makeRoom()
   }
 

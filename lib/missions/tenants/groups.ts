@@ -81,6 +81,13 @@ export class MissionGroups {
     if (active.size === 0) this.#rest(tenant)
   }
 
+  /** A mission has ended in another way than it was counted. */
+  corrected ({ tenant }: MissionState, before: MissionOutcome, after: MissionOutcome): void {
+    const totals = this.totals(tenant)
+    totals.uncount(before.status, before.durationMs, before.cancel?.kind)
+    totals.ended(after.status, after.durationMs, after.cancel?.kind)
+  }
+
   #group (tenant: string): MissionGroup {
     const known = this.#tenants.get(tenant)
     if (known !== undefined) return known

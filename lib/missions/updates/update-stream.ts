@@ -61,6 +61,15 @@ export class UpdateStream {
     if (this.#changeListeners > 0) this.#events.emit('changed', mission)
   }
 
+  /** Another process has changed the mission: watchers here learn of it, but no update is emitted. */
+  followed (mission: MissionState): void {
+    if (mission.outcome !== undefined) {
+      this.#throttle.forget(mission)
+      this.#enqueue(mission, undefined)
+    }
+    if (this.#changeListeners > 0) this.#events.emit('changed', mission)
+  }
+
   /** Emits the delayed step of a mission; to be called before the mission ends, while it still is as it was. */
   flush (mission: MissionState): void {
     const step = this.#throttle.take(mission)

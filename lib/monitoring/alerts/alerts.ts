@@ -2,14 +2,26 @@ import type { Anomaly } from '../../../schemas/anomaly.js'
 import { createUnifiedId } from '../../base/clock.js'
 import type { AlertCondition } from './alert-rules.js'
 
-interface Alert { alertId: string, condition: AlertCondition }
+/** A firing alert; JSON. */
+export interface SavedAlert { alertId: string, condition: AlertCondition }
 
 /**
  * The alerts that are firing. Only changes are returned: an alert fires once, fires again with the same `alertId` when
  * its severity changes, and is resolved once. While a condition stays true, nothing is repeated.
  */
 export class Alerts {
-  readonly #alerts = new Map<string, Alert>()
+  readonly #alerts = new Map<string, SavedAlert>()
+
+  /** The firing alerts, for `restore` in another process. */
+  save (): SavedAlert[] {
+    return [...this.#alerts.values()]
+  }
+
+  /** Takes over the firing alerts of another process. */
+  restore (saved: readonly SavedAlert[]): void {
+    this.#alerts.clear()
+    for (const alert of saved) this.#alerts.set(alert.condition.key, alert)
+  }
 
   /** Takes all conditions that are true now and returns the changes since the previous call. */
   evaluate (conditions: readonly AlertCondition[]): Anomaly[] {
@@ -46,7 +58,7 @@ export class Alerts {
   }
 }
 
-function firingAnomaly ({ alertId, condition }: Alert): Anomaly {
+function firingAnomaly ({ alertId, condition }: SavedAlert): Anomaly {
   const { key, ...fields } = condition
   return { ...fields, alertId, state: 'firing' }
 }

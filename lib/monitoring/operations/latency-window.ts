@@ -16,6 +16,9 @@ const BUCKETS = 1 + OCTAVES * SUB_BUCKETS
 const MANTISSA_BITS_CUT = 20 - SUB_BUCKETS_LOG2
 const FIRST_BUCKET_BITS = (1023 + LOWEST_OCTAVE) << SUB_BUCKETS_LOG2
 
+/** Numbers of durations by bucket. Several windows are added bucket by bucket. */
+export type LatencyCounts = Array<[bucket: number, count: number]>
+
 /**
  * Latency percentiles of the last minute in constant memory: log-linear histograms with 32 buckets per octave, in six
  * rotating slices of 10 s. The error of a percentile is at most 1/64 (1.6 %). Durations below 1 µs and above 70 minutes
@@ -42,17 +45,23 @@ export class LatencyWindow {
 
   /** Percentiles of the durations within the window; all 0 if there are none. */
   snapshot (nowMs: number): LatencySnapshot {
+    return snapshotOf(this.#sums(nowMs))
+  }
+
+  /** The numbers of durations within the window by bucket, without empty buckets. */
+  counts (nowMs: number): LatencyCounts {
+    const counts: LatencyCounts = []
+    for (const [bucket, count] of this.#sums(nowMs).entries()) if (count > 0) counts.push([bucket, count])
+    return counts
+  }
+
+  #sums (nowMs: number): Uint32Array {
     this.#rotate(nowMs)
     const sums = new Uint32Array(BUCKETS)
-    let count = 0
     for (const slice of this.#slices) {
-      for (let bucket = 0; bucket < BUCKETS; bucket++) {
-        sums[bucket]! += slice[bucket]!
-        count += slice[bucket]!
-      }
+      for (let bucket = 0; bucket < BUCKETS; bucket++) sums[bucket]! += slice[bucket]!
     }
-    const [p50, p95, p99] = quantiles(sums, [50, 95, 99].map((percent) => Math.ceil(percent * count / 100)))
-    return { p50: p50!, p95: p95!, p99: p99!, count, windowMs: SLICES * SLICE_MS }
+    return sums
   }
 
   #sliceAt (sliceNumber: number): Uint32Array {
@@ -75,6 +84,19 @@ export class LatencyWindow {
     const bucket = (this.#bits.getUint32(0) >>> MANTISSA_BITS_CUT) - FIRST_BUCKET_BITS + 1
     return Math.min(Math.max(bucket, 1), BUCKETS - 1)
   }
+}
+
+/** The latency of several processes together. Unknown buckets are ignored. */
+export function latencyOf (windows: readonly LatencyCounts[]): LatencySnapshot {
+  const sums = new Uint32Array(BUCKETS)
+  for (const [bucket, count] of windows.flat()) if (bucket < BUCKETS) sums[bucket]! += count
+  return snapshotOf(sums)
+}
+
+function snapshotOf (sums: Uint32Array): LatencySnapshot {
+  const count = sums.reduce((sum, one) => sum + one, 0)
+  const [p50, p95, p99] = quantiles(sums, [50, 95, 99].map((percent) => Math.ceil(percent * count / 100)))
+  return { p50: p50!, p95: p95!, p99: p99!, count, windowMs: SLICES * SLICE_MS }
 }
 
 /** The middle of the bucket that contains each rank. Ranks count from 1 and must be sorted. */

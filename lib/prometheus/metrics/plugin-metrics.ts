@@ -1,6 +1,7 @@
 import { defineMetrics, type MetricDefinition } from '../metric.js'
 import { samplesByLabel } from '../samples.js'
 import type { ExpositionSources } from '../sources.js'
+import { describeBackplaneMetrics } from './backplane-metrics.js'
 import { describeHealthMetrics } from './health-metrics.js'
 import { describeMissionCounts, describeMissionGauges, describeMissionMetrics } from './mission-metrics.js'
 import { describeOperationMetrics, mergeSeries } from './operation-metrics.js'
@@ -18,6 +19,7 @@ export function describePluginMetrics (prefix: string, sources: ExpositionSource
     ...describeOperationMetrics(prefix, perScrape(() => mergeSeries(sources.operations()))),
     ...describeWebSocketMetrics(prefix, perScrape(() => sources.hub())),
     ...describeHealthMetrics(prefix, perScrape(() => sources.health())),
+    ...(sources.backplane === undefined ? [] : describeBackplaneMetrics(prefix, perScrape(sources.backplane))),
     ...defineMetrics(prefix, () => sources.callbackErrors(), [{
       name: 'callback_errors_total',
       help: 'Errors of host callbacks that the plugin caught, by callback.',

@@ -1,5 +1,5 @@
-import type { CancelKind, CancelState } from '../../../schemas/mission.js'
-import { CancelledError, type CancelRequest } from '../types.js'
+import type { CancelKind, CancelState } from '../../../../schemas/mission.js'
+import { CancelledError, type CancelRequest } from '../../types.js'
 
 /** A cancel request as watchers see it, frozen. */
 export function createCancelState (kind: CancelKind, { reason, by }: CancelRequest): CancelState {

@@ -1,5 +1,5 @@
-import { InvalidTime } from '../../base/errors.js'
-import type { ReportedTimes } from '../types.js'
+import { InvalidTime } from '../../../base/errors.js'
+import type { ReportedTimes } from '../../types.js'
 
 /** When a mission was queued and started, in ms since 1970. */
 export interface OriginTimes { queuedAt: number | null, startedAt: number }

@@ -1,5 +1,5 @@
-import { callGuarded } from '../../base/promises.js'
-import type { MissionOutcome } from '../types.js'
+import { callGuarded } from '../../../base/promises.js'
+import type { MissionOutcome } from '../../types.js'
 
 type EndListener = (outcome: MissionOutcome) => void
 

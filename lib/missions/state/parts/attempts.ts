@@ -1,4 +1,4 @@
-import type { AttemptHistory, MissionOutcome } from '../types.js'
+import type { AttemptHistory, MissionOutcome } from '../../types.js'
 
 /** Earlier attempts kept of one mission; older ones are only counted. */
 const MAX_ATTEMPTS = 10

@@ -1,4 +1,4 @@
-import type { MissionNote } from '../../../schemas/mission.js'
+import type { MissionNote } from '../../../../schemas/mission.js'
 
 /** Notes kept of one mission; older ones are only counted. */
 const MAX_NOTES = 20
@@ -13,11 +13,29 @@ export class Notes {
   #bytes = 0
   #omitted = 0
 
+  /** The notes of a mission as another process has kept them; `undefined` if there are none. */
+  static restore (list: readonly MissionNote[], omitted: number): Notes | undefined {
+    if (list.length + omitted === 0) return undefined
+    const notes = new Notes()
+    for (const note of list) notes.#keep(note)
+    notes.#omitted += omitted
+    return notes
+  }
+
   get omitted (): number { return this.#omitted }
 
   /** Keeps a note and returns it; `data` is a JSON copy. */
   add (text: string, data: unknown, at: number): MissionNote {
     const note = { text, ...(data !== undefined && { data }), at }
+    this.#keep(note)
+    return note
+  }
+
+  list (): MissionNote[] {
+    return this.#kept.map(({ note }) => structuredClone(note))
+  }
+
+  #keep (note: MissionNote): void {
     const bytes = Buffer.byteLength(JSON.stringify(note))
     this.#kept.push({ note, bytes })
     this.#bytes += bytes
@@ -25,10 +43,5 @@ export class Notes {
       this.#bytes -= this.#kept.shift()!.bytes
       this.#omitted++
     }
-    return note
-  }
-
-  list (): MissionNote[] {
-    return this.#kept.map(({ note }) => structuredClone(note))
   }
 }

@@ -1,5 +1,5 @@
-import type { MissionTask } from '../../../schemas/mission.js'
-import type { CheckedProgress } from '../types.js'
+import type { MissionTask } from '../../../../schemas/mission.js'
+import type { CheckedProgress } from '../../types.js'
 
 /** Tasks kept of one mission; the rest is only counted. */
 const MAX_TASKS = 200
@@ -21,6 +21,16 @@ export class Tasks {
 
   constructor (max = MAX_TASKS) {
     this.#max = max
+  }
+
+  /** The tasks of a mission as another process has kept them; `undefined` if there are none. */
+  static restore (list: readonly MissionTask[], omitted: number): Tasks | undefined {
+    if (list.length === 0) return undefined
+    const tasks = new Tasks()
+    for (const task of list) tasks.note({ ...task, total: 0, fraction: NaN, kind: 'position' })
+    tasks.#unkept += omitted
+    tasks.#highest = Math.max(tasks.#highest, list.length + omitted)
+    return tasks
   }
 
   /**

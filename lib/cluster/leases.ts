@@ -1,0 +1,102 @@
+import type { RenewResult, SharedLog } from '../backplane/contract.js'
+import type { Clock, Timer } from '../base/clock.js'
+import type { Membership } from './membership.js'
+import type { Picture } from './picture/picture.js'
+
+/** A lease is renewed so many times while it lasts. */
+const RENEWALS = 5
+
+export interface LeasesDeps {
+  clock: Clock
+  log: SharedLog
+  leaseMs: number
+  membership: Membership
+  picture: Picture
+  /** The lease was renewed: the other processes are known. */
+  onRenewed: () => void
+  /** This process was taken for dead and has a new identity, which has joined. */
+  onRejoined: () => void
+  /** Whether the last attempt has failed, with the error. */
+  onState: (err: unknown) => void
+}
+
+/** Keeps the lease of this process. A process that has lost it goes on under a new identity. */
+export class Leases {
+  readonly #deps: LeasesDeps
+  #timer: Timer | undefined
+  #isRenewing = false
+  #isRejoining = false
+  #isClosed = false
+
+  constructor (deps: LeasesDeps) {
+    this.#deps = deps
+  }
+
+  /** Whether there is a lease to give back. */
+  get isHeld (): boolean { return this.#timer !== undefined }
+
+  /** The instance has joined. */
+  start (): void {
+    const { clock, leaseMs } = this.#deps
+    this.#timer ??= clock.every(leaseMs / RENEWALS, () => { this.#renew() })
+    this.#renew()
+  }
+
+  /** The log has refused this instance: takes a new identity and joins again, until it has. */
+  rejoin (): void {
+    if (this.#isRejoining || this.#isClosed) return
+    this.#isRejoining = true
+    this.#deps.membership.rename()
+    this.#join()
+  }
+
+  close (): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+  }
+
+  #renew (): void {
+    if (this.#isRenewing || this.#isRejoining) return
+    this.#isRenewing = true
+    const { log, picture, onState } = this.#deps
+    log.renew(picture.position).then(
+      (result) => {
+        this.#isRenewing = false
+        if (this.#isClosed) return
+        onState(undefined)
+        this.#renewed(result)
+      },
+      (err: unknown) => {
+        this.#isRenewing = false
+        if (!this.#isClosed) onState(err)
+      }
+    )
+  }
+
+  // If the log has diverged, the next read tells it too.
+  #renewed (result: RenewResult): void {
+    const { membership, onRenewed } = this.#deps
+    if (result.outcome === 'fenced') return this.rejoin()
+    if (result.outcome === 'diverged') return
+    membership.renewed(result.alive)
+    onRenewed()
+  }
+
+  #join (): void {
+    const { clock, log, leaseMs, membership, onState, onRejoined } = this.#deps
+    log.join(membership.instance).then(
+      () => {
+        this.#isRejoining = false
+        if (this.#isClosed) return
+        onState(undefined)
+        onRejoined()
+        this.#renew()
+      },
+      (err: unknown) => {
+        if (this.#isClosed) return
+        onState(err)
+        clock.after(leaseMs / RENEWALS, () => { if (!this.#isClosed) this.#join() })
+      }
+    )
+  }
+}

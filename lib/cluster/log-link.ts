@@ -1,0 +1,198 @@
+import type { GapCause } from '../../schemas/messages/server-messages.js'
+import type { LogBatch, PublicationEntry, SharedLog } from '../backplane/contract.js'
+import type { Clock } from '../base/clock.js'
+import type { MissionRegistry, MissionState } from '../missions/index.js'
+import { toMissionCopy } from '../missions/index.js'
+import type { ClusterAlerts } from './cluster-alerts.js'
+import type { ClusterMissions } from './cluster-missions.js'
+import { Duties } from './duties.js'
+import { Leases } from './leases.js'
+import { Appender } from './log/appender.js'
+import { Follower, type ReloadCause } from './log/follower.js'
+import { loadPicture } from './log/loader.js'
+import { StepOutbox } from './log/outbox.js'
+import { createMissionStep, createPublication, createRestatement, type PendingStep } from './log/steps.js'
+import type { Membership } from './membership.js'
+import type { PictureFeed } from './picture/picture-feed.js'
+import type { Picture } from './picture/picture.js'
+import { Reconciler } from './reconciler.js'
+
+/** What clients are connected to. */
+export interface ClusterHub {
+  /** @see Hub.restart */
+  restart (epoch: string, cause: GapCause): void
+  /** Publishes what the host of any process has published. */
+  publish (entry: PublicationEntry, at: number): void
+}
+
+export interface LogLinkDeps {
+  clock: Clock
+  log: SharedLog
+  leaseMs: number
+  registry: MissionRegistry
+  picture: Picture
+  membership: Membership
+  feed: PictureFeed
+  missions: ClusterMissions
+  alerts: ClusterAlerts
+  defer: (run: () => void) => void
+  /** Called after each join. */
+  onJoined: () => void
+  /** Whether the backplane fails, and with which error. */
+  onAway: (isAway: boolean, err: unknown) => void
+}
+
+type Part = 'append' | 'read' | 'renew'
+
+/** How long ago a mission may have ended to be told again after the log has lost entries. */
+const RESTATED_MS = 600_000
+
+/** Connects the missions of this process with the log, in both directions. */
+export class LogLink {
+  readonly outbox = new StepOutbox()
+  hub: ClusterHub | undefined
+  readonly #deps: LogLinkDeps
+  readonly #appender: Appender
+  readonly #follower: Follower
+  readonly #reconciler: Reconciler
+  readonly #duties: Duties
+  readonly #leases: Leases
+  readonly #failing = new Set<Part>()
+  #onReady = () => {}
+  readonly #ready = new Promise<void>((resolve) => { this.#onReady = resolve })
+
+  constructor (deps: LogLinkDeps) {
+    this.#deps = deps
+    const append = (step: PendingStep) => this.append(step)
+    this.#reconciler = new Reconciler({ ...deps, resend: (mission) => append(createRestatement(mission)) })
+    this.#duties = new Duties({ ...deps, append })
+    const reportState = (part: Part) => (err: unknown) => this.#setState(part, err)
+    this.#leases = new Leases({
+      ...deps,
+      onRenewed: () => this.#duties.perform(),
+      onRejoined: () => this.#appender.open(),
+      onState: reportState('renew')
+    })
+    this.#appender = new Appender({
+      ...deps,
+      outbox: this.outbox,
+      onVerdicts: (steps, verdicts) => {
+        this.#reconciler.judged(steps, verdicts)
+        if (this.outbox.length === 0) this.#tellDropped()
+      },
+      onFenced: () => this.#leases.rejoin(),
+      onState: reportState('append')
+    })
+    this.#follower = new Follower({
+      ...deps,
+      load: async () => await this.#load(),
+      onLoaded: (cause) => this.#loaded(cause),
+      onBatch: (batch) => this.#follow(batch),
+      onState: reportState('read')
+    })
+    this.#listen()
+  }
+
+  get hasLease (): boolean { return this.#leases.isHeld }
+
+  /** Joins, and resolves once everything is known. */
+  async start (): Promise<void> {
+    this.#follower.run().catch((err: unknown) => this.#setState('read', err))
+    await this.#ready
+  }
+
+  append (step: PendingStep): void {
+    this.outbox.put(step)
+    if (step.mission !== undefined) this.#reconciler.sent(step.mission)
+    this.#appender.schedule()
+  }
+
+  /** Resolves when everything so far was appended. */
+  async idle (): Promise<void> {
+    await this.#appender.idle()
+  }
+
+  close (): void {
+    this.#leases.close()
+    this.#appender.close()
+    this.#follower.close()
+    this.#onReady()
+  }
+
+  #listen (): void {
+    const { registry, picture } = this.#deps
+    registry.updates.onUpdate((update, mission) => this.append(createMissionStep(mission, update)))
+    registry.onRun((mission) => {
+      // A start that was not sent yet will say so itself.
+      const isKnown = picture.find(mission.id)?.attempt === mission.attempt
+      const isSending = this.#appender.sending.some((step) => step.mission === mission)
+      if (mission.isTracked && (isKnown || isSending)) this.append(createMissionStep(mission, undefined))
+    })
+  }
+
+  async #load (): Promise<void> {
+    const { log, membership, picture, feed, registry } = this.#deps
+    const joined = await log.join(membership.instance)
+    registry.queries.cursors.share(joined.secret)
+    feed.load(picture.load(await loadPicture(log, joined)))
+  }
+
+  #loaded (cause: ReloadCause | undefined): void {
+    const { picture, onJoined } = this.#deps
+    this.hub?.restart(picture.position.epoch, cause ?? 'epoch_changed')
+    this.#reconciler.reload([...this.#appender.sending, ...this.outbox.steps()])
+    if (cause === undefined) {
+      this.#leases.start()
+      this.#appender.open()
+      onJoined()
+      this.#onReady()
+    }
+    for (const mission of this.#deps.registry.own()) this.#restate(mission)
+  }
+
+  #follow (batch: LogBatch): void {
+    const { picture, feed, missions } = this.#deps
+    const changes = picture.apply(batch)
+    feed.publish(changes)
+    for (const { entry, at } of changes) if (entry.kind === 'publication') this.#published(entry, at)
+    this.#reconciler.follow(batch, changes)
+    missions.notify(changes)
+  }
+
+  #published (entry: PublicationEntry, at: number): void {
+    const { picture, alerts } = this.#deps
+    if (entry.update !== '') {
+      if (!alerts.published(entry, at)) this.hub?.publish(entry, at)
+    } else if (entry.retain === undefined) this.hub?.restart(picture.position.epoch, 'overflow')
+  }
+
+  // The log has lost entries, or has dropped them before they were sent.
+  #restate (mission: MissionState): void {
+    const { clock, picture } = this.#deps
+    if (this.#reconciler.isPending(mission)) return
+    const known = picture.find(mission.id)
+    if (known !== undefined && (known.attempt !== mission.attempt || known.isTerminal)) return
+    const isRecent = mission.endedAt === null || mission.endedAt > clock.now() - RESTATED_MS
+    if (known === undefined && !isRecent) return
+    if (known?.hasState(JSON.stringify(toMissionCopy(mission))) !== true) this.append(createRestatement(mission))
+  }
+
+  #tellDropped (): void {
+    const dropped = this.outbox.takeDropped()
+    if (dropped === undefined) return
+    for (const mission of dropped.missions) {
+      this.#reconciler.forget(mission)
+      this.append(createRestatement(mission))
+    }
+    if (!dropped.isGap) return
+    this.append(createPublication({
+      channel: 'mission_update', tenant: undefined, isReliable: false, payload: undefined
+    }))
+  }
+
+  #setState (part: Part, err: unknown): void {
+    if (err === undefined) this.#failing.delete(part)
+    else this.#failing.add(part)
+    this.#deps.onAway(this.#failing.size > 0, err)
+  }
+}

@@ -1,0 +1,123 @@
+import type { AppendResult, SharedLog, Verdict } from '../../backplane/contract.js'
+import type { Clock, Timer } from '../../base/clock.js'
+import type { StepOutbox } from './outbox.js'
+import type { PendingStep } from './steps.js'
+
+/** Limits of one batch. */
+const MAX_STEPS = 512
+const MAX_BYTES = 1_048_576
+/** The pauses after failures. */
+const RETRY_MS = { first: 50, longest: 1_000 }
+
+export interface AppenderDeps {
+  clock: Clock
+  log: SharedLog
+  outbox: StepOutbox
+  /** Calls the function once the present turn is over, so that all steps of the turn are one batch. */
+  defer: (run: () => void) => void
+  onVerdicts: (steps: readonly PendingStep[], verdicts: readonly Verdict[]) => void
+  /** The instance is fenced; its steps are in the outbox again. */
+  onFenced: () => void
+  /** Whether the last attempt has failed, with the error. */
+  onState: (err: unknown) => void
+}
+
+interface Sending { readonly number: number, readonly steps: readonly PendingStep[] }
+
+/**
+ * Sends the steps of the outbox, one batch at a time. A batch whose answer is lost is sent again with its number, which
+ * the log appends once.
+ */
+export class Appender {
+  readonly #deps: AppenderDeps
+  #number = 0
+  #sending: Sending | undefined
+  #retry: Timer | undefined
+  #retryMs = RETRY_MS.first
+  #isScheduled = false
+  #isOpen = false
+  #isClosed = false
+  #idle: Array<() => void> = []
+
+  constructor (deps: AppenderDeps) {
+    this.#deps = deps
+  }
+
+  /** The steps that are on their way. */
+  get sending (): readonly PendingStep[] { return this.#sending?.steps ?? [] }
+
+  /** The instance has a lease: from now on its batches are numbered from 1. */
+  open (): void {
+    this.#isOpen = true
+    this.#number = 0
+    this.schedule()
+  }
+
+  /** Sends what waits, after the present turn. */
+  schedule (): void {
+    if (this.#isScheduled || !this.#isOpen || this.#sending !== undefined) return
+    this.#isScheduled = true
+    this.#deps.defer(() => {
+      this.#isScheduled = false
+      this.#sendNext()
+    })
+  }
+
+  /** Resolves when nothing waits any more, or the appender is closed. */
+  async idle (): Promise<void> {
+    if (this.#isClosed || (this.#sending === undefined && this.#deps.outbox.length === 0)) return
+    await new Promise<void>((resolve) => { this.#idle.push(resolve) })
+  }
+
+  close (): void {
+    this.#isClosed = true
+    this.#isOpen = false
+    this.#retry?.cancel()
+    this.#wake()
+  }
+
+  #sendNext (): void {
+    if (!this.#isOpen || this.#sending !== undefined) return
+    const steps = this.#deps.outbox.take(MAX_STEPS, MAX_BYTES)
+    if (steps.length === 0) return this.#wake()
+    this.#sending = { number: ++this.#number, steps }
+    this.#send(this.#sending)
+  }
+
+  #send (sending: Sending): void {
+    const { log } = this.#deps
+    const { number, steps } = sending
+    const last = new Map(steps.map(({ mission }, index) => [mission, index]))
+    const built = steps.map((step, index) => step.build(step.mission === undefined || last.get(step.mission) === index))
+    log.append({ number, steps: built }).then(
+      (result) => this.#received(sending, result),
+      (err: unknown) => this.#failed(sending, err)
+    )
+  }
+
+  #received (sending: Sending, result: AppendResult): void {
+    if (this.#sending !== sending || this.#isClosed) return
+    this.#sending = undefined
+    this.#retryMs = RETRY_MS.first
+    const { outbox, onState, onFenced, onVerdicts } = this.#deps
+    onState(undefined)
+    if (result.outcome === 'fenced') {
+      this.#isOpen = false
+      outbox.putBack(sending.steps)
+      return onFenced()
+    }
+    onVerdicts(sending.steps, result.verdicts)
+    this.#sendNext()
+  }
+
+  #failed (sending: Sending, err: unknown): void {
+    if (this.#sending !== sending || this.#isClosed) return
+    this.#deps.onState(err)
+    this.#retry = this.#deps.clock.after(this.#retryMs, () => this.#send(sending))
+    this.#retryMs = Math.min(RETRY_MS.longest, this.#retryMs * 2)
+  }
+
+  #wake (): void {
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+}

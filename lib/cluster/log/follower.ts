@@ -1,0 +1,104 @@
+import type { LogBatch, SharedLog } from '../../backplane/contract.js'
+import type { Clock } from '../../base/clock.js'
+import type { Picture } from '../picture/picture.js'
+
+/** How long one read of the log waits for entries. */
+const WAIT_MS = 2_500
+/** The pauses after failures. */
+const RETRY_MS = { first: 50, longest: 1_000 }
+
+/** Why the picture was loaded again. */
+export type ReloadCause = 'epoch_changed' | 'trimmed'
+
+export interface FollowerDeps {
+  clock: Clock
+  log: SharedLog
+  picture: Picture
+  /** Takes a lease, and loads the picture. */
+  load: () => Promise<void>
+  /** The picture was loaded and is up to date. `undefined`: for the first time. */
+  onLoaded: (cause: ReloadCause | undefined) => void
+  onBatch: (batch: LogBatch) => void
+  /** Whether the last attempt has failed, with the error. */
+  onState: (err: unknown) => void
+}
+
+/** Follows the log, and loads the picture again if the log has lost entries or this process has fallen too far back. */
+export class Follower {
+  readonly #deps: FollowerDeps
+  #isLoaded = false
+  #hasBegun = false
+  #cause: ReloadCause | undefined
+  #retryMs = RETRY_MS.first
+  #isClosed = false
+  #wake = () => {}
+
+  constructor (deps: FollowerDeps) {
+    this.#deps = deps
+  }
+
+  /** Runs until `close`. */
+  async run (): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await (this.#isLoaded ? this.#follow() : this.#load())
+        this.#retryMs = RETRY_MS.first
+        if (!this.#isClosed) this.#deps.onState(undefined)
+      } catch (err) {
+        if (this.#isClosed) return
+        this.#deps.onState(err)
+        await this.#pause()
+      }
+    }
+  }
+
+  close (): void {
+    this.#isClosed = true
+    this.#wake()
+  }
+
+  // Clients must not see the entries that are behind the loaded states, so the log is read up to its end first.
+  async #load (): Promise<void> {
+    const { log, picture, load, onLoaded } = this.#deps
+    await load()
+    for (;;) {
+      const result = await log.read(picture.position, 0)
+      if (result.outcome !== 'batches') return this.#lose(result.outcome)
+      if (result.batches.length === 0) break
+      for (const batch of result.batches) picture.apply(batch)
+    }
+    if (this.#isClosed) return
+    this.#isLoaded = true
+    onLoaded(this.#hasBegun ? this.#cause ?? 'trimmed' : undefined)
+    this.#hasBegun = true
+    this.#cause = undefined
+  }
+
+  async #follow (): Promise<void> {
+    const { log, picture, onBatch } = this.#deps
+    const result = await log.read(picture.position, WAIT_MS)
+    if (this.#isClosed) return
+    if (result.outcome !== 'batches') {
+      // The positions of clients mean other messages now.
+      if (result.outcome === 'diverged') await log.restart(picture.position.epoch)
+      return this.#lose(result.outcome)
+    }
+    for (const batch of result.batches) onBatch(batch)
+  }
+
+  #lose (outcome: 'trimmed' | 'diverged'): void {
+    this.#isLoaded = false
+    this.#cause = outcome === 'diverged' ? 'epoch_changed' : this.#cause ?? 'trimmed'
+  }
+
+  async #pause (): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.after(this.#retryMs, resolve)
+      this.#wake = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#retryMs = Math.min(RETRY_MS.longest, this.#retryMs * 2)
+  }
+}

@@ -1,0 +1,154 @@
+import { isReplaceableUpdate, type MissionUpdate } from '../../../schemas/channels/mission-update.js'
+import type { MissionCopy } from '../../../schemas/mission-copy.js'
+import { isTerminal } from '../../../schemas/mission.js'
+import type { MissionStep, PublicationStep } from '../../backplane/contract.js'
+import { createUnifiedId } from '../../base/clock.js'
+import { SharedMission, toMissionCopy, toUpdate, type MissionState } from '../../missions/index.js'
+
+/** Something to append to the log. */
+export interface PendingStep {
+  /** `undefined` for a publication. */
+  readonly mission: MissionState | undefined
+  /** The mission ends with it. */
+  readonly isEnding: boolean
+  readonly isReliable: boolean
+  /** Its approximate size. */
+  readonly bytes: number
+  readonly update: MissionUpdate | undefined
+  /** Creates the step when it is sent. `needsState`: no later step of the same mission follows in the batch. */
+  build (needsState: boolean): MissionStep | PublicationStep
+}
+
+const ENVELOPE_BYTES = 200
+/** Rough, because most updates are never kept for long. */
+const UPDATE_BYTES = 400
+
+/** A step of a mission of this process. Without an update, clients are not told. */
+export function createMissionStep (mission: MissionState, update: MissionUpdate | undefined): PendingStep {
+  const { id, tenant, attempt } = mission
+  const status = update?.status ?? mission.status
+  const isEnding = isTerminal(status)
+  const isReliable = update !== undefined && !isReplaceableUpdate(update)
+  const messageId = createUnifiedId('message')
+  const isStart = update !== undefined && update.seq === mission.firstSeq
+  return {
+    mission,
+    isEnding,
+    isReliable,
+    bytes: ENVELOPE_BYTES + UPDATE_BYTES + sizeOf(update),
+    update,
+    build: (needsState) => ({
+      kind: 'mission',
+      id,
+      tenant,
+      attempt,
+      status,
+      isRun: mission.isRun,
+      isStart,
+      isReliable,
+      lostWith: undefined,
+      durationMs: isEnding ? mission.durationMs ?? 0 : 0,
+      messageId,
+      update: update === undefined ? '' : JSON.stringify(update),
+      state: needsState ? JSON.stringify(toMissionCopy(mission)) : ''
+    })
+  }
+}
+
+/** The whole state of a mission as a change, because others may not know all of it. */
+export function createRestatement (mission: MissionState): PendingStep {
+  const { snapshot, attempts, notes, ...update } = toUpdate(mission)
+  return createMissionStep(mission, update)
+}
+
+/** Ends a mission that was lost with the process that ran it. */
+export function createLoss (mission: SharedMission, now: number): PendingStep {
+  const lost = lose(mission, now)
+  const update = toUpdate(lost.mission, { previousStatus: mission.status })
+  return {
+    mission: undefined,
+    isEnding: true,
+    isReliable: true,
+    bytes: ENVELOPE_BYTES + UPDATE_BYTES,
+    update,
+    build: () => ({
+      kind: 'mission',
+      id: mission.id,
+      tenant: mission.tenant,
+      attempt: mission.attempt,
+      status: 'error',
+      isRun: true,
+      isStart: false,
+      isReliable: true,
+      lostWith: mission.owner,
+      durationMs: lost.mission.durationMs!,
+      messageId: createUnifiedId('message'),
+      update: JSON.stringify(update),
+      state: lost.state
+    })
+  }
+}
+
+const PROCESS_LOST = { code: 'process_lost', message: 'The process that ran the mission has died' }
+
+function lose (mission: SharedMission, now: number): { mission: SharedMission, state: string } {
+  const endedAt = Math.max(now, mission.startedAt)
+  const copy: MissionCopy = { ...mission.copy, error: PROCESS_LOST, endedAt, durationMs: endedAt - mission.startedAt }
+  copy.statusBeforeEnd = mission.status
+  copy.updatedAt = endedAt
+  delete copy.waiting
+  delete copy.stalled
+  const state = JSON.stringify(copy)
+  return { state, mission: new SharedMission({ ...headerOf(mission), status: 'error', state }) }
+}
+
+const headerOf = (mission: SharedMission) => ({
+  id: mission.id,
+  tenant: mission.tenant,
+  attempt: mission.attempt,
+  seq: mission.seq,
+  owner: mission.owner,
+  isRun: mission.isRun,
+  startedAt: mission.number,
+  sequence: mission.sequence,
+  offset: mission.offset,
+  tenantOffset: mission.tenantOffset
+})
+
+export interface PublicationOptions {
+  channel: string
+  tenant: string | undefined
+  isReliable: boolean
+  /** `undefined`: nothing but the retained value; without one, it marks that messages are missing. */
+  payload: unknown
+  retain?: PublicationStep['retain']
+}
+
+/** A message that is not about a mission of the registry. */
+export function createPublication ({ channel, tenant, isReliable, payload, retain }: PublicationOptions): PendingStep {
+  const update = payload === undefined ? '' : JSON.stringify(payload)
+  return {
+    mission: undefined,
+    isEnding: false,
+    isReliable,
+    bytes: ENVELOPE_BYTES + update.length + (retain?.value.length ?? 0),
+    update: undefined,
+    build: () => ({
+      kind: 'publication',
+      channel,
+      tenant: tenant ?? null,
+      isReliable,
+      messageId: createUnifiedId('message'),
+      update,
+      retain
+    })
+  }
+}
+
+// The parts that can be large are JSON of the host; measuring all of it would cost as much as encoding it.
+function sizeOf (update: MissionUpdate | undefined): number {
+  if (update === undefined) return 0
+  const { planningSession, tasksSummary, metadata, note } = update
+  return [planningSession, tasksSummary, metadata, note].reduce<number>((sum, part) =>
+    sum + (part === undefined ? 0 : JSON.stringify(part).length), 0)
+}

@@ -1,0 +1,115 @@
+import type { TerminalStatus } from '../../../schemas/mission.js'
+import type { ResolvedOptions } from '../../../schemas/options.js'
+import type { Clock } from '../../base/clock.js'
+import { shrinkFairly } from '../../base/limits/fair-share.js'
+import { Queue } from '../../base/queue.js'
+import { Retention, type DeadlineQueue, type SharedMission } from '../../missions/index.js'
+
+export interface EndedSharedDeps {
+  clock: Clock
+  deadlines: DeadlineQueue
+  /** How long ended missions are listed, and how many. */
+  options: Pick<ResolvedOptions['missions'], 'endedRetentionMs' | 'maxEnded'>
+  /** How many are known beyond that, and for how long in ms: for late reports, and for clients that were away. */
+  endedIds: { max: number, maxAgeMs: number }
+  /** The mission is no longer known. */
+  forget: (mission: SharedMission) => void
+}
+
+interface Kept { readonly mission: SharedMission, readonly forgetAt: number }
+
+/** Above the limit, a few more are forgotten, so that this is not needed at each ending. */
+const KEPT_SHARE = 0.95
+
+/**
+ * The ended missions of the service. They are listed as long as those of a single process would be, and known for
+ * longer. A busy tenant takes no room from the others.
+ */
+export class EndedShared {
+  readonly #deps: EndedSharedDeps
+  readonly #tenants = new Map<string | null, Queue<Kept>>()
+  #listed = new Set<SharedMission>()
+  #retention: Retention<SharedMission>
+  #size = 0
+  #forgotten: SharedMission[] = []
+
+  constructor (deps: EndedSharedDeps) {
+    this.#deps = deps
+    this.#retention = this.#createRetention()
+  }
+
+  get size (): number { return this.#size }
+
+  /** Whether a mission is active or can still be looked up. */
+  isListed (mission: SharedMission): boolean {
+    return !mission.isTerminal || this.#listed.has(mission)
+  }
+
+  put (mission: SharedMission): void {
+    const { clock, endedIds: { max, maxAgeMs } } = this.#deps
+    const ageMs = Math.max(0, clock.now() - (mission.endedAt ?? clock.now()))
+    const kept = this.#tenants.get(mission.tenant) ?? new Queue()
+    this.#tenants.set(mission.tenant, kept)
+    kept.push({ mission, forgetAt: clock.monotonic() + maxAgeMs - ageMs })
+    this.#size++
+    this.#listed.add(mission)
+    this.#retention.put(mission, mission.status as TerminalStatus, ageMs)
+    this.#trim(mission.tenant, kept)
+    if (this.#size > max) this.#makeRoom(Math.floor(max * KEPT_SHARE))
+  }
+
+  /** A newer attempt has taken the place of an ended one. */
+  drop (mission: SharedMission): void {
+    if (this.#listed.delete(mission)) this.#retention.drop(mission)
+  }
+
+  /** The missions that were forgotten since the last call, at most the newest 10,000. */
+  takeForgotten (): SharedMission[] {
+    const forgotten = this.#forgotten
+    this.#forgotten = []
+    return forgotten
+  }
+
+  /** Forgets what is too old; to be called now and then. */
+  trim (): void {
+    for (const [tenant, kept] of this.#tenants) this.#trim(tenant, kept)
+  }
+
+  clear (): void {
+    this.#tenants.clear()
+    this.#size = 0
+    this.#listed = new Set()
+    this.#forgotten = []
+    this.#retention = this.#createRetention()
+  }
+
+  // Entries of a former retention are dropped from a former set.
+  #createRetention (): Retention<SharedMission> {
+    const { options, clock, deadlines } = this.#deps
+    const listed = this.#listed
+    const forget = (mission: SharedMission) => { listed.delete(mission) }
+    return new Retention<SharedMission>(options, { clock, deadlines, forget })
+  }
+
+  #trim (tenant: string | null, kept: Queue<Kept>): void {
+    const now = this.#deps.clock.monotonic()
+    while (kept.first !== undefined && kept.first.forgetAt <= now) this.#forgetOldest(kept)
+    if (kept.length === 0) this.#tenants.delete(tenant)
+  }
+
+  #makeRoom (target: number): void {
+    const holders = [...this.#tenants.values()].map((kept) => ({
+      get size () { return kept.length },
+      shrinkTo: (size: number) => { while (kept.length > size) this.#forgetOldest(kept) }
+    }))
+    shrinkFairly(holders, target)
+  }
+
+  #forgetOldest (kept: Queue<Kept>): void {
+    const { mission } = kept.shift()!
+    this.#size--
+    this.drop(mission)
+    this.#deps.forget(mission)
+    if (this.#forgotten.length < this.#deps.endedIds.max) this.#forgotten.push(mission)
+  }
+}

@@ -1,0 +1,168 @@
+import type { MissionEntry, LogBatch, LogEntry, LogPosition, StoredHead, StoredMission } from '../../backplane/contract.js'
+import type { Clock } from '../../base/clock.js'
+import { isTerminal } from '../../../schemas/mission.js'
+import { SharedMission } from '../../missions/index.js'
+import { ActiveMissions } from './active-missions.js'
+import { EndedShared, type EndedSharedDeps } from './ended-shared.js'
+import { RecentEntries, channelOf, type RecentEntriesOptions } from './recent-entries.js'
+import { SharedCounts } from './shared-counts.js'
+
+/** What one entry of the log has changed; `mission` is present for a mission. */
+export interface PictureChange { readonly entry: LogEntry, readonly at: number, readonly mission?: SharedMission }
+
+export interface PictureDeps extends Pick<EndedSharedDeps, 'options' | 'deadlines' | 'endedIds'> {
+  clock: Clock
+  history: RecentEntriesOptions
+}
+
+/** What a process loads of the log before it follows the log. */
+export interface LoadedPicture {
+  readonly position: LogPosition
+  readonly missions: readonly StoredMission[]
+  readonly history: readonly LogBatch[]
+  readonly counts: Parameters<SharedCounts['load']>[0]
+  readonly heads: readonly StoredHead[]
+  readonly retained: ReadonlyArray<readonly [key: string, value: string]>
+}
+
+const NO_HEAD = Object.freeze({ offset: 0, id: '' })
+
+/**
+ * All missions of the service as the shared log knows them. The same entries make the same picture in every process.
+ */
+export class Picture {
+  readonly active = new ActiveMissions()
+  readonly counts = new SharedCounts()
+  readonly recent: RecentEntries
+  readonly ended: EndedShared
+  /** The retained values of the log. */
+  readonly retained = new Map<string, string>()
+  position: LogPosition = { epoch: '', sequence: 0, token: '' }
+  /** By id, in the order of their start. */
+  readonly #missions = new Map<string, SharedMission>()
+  readonly #heads = new Map<string, { offset: number, id: string }>()
+
+  constructor (deps: PictureDeps) {
+    const { clock, history } = deps
+    this.recent = new RecentEntries(clock, history)
+    this.ended = new EndedShared({ ...deps, forget: (mission) => this.#forget(mission) })
+  }
+
+  find (id: string): SharedMission | undefined { return this.#missions.get(id) }
+
+  /** The missions that are active or can still be looked up, oldest first. */
+  * listed (): Generator<SharedMission, void, undefined> {
+    for (const mission of this.#missions.values()) if (this.ended.isListed(mission)) yield mission
+  }
+
+  /** The last reliable message of a channel: for operators, or for a tenant. */
+  head (channel: string, tenant: string | undefined): { readonly offset: number, readonly id: string } {
+    return this.#heads.get(headKey(channel, tenant ?? null)) ?? NO_HEAD
+  }
+
+  /** Begins anew. Returns the ended missions, in the order of their endings. */
+  load (loaded: LoadedPicture): SharedMission[] {
+    this.#missions.clear()
+    this.active.clear()
+    this.ended.clear()
+    this.#heads.clear()
+    this.retained.clear()
+    this.position = loaded.position
+    this.counts.load(loaded.counts)
+    this.recent.load(loaded.history, loaded.position.sequence)
+    for (const [key, value] of loaded.retained) this.retained.set(key, value)
+    for (const { channel, tenant, offset, messageId } of loaded.heads) {
+      this.#heads.set(headKey(channel, tenant), { offset, id: messageId })
+    }
+    const newest = newestOf(loaded.missions)
+    for (const stored of newest.sort((a, b) => a.startedAt - b.startedAt)) this.#add(new SharedMission(stored))
+    const ended = [...this.#missions.values()].filter((mission) => mission.isTerminal)
+    ended.sort((a, b) => a.sequence - b.sequence)
+    for (const mission of ended) this.ended.put(mission)
+    return ended
+  }
+
+  /** Takes over the entries of the next batch. Those that a loaded mission contains already change only counts. */
+  apply ({ entries, at, epoch, token, after }: LogBatch): PictureChange[] {
+    const changes = entries.map((entry) => {
+      this.recent.put(entry, at)
+      this.#advanceHeads(entry)
+      if (entry.kind === 'mission') return { entry, at, mission: this.#applyMission(entry) }
+      if (entry.retain !== undefined) this.retained.set(entry.retain.key, entry.retain.value)
+      return { entry, at }
+    })
+    this.position = { epoch, sequence: entries.at(-1)?.sequence ?? after, token }
+    return changes
+  }
+
+  #applyMission (entry: MissionEntry): SharedMission {
+    const { id, attempt, tenant, status, durationMs, isNew, isReplacing, sequence, state } = entry
+    const known = this.#missions.get(id)
+    if (isReplacing) this.counts.replaced(known?.tenant ?? tenant)
+    if (isNew) this.counts.started(tenant)
+    if (isTerminal(status)) this.counts.ended(tenant, status, durationMs)
+    if (known !== undefined && known.sequence >= sequence) return known
+    if (known?.attempt !== attempt) return this.#replace(known, new SharedMission(entry))
+    this.#stall(known, -1)
+    const isMoved = entry.owner !== known.owner || isTerminal(status)
+    if (isMoved) this.active.left(known)
+    known.change(entry, state)
+    if (isMoved && !known.isTerminal) this.active.joined(known)
+    this.#stall(known, 1)
+    if (known.isTerminal) this.ended.put(known)
+    return known
+  }
+
+  #replace (known: SharedMission | undefined, mission: SharedMission): SharedMission {
+    if (known !== undefined) this.#remove(known)
+    this.#add(mission)
+    if (mission.isTerminal) this.ended.put(mission)
+    return mission
+  }
+
+  #add (mission: SharedMission): void {
+    this.#missions.set(mission.id, mission)
+    this.#keep(mission)
+  }
+
+  #keep (mission: SharedMission): void {
+    if (mission.isTerminal) return
+    this.active.joined(mission)
+    this.#stall(mission, 1)
+  }
+
+  #stall (mission: SharedMission, change: 1 | -1): void {
+    if (mission.isStalled) this.counts.stalled(mission.tenant, change)
+  }
+
+  #remove (mission: SharedMission): void {
+    this.#missions.delete(mission.id)
+    if (!mission.isTerminal) this.#stall(mission, -1)
+    this.active.left(mission)
+    this.ended.drop(mission)
+  }
+
+  #forget (mission: SharedMission): void {
+    if (this.#missions.get(mission.id) === mission) this.#missions.delete(mission.id)
+  }
+
+  #advanceHeads (entry: LogEntry): void {
+    if (entry.offset === 0) return
+    const { offset, tenantOffset, tenant, messageId: id } = entry
+    const channel = channelOf(entry)
+    this.#heads.set(headKey(channel, null), { offset, id })
+    if (tenant !== null) this.#heads.set(headKey(channel, tenant), { offset: tenantOffset, id })
+  }
+}
+
+const headKey = (channel: string, tenant: string | null): string => tenant === null ? channel : `${channel} ${tenant}`
+
+// A mission that has changed while the states were read may be returned twice.
+function newestOf (missions: readonly StoredMission[]): StoredMission[] {
+  const newest = new Map<string, StoredMission>()
+  for (const mission of missions) {
+    const known = newest.get(mission.id)
+    if (known === undefined || known.sequence < mission.sequence) newest.set(mission.id, mission)
+  }
+  return [...newest.values()]
+}

@@ -1,0 +1,153 @@
+import type { LogBatch, MissionEntry, Verdict } from '../backplane/contract.js'
+import {
+  EndedElsewhereError, isBackward, SharedMission, toMissionCopy, type MissionRegistry, type MissionState
+} from '../missions/index.js'
+import type { PendingStep } from './log/steps.js'
+import type { Membership } from './membership.js'
+import type { Picture, PictureChange } from './picture/picture.js'
+
+export interface ReconcilerDeps {
+  registry: MissionRegistry
+  picture: Picture
+  membership: Membership
+  /** Sends a step again, because the mission has moved on meanwhile. */
+  resend: (mission: MissionState) => void
+}
+
+/**
+ * Brings the missions of this process in line with the log: what others have reported is taken over, and what the log
+ * has refused is undone. Own reports apply here at once, so a mission may be ahead of the log.
+ */
+export class Reconciler {
+  readonly #deps: ReconcilerDeps
+  /** How many steps of a mission were not read back from the log yet. */
+  readonly #unread = new Map<MissionState, number>()
+  /** Missions whose last step was refused, because others had moved them on. */
+  readonly #outdated = new Set<MissionState>()
+
+  constructor (deps: ReconcilerDeps) {
+    this.#deps = deps
+  }
+
+  /** A step of the mission will be sent. */
+  sent (mission: MissionState): void {
+    this.#unread.set(mission, (this.#unread.get(mission) ?? 0) + 1)
+  }
+
+  /** Steps of the mission were dropped before they were sent, and will not be read back. */
+  forget (mission: MissionState): void {
+    this.#unread.delete(mission)
+  }
+
+  isPending (mission: MissionState): boolean { return this.#unread.has(mission) }
+
+  /** The log was loaded again: only these steps are still on their way. */
+  reload (steps: readonly PendingStep[]): void {
+    this.#unread.clear()
+    for (const { mission } of steps) if (mission !== undefined) this.sent(mission)
+    const { registry, picture } = this.#deps
+    for (const mission of [...registry.index.local.values()]) {
+      const shared = picture.find(mission.id)
+      if (shared !== undefined) this.#reconcile(mission, shared, true)
+    }
+  }
+
+  /** The log has judged steps. */
+  judged (steps: readonly PendingStep[], verdicts: readonly Verdict[]): void {
+    for (const [index, { mission, update }] of steps.entries()) {
+      const verdict = verdicts[index]
+      if (mission === undefined || verdict === undefined || verdict === 'applied') continue
+      this.#read(mission)
+      if (verdict === 'backward' && update !== undefined) this.#outdated.add(mission)
+      // If the log was not read so far, the entry that decided it comes later.
+      const shared = this.#deps.picture.find(mission.id)
+      if (shared !== undefined) this.#reconcile(mission, shared, true)
+    }
+  }
+
+  /** A batch of the log was taken over. */
+  follow ({ instance }: LogBatch, changes: readonly PictureChange[]): void {
+    const { registry, membership } = this.#deps
+    const isOwn = membership.isOwn(instance)
+    const touched = new Map<MissionState, SharedMission>()
+    for (const { entry, mission: shared } of changes) {
+      if (entry.kind !== 'mission' || shared === undefined) continue
+      const mission = registry.index.local.get(entry.id)
+      if (mission !== undefined) {
+        if (isOwn && mission.attempt === entry.attempt) this.#read(mission)
+        touched.set(mission, shared)
+      }
+      if (shared.isCancelRequested && entry.update.includes('"cancel":')) this.#cancelChildren(entry)
+    }
+    for (const [mission, shared] of touched) this.#reconcile(mission, shared, !isOwn)
+  }
+
+  #read (mission: MissionState): void {
+    const unread = (this.#unread.get(mission) ?? 1) - 1
+    if (unread === 0) this.#unread.delete(mission)
+    else this.#unread.set(mission, unread)
+  }
+
+  #reconcile (mission: MissionState, shared: SharedMission, isForeign: boolean): void {
+    if (shared.attempt < mission.attempt) return
+    if (shared.attempt > mission.attempt) return this.#replaced(mission, shared)
+    mission.number = shared.number
+    mission.instance = shared.owner
+    if (shared.isTerminal) this.#ended(mission, shared)
+    else if (isForeign) this.#followed(mission, shared)
+  }
+
+  // A step of an earlier status was refused; its details are sent with the present status.
+  #followed (mission: MissionState, shared: SharedMission): void {
+    const isOutdated = this.#outdated.has(mission) && isBackward(shared.status, mission.status)
+    mission.follow(shared, this.isPending(mission) || isOutdated)
+    if (!isOutdated) return
+    this.#outdated.delete(mission)
+    this.#deps.resend(mission)
+  }
+
+  #ended (mission: MissionState, shared: SharedMission): void {
+    this.#outdated.delete(mission)
+    const isSame = mission.isTerminal && mission.status === shared.status
+    if (!isSame) mission.endAs(shared, new EndedElsewhereError(shared.outcome!))
+    mission.settleStored()
+  }
+
+  // A newer attempt is known; the history has the ending of this one.
+  #replaced (mission: MissionState, newer: SharedMission): void {
+    if (mission.isTerminal) return mission.settleStored()
+    const shared = pastAttempt(mission, newer)
+    mission.endAs(shared, new EndedElsewhereError(shared.outcome!))
+    mission.settleStored()
+  }
+
+  // The parent runs in another process, or was cancelled there.
+  #cancelChildren ({ id }: MissionEntry): void {
+    const { registry, picture, membership } = this.#deps
+    for (const child of registry.childrenOf(id)) {
+      const owner = picture.find(child.id)?.owner
+      if (owner === undefined || membership.isOwn(owner)) child.requestCancel('parent')
+    }
+  }
+}
+
+const SUPERSEDED = Object.freeze({ requested: true, kind: 'superseded', reason: null, by: null } as const)
+
+function pastAttempt (mission: MissionState, newer: SharedMission): SharedMission {
+  const past = newer.history.attempts.find(({ attempt }) => attempt === mission.attempt)
+  const { status = 'cancelled', endedAt = newer.startedAt, error = null, cancel = SUPERSEDED } = past ?? {}
+  const durationMs = past?.durationMs ?? Math.max(0, endedAt - mission.startedAt)
+  const copy = {
+    ...toMissionCopy(mission),
+    endedAt,
+    durationMs,
+    statusBeforeEnd: mission.status,
+    ...(error !== null && { error }),
+    ...(cancel !== null && { cancel })
+  }
+  const { id, tenant, number, sequence, owner, isRun, offset, tenantOffset, seq } = newer
+  return new SharedMission({
+    id, tenant, attempt: mission.attempt, status, seq, owner, isRun, startedAt: number, sequence, offset, tenantOffset,
+    state: JSON.stringify(copy)
+  })
+}

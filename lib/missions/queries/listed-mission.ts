@@ -1,0 +1,16 @@
+import type { MissionSubject } from '../../../schemas/access.js'
+import type { MissionView } from '../../../schemas/mission.js'
+import type { UpdateSource } from '../payload/update.js'
+
+/** What queries and channels read of a mission, whichever process it runs in. */
+export interface ListedMission extends UpdateSource {
+  readonly tenant: string | null
+  readonly parentId: string | null
+  readonly isTerminal: boolean
+  readonly isCancelRequested: boolean
+  readonly updatedAt: number
+  /** Orders missions by their start. */
+  readonly number: number
+  readonly subject: MissionSubject
+  view (): MissionView
+}

@@ -1,0 +1,56 @@
+import { MissionCopy } from '../../../../schemas/mission-copy.js'
+import { compile } from '../../../base/validation.js'
+import { copyProgress } from '../../payload/update.js'
+import type { MissionFields } from '../mission-fields.js'
+
+const isMissionCopy = compile(MissionCopy)
+
+/** Everything that other processes need of a mission; see `MissionCopy`. */
+export function toMissionCopy (mission: MissionFields): MissionCopy {
+  const { name, startedAt, updatedAt, objective, tags, tagsOmitted, metadata, startMetadata, parentId } = mission
+  const copy: MissionCopy = { name, startedAt, updatedAt }
+  if (objective !== null) copy.objective = objective
+  if (tags.length > 0) copy.tags = tags as string[]
+  if (tagsOmitted > 0) copy.tagsOmitted = tagsOmitted
+  if (metadata !== null) copy.metadata = metadata
+  if (startMetadata !== metadata) copy.startMetadata = startMetadata
+  if (parentId !== null) copy.parentId = parentId
+  if (mission.timeoutMs !== undefined) copy.timeoutMs = mission.timeoutMs
+  if (mission.queuedAt !== null) copy.queuedAt = mission.queuedAt
+  if (mission.isStalled) copy.stalled = true
+  if (mission.waiting !== null) copy.waiting = mission.waiting
+  addOutcome(copy, mission)
+  addLists(copy, mission)
+  return copy
+}
+
+/** Reads a copy that another process has written as JSON; `undefined` if it is broken. */
+export function readMissionCopy (text: string): MissionCopy | undefined {
+  try {
+    const copy: unknown = JSON.parse(text)
+    return isMissionCopy(copy) ? copy : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function addOutcome (copy: MissionCopy, mission: MissionFields): void {
+  const { progress, error, cancel, endedAt, durationMs, statusBeforeEnd, lateOutcome } = mission
+  if (progress !== null) copy.progress = copyProgress(progress)
+  if (error !== null) copy.error = error
+  if (cancel !== null) copy.cancel = cancel
+  if (mission.isCancelRequested) copy.isCancelRequested = true
+  if (endedAt !== null) copy.endedAt = endedAt
+  if (durationMs !== null) copy.durationMs = durationMs
+  if (statusBeforeEnd !== undefined) copy.statusBeforeEnd = statusBeforeEnd
+  if (lateOutcome !== null) copy.lateOutcome = lateOutcome
+}
+
+function addLists (copy: MissionCopy, { tasks, notes, history }: MissionFields): void {
+  if (tasks !== undefined) copy.tasks = tasks.list()
+  if (tasks !== undefined && tasks.omitted > 0) copy.tasksOmitted = tasks.omitted
+  if (notes !== undefined) copy.notes = notes.list()
+  if (notes !== undefined && notes.omitted > 0) copy.notesOmitted = notes.omitted
+  if (history.attempts.length > 0) copy.attempts = [...history.attempts]
+  if (history.omitted > 0) copy.attemptsOmitted = history.omitted
+}

@@ -1,0 +1,186 @@
+import type { MissionSubject } from '../../../../schemas/access.js'
+import type { MissionCopy } from '../../../../schemas/mission-copy.js'
+import {
+  isTerminal, type CancelState, type MissionError, type MissionNote, type MissionStatus, type MissionTask,
+  type MissionView, type TerminalStatus
+} from '../../../../schemas/mission.js'
+import type { MissionHeader, StoredMission } from '../../../backplane/contract.js'
+import { copyProgress, type UpdateSource } from '../../payload/update.js'
+import type { AttemptHistory, KeptProgress, MissionOutcome } from '../../types.js'
+import { readMissionCopy } from './mission-copy.js'
+
+const NO_LIST: readonly never[] = Object.freeze([])
+
+/** Stands in for a state that cannot be read. */
+const UNREADABLE: MissionCopy = Object.freeze({ name: 'unreadable', startedAt: 0, updatedAt: 0 })
+
+/**
+ * One attempt of a mission as the shared log knows it, whichever process it runs in. Many are kept, so its state stays
+ * text until somebody reads it.
+ */
+export class SharedMission implements UpdateSource {
+  readonly id: string
+  readonly tenant: string | null
+  readonly attempt: number
+  /** The position of its start in the log, which orders missions by their start. */
+  readonly number: number
+  status: MissionStatus
+  seq: number
+  owner: string
+  /** Whether it ends with the process that owns it. */
+  isRun: boolean
+  /** The sequence of its last entry in the log. */
+  sequence: number
+  offset: number
+  tenantOffset: number
+  /** Whether the parent is of another tenant, to which its id must not be shown. */
+  isParentForeign = false
+  #text: string
+  #copy: MissionCopy | undefined
+  #subject: MissionSubject | undefined
+
+  constructor (stored: StoredMission) {
+    const { id, tenant, attempt, startedAt, status, seq, owner, isRun, sequence, offset, tenantOffset, state } = stored
+    this.id = id
+    this.tenant = tenant
+    this.attempt = attempt
+    this.number = startedAt
+    this.status = status
+    this.seq = seq
+    this.owner = owner
+    this.isRun = isRun
+    this.sequence = sequence
+    this.offset = offset
+    this.tenantOffset = tenantOffset
+    this.#text = state
+  }
+
+  /** Takes over the next entry of the log; an empty `state` changes only what the log itself knows. */
+  change ({ status, seq, owner, isRun, sequence, offset, tenantOffset }: MissionHeader, state: string): void {
+    this.status = status
+    this.seq = seq
+    this.owner = owner
+    this.isRun = isRun
+    this.sequence = sequence
+    if (offset > 0) this.offset = offset
+    if (tenantOffset > 0) this.tenantOffset = tenantOffset
+    if (state === '') return
+    this.#text = state
+    this.#copy = undefined
+  }
+
+  get isTerminal (): boolean { return isTerminal(this.status) }
+  get instance (): string { return this.owner }
+  get firstSeq (): number { return 0 }
+  get name (): string { return this.#state.name }
+  get objective (): string | null { return this.#state.objective ?? null }
+  get tags (): readonly string[] { return this.#state.tags ?? NO_LIST }
+  get tagsOmitted (): number { return this.#state.tagsOmitted ?? 0 }
+  get timeoutMs (): number | undefined { return this.#state.timeoutMs }
+  get metadata (): unknown { return this.#state.metadata ?? null }
+  get startMetadata (): unknown {
+    const { startMetadata, metadata = null } = this.#state
+    return startMetadata === undefined ? metadata : startMetadata
+  }
+
+  get parentId (): string | null { return this.#state.parentId ?? null }
+  get shownParentId (): string | null { return this.isParentForeign ? null : this.parentId }
+  get queuedAt (): number | null { return this.#state.queuedAt ?? null }
+  get startedAt (): number { return this.#state.startedAt }
+  get updatedAt (): number { return this.#state.updatedAt }
+  get endedAt (): number | null { return this.#state.endedAt ?? null }
+  get durationMs (): number | null { return this.#state.durationMs ?? null }
+  get progress (): KeptProgress | null {
+    const { progress } = this.#state
+    return progress === undefined ? null : { fraction: NaN, ...progress }
+  }
+
+  get error (): MissionError | null { return this.#state.error ?? null }
+  get cancel (): CancelState | null { return this.#state.cancel ?? null }
+  get isCancelRequested (): boolean { return this.#state.isCancelRequested === true }
+  // Asked for each entry of the log, and rarely true.
+  get isStalled (): boolean {
+    return this.#text.includes('"stalled":true') && this.#state.stalled === true && !this.isTerminal
+  }
+
+  get waiting (): string | null { return this.#state.waiting ?? null }
+  get statusBeforeEnd (): MissionStatus | undefined { return this.#state.statusBeforeEnd }
+  get lateOutcome (): TerminalStatus | null { return this.#state.lateOutcome ?? null }
+  get taskList (): readonly MissionTask[] { return this.#state.tasks ?? NO_LIST }
+  get tasksOmitted (): number { return this.#state.tasksOmitted ?? 0 }
+  get noteList (): readonly MissionNote[] { return this.#state.notes ?? NO_LIST }
+  get notesOmitted (): number { return this.#state.notesOmitted ?? 0 }
+  get notes (): { list (): MissionNote[] } | undefined {
+    const { notes } = this.#state
+    return notes && { list: () => structuredClone(notes) }
+  }
+
+  get history (): AttemptHistory {
+    const { attempts = NO_LIST, attemptsOmitted: omitted = 0 } = this.#state
+    return { attempts, omitted }
+  }
+
+  /** How many attempts have ended, this one included. */
+  get ended (): number { return this.history.attempts.length + this.history.omitted + 1 }
+
+  get outcome (): MissionOutcome | undefined {
+    const { id, attempt, status, error, cancel, durationMs } = this
+    if (!isTerminal(status)) return undefined
+    return Object.freeze({ id, attempt, status, error, cancel, durationMs: durationMs ?? 0 })
+  }
+
+  /** What the host decides by whether somebody may see it; always the same object. */
+  get subject (): MissionSubject {
+    const { id, name, tenant, tags, startMetadata: metadata } = this
+    return (this.#subject ??= Object.freeze({ id, name, tenant, tags, metadata }))
+  }
+
+  /** A copy of everything known about the mission. */
+  view (): MissionView {
+    const { history, progress } = this
+    return structuredClone({
+      id: this.id,
+      name: this.name,
+      objective: this.objective,
+      tags: [...this.tags],
+      tagsOmitted: this.tagsOmitted,
+      metadata: this.metadata,
+      tenant: this.tenant,
+      parentId: this.parentId,
+      instance: this.owner,
+      status: this.status,
+      seq: this.seq,
+      attempt: this.attempt,
+      attempts: [...history.attempts],
+      attemptsOmitted: history.omitted,
+      queuedAt: this.queuedAt,
+      startedAt: this.startedAt,
+      updatedAt: this.updatedAt,
+      endedAt: this.endedAt,
+      durationMs: this.durationMs,
+      progress: progress && copyProgress(progress),
+      error: this.error,
+      cancel: this.cancel,
+      stalled: this.isStalled,
+      waiting: this.waiting,
+      tasks: [...this.taskList],
+      tasksOmitted: this.tasksOmitted,
+      notes: [...this.noteList],
+      notesOmitted: this.notesOmitted,
+      lateOutcome: this.lateOutcome
+    })
+  }
+
+  /** Everything that the log does not know itself. Not to be changed. */
+  get copy (): MissionCopy { return this.#state }
+
+  /** Whether the log knows exactly this state. */
+  hasState (text: string): boolean { return this.#text === text }
+
+  // Of an ended mission the text is kept alone: thousands of them are rarely read.
+  get #state (): MissionCopy {
+    const copy = this.#copy ?? readMissionCopy(this.#text) ?? UNREADABLE
+    if (!this.isTerminal) this.#copy = copy
+    return copy
+  }
+}

@@ -1,0 +1,64 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { Anomaly } from './anomaly.js'
+import { HealthSnapshot } from './health.js'
+import { CancelKind, MissionId } from './mission.js'
+
+const InstanceId = Type.String({ minLength: 1, maxLength: 128 })
+const Count = Type.Integer({ minimum: 0 })
+
+/** Asks the process that runs a mission to cancel it. `call` identifies the answer. */
+export const CancelCall = Type.Object({
+  type: Type.Literal('cancel'),
+  call: Type.String({ maxLength: 64 }),
+  from: InstanceId,
+  missionId: MissionId,
+  attempt: Type.Integer({ minimum: 1 }),
+  kind: CancelKind,
+  reason: Type.Optional(Type.String({ maxLength: 256 })),
+  by: Type.Optional(Type.String({ maxLength: 128 }))
+})
+export type CancelCall = Static<typeof CancelCall>
+
+const CancelReply = Type.Object({
+  type: Type.Literal('cancelled'),
+  call: Type.String({ maxLength: 64 }),
+  result: Type.Union([
+    Type.Literal('requested'), Type.Literal('already_requested'), Type.Literal('terminal'), Type.Literal('not_found')
+  ])
+})
+export type CancelReply = Static<typeof CancelReply>
+
+/**
+ * What the other processes add to their own numbers: durations of the last minute by the buckets of the latency
+ * window, the health, and counts that no log has.
+ */
+export const ClusterReport = Type.Object({
+  type: Type.Literal('report'),
+  from: InstanceId,
+  latency: Type.Array(Type.Tuple([Count, Count]), { maxItems: 1_025 }),
+  health: HealthSnapshot,
+  lateOutcomes: Count,
+  refused: Count,
+  untracked: Count
+})
+export type ClusterReport = Static<typeof ClusterReport>
+
+/** A message from one process to others. */
+export const ClusterMessage = Type.Union([CancelCall, CancelReply, ClusterReport])
+export type ClusterMessage = Static<typeof ClusterMessage>
+
+/** The firing alerts, which the process that evaluates the rules leaves to the next one. */
+export const SavedAlerts = Type.Array(Type.Object({
+  alertId: Anomaly.properties.alertId,
+  condition: Type.Object({
+    key: Type.String({ minLength: 1 }),
+    severity: Type.Union([Type.Literal('warning'), Type.Literal('critical')]),
+    rule: Anomaly.properties.rule,
+    category: Anomaly.properties.category,
+    message: Anomaly.properties.message,
+    metric: Anomaly.properties.metric,
+    value: Anomaly.properties.value,
+    threshold: Anomaly.properties.threshold,
+    details: Anomaly.properties.details
+  })
+}), { maxItems: 1_000 })
