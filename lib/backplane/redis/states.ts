@@ -13,13 +13,15 @@ export interface StatesDeps {
   onBroken: (count: number) => void
 }
 
-/** Reads all missions, page by page, in the order in which they started. */
+/** Reads all missions, page by page, in the order in which they were first stored. */
 export async function * readStates (
   { connection, key, onBroken }: StatesDeps
 ): AsyncGenerator<readonly StoredMission[]> {
   let from = '-inf'
+  let end = ''
   while (from !== '') {
-    const [cursor, ...list] = await SCRIPT.run(connection, key, [from]) as [string, ...unknown[]]
+    const [cursor, last, ...list] = await SCRIPT.run(connection, key, [from, end]) as [string, string, ...unknown[]]
+    end = last
     const page: StoredMission[] = []
     let broken = 0
     for (let at = 0; at + 1 < list.length; at += 2) {

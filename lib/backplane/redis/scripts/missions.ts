@@ -50,6 +50,7 @@ local function write_missions (at)
       starts[#starts + 1] = id
     end
   end
-  add_sorted('index', starts)
+  -- A mission keeps its place over all attempts, so that a process that reads page by page does not miss it.
+  add_sorted('index', starts, 'NX')
 end
 `

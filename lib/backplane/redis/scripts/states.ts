@@ -8,14 +8,16 @@ const PAGE_BYTES = 4_194_304
 const MAX_STATE_BYTES = 1_048_576
 
 /**
- * A page of missions in the order in which they started. `ARGV`: the score to read on from. Returns the score of the
- * last mission, empty after the last page, and for each mission its id and 12 values; only its id and an empty list if
- * it is broken. Missions that have expired are removed from the index.
+ * A page of missions in the order in which they were first stored. `ARGV`: the score to read on from, and the last one,
+ * which is empty for the first page: what is stored later is not part of the pages, or they would never end. Returns the
+ * score of the last mission of the page, empty after the last page; the last score; and for each mission its id and 11
+ * values, or none if it is broken. Missions that have expired are removed from the index.
  */
 export const STATES = PRELUDE + String.raw`
-local generation = call('HGET', META, 'generation')
-local list = call('ZRANGEBYSCORE', PREFIX .. 'index', ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ${PAGE})
-local result, bytes, cursor = { '' }, 0, ''
+local meta = call('HMGET', META, 'generation', 'sequence')
+local generation, last = meta[1], ARGV[2] ~= '' and ARGV[2] or meta[2] or '0'
+local list = call('ZRANGEBYSCORE', PREFIX .. 'index', ARGV[1], last, 'WITHSCORES', 'LIMIT', 0, ${PAGE})
+local result, bytes, cursor = { '', last }, 0, ''
 
 local function read_state (key)
   local length = redis.pcall('HSTRLEN', key, 'd')

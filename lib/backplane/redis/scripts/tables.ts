@@ -11,9 +11,9 @@ local function each_thousand (list, run)
   for from = 1, #list, 1000 do run(unpack(list, from, math.min(from + 999, #list))) end
 end
 
-local function add_sorted (name, list)
+local function add_sorted (name, list, mode)
   if #list == 0 then return end
-  each_thousand(list, function (...) call('ZADD', PREFIX .. name, ...) end)
+  each_thousand(list, function (...) call('ZADD', PREFIX .. name, mode or 'CH', ...) end)
   expire(name)
 end
 
