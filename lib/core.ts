@@ -70,6 +70,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endings,
     endedIds,
     monitoring,
+    hidesUnknownParents: access.isRestricted,
     options,
     onWarning: createWarning(log, onCallbackError),
     onListenerError: (err) => onCallbackError('mission_listener', err),

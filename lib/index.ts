@@ -53,7 +53,8 @@ export { createUnifiedId, type Clock, type Timer } from './base/clock.js'
 export { createVirtualClock, type VirtualClock } from './base/virtual-clock.js'
 export * as errors from './base/errors.js'
 export {
-  CancelledError, EndedElsewhereError, type CancelRequest, type CancelResult, type ChildInit, type Mission, type MissionDetails,
+  CancelledError, EndedElsewhereError, type CancelRequest, type CancelResult, type ChildInit, type Mission,
+  type MissionDetails,
   type MissionEvents, type MissionList, type MissionLog, type MissionOutcome, type MissionWork, type ProgressInput,
   type ProgressParts, type Refusal, type ReportDetails, type ReportResult, type SubscribeFilter, type WaitForOptions
 } from './missions/index.js'

@@ -10,8 +10,10 @@ import { createPublisher } from './hub/host-publish.js'
 import type { CommandContext, MissionHandlers, Missions } from './missions/index.js'
 import type { Services } from './services.js'
 
+type TypedOptions = 'prefix' | 'onRequest' | 'clock' | 'access' | 'backplane'
+
 /** Options of `app.register(missionControl, options)`. All are optional; docs/options.md describes each. */
-export interface MissionControlOptions extends Omit<OptionsInput, 'prefix' | 'onRequest' | 'clock' | 'access' | 'backplane'> {
+export interface MissionControlOptions extends Omit<OptionsInput, TypedOptions> {
   /** Path in front of every route of the plugin. */
   prefix?: string
   /** Identifies clients and limits what they may do. Without it, guard the routes with `onRequest`. */

@@ -291,9 +291,7 @@ function createUpdates ({ registry, clock }: Pick<ReturnType<typeof build>, 'reg
   const endings = all.of()
   const channel = createMissionUpdateChannel({
     clock,
-    onUpdate: (listener) => registry.updates.onUpdate(listener),
-    visible: () => registry.queries.visible(),
-    isActive: (id) => registry.find(id)?.isTerminal === false,
+    feed: registry.queries.feed,
     toSnapshot: (mission) => toUpdate(mission),
     endings: () => endings
   })

@@ -607,9 +607,7 @@ t.test('the offset of an ending', async (t) => {
     const endings = all.of()
     const channel = createMissionUpdateChannel({
       clock,
-      onUpdate: (listener) => registry.updates.onUpdate(listener),
-      visible: () => registry.visible(),
-      isActive: (id) => registry.find(id)?.isTerminal === false,
+      feed: registry.queries.feed,
       toSnapshot: (mission) => toUpdate(mission),
       endings: () => endings
     })

@@ -147,9 +147,9 @@ t.test('list', async (t) => {
     const may = (action: string, mission?: MissionSubject) => action === 'see' && mission!.tenant === 'acme'
     for (const tenant of ['acme', undefined]) {
       const caller = { request: {}, connectionId: null, principal: undefined, id: undefined, tenant, may }
-      const first = registry.list({ limit: 3 }, caller)
+      const first = registry.queries.list({ limit: 3 }, caller)
       t.strictSame(ids(first), ['m8', 'm6', 'm4'])
-      const second = registry.list({ limit: 3, cursor: first.nextCursor! }, caller)
+      const second = registry.queries.list({ limit: 3, cursor: first.nextCursor! }, caller)
       t.strictSame(ids(second), ['m2', 'm0'])
       t.equal(second.nextCursor, null)
     }

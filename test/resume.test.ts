@@ -687,7 +687,7 @@ t.test('many subscribes in one tick by a client that does not read stay within t
 t.test('a gap of a channel without a log has no position', async (t) => {
   const clock = createVirtualClock()
   const envelope = new Envelope(clock, { name: 'x', version: '1' })
-  const log = new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 })
+  const log = new MessageLog({ clock, options: { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 } })
   const channel: Channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] }
   const snapshots = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })
   const snapshot = snapshots.snapshot('mission_stats', { filter: undefined, endings: { after: 0 } })

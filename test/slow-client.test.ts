@@ -411,7 +411,7 @@ t.test('a state of a snapshot is encoded once until it changes, and kept for fiv
   const snapshots = new SnapshotCache({
     clock,
     envelope: new Envelope(clock, { name: 'x', version: '1' }),
-    log: new MessageLog(clock, { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 }),
+    log: new MessageLog({ clock, options: { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 } }),
     channel: () => channel,
     onGap () {}
   })

@@ -281,7 +281,7 @@ t.test('ended missions of a busy tenant take no room from those of others', asyn
 t.test('message logs share a budget', async (t) => {
   const clock = createVirtualClock()
   const budget = new LogBudget({ maxMessages: 100, maxBytes: 10_000 })
-  const create = () => new MessageLog(clock, { maxMessages: 100, maxBytes: 10_000, maxAgeMs: 1_000 }, budget)
+  const create = () => new MessageLog({ clock, options: { maxMessages: 100, maxBytes: 10_000, maxAgeMs: 1_000 }, budget })
   const append = (log: MessageLog, times: number, bytes = 10) => {
     for (let at = 0; at < times; at++) {
       log.append({ channel: 'mission_update', position: log.nextPosition('mission_update'), id: 'x', bytes } as never)

@@ -69,9 +69,7 @@ export interface SharedLog {
    * another process has fenced the instance.
    */
   renew (position: LogPosition): Promise<RenewResult>
-  /**
-   * Forgets ended missions. A mission that is active, or whose last entry is newer than `sequence`, is kept.
-   */
+  /** Forgets ended missions. A mission that is active, or whose last entry is newer than `sequence`, is kept. */
   remove (missions: ReadonlyArray<{ readonly id: string, readonly sequence: number }>): Promise<void>
   /** Sends a message to the instance with this id, or to all, the own included. It is not stored and may get lost. */
   send (to: string | undefined, text: string): Promise<void>
@@ -183,13 +181,11 @@ export interface PublicationStep {
 }
 
 export type LogStep = MissionStep | PublicationStep
-
 export interface AppendBatch { readonly number: number, readonly steps: readonly LogStep[] }
 
 /** Why a step was not appended. `lost`: its mission ended with the process that ran it. */
 export type StepRefusal = 'repeated' | 'backward' | 'terminal' | 'stale' | 'lost'
 export type Verdict = 'applied' | StepRefusal
-
 export type AppendResult =
   | { readonly outcome: 'appended', readonly verdicts: readonly Verdict[] }
   | { readonly outcome: 'fenced' }
@@ -198,7 +194,7 @@ interface EntryPosition {
   readonly sequence: number
   /** Counts the reliable entries of the channel from 1; 0 for an entry that is not reliable. */
   readonly offset: number
-  /** Counts the reliable entries of the channel and the tenant; 0 without a tenant. */
+  /** The same for those of the tenant; 0 without a tenant. */
   readonly tenantOffset: number
 }
 

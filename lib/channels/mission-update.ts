@@ -2,8 +2,8 @@ import { isReplaceableUpdate, type MissionUpdate } from '../../schemas/channels/
 import { isTerminal } from '../../schemas/mission.js'
 import type { Clock } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
-import type { Channel, Delivery } from '../hub/channel.js'
-import type { EndedMission, EndedMissions, ListedMission, MissionFeed } from '../missions/index.js'
+import type { Channel, ChannelOrigin, Delivery } from '../hub/channel.js'
+import type { EndedMission, EndedMissions, FeedOrigin, ListedMission, MissionFeed } from '../missions/index.js'
 import { createMatchers, createSubjects, endingOf, type MissionAttributes, type Sees } from './mission-filter.js'
 
 /** The payload of an active mission in snapshots, and what tells whether the mission has changed since. */
@@ -48,13 +48,7 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
   return {
     name: 'mission_update',
     delivery: (update) => ({ attributes: attributesOf(update), ...deliveryOf(update) }),
-    origin () {
-      const origin = feed.origin?.(tenant)
-      return origin && {
-        head: origin.head,
-        recent: origin.recent.map(({ update, place }) => ({ payload: update, place }))
-      }
-    },
+    origin: () => originOf(feed.origin?.(tenant)),
     start (publish, head) {
       endings().connect((update, mission, place) => publish(about(mission, update), { place }), head)
       unsubscribe = feed.onUpdate((update, mission, place) => {
@@ -94,6 +88,11 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
 // Not if it was kept in the millisecond of the last change: another change may have followed within it.
 const isCurrent = ({ seq, updatedAt, keptAt }: KeptPayload, mission: ListedMission): boolean =>
   mission.seq === seq && mission.updatedAt === updatedAt && keptAt > updatedAt
+
+const originOf = (origin: FeedOrigin | undefined): ChannelOrigin<'mission_update'> | undefined => origin && {
+  head: origin.head,
+  recent: origin.recent.map(({ update, place }) => ({ payload: update, place }))
+}
 
 const deliveryOf = (update: MissionUpdate): Delivery =>
   isReplaceableUpdate(update) ? { key: update.missionId } : { supersedes: update.missionId }

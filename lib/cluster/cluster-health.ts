@@ -15,8 +15,8 @@ const CHANGES = ['health_degraded', 'health_critical', 'system_recovery'] as con
 const MAX_NAME = 64
 
 /**
- * The health of all processes: the worst one, with the components of the others under their instance. The backplane is a
- * component of its own; without it, this process sees only itself.
+ * The health of all processes: the worst one, with the components of the others under their instance. The backplane is
+ * a component of its own; without it, this process sees only itself.
  */
 export class ClusterHealth {
   readonly #deps: ClusterHealthDeps

@@ -25,6 +25,7 @@ export interface ClusterDeps {
   /** How many ended missions are known, and for how long in ms. */
   endedIds: { max: number, maxAgeMs: number }
   monitoring: MonitoringService
+  hidesUnknownParents: boolean
   options: Pick<ResolvedOptions, 'channels' | 'missions' | 'websocket'>
   /** Receives problems with the backplane. */
   onWarning: (err: unknown) => void
@@ -60,7 +61,8 @@ export class Cluster {
       options: options.missions,
       endedIds: deps.endedIds,
       deadlines: registry.deadlines,
-      history: options.websocket.history
+      history: options.websocket.history,
+      hidesUnknownParents: deps.hidesUnknownParents
     })
     const onBroken = () => { this.#brokenEntries++ }
     this.feed = new PictureFeed({ picture, endings, onListenerError, onBroken })

@@ -16,6 +16,8 @@ export class Membership {
   readonly #own = new Set<string>()
   #instance: Instance
   #alive: readonly Instance[] = []
+  /** Instances that are alive although they are not in the list, which is some seconds old. */
+  readonly #seen = new Set<string>()
 
   constructor (options: MembershipOptions) {
     this.#options = options
@@ -32,7 +34,12 @@ export class Membership {
   /** Whether this is an id that this process has or had. */
   isOwn (id: string): boolean { return this.#own.has(id) }
 
-  isAlive (id: string): boolean { return this.#alive.some((instance) => instance.id === id) }
+  isAlive (id: string): boolean { return this.#seen.has(id) || this.#alive.some((instance) => instance.id === id) }
+
+  /** An instance has appended to the log, so it has a lease. */
+  seen (id: string): void {
+    if (!this.isAlive(id)) this.#seen.add(id)
+  }
 
   /** Takes a new identity, which the log does not know yet. */
   rename (): Instance {
@@ -47,5 +54,6 @@ export class Membership {
   /** Takes over the list of the log. */
   renewed (alive: readonly Instance[]): void {
     this.#alive = alive
+    this.#seen.clear()
   }
 }

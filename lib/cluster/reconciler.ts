@@ -69,6 +69,7 @@ export class Reconciler {
   follow ({ instance }: LogBatch, changes: readonly PictureChange[]): void {
     const { registry, membership } = this.#deps
     const isOwn = membership.isOwn(instance)
+    if (!isOwn) membership.seen(instance)
     const touched = new Map<MissionState, SharedMission>()
     for (const { entry, mission: shared } of changes) {
       if (entry.kind !== 'mission' || shared === undefined) continue
@@ -147,7 +148,17 @@ function pastAttempt (mission: MissionState, newer: SharedMission): SharedMissio
   }
   const { id, tenant, number, sequence, owner, isRun, offset, tenantOffset, seq } = newer
   return new SharedMission({
-    id, tenant, attempt: mission.attempt, status, seq, owner, isRun, startedAt: number, sequence, offset, tenantOffset,
+    id,
+    tenant,
+    attempt: mission.attempt,
+    status,
+    seq,
+    owner,
+    isRun,
+    startedAt: number,
+    sequence,
+    offset,
+    tenantOffset,
     state: JSON.stringify(copy)
   })
 }

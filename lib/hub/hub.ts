@@ -172,10 +172,7 @@ export class Hub {
     return revoke(this.#connections, isRevoked)
   }
 
-  /**
-   * The shared log has begun again with this epoch, or messages of it are missing: all subscribers receive a
-   * `subscription_gap` for this cause and a snapshot.
-   */
+  /** @see Broadcaster.restart */
   restart (epoch: string, cause: GapCause): void {
     this.#scopes.restart(epoch, cause)
   }

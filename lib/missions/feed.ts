@@ -1,6 +1,6 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { Unsubscribe } from '../base/events.js'
-import type { ListedMission } from './queries/listed-mission.js'
+import type { ListedMission } from './payload/listed-mission.js'
 
 /** Where an update stands in the log that several processes share. */
 export interface UpdatePlace {

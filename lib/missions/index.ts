@@ -2,7 +2,8 @@ export { createMissions, type MissionEvents, type Missions } from './missions.js
 export { MissionRegistry, type MissionRegistryDeps } from './registry.js'
 export type { Mission } from './mission.js'
 export {
-  CancelledError, EndedElsewhereError, type CancelRequest, type CancelResult, type ChildInit, type MissionDetails, type MissionLog,
+  CancelledError, EndedElsewhereError, type CancelRequest, type CancelResult, type ChildInit, type MissionDetails,
+  type MissionLog,
   type MissionOutcome, type ProgressInput, type ProgressParts, type ReportDetails
 } from './types.js'
 export { isBackward, type ReportResult, type Refusal } from './state/lifecycle.js'
@@ -11,7 +12,7 @@ export { SharedMission } from './state/shared/shared-mission.js'
 export { toMissionCopy } from './state/shared/mission-copy.js'
 export type { CancelAnswer, SharedMissions } from './shared/shared-missions.js'
 export type { FeedOrigin, MissionFeed, UpdatePlace } from './feed.js'
-export type { ListedMission } from './queries/listed-mission.js'
+export type { ListedMission } from './payload/listed-mission.js'
 export type { Commands, CommandResult } from './commands/commands.js'
 export type { CommandContext, MissionHandlers } from './commands/handlers.js'
 export type { EndedMission, EndedMissions } from './lifetime/ended-missions.js'

@@ -1,5 +1,5 @@
 import { InvalidParent } from '../base/errors.js'
-import type { ListedMission } from './queries/listed-mission.js'
+import type { ListedMission } from './payload/listed-mission.js'
 import type { MissionState } from './state/mission-state.js'
 
 /**

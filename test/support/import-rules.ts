@@ -30,14 +30,20 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
   base: { folders: ['schemas'], packages: ['@fastify/error', 'ajv', 'node:*'], typePackages: ['@sinclair/typebox'] },
   contract: { folders: ['schemas'], typePackages: ['@sinclair/typebox'] },
 
+  // Level 1.5: the log that several processes share.
+  backplane: { folders: ['schemas', 'base'], packages: ['node:*'] },
+
   // Level 2: the domain. Its two folders do not know each other, and neither knows Fastify or WebSockets.
-  missions: { folders: ['schemas', 'base'], packages: ['node:*'] },
+  missions: { folders: ['schemas', 'base'], typeFolders: ['backplane'], packages: ['node:*'] },
   monitoring: { folders: ['schemas', 'base'], packages: ['node:*'] },
 
   // Level 2 too: who is asking, and what they may do.
   access: { folders: ['schemas', 'base'] },
 
-  // Level 3: connections and delivery of messages; the hub never looks into a payload.
+  // Level 3: how one process takes part in that log.
+  cluster: { folders: ['schemas', 'base', ...DOMAIN], typeFolders: ['backplane'] },
+
+  // Level 3 too: connections and delivery of messages; the hub never looks into a payload.
   hub: { folders: ['schemas', 'base', 'access'], packages: ['node:*'], typePackages: ['ws'] },
 
   // Level 4: the payloads to send and to scrape. Services are passed in, so only their types are imported.
@@ -53,7 +59,8 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
 
   // Level 6: the files directly in lib, which assemble the plugin.
   root: {
-    folders: ['schemas', 'base', 'access', ...DOMAIN, 'hub', 'channels', 'prometheus', 'routes'],
+    folders: ['schemas', 'base', 'access', ...DOMAIN, 'cluster', 'hub', 'channels', 'prometheus', 'routes'],
+    typeFolders: ['backplane'],
     packages: ['@fastify/websocket', 'fastify', 'fastify-plugin', 'node:*']
   },
 
@@ -62,8 +69,12 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
   conformance: { folders: ['schemas'], files: ['lib/base/validation.ts'], packages: ['node:*', 'ws'] }
 }
 
+/** Optional packages, loaded by this folder alone when the host has them. */
+const REDIS_CLIENT = 'lib/backplane/redis/client/'
+const REDIS_CLIENTS: readonly string[] = ['ioredis', 'iovalkey']
+
 /** Files directly in lib. */
-const ROOT = ['closing', 'index', 'mission-control', 'plugin', 'services']
+const ROOT = ['closing', 'core', 'index', 'mission-control', 'plugin', 'reporter', 'services']
 
 /** Modules that open connections or start processes: for the routes only, everything else computes. */
 const OUTSIDE_WORLD = /^node:(child_process|cluster|dgram|dns|http|http2|https|inspector|net|tls|worker_threads)(\/|$)/
@@ -81,7 +92,7 @@ export function findImportBreaches (files: readonly SourceFile[]): string[] {
 function checkFile (path: string, imports: readonly Import[], files: ReadonlyMap<string, unknown>): string[] {
   const name = folderOf(path)
   if (name === undefined) return [`${path} is in no folder of the level table`]
-  const reasons = imports.map((one) => isRelative(one) ? checkRelative(path, name, one, files) : checkPackage(name, one))
+  const reasons = imports.map((one) => isRelative(one) ? checkRelative(path, name, one, files) : checkPackage(path, name, one))
   return reasons.flatMap((reason, index) => reason === undefined ? [] : [`${path} ${reason.replace('%', imports[index]!.specifier)}`])
 }
 
@@ -95,7 +106,8 @@ function checkRelative (path: string, from: string, one: Import, files: Readonly
   return one.isType ? undefined : `imports %, but ${from} may import only types of ${to}`
 }
 
-function checkPackage (from: string, one: Import): string | undefined {
+function checkPackage (path: string, from: string, one: Import): string | undefined {
+  if (path.startsWith(REDIS_CLIENT) && REDIS_CLIENTS.includes(one.specifier)) return undefined
   const folder = FOLDERS[from]!
   if (isListed(folder.packages, one.specifier)) {
     return OUTSIDE_WORLD.test(one.specifier) && from !== 'routes' && from !== 'root'

@@ -2,8 +2,9 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import { createVirtualClock } from '../../lib/base/virtual-clock.js'
 import type { Channel } from '../../lib/hub/channel.js'
 import { FlushScheduler } from '../../lib/hub/delivery/flush-scheduler.js'
-import type { SubscriptionState } from '../../lib/hub/delivery/log-reader.js'
-import { Outbox, type FrameWriter, type SharedOutboxDeps } from '../../lib/hub/delivery/outbox.js'
+import type { SubscriptionState } from '../../lib/hub/delivery/catch-up.js'
+import { Outbox, type SharedOutboxDeps } from '../../lib/hub/delivery/outbox.js'
+import type { FrameWriter } from '../../lib/hub/delivery/write-queue.js'
 import { MessageLog } from '../../lib/hub/history/message-log.js'
 import { SnapshotCache } from '../../lib/hub/history/snapshot-cache.js'
 import { HubMetrics } from '../../lib/hub/metrics.js'
@@ -35,7 +36,7 @@ export class OutboxStand {
 
   constructor ({ maxMessages = 10_000 } = {}) {
     const { clock, metrics, scheduler } = this
-    this.log = new MessageLog(clock, { maxMessages, maxBytes: 16_777_216, maxAgeMs: 900_000 })
+    this.log = new MessageLog({ clock, options: { maxMessages, maxBytes: 16_777_216, maxAgeMs: 900_000 } })
     const channel = {
       name: 'mission_update',
       delivery: () => ({}),

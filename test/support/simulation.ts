@@ -65,9 +65,7 @@ class Service {
     const ended = endings.of()
     const updates = createMissionUpdateChannel({
       clock,
-      onUpdate: (listener) => this.registry.updates.onUpdate(listener),
-      visible: () => this.registry.visible(),
-      isActive: (id) => this.registry.find(id)?.isTerminal === false,
+      feed: this.registry.queries.feed,
       toSnapshot: (mission) => toUpdate(mission),
       endings: () => ended
     })
@@ -416,7 +414,7 @@ class World {
   }
 
   #someMission (act: (mission: Mission) => void): void {
-    const active = this.#service.registry.visible().map(({ handle }) => handle)
+    const active = this.#service.registry.queries.visible().map(({ id }) => this.#service.registry.find(id)!.handle)
     if (active.length > 0) act(this.#chance.pick(active))
   }
 
@@ -435,7 +433,7 @@ class World {
   }
 
   #judge (): string[] {
-    const active = this.#service.registry.visible().map((mission) => mission.view())
+    const active = this.#service.registry.queries.visible().map((mission) => mission.view())
     return this.#witnesses.flatMap((witness, at) => {
       const { client, filter, problems, endings, claims } = witness
       const found = [...problems]

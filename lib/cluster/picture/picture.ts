@@ -1,4 +1,6 @@
-import type { MissionEntry, LogBatch, LogEntry, LogPosition, StoredHead, StoredMission } from '../../backplane/contract.js'
+import type {
+  LogBatch, LogEntry, LogPosition, MissionEntry, StoredHead, StoredMission
+} from '../../backplane/contract.js'
 import type { Clock } from '../../base/clock.js'
 import { isTerminal } from '../../../schemas/mission.js'
 import { SharedMission } from '../../missions/index.js'
@@ -13,6 +15,8 @@ export interface PictureChange { readonly entry: LogEntry, readonly at: number, 
 export interface PictureDeps extends Pick<EndedSharedDeps, 'options' | 'deadlines' | 'endedIds'> {
   clock: Clock
   history: RecentEntriesOptions
+  /** Whether tenants do not see the id of an unknown parent, because it may belong to another tenant. */
+  hidesUnknownParents: boolean
 }
 
 /** What a process loads of the log before it follows the log. */
@@ -41,8 +45,16 @@ export class Picture {
   /** By id, in the order of their start. */
   readonly #missions = new Map<string, SharedMission>()
   readonly #heads = new Map<string, { offset: number, id: string }>()
+  // As `Lineage` decides it for the missions of this process.
+  readonly #showsParent = (parentId: string, tenant: string | null): boolean => {
+    const parent = this.#missions.get(parentId)
+    return parent === undefined ? tenant === null || !this.#hidesUnknown : parent.tenant === tenant
+  }
+
+  readonly #hidesUnknown: boolean
 
   constructor (deps: PictureDeps) {
+    this.#hidesUnknown = deps.hidesUnknownParents
     const { clock, history } = deps
     this.recent = new RecentEntries(clock, history)
     this.ended = new EndedShared({ ...deps, forget: (mission) => this.#forget(mission) })
@@ -75,7 +87,8 @@ export class Picture {
       this.#heads.set(headKey(channel, tenant), { offset, id: messageId })
     }
     const newest = newestOf(loaded.missions)
-    for (const stored of newest.sort((a, b) => a.startedAt - b.startedAt)) this.#add(new SharedMission(stored))
+    newest.sort((a, b) => a.startedAt - b.startedAt)
+    for (const stored of newest) this.#add(new SharedMission(stored, this.#showsParent))
     const ended = [...this.#missions.values()].filter((mission) => mission.isTerminal)
     ended.sort((a, b) => a.sequence - b.sequence)
     for (const mission of ended) this.ended.put(mission)
@@ -102,7 +115,7 @@ export class Picture {
     if (isNew) this.counts.started(tenant)
     if (isTerminal(status)) this.counts.ended(tenant, status, durationMs)
     if (known !== undefined && known.sequence >= sequence) return known
-    if (known?.attempt !== attempt) return this.#replace(known, new SharedMission(entry))
+    if (known?.attempt !== attempt) return this.#replace(known, new SharedMission(entry, this.#showsParent))
     this.#stall(known, -1)
     const isMoved = entry.owner !== known.owner || isTerminal(status)
     if (isMoved) this.active.left(known)

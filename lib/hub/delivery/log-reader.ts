@@ -47,10 +47,7 @@ const REPEATED_OFFSETS = 1_000
 export class LogReader {
   readonly #deps: LogReaderDeps
   readonly #overflowed = new Set<ChannelName>()
-  /**
-   * The channels whose snapshot contains what the client may no longer see, and those whose log has begun again with
-   * the cause.
-   */
+  /** The channels whose snapshot must be replaced; with a cause, because their log has begun again. */
   readonly #outdated = new Map<ChannelName, GapCause | undefined>()
   #cursor: number
   #queuedSnapshots: QueuedSnapshot[] = []

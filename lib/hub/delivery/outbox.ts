@@ -1,25 +1,12 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { GapCause } from '../../../schemas/messages/server-messages.js'
-import type { Batch, Writable } from './batch.js'
+import type { Batch } from './batch.js'
 import type { SharedBatch, Member } from './shared-batch.js'
 import type { CatchUp } from './catch-up.js'
 import { PendingMessages, type PendingDeps, type SharedPendingDeps } from './pending-messages.js'
 import type { Message } from '../wire/message.js'
 import type { Flushable, FlushScheduler } from './flush-scheduler.js'
-import { WriteQueue } from './write-queue.js'
-
-/** What an outbox writes to. */
-export interface FrameWriter {
-  /** Bytes that were written but not yet taken by the system. */
-  readonly bufferedBytes: number
-  /**
-   * Puts one write of a batch into `writes`, or writes it at once. Returns its bytes; -1 if the peer is too slow and
-   * nothing was written.
-   */
-  write (batch: Writable, writes: WriteQueue): number
-  /** Writes messages in one go, without copying them into one buffer. Returns their bytes. */
-  writeAll (messages: readonly Message[]): number
-}
+import { WriteQueue, type FrameWriter } from './write-queue.js'
 
 /** Shared by all outboxes of a hub. */
 export interface SharedOutboxDeps extends SharedPendingDeps {

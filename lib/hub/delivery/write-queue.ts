@@ -1,3 +1,19 @@
+import type { Message } from '../wire/message.js'
+import type { Writable } from './batch.js'
+
+/** What an outbox writes to. */
+export interface FrameWriter {
+  /** Bytes that were written but not yet taken by the system. */
+  readonly bufferedBytes: number
+  /**
+   * Puts one write of a batch into `writes`, or writes it at once. Returns its bytes; -1 if the peer is too slow and
+   * nothing was written.
+   */
+  write (batch: Writable, writes: WriteQueue): number
+  /** Writes messages in one go, without copying them into one buffer. Returns their bytes. */
+  writeAll (messages: readonly Message[]): number
+}
+
 /** The part of a socket that is needed to write to it. */
 export interface ByteStream { write (bytes: Buffer): unknown }
 

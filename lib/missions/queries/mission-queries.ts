@@ -7,7 +7,7 @@ import { checkQuery } from '../input/queries.js'
 import type { MissionIndex } from '../shared/mission-index.js'
 import type { MissionGroups } from '../tenants/groups.js'
 import type { UpdateStream } from '../updates/update-stream.js'
-import type { ListedMission } from './listed-mission.js'
+import type { ListedMission } from '../payload/listed-mission.js'
 import { PageCursors } from './page-cursor.js'
 import { findPage, viewFor, type MissionList } from './query.js'
 

@@ -1,6 +1,6 @@
 import type { MissionFilter, MissionQuery, MissionView } from '../../../schemas/mission.js'
 import type { Caller } from '../commands/caller.js'
-import type { ListedMission } from './listed-mission.js'
+import type { ListedMission } from '../payload/listed-mission.js'
 import type { PageCursors } from './page-cursor.js'
 
 /** One page of missions, newest first. `nextCursor` asks for the next page; it is `null` on the last one. */

@@ -1,6 +1,6 @@
 import type { MissionFilter, MissionView } from '../../../schemas/mission.js'
 import type { Unsubscribe } from '../../base/events.js'
-import type { ListedMission } from './listed-mission.js'
+import type { ListedMission } from '../payload/listed-mission.js'
 import { matchesFilter } from './query.js'
 
 /** Which missions to follow: all that match, or the one with this id. */

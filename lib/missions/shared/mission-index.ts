@@ -1,6 +1,6 @@
 import type { MissionState } from '../state/mission-state.js'
 import type { SharedMission } from '../state/shared/shared-mission.js'
-import type { ListedMission } from '../queries/listed-mission.js'
+import type { ListedMission } from '../payload/listed-mission.js'
 import type { SharedMissions } from './shared-missions.js'
 
 export interface MissionIndexDeps {

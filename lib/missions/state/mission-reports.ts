@@ -1,7 +1,9 @@
 import {
   isTerminal, type CancelKind, type MissionStatus, type TerminalStatus
 } from '../../../schemas/mission.js'
-import type { CancelRequest, CancelResult, CheckedDetails, MissionOutcome, MissionStep, ReportedTimes } from '../types.js'
+import type {
+  CancelRequest, CancelResult, CheckedDetails, MissionOutcome, MissionStep, ReportedTimes
+} from '../types.js'
 import type { MissionStateDeps } from './deps.js'
 import { APPLIED, judge, runsHostCode, type Refusal, type ReportResult } from './lifecycle.js'
 import type { MissionIdentity } from './mission-fields.js'

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.js'
 import { shrinkFairly } from '../../base/limits/fair-share.js'
 import { EndedMission, EndedMissions } from '../lifetime/ended-missions.js'
 import type { UpdatePlace } from '../feed.js'
-import type { ListedMission } from '../queries/listed-mission.js'
+import type { ListedMission } from '../payload/listed-mission.js'
 
 export interface EndingsDeps {
   clock: Clock

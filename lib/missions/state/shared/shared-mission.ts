@@ -11,6 +11,9 @@ import { readMissionCopy } from './mission-copy.js'
 
 const NO_LIST: readonly never[] = Object.freeze([])
 
+/** Whether the id of a parent may be shown to a tenant. */
+export type ShowsParent = (parentId: string, tenant: string | null) => boolean
+
 /** Stands in for a state that cannot be read. */
 const UNREADABLE: MissionCopy = Object.freeze({ name: 'unreadable', startedAt: 0, updatedAt: 0 })
 
@@ -33,13 +36,12 @@ export class SharedMission implements UpdateSource {
   sequence: number
   offset: number
   tenantOffset: number
-  /** Whether the parent is of another tenant, to which its id must not be shown. */
-  isParentForeign = false
   #text: string
   #copy: MissionCopy | undefined
   #subject: MissionSubject | undefined
+  readonly #showsParent: ShowsParent
 
-  constructor (stored: StoredMission) {
+  constructor (stored: StoredMission, showsParent: ShowsParent = () => true) {
     const { id, tenant, attempt, startedAt, status, seq, owner, isRun, sequence, offset, tenantOffset, state } = stored
     this.id = id
     this.tenant = tenant
@@ -53,6 +55,7 @@ export class SharedMission implements UpdateSource {
     this.offset = offset
     this.tenantOffset = tenantOffset
     this.#text = state
+    this.#showsParent = showsParent
   }
 
   /** Takes over the next entry of the log; an empty `state` changes only what the log itself knows. */
@@ -84,7 +87,11 @@ export class SharedMission implements UpdateSource {
   }
 
   get parentId (): string | null { return this.#state.parentId ?? null }
-  get shownParentId (): string | null { return this.isParentForeign ? null : this.parentId }
+  get shownParentId (): string | null {
+    const { parentId } = this
+    return parentId !== null && this.#showsParent(parentId, this.tenant) ? parentId : null
+  }
+
   get queuedAt (): number | null { return this.#state.queuedAt ?? null }
   get startedAt (): number { return this.#state.startedAt }
   get updatedAt (): number { return this.#state.updatedAt }

@@ -1,6 +1,6 @@
 import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionView } from '../../../schemas/mission.js'
-import type { UpdateSource } from '../payload/update.js'
+import type { UpdateSource } from './update.js'
 
 /** What queries and channels read of a mission, whichever process it runs in. */
 export interface ListedMission extends UpdateSource {

@@ -1,4 +1,4 @@
-import type { Transitions } from '../lifetime/transitions.js'
+import type { Transitions } from './transitions.js'
 import type { Lineage } from '../lineage.js'
 import type { MissionStateDeps } from '../state/deps.js'
 import { MissionState } from '../state/mission-state.js'

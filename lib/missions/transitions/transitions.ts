@@ -4,10 +4,10 @@ import type { MissionIndex } from '../shared/mission-index.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { MissionGroups } from '../tenants/groups.js'
 import type { CancelRequest, MissionOutcome } from '../types.js'
-import type { EndedIds } from './ended-ids.js'
-import type { Retention } from './retention.js'
-import type { Shutdown } from './shutdown.js'
-import type { Watchdog } from './watchdog.js'
+import type { EndedIds } from '../lifetime/ended-ids.js'
+import type { Retention } from '../lifetime/retention.js'
+import type { Shutdown } from '../lifetime/shutdown.js'
+import type { Watchdog } from '../lifetime/watchdog.js'
 
 export interface TransitionsDeps {
   groups: MissionGroups
