@@ -342,5 +342,5 @@ t.test('a subscriber that unsubscribes before the first tick is not waited for',
   for (const subscriber of [staying, leaving]) channel.joined!(subscriber)
   channel.left!(leaving)
   measure()
-  t.strictSame(told, [undefined, new Set([staying])])
+  t.strictSame(told, [undefined, { only: new Set([staying]) }])
 })

@@ -13,7 +13,7 @@ const MEMBERS = {
   Mission: [
     'id', 'name', 'objective', 'tags', 'tenant', 'parentId', 'attempt', 'isTracked', 'queuedAt', 'startedAt', 'status', 'isTerminal', 'isStalled', 'metadata', 'signal',
     'log', 'done', 'outcome', 'onEnd', 'report', 'tasksGenerated', 'planned', 'executionStarted', 'progress', 'complete', 'fail',
-    'cancelled', 'task', 'child', 'setParent', 'retry', 'annotate', 'note', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', 'toJSON',
+    'cancelled', 'settled', 'task', 'child', 'setParent', 'retry', 'annotate', 'note', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', 'toJSON',
     '[Symbol.asyncDispose]'
   ],
   Monitoring: ['trackOperation', 'time', 'addHealthCheck', 'reportHealth', 'health', 'latency', 'operations', 'on'],

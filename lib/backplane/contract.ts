@@ -27,11 +27,10 @@ export interface BackplaneContext {
  * A point in the log: after the entry `sequence`, which is the last one of the batch with this token. Sequences are
  * contiguous and start at 1; the position before the first entry has the sequence 0 and an empty token.
  */
-export interface LogPosition { readonly epoch: string, readonly sequence: number, readonly token: string }
+export interface SharedLogPosition { readonly epoch: string, readonly sequence: number, readonly token: string }
 
 /** What the log needs to know of a process. `id` is unique and never used again. */
 export interface Instance { readonly id: string, readonly service: string }
-
 /**
  * The shared log as one process sees it.
  *
@@ -58,7 +57,7 @@ export interface SharedLog {
    * them are no longer kept. `diverged`: the log does not contain this position any more, because it has lost entries
    * or has a new epoch.
    */
-  read (after: LogPosition, waitMs: number): Promise<ReadResult>
+  read (after: SharedLogPosition, waitMs: number): Promise<ReadResult>
   /**
    * Appends steps in their order. `number` counts the batches of this instance from 1. `fenced`: the lease of the
    * instance has lapsed and another process has taken note of it, so nothing was appended, and nothing ever will be.
@@ -68,7 +67,7 @@ export interface SharedLog {
    * Renews the lease and returns what this process must know of the others. A lease that has lapsed is renewed unless
    * another process has fenced the instance.
    */
-  renew (position: LogPosition): Promise<RenewResult>
+  renew (position: SharedLogPosition): Promise<RenewResult>
   /** Forgets ended missions. A mission that is active, or whose last entry is newer than `sequence`, is kept. */
   remove (missions: ReadonlyArray<{ readonly id: string, readonly sequence: number }>): Promise<void>
   /** Sends a message to the instance with this id, or to all, the own included. It is not stored and may get lost. */
@@ -86,7 +85,7 @@ export interface SharedLog {
 
 export interface Joined {
   /** The last position. */
-  readonly position: LogPosition
+  readonly position: SharedLogPosition
   /** The counts at this position. */
   readonly counts: readonly StoredCounts[]
   /** The last offset of each channel and tenant at this position, and the id of its message. */
@@ -140,7 +139,7 @@ export interface MissionHeader {
 export interface StoredMission extends MissionHeader { readonly state: string }
 
 /** One step of a mission, a message of the channel `mission_update`. Texts are opaque to the log. */
-export interface MissionStep {
+export interface MissionLogStep {
   readonly kind: 'mission'
   readonly id: string
   readonly tenant: string | null
@@ -180,7 +179,7 @@ export interface PublicationStep {
   readonly retain: { readonly key: string, readonly value: string } | undefined
 }
 
-export type LogStep = MissionStep | PublicationStep
+export type LogStep = MissionLogStep | PublicationStep
 export interface AppendBatch { readonly number: number, readonly steps: readonly LogStep[] }
 
 /** Why a step was not appended. `lost`: its mission ended with the process that ran it. */
@@ -200,7 +199,7 @@ interface EntryPosition {
 
 /** A step of a mission that was appended. */
 export interface MissionEntry
-  extends EntryPosition, Omit<MissionStep, 'isStart' | 'isReliable' | 'lostWith' | 'isRun' | 'state'> {
+  extends EntryPosition, Omit<MissionLogStep, 'isStart' | 'isReliable' | 'lostWith' | 'isRun' | 'state'> {
   /** As in the header after this entry. */
   readonly seq: number
   readonly owner: string

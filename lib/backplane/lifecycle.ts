@@ -1,10 +1,10 @@
 import { isTerminal, MISSION_STATUSES, type MissionStatus } from '../../schemas/mission.js'
-import type { MissionHeader, MissionStep, Verdict } from './contract.js'
+import type { MissionHeader, MissionLogStep, Verdict } from './contract.js'
 
 const RANK = new Map<MissionStatus, number>(MISSION_STATUSES.map((status, rank) => [status, rank]))
 
 type Known = Pick<MissionHeader, 'attempt' | 'status' | 'owner' | 'isRun'>
-type Judged = Pick<MissionStep, 'attempt' | 'status' | 'isRun' | 'isStart' | 'lostWith'>
+type Judged = Pick<MissionLogStep, 'attempt' | 'status' | 'isRun' | 'isStart' | 'lostWith'>
 
 /**
  * The lifecycle table of the log: whether a step of `instance` is appended to a mission. `isGone` tells whether an

@@ -1,4 +1,4 @@
-import type { CancelCall, CancelReply } from '../../schemas/cluster.js'
+import type { CancelCall, CancelReply } from '../../schemas/cluster/messages.js'
 import type { CancelKind } from '../../schemas/mission.js'
 import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
 import type { CancelAnswer, CancelRequest, CancelResult, MissionRegistry, MissionState } from '../missions/index.js'

@@ -1,5 +1,5 @@
 import { Anomaly } from '../../schemas/anomaly.js'
-import { SavedAlerts } from '../../schemas/cluster.js'
+import { SavedAlerts } from '../../schemas/cluster/messages.js'
 import type { PublicationEntry } from '../backplane/contract.js'
 import type { Clock, Timer } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'

@@ -1,4 +1,4 @@
-import { ClusterMessage } from '../../schemas/cluster.js'
+import { ClusterMessage } from '../../schemas/cluster/messages.js'
 import { compile } from '../base/validation.js'
 import type { Cancels } from './cancels.js'
 import type { Reports } from './reports.js'

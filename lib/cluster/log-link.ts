@@ -6,7 +6,7 @@ import { toMissionCopy } from '../missions/index.js'
 import type { ClusterAlerts } from './cluster-alerts.js'
 import type { ClusterMissions } from './cluster-missions.js'
 import { Duties } from './duties.js'
-import { Leases } from './leases.js'
+import { LeaseRenewal } from './lease-renewal.js'
 import { Appender } from './log/appender.js'
 import { Follower, type ReloadCause } from './log/follower.js'
 import { loadPicture } from './log/loader.js'
@@ -56,7 +56,7 @@ export class LogLink {
   readonly #follower: Follower
   readonly #reconciler: Reconciler
   readonly #duties: Duties
-  readonly #leases: Leases
+  readonly #leases: LeaseRenewal
   readonly #failing = new Set<Part>()
   #onReady = () => {}
   readonly #ready = new Promise<void>((resolve) => { this.#onReady = resolve })
@@ -67,7 +67,7 @@ export class LogLink {
     this.#reconciler = new Reconciler({ ...deps, resend: (mission) => append(createRestatement(mission)) })
     this.#duties = new Duties({ ...deps, append })
     const reportState = (part: Part) => (err: unknown) => this.#setState(part, err)
-    this.#leases = new Leases({
+    this.#leases = new LeaseRenewal({
       ...deps,
       onRenewed: () => this.#duties.perform(),
       onRejoined: () => this.#appender.open(),

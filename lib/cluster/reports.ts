@@ -1,4 +1,4 @@
-import type { ClusterReport } from '../../schemas/cluster.js'
+import type { ClusterReport } from '../../schemas/cluster/messages.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
 import type { LatencySnapshot } from '../../schemas/metrics.js'
 import type { Clock, Timer } from '../base/clock.js'

@@ -1,4 +1,4 @@
-import { createMemoryBackplane, type AppendResult, type Backplane, type BackplaneContext, type LogBatch, type LogPosition, type LogStep, type SharedLog, type StoredMission } from '../../lib/backplane/index.js'
+import { createMemoryBackplane, type AppendResult, type Backplane, type BackplaneContext, type LogBatch, type SharedLogPosition, type LogStep, type SharedLog, type StoredMission } from '../../lib/backplane/index.js'
 
 /** What breaks is replaced; the rest is the memory backplane. `logs` has the logs of all processes. */
 type Break = (log: SharedLog, logs: readonly SharedLog[], context: BackplaneContext, leaseMs: number) => Partial<SharedLog>
@@ -152,7 +152,7 @@ export const BROKEN_BACKPLANES: readonly BrokenBackplane[] = [
   })),
   broken('the history has no bound', 'The history has a bound', (log, logs) => {
     const all: LogBatch[] = []
-    let position: LogPosition | undefined
+    let position: SharedLogPosition | undefined
     return {
       async join (instance) {
         const joined = await log.join(instance)

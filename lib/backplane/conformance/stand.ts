@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Clock } from '../../base/clock.js'
 import type {
-  Backplane, Instance, Joined, LogBatch, LogEntry, LogPosition, LogStep, ReadResult, RenewResult, SharedLog,
+  Backplane, Instance, Joined, LogBatch, LogEntry, SharedLogPosition, LogStep, ReadResult, RenewResult, SharedLog,
   StoredMission, Verdict
 } from '../contract.js'
 import { demand, demandEqual, within } from './demand.js'
@@ -99,7 +99,7 @@ export class Participant {
   readonly instance: Instance
   readonly messages: readonly string[]
   /** Up to where this process has read. */
-  position: LogPosition = { epoch: '', sequence: 0, token: '' }
+  position: SharedLogPosition = { epoch: '', sequence: 0, token: '' }
   readonly #timeoutMs: number
   #number = 0
 
@@ -189,5 +189,5 @@ export class Participant {
 }
 
 /** The position after a batch. */
-export const positionAfter = ({ epoch, token, entries }: LogBatch): LogPosition =>
+export const positionAfter = ({ epoch, token, entries }: LogBatch): SharedLogPosition =>
   ({ epoch, sequence: entries.at(-1)!.sequence, token })

@@ -1,10 +1,10 @@
 import type { MissionStatus } from '../../../schemas/mission.js'
-import type { MissionStep, PublicationStep } from '../contract.js'
+import type { MissionLogStep, PublicationStep } from '../contract.js'
 
-type Details = Partial<Omit<MissionStep, 'kind' | 'id' | 'status'>>
+type Details = Partial<Omit<MissionLogStep, 'kind' | 'id' | 'status'>>
 
 /** A reliable step of a mission that nobody runs; its texts name the mission and the status. */
-export function stepOf (id: string, status: MissionStatus, details: Details = {}): MissionStep {
+export function stepOf (id: string, status: MissionStatus, details: Details = {}): MissionLogStep {
   return {
     kind: 'mission',
     id,
@@ -24,14 +24,14 @@ export function stepOf (id: string, status: MissionStatus, details: Details = {}
 }
 
 /** The first step of an attempt. */
-export const startOf = (id: string, details: Details = {}): MissionStep =>
+export const startOf = (id: string, details: Details = {}): MissionLogStep =>
   stepOf(id, 'execution_started', { isStart: true, ...details })
 
 /** The first step of a mission that a function of the process is. */
-export const runOf = (id: string, details: Details = {}): MissionStep => startOf(id, { isRun: true, ...details })
+export const runOf = (id: string, details: Details = {}): MissionLogStep => startOf(id, { isRun: true, ...details })
 
 /** The end of a mission that ran in an instance that is gone. */
-export const lossOf = (id: string, lostWith: string, details: Details = {}): MissionStep =>
+export const lossOf = (id: string, lostWith: string, details: Details = {}): MissionLogStep =>
   stepOf(id, 'error', { lostWith, messageId: `${id} lost`, ...details })
 
 /** A reliable message of a channel. */

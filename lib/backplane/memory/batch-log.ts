@@ -1,4 +1,4 @@
-import type { LogBatch, LogEntry, LogPosition } from '../contract.js'
+import type { LogBatch, LogEntry, SharedLogPosition } from '../contract.js'
 
 /** What the log keeps for processes that read on. */
 const MAX_BATCHES = 8_192
@@ -24,7 +24,7 @@ export function weighEntry (entry: LogEntry): number {
 export class BatchLog {
   readonly #maxBatches: number
   readonly #maxBytes: number
-  #position: LogPosition
+  #position: SharedLogPosition
   #batches: LogBatch[] = []
   #bytes = 0
 
@@ -35,7 +35,7 @@ export class BatchLog {
   }
 
   /** The last position. */
-  get position (): LogPosition { return this.#position }
+  get position (): SharedLogPosition { return this.#position }
 
   push (batch: LogBatch): void {
     const { epoch, token, entries } = batch
@@ -55,7 +55,7 @@ export class BatchLog {
   }
 
   /** The batches after a position, oldest first; not necessarily all. */
-  after ({ epoch, sequence, token }: LogPosition): BatchesAfter {
+  after ({ epoch, sequence, token }: SharedLogPosition): BatchesAfter {
     const head = this.#position
     if (epoch !== head.epoch || sequence > head.sequence) return 'diverged'
     if (sequence === head.sequence) return token === head.token ? [] : 'diverged'

@@ -1,7 +1,7 @@
 import { Closing } from '../../base/errors.js'
 import { callGuarded } from '../../base/promises.js'
 import type {
-  AppendBatch, AppendResult, BackplaneContext, Instance, Joined, LogBatch, LogPosition, ReadResult, RenewResult,
+  AppendBatch, AppendResult, BackplaneContext, Instance, Joined, LogBatch, SharedLogPosition, ReadResult, RenewResult,
   SharedLog, StoredMission
 } from '../contract.js'
 import type { BatchesAfter } from './batch-log.js'
@@ -56,7 +56,7 @@ export class MemoryConnection implements SharedLog {
     return this.#log.history()
   }
 
-  async read (after: LogPosition, waitMs: number): Promise<ReadResult> {
+  async read (after: SharedLogPosition, waitMs: number): Promise<ReadResult> {
     this.#assertOpen()
     const found = this.#log.after(after)
     const isKnown = typeof found === 'string' || found.length > 0
@@ -70,7 +70,7 @@ export class MemoryConnection implements SharedLog {
     return this.#log.append(this.#instance, batch, this.#context)
   }
 
-  async renew (position: LogPosition): Promise<RenewResult> {
+  async renew (position: SharedLogPosition): Promise<RenewResult> {
     this.#assertOpen()
     return this.#log.renew(this.#instance, position, this.#context.clock)
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.js'
 import { InvalidPayload } from '../../base/errors.js'
 import type {
-  AppendBatch, AppendResult, BackplaneContext, Instance, Joined, LogBatch, LogEntry, LogPosition, LogStep,
+  AppendBatch, AppendResult, BackplaneContext, Instance, Joined, LogBatch, LogEntry, SharedLogPosition, LogStep,
   PublicationEntry, PublicationStep, RenewResult, StoredMission, Verdict
 } from '../contract.js'
 import { AppendAnswers } from './append-answers.js'
@@ -43,7 +43,7 @@ export class MemoryLog {
   }
 
   /** The last position. */
-  get position (): LogPosition { return this.#batches.position }
+  get position (): SharedLogPosition { return this.#batches.position }
 
   join (instance: Instance, clock: Clock): Joined {
     this.#leases.join(instance, clock.monotonic())
@@ -68,7 +68,7 @@ export class MemoryLog {
     return this.#history.read()
   }
 
-  after (position: LogPosition): BatchesAfter {
+  after (position: SharedLogPosition): BatchesAfter {
     return this.#batches.after(position)
   }
 
@@ -93,7 +93,7 @@ export class MemoryLog {
     return { outcome: 'appended', verdicts }
   }
 
-  renew (instance: string, position: LogPosition, clock: Clock): RenewResult {
+  renew (instance: string, position: SharedLogPosition, clock: Clock): RenewResult {
     if (!this.#leases.renew(instance, clock.monotonic())) return { outcome: 'fenced' }
     if (this.after(position) === 'diverged') return { outcome: 'diverged' }
     return { outcome: 'renewed', alive: this.#leases.alive(), fenced: this.#leases.fenced() }

@@ -1,5 +1,5 @@
 import { isTerminal } from '../../../schemas/mission.js'
-import type { MissionEntry, MissionStep, StoredMission, Verdict } from '../contract.js'
+import type { MissionEntry, MissionLogStep, StoredMission, Verdict } from '../contract.js'
 import { decide, ownerAfter } from '../lifecycle.js'
 import type { EntryOffsets, HeadTable } from './heads.js'
 
@@ -22,12 +22,12 @@ export class MissionTable {
     this.#isGone = isGone
   }
 
-  decide (step: MissionStep, instance: string): Verdict {
+  decide (step: MissionLogStep, instance: string): Verdict {
     return decide(this.#missions.get(step.id), step, instance, this.#isGone)
   }
 
   /** Applies a step that was decided to be applied, as the entry with this sequence. */
-  apply (step: MissionStep, instance: string, sequence: number): MissionEntry {
+  apply (step: MissionLogStep, instance: string, sequence: number): MissionEntry {
     const known = this.#missions.get(step.id)
     const { id, attempt, status, durationMs, messageId, update, state } = step
     // A mission stays with its tenant, so that the counts and streams of both agree.

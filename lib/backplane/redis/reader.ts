@@ -1,4 +1,4 @@
-import type { LogBatch, LogPosition, ReadResult } from '../contract.js'
+import type { LogBatch, SharedLogPosition, ReadResult } from '../contract.js'
 import type { Connection } from './client/connection.js'
 import { decodePart, type BatchPart, type StreamEntry } from './encoding/batches.js'
 
@@ -37,7 +37,7 @@ export class Reader {
   }
 
   /** See `SharedLog.read`. */
-  async read (after: LogPosition, waitMs: number): Promise<ReadResult> {
+  async read (after: SharedLogPosition, waitMs: number): Promise<ReadResult> {
     const { openings } = this.#connection
     if (openings !== this.#checked) {
       const found = await this.#check(after)
@@ -59,7 +59,7 @@ export class Reader {
   }
 
   /** Compares a position with the head of the log. */
-  async #check ({ epoch, sequence, token }: LogPosition): Promise<'diverged' | 'trimmed' | undefined> {
+  async #check ({ epoch, sequence, token }: SharedLogPosition): Promise<'diverged' | 'trimmed' | undefined> {
     const fields = ['epoch', 'sequence', 'token']
     const head = await this.#connection.call('hmget', [this.#key('meta'), ...fields]) as Array<string | null>
     const last = Number(head[1])
@@ -69,7 +69,7 @@ export class Reader {
     return next.length === 0 ? 'trimmed' : undefined
   }
 
-  async #decode (entries: readonly StreamEntry[], after: LogPosition): Promise<ReadResult> {
+  async #decode (entries: readonly StreamEntry[], after: SharedLogPosition): Promise<ReadResult> {
     const parts = await this.#parts(entries)
     let next = parts
     while (next.at(-1)?.hasMore === true) {
@@ -111,7 +111,7 @@ function joinParts (parts: readonly BatchPart[]): LogBatch[] {
 const toBatch = ({ hasMore, broken, ...batch }: BatchPart): LogBatch => batch
 
 /** The batches that follow a position one after the other. */
-function follow (batches: readonly LogBatch[], after: LogPosition): ReadResult {
+function follow (batches: readonly LogBatch[], after: SharedLogPosition): ReadResult {
   let { epoch, sequence, token } = after
   const chained: LogBatch[] = []
   for (const batch of batches) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { BackplaneIncompatible, Closing, InvalidPayload } from '../../base/errors.js'
 import type {
-  AppendBatch, AppendResult, BackplaneContext, Instance, Joined, LogBatch, LogPosition, ReadResult, RenewResult,
+  AppendBatch, AppendResult, BackplaneContext, Instance, Joined, LogBatch, SharedLogPosition, ReadResult, RenewResult,
   SharedLog, StoredMission
 } from '../contract.js'
 import { BrokenEntries } from './broken-entries.js'
@@ -76,7 +76,7 @@ export class RedisLog implements SharedLog {
     return readHistory(shards.flat(), this.#onBroken)
   }
 
-  async read (after: LogPosition, waitMs: number): Promise<ReadResult> {
+  async read (after: SharedLogPosition, waitMs: number): Promise<ReadResult> {
     this.#commands()
     return await this.#reader!.read(after, waitMs)
   }
@@ -91,7 +91,7 @@ export class RedisLog implements SharedLog {
     return { outcome: 'appended', verdicts: decodeVerdicts(letters, steps.length) }
   }
 
-  async renew ({ epoch, sequence, token }: LogPosition): Promise<RenewResult> {
+  async renew ({ epoch, sequence, token }: SharedLogPosition): Promise<RenewResult> {
     const args = [this.#instance.id, this.#options.leaseMs, epoch, sequence, token]
     // A failure opens the connection again, and is reported by it.
     this.#connections?.subscriber.ping().catch(() => {})

@@ -1,7 +1,7 @@
 import { isReplaceableUpdate, type MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { MissionCopy } from '../../../schemas/mission-copy.js'
+import type { MissionCopy } from '../../../schemas/cluster/mission-copy.js'
 import { isTerminal } from '../../../schemas/mission.js'
-import type { MissionStep, PublicationStep } from '../../backplane/contract.js'
+import type { MissionLogStep, PublicationStep } from '../../backplane/contract.js'
 import { createUnifiedId } from '../../base/clock.js'
 import { SharedMission, toMissionCopy, toUpdate, type MissionState } from '../../missions/index.js'
 
@@ -16,7 +16,7 @@ export interface PendingStep {
   readonly bytes: number
   readonly update: MissionUpdate | undefined
   /** Creates the step when it is sent. `needsState`: no later step of the same mission follows in the batch. */
-  build (needsState: boolean): MissionStep | PublicationStep
+  build (needsState: boolean): MissionLogStep | PublicationStep
 }
 
 const ENVELOPE_BYTES = 200

@@ -1,5 +1,5 @@
 import type {
-  LogBatch, LogEntry, LogPosition, MissionEntry, StoredHead, StoredMission
+  LogBatch, LogEntry, SharedLogPosition, MissionEntry, StoredHead, StoredMission
 } from '../../backplane/contract.js'
 import type { Clock } from '../../base/clock.js'
 import { isTerminal } from '../../../schemas/mission.js'
@@ -21,7 +21,7 @@ export interface PictureDeps extends Pick<EndedSharedDeps, 'options' | 'deadline
 
 /** What a process loads of the log before it follows the log. */
 export interface LoadedPicture {
-  readonly position: LogPosition
+  readonly position: SharedLogPosition
   readonly missions: readonly StoredMission[]
   readonly history: readonly LogBatch[]
   readonly counts: Parameters<SharedCounts['load']>[0]
@@ -41,7 +41,7 @@ export class Picture {
   readonly ended: EndedShared
   /** The retained values of the log. */
   readonly retained = new Map<string, string>()
-  position: LogPosition = { epoch: '', sequence: 0, token: '' }
+  position: SharedLogPosition = { epoch: '', sequence: 0, token: '' }
   /** By id, in the order of their start. */
   readonly #missions = new Map<string, SharedMission>()
   readonly #heads = new Map<string, { offset: number, id: string }>()

@@ -1,4 +1,4 @@
-import type { AppendBatch, AppendResult, Backplane, BackplaneContext, Instance, Joined, LogBatch, LogPosition, ReadResult, RenewResult, SharedLog, StoredMission } from '../../../lib/backplane/index.js'
+import type { AppendBatch, AppendResult, Backplane, BackplaneContext, Instance, Joined, LogBatch, SharedLogPosition, ReadResult, RenewResult, SharedLog, StoredMission } from '../../../lib/backplane/index.js'
 import type { Clock } from '../../../lib/base/clock.js'
 import type { Chance } from './chance.js'
 import type { ProcessClock } from './process-clock.js'
@@ -78,7 +78,7 @@ export class SimulatedConnection implements SharedLog {
     return await this.#call(() => this.#world.server.log.history())
   }
 
-  async read (after: LogPosition, waitMs: number): Promise<ReadResult> {
+  async read (after: SharedLogPosition, waitMs: number): Promise<ReadResult> {
     const look = (): ReadResult | undefined => {
       const found = this.#world.server.log.after(after)
       if (typeof found === 'string') return { outcome: found }
@@ -109,7 +109,7 @@ export class SimulatedConnection implements SharedLog {
     return await this.#call(append)
   }
 
-  async renew (position: LogPosition): Promise<RenewResult> {
+  async renew (position: SharedLogPosition): Promise<RenewResult> {
     return await this.#call(() => {
       this.#enter()
       return this.#world.server.renew(this.#instance.id, position)

@@ -1,4 +1,4 @@
-import type { AppendBatch, AppendResult, Instance, Joined, LogBatch, LogPosition, RenewResult, SharedLog } from '../../../lib/backplane/index.js'
+import type { AppendBatch, AppendResult, Instance, Joined, LogBatch, SharedLogPosition, RenewResult, SharedLog } from '../../../lib/backplane/index.js'
 import { MemoryLog } from '../../../lib/backplane/memory/memory-log.js'
 import type { Clock } from '../../../lib/base/clock.js'
 
@@ -24,7 +24,7 @@ export class SimulatedServer {
   #batches: LogBatch[] = []
   #joined = new Set<string>()
   /** Up to where `batches` goes. */
-  #recorded: LogPosition
+  #recorded: SharedLogPosition
   /** Tokens that the log has created; while changes are repeated, the log gets these again. */
   #tokens: string[] = []
   #nextToken = 0
@@ -59,7 +59,7 @@ export class SimulatedServer {
     return result
   }
 
-  renew (instance: string, position: LogPosition): RenewResult {
+  renew (instance: string, position: SharedLogPosition): RenewResult {
     return this.#change((log, clock) => log.renew(instance, position, clock))
   }
 

@@ -1,4 +1,4 @@
-import type { LogPosition } from '../../contract.js'
+import type { SharedLogPosition } from '../../contract.js'
 import type { StandCheck } from '../check.js'
 import { demand, demandEqual } from '../demand.js'
 import { positionAfter, type Participant } from '../stand.js'
@@ -7,7 +7,7 @@ import { messageOf, runOf, startOf, stepOf } from '../steps.js'
 /** Longer than a check may take, so that a read that does not wake up is noticed. */
 const LONG_MS = 600_000
 
-async function demandDiverged (member: Participant, position: LogPosition, what: string): Promise<void> {
+async function demandDiverged (member: Participant, position: SharedLogPosition, what: string): Promise<void> {
   demandEqual(await member.read(position), { outcome: 'diverged' }, `the result of read after ${what}`)
 }
 

@@ -1,4 +1,4 @@
-import type { LogEntry, MissionEntry, MissionStep } from '../../contract.js'
+import type { LogEntry, MissionEntry, MissionLogStep } from '../../contract.js'
 import type { StandCheck } from '../check.js'
 import { demandEqual } from '../demand.js'
 import { messageOf, runOf, stepOf } from '../steps.js'
@@ -12,7 +12,7 @@ const TEXTS = [
 const LARGEST_ATTEMPT = 2 ** 52
 
 /** What an entry takes over from its step. */
-const told = ({ tenant, attempt, status, durationMs, messageId, update, state }: MissionStep | MissionEntry) =>
+const told = ({ tenant, attempt, status, durationMs, messageId, update, state }: MissionLogStep | MissionEntry) =>
   ({ tenant, attempt, status, durationMs, messageId, update, state })
 
 const isOf = (id: string) => (entry: LogEntry): entry is MissionEntry => entry.kind === 'mission' && entry.id === id

@@ -1,5 +1,5 @@
 import { MISSION_STATUSES } from '../../../../schemas/mission.js'
-import type { LogStep, MissionStep, PublicationStep } from '../../contract.js'
+import type { LogStep, MissionLogStep, PublicationStep } from '../../contract.js'
 
 /** The marks of a mission, which are added up to a character after `0`. The scripts know these numbers. */
 const MARK = { isRun: 1, isStart: 2, isReliable: 4, isLost: 8, isLater: 16 } as const
@@ -26,7 +26,7 @@ export function pushSteps (args: Array<string | number>, steps: readonly LogStep
   }
 }
 
-function pushMission (args: Array<string | number>, step: MissionStep): void {
+function pushMission (args: Array<string | number>, step: MissionLogStep): void {
   const { id, tenant, attempt, status, isRun, isStart, isReliable, lostWith, durationMs, messageId } = step
   const marks = mark(isRun, MARK.isRun) + mark(isStart, MARK.isStart) + mark(isReliable, MARK.isReliable) +
     mark(lostWith !== undefined, MARK.isLost) + mark(attempt !== 1, MARK.isLater)

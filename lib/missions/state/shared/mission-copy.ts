@@ -1,4 +1,4 @@
-import { MissionCopy } from '../../../../schemas/mission-copy.js'
+import { MissionCopy } from '../../../../schemas/cluster/mission-copy.js'
 import { compile } from '../../../base/validation.js'
 import { copyProgress } from '../../payload/update.js'
 import type { MissionFields } from '../mission-fields.js'

@@ -1,5 +1,5 @@
 import type { MissionSubject } from '../../../../schemas/access.js'
-import type { MissionCopy } from '../../../../schemas/mission-copy.js'
+import type { MissionCopy } from '../../../../schemas/cluster/mission-copy.js'
 import {
   isTerminal, type CancelState, type MissionError, type MissionNote, type MissionStatus, type MissionTask,
   type MissionView, type TerminalStatus

@@ -1,9 +1,9 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { LONGEST_TIMER_MS } from './limits.js'
+import { LONGEST_TIMER_MS } from '../limits.js'
 import {
   CancelState, MissionAttempt, MissionError, MissionId, MissionNote, MissionStatus, MissionTask, Progress,
   TERMINAL_STATUSES
-} from './mission.js'
+} from '../mission.js'
 
 const Count = Type.Optional(Type.Integer({ minimum: 1 }))
 const Flag = Type.Optional(Type.Literal(true))

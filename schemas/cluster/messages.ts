@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Anomaly } from './anomaly.js'
-import { HealthSnapshot } from './health.js'
-import { CancelKind, MissionId } from './mission.js'
+import { Anomaly } from '../anomaly.js'
+import { HealthSnapshot } from '../health.js'
+import { CancelKind, MissionId } from '../mission.js'
 
 const InstanceId = Type.String({ minLength: 1, maxLength: 128 })
 const Count = Type.Integer({ minimum: 0 })

@@ -6,7 +6,7 @@ import type { Picture } from './picture/picture.js'
 /** A lease is renewed so many times while it lasts. */
 const RENEWALS = 5
 
-export interface LeasesDeps {
+export interface LeaseRenewalDeps {
   clock: Clock
   log: SharedLog
   leaseMs: number
@@ -21,14 +21,14 @@ export interface LeasesDeps {
 }
 
 /** Keeps the lease of this process. A process that has lost it goes on under a new identity. */
-export class Leases {
-  readonly #deps: LeasesDeps
+export class LeaseRenewal {
+  readonly #deps: LeaseRenewalDeps
   #timer: Timer | undefined
   #isRenewing = false
   #isRejoining = false
   #isClosed = false
 
-  constructor (deps: LeasesDeps) {
+  constructor (deps: LeaseRenewalDeps) {
     this.#deps = deps
   }
 
