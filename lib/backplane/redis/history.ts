@@ -1,5 +1,5 @@
 import type { LogBatch } from '../contract.js'
-import { decodePart, type BatchPart, type StreamEntry } from './encoding/batches.js'
+import { decodeHistoryPart, type BatchPart, type StreamEntry } from './encoding/batches.js'
 
 /**
  * Joins the entries of all shards to batches, oldest first. `onBroken` is called with the number of entries that were
@@ -8,10 +8,10 @@ import { decodePart, type BatchPart, type StreamEntry } from './encoding/batches
 export function readHistory (entries: readonly StreamEntry[], onBroken: (count: number) => void): LogBatch[] {
   const groups = new Map<string, BatchPart[]>()
   let broken = 0
-  for (const [, fields] of entries) {
-    const part = decodePart(fields)
+  for (const one of entries) {
+    const part = decodeHistoryPart(one)
     broken += part?.broken ?? 1
-    if (part === undefined) continue
+    if (part === undefined || part.entries.length === 0) continue
     const group = groups.get(part.token)
     if (group === undefined) groups.set(part.token, [part])
     else group.push(part)
@@ -22,7 +22,6 @@ export function readHistory (entries: readonly StreamEntry[], onBroken: (count: 
 
 function joinGroup (parts: readonly BatchPart[]): LogBatch {
   const { hasMore, broken, ...batch } = parts[0]!
-  // Replacements of broken entries have no offset.
-  const entries = parts.flatMap((part) => part.entries).filter(({ offset }) => offset > 0)
-  return { ...batch, entries: entries.sort((a, b) => a.sequence - b.sequence) }
+  const entries = parts.flatMap((part) => part.entries).sort((a, b) => a.sequence - b.sequence)
+  return { ...batch, entries }
 }

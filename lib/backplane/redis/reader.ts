@@ -16,6 +16,8 @@ export interface ReaderDeps {
   purge: (ids: readonly string[]) => Promise<void>
   /** Called with the number of entries that were broken. */
   onBroken: (count: number) => void
+  /** The last sequence that another connection has seen most recently. */
+  seen: () => number
 }
 
 type Reply = ReadonlyArray<readonly [key: string, entries: readonly StreamEntry[]]> | null
@@ -26,14 +28,16 @@ export class Reader {
   readonly #key: ReaderDeps['key']
   readonly #purge: ReaderDeps['purge']
   readonly #onBroken: ReaderDeps['onBroken']
+  readonly #seen: ReaderDeps['seen']
   /** The opening of the connection at which the position was compared with the log. */
   #checked = 0
 
-  constructor ({ connection, key, purge, onBroken }: ReaderDeps) {
+  constructor ({ connection, key, purge, onBroken, seen }: ReaderDeps) {
     this.#connection = connection
     this.#key = key
     this.#purge = purge
     this.#onBroken = onBroken
+    this.#seen = seen
   }
 
   /** See `SharedLog.read`. */
@@ -60,10 +64,13 @@ export class Reader {
 
   /** Compares a position with the head of the log. */
   async #check ({ epoch, sequence, token }: SharedLogPosition): Promise<'diverged' | 'trimmed' | undefined> {
+    const seen = this.#seen()
     const fields = ['epoch', 'sequence', 'token']
     const head = await this.#connection.call('hmget', [this.#key('meta'), ...fields]) as Array<string | null>
     const last = Number(head[1])
     if (head[0] !== epoch || last < sequence) return 'diverged'
+    // This connection leads to a server that is no longer the one that others write to.
+    if (last < seen) this.#connection.drop()
     if (last === sequence) return head[2] === token ? undefined : 'diverged'
     const next = await this.#fetch(sequence, 0)
     return next.length === 0 ? 'trimmed' : undefined
@@ -83,9 +90,9 @@ export class Reader {
   /** The parts of batches among entries of the stream. Other entries are removed from it. */
   async #parts (entries: readonly StreamEntry[]): Promise<BatchPart[]> {
     const foreign: string[] = []
-    const parts = entries.flatMap(([id, fields]) => {
-      const part = decodePart(fields)
-      if (part === undefined) foreign.push(id)
+    const parts = entries.flatMap((entry) => {
+      const part = decodePart(entry)
+      if (part === undefined) foreign.push(entry[0])
       return part ?? []
     })
     const broken = parts.reduce((sum, part) => sum + part.broken, foreign.length)

@@ -48,6 +48,8 @@ export class RedisLog implements SharedLog {
   #connections: Connections | undefined
   #reader: Reader | undefined
   #instance: Instance = { id: '', service: '' }
+  /** The last sequence of the log when it answered most recently. */
+  #head = 0
   #isClosed = false
 
   constructor (options: ResolvedRedisOptions, context: BackplaneContext) {
@@ -68,11 +70,9 @@ export class RedisLog implements SharedLog {
   }
 
   async history (): Promise<readonly LogBatch[]> {
-    const shards: StreamEntry[][] = []
-    for (let shard = 0; shard < HISTORY_SHARDS; shard++) {
-      const args = [this.#key(`history:${shard}`), '-', '+']
-      shards.push(await this.#commands().call('xrange', args) as StreamEntry[])
-    }
+    const commands = this.#commands()
+    const shards = await Promise.all(Array.from({ length: HISTORY_SHARDS }, async (_, shard) =>
+      await commands.call('xrange', [this.#key(`history:${shard}`), '-', '+']) as StreamEntry[]))
     return readHistory(shards.flat(), this.#onBroken)
   }
 
@@ -85,8 +85,9 @@ export class RedisLog implements SharedLog {
     const { number, steps } = batch
     const args = [this.#instance.id, number, createText(9)]
     pushSteps(args, steps)
-    const [outcome, letters] = await this.#runJoined('append', args) as [string, string]
+    const [outcome, letters, head] = await this.#runJoined('append', args) as [string, string, number]
     if (outcome === 'fenced') return { outcome }
+    this.#head = Number(head)
     this.#warnOfValues(batch)
     return { outcome: 'appended', verdicts: decodeVerdicts(letters, steps.length) }
   }
@@ -96,7 +97,8 @@ export class RedisLog implements SharedLog {
     // A failure opens the connection again, and is reported by it.
     this.#connections?.subscriber.ping().catch(() => {})
     const reply = await this.#runJoined('renew', args) as [string, number, FlatHash, string[]]
-    const [outcome, , services, fenced] = reply
+    const [outcome, head, services, fenced] = reply
+    if (outcome !== 'fenced') this.#head = Number(head)
     if (outcome !== 'renewed') return { outcome: outcome as 'fenced' | 'diverged' }
     return { outcome, alive: decodeInstances(services), fenced }
   }
@@ -138,8 +140,9 @@ export class RedisLog implements SharedLog {
     this.#reader = new Reader({
       connection: connections.reads,
       key: this.#key,
-      purge: async (ids) => { await this.#run('purge', ['log', ...ids]) },
-      onBroken: this.#onBroken
+      purge: async (ids) => { await this.#run('purge', ids) },
+      onBroken: this.#onBroken,
+      seen: () => this.#head
     })
     return connections
   }

@@ -13,12 +13,13 @@ export class Subscriber {
   readonly #connection: Connection
   readonly #context: BackplaneContext
   #channels: readonly string[] = []
+  #isClosed = false
 
   constructor ({ client, context }: SubscriberDeps) {
     const { clock, onWarning } = context
     this.#context = context
     client.on('message', (_channel: string, text: string) => {
-      callGuarded(() => context.onMessage(text), onWarning)
+      if (!this.#isClosed) callGuarded(() => context.onMessage(text), onWarning)
     })
     this.#connection = new Connection({ client, clock, onWarning, onReady: () => this.#resubscribe() })
   }
@@ -37,6 +38,7 @@ export class Subscriber {
   }
 
   close (): void {
+    this.#isClosed = true
     this.#connection.close()
   }
 

@@ -1,5 +1,5 @@
 import type { LogBatch, LogEntry, PublicationEntry } from '../../contract.js'
-import { decodeEntry, type EntryFields } from './entries.js'
+import { decodeEntry } from './entries.js'
 
 /** An entry of a stream, as Redis returns it. */
 export type StreamEntry = readonly [id: string, fields: readonly string[]]
@@ -12,48 +12,70 @@ export interface BatchPart extends LogBatch {
   readonly broken: number
 }
 
-const HEADER = /^1 (\S+) (\S+) (\S+) (\d+) (\d+) (\d+) ([01]) (.+)$/s
+/** Format, epoch, token, previous token, sequence before, number, time, whether there is more, instance. */
+const HEADER = /^1 ([^ ]+) ([^ ]+) ([^ ]+) (\d+) (\d+) (\d+) ([01]) (.+)$/s
 
-/** How many fields an entry has in a stream. The header of the batch comes before them, as a name and a value. */
+/** A batch begins with two fields, for its header; each of its entries has four. */
+const HEADER_FIELDS = 2
 const ENTRY_FIELDS = 4
 
-/** Returns what an entry of a stream contains, or `undefined` if this package has not written it. */
-export function decodePart (fields: readonly string[]): BatchPart | undefined {
+/** Returns the batch in an entry of the log, or `undefined` if this package has not written it. */
+export function decodePart ([id, fields]: StreamEntry): BatchPart | undefined {
+  const header = decodeHeader(fields)
+  if (header === undefined) return undefined
+  const count = Math.ceil((fields.length - HEADER_FIELDS) / ENTRY_FIELDS)
+  // The scripts rely on the id, so that one that is wrong must not be in the log.
+  if (id !== `${header.after + count}-0`) return undefined
+  let broken = 0
+  const entries = Array.from({ length: count }, (_, at) => {
+    const sequence = header.after + 1 + at
+    const entry = readEntry(fields, at, sequence, header.instance)
+    if (entry === undefined) broken++
+    return entry ?? createGap(sequence)
+  })
+  return { ...header, entries, broken }
+}
+
+/** Like `decodePart`, for an entry of the history, which names the sequences and lacks the entries that are broken. */
+export function decodeHistoryPart ([, fields]: StreamEntry): BatchPart | undefined {
+  const header = decodeHeader(fields)
+  if (header === undefined) return undefined
+  const count = Math.ceil((fields.length - HEADER_FIELDS) / ENTRY_FIELDS)
+  const entries: LogEntry[] = []
+  for (let at = 0; at < count; at++) {
+    const [, sequence] = /^(\d+):/.exec(fields[HEADER_FIELDS + at * ENTRY_FIELDS]!) ?? []
+    if (sequence === undefined) continue
+    const entry = readEntry(fields, at, Number(sequence), header.instance, sequence.length + 1)
+    if (entry !== undefined && entry.offset > 0) entries.push(entry)
+  }
+  return { ...header, entries, broken: count - entries.length }
+}
+
+function decodeHeader (fields: readonly string[]): Omit<BatchPart, 'entries' | 'broken'> | undefined {
   const header = fields[0] === 'b' ? HEADER.exec(fields[1] ?? '') : null
   if (header === null) return undefined
-  const [, epoch, token, previous, after, number, at, more, instance] = header as unknown as string[]
-  const start = Number(after)
-  const entries: LogEntry[] = []
-  let broken = 0
-  for (let from = 2; from < fields.length; from += ENTRY_FIELDS) {
-    const [sequence, values] = readFields(fields, from, start + 1 + entries.length)
-    const entry = values === undefined ? undefined : decodeEntry(values, sequence, instance!)
-    if (entry === undefined) broken++
-    entries.push(entry ?? createGap(sequence))
-  }
+  const [, epoch, token, previous, after, number, at, more, instance] = header as unknown as Required<string[]>
   return {
     epoch: epoch!,
     token: token!,
     previous: previous === '-' ? '' : previous!,
-    after: start,
+    after: Number(after),
     instance: instance!,
     number: Number(number),
     at: Number(at),
-    entries,
-    hasMore: more === '1',
-    broken
+    hasMore: more === '1'
   }
 }
 
-/** The fields of an entry, and its sequence: in a history, it is part of the first field. */
-function readFields (
-  fields: readonly string[], from: number, sequence: number
-): [sequence: number, values: EntryFields | undefined] {
-  const [first, update, names, own] = fields.slice(from, from + ENTRY_FIELDS)
-  if (own === undefined) return [sequence, undefined]
-  const colon = first!.indexOf(':')
-  const values = { numbers: first!.slice(colon + 1), update: update!, names: names!, own }
-  return [colon < 0 ? sequence : Number(first!.slice(0, colon)), values]
+/** Reads the entry with this index. The first `skipped` characters are not part of it. */
+function readEntry (
+  fields: readonly string[], index: number, sequence: number, instance: string, skipped = 0
+): LogEntry | undefined {
+  const from = HEADER_FIELDS + index * ENTRY_FIELDS
+  const own = fields[from + 3]
+  if (own === undefined) return undefined
+  const values = { numbers: fields[from]!.slice(skipped), update: fields[from + 1]!, names: fields[from + 2]!, own }
+  return decodeEntry(values, sequence, instance)
 }
 
 /** Tells clients that they have missed an update. Without an entry, the sequences of the next ones would be wrong. */

@@ -14,7 +14,7 @@ const ANSWERS = 16
 /** Everything that is read before the first write. An instance that is not known has lost its lease with the log. */
 const BEGIN = String.raw`
 local instance, number, token = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local meta = call('HMGET', META, 'epoch', 'sequence', 'token', 'generation', 'bytes', 'refreshedAt')
+local meta = call('HMGET', META, 'epoch', 'sequence', 'token', 'generation', 'bytes', 'refreshedAt', 'swept')
 if not meta[1] then return { 'absent' } end
 if not call('ZSCORE', INSTANCES, instance) then
   return { call('ZSCORE', FENCED, instance) and 'fenced' or 'absent' }
@@ -37,12 +37,12 @@ local at = clock()
  * byte each for its kind, its status and its marks, then its attempt and other values that are separated by commas.
  */
 const STEPS = String.raw`
-local sequence, bytes, values, verdicts = after, 0, {}, {}
-local byte, match, band = string.byte, string.match, bit.band
+local sequence, bytes, values, size, verdicts = after, 0, {}, 0, {}
+local byte, match, format, band = string.byte, string.match, string.format, bit.band
 
 local function add_entry (numbers, update, names, own)
-  local n = #values
-  values[n + 1], values[n + 2], values[n + 3], values[n + 4] = numbers, update, names, own
+  values[size + 1], values[size + 2], values[size + 3], values[size + 4] = numbers, update, names, own
+  size = size + 4
   bytes = bytes + #numbers + #update + #names + #own + 16
 end
 
@@ -63,7 +63,7 @@ local function add_publication (head, marks, channel, tenant, message_id, update
   local is_streamed = band(marks, 4) ~= 0 and update ~= ''
   if is_streamed then offset, tenant_offset = add_to_streams(channel, tenant, message_id) end
   local retain_key = band(marks, 1) ~= 0 and last_value(head) or ''
-  local numbers = '0,0,' .. offset .. ',' .. tenant_offset .. ',0,' .. head
+  local numbers = format('0,0,%d,%d,0,%s', offset, tenant_offset, head)
   local names = tenant .. message_id .. channel .. retain_key
   sequence = sequence + 1
   add_entry(numbers, update, names, value)
@@ -99,8 +99,8 @@ local function apply (known, id, head, marks, status, attempt, tenant, message_i
     m.offset = offset
     if tenant_offset > 0 then m.tenant_offset = tenant_offset end
   end
-  local numbers = m.seq .. ',' .. m.started_at .. ',' .. offset .. ',' .. tenant_offset .. ',' ..
-    ((is_run and 1 or 0) + (is_new and 2 or 0) + (is_replacing and 4 or 0)) .. ',' .. head
+  local results = (is_run and 1 or 0) + (is_new and 2 or 0) + (is_replacing and 4 or 0)
+  local numbers = format('%d,%d,%d,%d,%d,%s', m.seq, m.started_at, offset, tenant_offset, results, head)
   local names = tenant .. message_id .. id .. (owner == instance and '' or owner)
   add_entry(numbers, update, names, state)
   if is_streamed then add_to_history(tenant, sequence, numbers, update, names, '') end
@@ -125,7 +125,7 @@ for from = ${BATCH_ARGUMENTS + 1}, #ARGV, ${STEP_ARGUMENTS} do
     verdict = decide(known, attempt, status, band(marks, 1) ~= 0, band(marks, 2) ~= 0, lost_with, instance)
     if verdict == 'a' then apply(known, id, head, marks, status, attempt, tenant, message_id, update, own) end
   end
-  verdicts[#verdicts + 1] = verdict
+  verdicts[(from - ${BATCH_ARGUMENTS + 1}) / ${STEP_ARGUMENTS} + 1] = verdict
 end
 `
 
@@ -137,7 +137,7 @@ if sequence > after then
   local log_bytes = write_log(after, values, bytes)
   call('HSET', META, 'sequence', sequence, 'token', token, 'bytes', log_bytes)
   for index, shard in pairs(shards) do write_shard(index, shard) end
-  write_missions(at)
+  sweep(write_missions(at), meta[7])
   write_heads(sequence)
   write_counts(sequence)
   write_retained(sequence)

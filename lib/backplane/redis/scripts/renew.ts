@@ -21,7 +21,7 @@ if at - (tonumber(meta[5]) or 0) >= 3600000 then call('ZREMRANGEBYSCORE', FENCED
 refresh(at, meta[5])
 local sequence, position = tonumber(meta[2]), tonumber(ARGV[4])
 if meta[1] ~= ARGV[3] or sequence < position or (sequence == position and meta[3] ~= ARGV[5]) then
-  return { 'diverged' }
+  return { 'diverged', sequence }
 end
 return { 'renewed', sequence, call('HGETALL', SERVICES), call('ZRANGEBYSCORE', FENCED, at - ${TOLD_MS}, '+inf') }
 `

@@ -37,11 +37,16 @@ export const LEAVE = PRELUDE + LEASES + String.raw`
 if call('ZSCORE', INSTANCES, ARGV[1]) then fence(ARGV[1], clock()) end
 `
 
-/** Removes entries of a stream that are not batches. `ARGV`: the name of the stream, then their ids. */
+/**
+ * Removes entries of the log that are not batches, in the sense of `encoding/batches.ts`. `ARGV`: their ids. They are
+ * looked at again, because after a failover another entry may have the id.
+ */
 export const PURGE = PRELUDE + String.raw`
-local key = PREFIX .. ARGV[1]
-for at = 2, #ARGV do
-  local found = call('XRANGE', key, ARGV[at], ARGV[at])[1]
-  if found and found[2][1] ~= 'b' then call('XDEL', key, ARGV[at]) end
+local key = PREFIX .. 'log'
+for _, id in ipairs(ARGV) do
+  local fields = (call('XRANGE', key, id, id)[1] or { id, {} })[2]
+  local after = fields[1] == 'b' and
+    string.match(fields[2], '^1 [^ ]+ [^ ]+ [^ ]+ (%d+) %d+ %d+ [01] .+$')
+  if not after or id ~= (after + math.ceil((#fields - 2) / 4)) .. '-0' then call('XDEL', key, id) end
 end
 `

@@ -9,9 +9,9 @@ const MAX_STATE_BYTES = 1_048_576
 
 /**
  * A page of missions in the order in which they were first stored. `ARGV`: the score to read on from, and the last one,
- * which is empty for the first page: what is stored later is not part of the pages, or they would never end. Returns the
- * score of the last mission of the page, empty after the last page; the last score; and for each mission its id and 11
- * values, or none if it is broken. Missions that have expired are removed from the index.
+ * which is empty for the first page: what is stored later is not part of the pages, or they would never end. Returns
+ * the score of the last mission of the page, empty after the last page; the last score; and for each mission its id and
+ * 11 values, or none if it is broken. Missions that have expired are removed from the index.
  */
 export const STATES = PRELUDE + String.raw`
 local meta = call('HMGET', META, 'generation', 'sequence')

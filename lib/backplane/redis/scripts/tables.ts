@@ -91,6 +91,11 @@ local function count (field, status, duration, is_new, is_replacing)
   row[5] = row[5] + duration
 end
 
+local function forget (field)
+  local row = find_counts(field)
+  row[1] = row[1] - 1
+end
+
 -- Fields of tenants begin with "=". The field "*" counts all missions.
 local function write_counts (sequence)
   local fields, idle, busy = {}, {}, {}
