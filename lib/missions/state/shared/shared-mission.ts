@@ -186,8 +186,16 @@ export class SharedMission implements UpdateSource {
 
   // Of an ended mission the text is kept alone: thousands of them are rarely read.
   get #state (): MissionCopy {
-    const copy = this.#copy ?? readMissionCopy(this.#text) ?? UNREADABLE
-    if (!this.isTerminal) this.#copy = copy
-    return copy
+    if (this.#copy !== undefined) return this.#copy
+    if (this.isTerminal) return readEnded(this.#text)
+    return (this.#copy = readMissionCopy(this.#text) ?? UNREADABLE)
   }
+}
+
+// Many values of one ended mission are read in a row.
+let last: { readonly text: string, readonly copy: MissionCopy } = { text: '', copy: UNREADABLE }
+
+function readEnded (text: string): MissionCopy {
+  if (last.text !== text) last = { text, copy: readMissionCopy(text) ?? UNREADABLE }
+  return last.copy
 }
