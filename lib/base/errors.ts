@@ -147,9 +147,9 @@ export const BackplaneIncompatible = createError<[string]>(
   'FST_MC_BACKPLANE_INCOMPATIBLE',
   'The backplane has data in format %s, which this version cannot read; use another namespace, or the same version')
 
-/** Redis did not answer in time. */
-export const BackplaneTimeout = createError<[number]>(
-  'FST_MC_BACKPLANE_TIMEOUT', 'Redis did not answer within %d ms', 504)
+/** Redis did not answer in time, or closed the connection. */
+export const BackplaneAway = createError<[reason: string, options?: { cause: unknown }]>(
+  'FST_MC_BACKPLANE_AWAY', 'Redis does not answer: %s', 503)
 
 /** Entries of the backplane were dropped because they are broken. */
 export const BackplaneEntry = createError<[number]>(

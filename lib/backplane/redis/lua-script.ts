@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Connection } from './client/connection.js'
+import type { RedisConnection } from './client/redis-connection.js'
 
 /** A Lua script, which Redis caches by its hash. */
 export class LuaScript {
@@ -12,7 +12,7 @@ export class LuaScript {
   }
 
   /** Runs the script with one key. Its source is sent only if Redis does not have it. */
-  async run (connection: Connection, key: string, args: ReadonlyArray<string | number>): Promise<unknown> {
+  async run (connection: RedisConnection, key: string, args: ReadonlyArray<string | number>): Promise<unknown> {
     try {
       return await connection.call('evalsha', [this.#hash, 1, key, ...args])
     } catch (err) {

@@ -1,5 +1,5 @@
 import type { LogBatch, SharedLogPosition, ReadResult } from '../contract.js'
-import type { Connection } from './client/connection.js'
+import type { RedisConnection } from './client/redis-connection.js'
 import { decodePart, type BatchPart, type StreamEntry } from './encoding/batches.js'
 
 /** How many entries of the stream one read returns at most. */
@@ -9,7 +9,7 @@ const READ_ENTRIES = 64
 const LAST = '18446744073709551615'
 
 export interface ReaderDeps {
-  connection: Connection
+  connection: RedisConnection
   /** Returns the name of a key. */
   key: (name: string) => string
   /** Removes entries from the log that are not batches. */
@@ -24,7 +24,7 @@ type Reply = ReadonlyArray<readonly [key: string, entries: readonly StreamEntry[
 
 /** Reads the log on a connection of its own, because a read that waits holds up all other commands. */
 export class Reader {
-  readonly #connection: Connection
+  readonly #connection: RedisConnection
   readonly #key: ReaderDeps['key']
   readonly #purge: ReaderDeps['purge']
   readonly #onBroken: ReaderDeps['onBroken']

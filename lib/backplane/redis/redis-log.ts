@@ -5,9 +5,9 @@ import type {
   SharedLog, StoredMission
 } from '../contract.js'
 import { BrokenEntries } from './broken-entries.js'
-import type { Connection } from './client/connection.js'
+import type { RedisConnection } from './client/redis-connection.js'
 import { findClients } from './client/source.js'
-import { Connections } from './connections.js'
+import { RedisConnections } from './connections.js'
 import type { StreamEntry } from './encoding/batches.js'
 import { decodeInstances, decodeJoined, type FlatHash, type JoinReply } from './encoding/joined.js'
 import { isRetainable, pushSteps } from './encoding/steps.js'
@@ -45,7 +45,7 @@ export class RedisLog implements SharedLog {
   readonly #options: ResolvedRedisOptions
   readonly #context: BackplaneContext
   readonly #broken: BrokenEntries
-  #connections: Connections | undefined
+  #connections: RedisConnections | undefined
   #reader: Reader | undefined
   #instance: Instance = { id: '', service: '' }
   /** The last sequence of the log when it answered most recently. */
@@ -59,9 +59,9 @@ export class RedisLog implements SharedLog {
   }
 
   async join (instance: Instance): Promise<Joined> {
-    const { subscriber } = await this.#open()
+    const { receiver } = await this.#open()
     this.#instance = instance
-    await subscriber.subscribe([this.#key('all'), this.#key(`to:${instance.id}`)])
+    await receiver.subscribe([this.#key('all'), this.#key(`to:${instance.id}`)])
     return await this.#enter()
   }
 
@@ -95,7 +95,7 @@ export class RedisLog implements SharedLog {
   async renew ({ epoch, sequence, token }: SharedLogPosition): Promise<RenewResult> {
     const args = [this.#instance.id, this.#options.leaseMs, epoch, sequence, token]
     // A failure opens the connection again, and is reported by it.
-    this.#connections?.subscriber.ping().catch(() => {})
+    this.#connections?.receiver.ping().catch(() => {})
     const reply = await this.#runJoined('renew', args) as [string, number, FlatHash, string[]]
     const [outcome, head, services, fenced] = reply
     if (outcome !== 'fenced') this.#head = Number(head)
@@ -131,11 +131,11 @@ export class RedisLog implements SharedLog {
 
   readonly #onBroken = (count: number): void => this.#broken.add(count)
 
-  async #open (): Promise<Connections> {
+  async #open (): Promise<RedisConnections> {
     if (this.#connections !== undefined || this.#isClosed) return this.#opened()
     const create = await findClients(this.#options.client)
     if (this.#connections !== undefined || this.#isClosed) return this.#opened()
-    const connections = new Connections(create, this.#context)
+    const connections = new RedisConnections(create, this.#context)
     this.#connections = connections
     this.#reader = new Reader({
       connection: connections.reads,
@@ -147,12 +147,12 @@ export class RedisLog implements SharedLog {
     return connections
   }
 
-  #opened (): Connections {
+  #opened (): RedisConnections {
     if (this.#isClosed || this.#connections === undefined) throw new Closing()
     return this.#connections
   }
 
-  #commands (): Connection {
+  #commands (): RedisConnection {
     return this.#opened().commands
   }
 

@@ -1,5 +1,5 @@
 import type { StoredMission } from '../contract.js'
-import type { Connection } from './client/connection.js'
+import type { RedisConnection } from './client/redis-connection.js'
 import { decodeMission } from './encoding/missions.js'
 import { LuaScript } from './lua-script.js'
 import { STATES } from './scripts/states.js'
@@ -7,7 +7,7 @@ import { STATES } from './scripts/states.js'
 const SCRIPT = new LuaScript(STATES)
 
 export interface StatesDeps {
-  connection: Connection
+  connection: RedisConnection
   /** The name of the key `meta`. */
   key: string
   onBroken: (count: number) => void

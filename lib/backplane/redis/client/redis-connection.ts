@@ -1,5 +1,5 @@
 import type { Clock } from '../../../base/clock.js'
-import { BackplaneTimeout, Closing } from '../../../base/errors.js'
+import { BackplaneAway, Closing } from '../../../base/errors.js'
 import type { RedisClient } from './redis-client.js'
 
 /** How long an answer may take, in ms, and the wait until the connection is open. */
@@ -8,7 +8,14 @@ export const ANSWER_MS = 2_000
 /** After how long a connection is opened again that the client has given up, in ms. */
 const REOPEN_MS = 1_000
 
-export interface ConnectionDeps {
+/** A command that is not answered yet. */
+interface OpenCommand {
+  isSent: boolean
+  send: () => void
+  fail: (err: Error) => void
+}
+
+export interface RedisConnectionDeps {
   client: RedisClient
   clock: Clock
   onWarning: (err: unknown) => void
@@ -17,23 +24,22 @@ export interface ConnectionDeps {
 }
 
 /**
- * One connection to Redis. A command rejects if it is not answered in time. What is late is ignored, and the connection
- * is opened again, so that commands do not pile up behind one that hangs.
+ * One connection to Redis. A command rejects if it is not answered in time, or if the connection is closed meanwhile. An
+ * answer that is late is ignored, and the connection is opened again, so that commands do not pile up behind one that
+ * hangs.
  */
-export class Connection {
+export class RedisConnection {
   readonly #client: RedisClient
   readonly #clock: Clock
   readonly #onWarning: (err: unknown) => void
-  /** Commands that wait until the connection is open. */
-  readonly #waiting = new Set<() => void>()
-  /** Rejects commands that are not answered yet. */
-  readonly #open = new Set<(err: Error) => void>()
+  readonly #open = new Set<OpenCommand>()
   #isDropped = false
   #isClosed = false
-  #hasFailed = false
+  /** The first error since the connection was last open. */
+  #failure: unknown
   #openings = 0
 
-  constructor ({ client, clock, onWarning, onReady }: ConnectionDeps) {
+  constructor ({ client, clock, onWarning, onReady }: RedisConnectionDeps) {
     this.#client = client
     this.#clock = clock
     this.#onWarning = onWarning
@@ -41,6 +47,8 @@ export class Connection {
       this.#noteReady()
       onReady?.()
     })
+    client.on('connect', () => { this.#isDropped = false })
+    client.on('close', () => this.#failSent())
     client.on('error', (err: unknown) => this.#noteError(err))
     client.on('end', () => this.#reopen())
     this.#connect()
@@ -52,33 +60,30 @@ export class Connection {
   /**
    * Sends a command. `blockMs` is how long the command itself may wait in Redis.
    *
-   * @throws FST_MC_BACKPLANE_TIMEOUT if there is no answer in time
+   * @throws FST_MC_BACKPLANE_AWAY if there is no answer in time
    * @throws FST_MC_CLOSING after `close`
    */
   async call (command: string, args: ReadonlyArray<string | number>, blockMs = 0): Promise<unknown> {
     if (this.#isClosed) throw new Closing()
     return await new Promise((resolve, reject) => {
-      let isSent = false
-      const send = (): void => {
-        isSent = true
-        this.#send(command, args).then(resolve, reject).finally(settle)
-      }
-      const fail = (err: Error): void => {
-        settle()
-        reject(err)
-      }
       const settle = (): void => {
         timer.cancel()
-        this.#open.delete(fail)
-        this.#waiting.delete(send)
+        this.#open.delete(open)
       }
-      const timer = this.#clock.after(ANSWER_MS + blockMs, () => {
-        fail(new BackplaneTimeout(ANSWER_MS))
-        if (isSent) this.drop()
-      })
-      this.#open.add(fail)
-      if (this.#isReady()) send()
-      else this.#waiting.add(send)
+      const open: OpenCommand = {
+        isSent: false,
+        send: () => {
+          open.isSent = true
+          this.#send(command, args).then(resolve, reject).finally(settle)
+        },
+        fail: (err) => {
+          settle()
+          reject(err)
+        }
+      }
+      const timer = this.#clock.after(ANSWER_MS + blockMs, () => this.#giveUp(open))
+      this.#open.add(open)
+      if (this.#isReady()) open.send()
     })
   }
 
@@ -92,7 +97,7 @@ export class Connection {
   close (): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    for (const fail of this.#open) fail(new Closing())
+    for (const open of this.#open) open.fail(new Closing())
     this.#client.disconnect()
   }
 
@@ -110,20 +115,31 @@ export class Connection {
     }
   }
 
+  #giveUp (open: OpenCommand): void {
+    open.fail(this.#away(`no answer within ${ANSWER_MS} ms`))
+    // In the state `connect`, the server has accepted the connection, but answers nothing.
+    if (open.isSent || this.#client.status === 'connect') this.drop()
+  }
+
+  #failSent (): void {
+    for (const open of this.#open) if (open.isSent) open.fail(this.#away('the connection was closed'))
+  }
+
+  #away (reason: string): Error {
+    return new BackplaneAway(reason, { cause: this.#failure })
+  }
+
   #noteReady (): void {
     this.#isDropped = false
-    this.#hasFailed = false
+    this.#failure = undefined
     this.#openings++
-    for (const send of this.#waiting) {
-      this.#waiting.delete(send)
-      send()
-    }
+    for (const open of this.#open) if (!open.isSent) open.send()
   }
 
   // Only the first error until the connection is open again. The client reports one for each attempt.
   #noteError (err: unknown): void {
-    if (this.#hasFailed || this.#isClosed) return
-    this.#hasFailed = true
+    if (this.#failure !== undefined || this.#isClosed) return
+    this.#failure = err
     this.#onWarning(err)
   }
 

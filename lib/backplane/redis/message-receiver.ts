@@ -1,27 +1,27 @@
 import { callGuarded } from '../../base/promises.js'
 import type { BackplaneContext } from '../contract.js'
-import { Connection } from './client/connection.js'
+import { RedisConnection } from './client/redis-connection.js'
 import type { RedisClient } from './client/redis-client.js'
 
-export interface SubscriberDeps {
+export interface MessageReceiverDeps {
   client: RedisClient
   context: BackplaneContext
 }
 
 /** Receives messages on a connection of its own, which accepts no other commands. */
-export class Subscriber {
-  readonly #connection: Connection
+export class MessageReceiver {
+  readonly #connection: RedisConnection
   readonly #context: BackplaneContext
   #channels: readonly string[] = []
   #isClosed = false
 
-  constructor ({ client, context }: SubscriberDeps) {
+  constructor ({ client, context }: MessageReceiverDeps) {
     const { clock, onWarning } = context
     this.#context = context
     client.on('message', (_channel: string, text: string) => {
       if (!this.#isClosed) callGuarded(() => context.onMessage(text), onWarning)
     })
-    this.#connection = new Connection({ client, clock, onWarning, onReady: () => this.#resubscribe() })
+    this.#connection = new RedisConnection({ client, clock, onWarning, onReady: () => this.#resubscribe() })
   }
 
   /** Receives the messages of these channels and of no others. */
