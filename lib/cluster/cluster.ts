@@ -108,7 +108,7 @@ export class Cluster {
     const { outbox } = this.link
     return {
       isAway: this.health.isAway,
-      waiting: outbox.length,
+      waiting: this.link.waiting,
       droppedSteps: outbox.droppedSteps,
       droppedEndings: outbox.droppedEndings,
       brokenEntries: this.#brokenEntries,

@@ -93,6 +93,9 @@ export class LogLink {
     this.#listen()
   }
 
+  /** The steps that were not appended yet. */
+  get waiting (): number { return this.outbox.length + this.#appender.sending.length }
+
   get hasLease (): boolean { return this.#leases.isHeld }
 
   /** Joins, and resolves once everything is known. */

@@ -1,3 +1,4 @@
+import type { MissionStatus } from '../../schemas/mission.js'
 import type { LogBatch, MissionEntry, Verdict } from '../backplane/contract.js'
 import {
   EndedElsewhereError, isBackward, SharedMission, toMissionCopy, type MissionRegistry, type MissionState
@@ -22,8 +23,8 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   /** How many steps of a mission were not read back from the log yet. */
   readonly #unread = new Map<MissionState, number>()
-  /** Missions whose last step was refused, because others had moved them on. */
-  readonly #outdated = new Set<MissionState>()
+  /** Missions that others have moved on beyond the status of their last step, which was refused. */
+  readonly #outdated = new Map<MissionState, MissionStatus>()
 
   constructor (deps: ReconcilerDeps) {
     this.#deps = deps
@@ -58,7 +59,7 @@ export class Reconciler {
       const verdict = verdicts[index]
       if (mission === undefined || verdict === undefined || verdict === 'applied') continue
       this.#read(mission)
-      if (verdict === 'backward' && update !== undefined) this.#outdated.add(mission)
+      if (verdict === 'backward' && update !== undefined) this.#outdated.set(mission, update.status)
       // If the log was not read so far, the entry that decided it comes later.
       const shared = this.#deps.picture.find(mission.id)
       if (shared !== undefined) this.#reconcile(mission, shared, true)
@@ -100,9 +101,9 @@ export class Reconciler {
 
   // A step of an earlier status was refused; its details are sent with the present status.
   #followed (mission: MissionState, shared: SharedMission): void {
-    const isOutdated = this.#outdated.has(mission) && isBackward(shared.status, mission.status)
-    mission.follow(shared, this.isPending(mission) || isOutdated)
-    if (!isOutdated) return
+    const refused = this.#outdated.get(mission)
+    mission.follow(shared, this.isPending(mission) || refused !== undefined)
+    if (refused === undefined || !isBackward(shared.status, refused)) return
     this.#outdated.delete(mission)
     this.#deps.resend(mission)
   }

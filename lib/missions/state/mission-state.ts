@@ -43,6 +43,8 @@ export class MissionState extends MissionReports<MissionState> {
   settleStored (): void {
     if (this.#isStored) return
     this.#isStored = true
+    // Until now, another ending could have aborted it.
+    if (this.controller?.signal.aborted === false) this.controller = undefined
     this.#storeListeners?.settle(this.outcome!, this.deps.onListenerError)
   }
 
@@ -139,7 +141,7 @@ export class MissionState extends MissionReports<MissionState> {
     }, new CancelledError(cancel))
   }
 
-  // Ending drops the controller, and a signal that is read from now on must be aborted too.
+  // Ending may drop the controller, and a signal that is read from now on must be aborted too.
   #endAborted (end: () => boolean, reason: Error): void {
     const controller = this.controller ?? new AbortController()
     if (!end()) return
@@ -159,7 +161,7 @@ export class MissionState extends MissionReports<MissionState> {
   // An ended mission is kept for long, and what only its function needed is a large part of it.
   protected settle (outcome: MissionOutcome): void {
     const listeners = this.#endListeners
-    this.controller = this.#log = undefined
+    this.#log = undefined
     this.deps.registry.settled(this)
     if (!this.deps.registry.isShared()) this.settleStored()
     listeners?.settle(outcome, this.deps.onListenerError)
