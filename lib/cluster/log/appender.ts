@@ -6,6 +6,8 @@ import type { PendingStep } from './steps.js'
 /** Limits of one batch. */
 const MAX_STEPS = 512
 const MAX_BYTES = 1_048_576
+/** While steps come without a pause, those of so many ms are one batch: each batch costs several round trips. */
+const PACE_MS = 2
 /** The pauses after failures. */
 const RETRY_MS = { first: 50, longest: 1_000 }
 
@@ -34,6 +36,7 @@ export class Appender {
   #sending: Sending | undefined
   #retry: Timer | undefined
   #retryMs = RETRY_MS.first
+  #sentAt = -Infinity
   #isScheduled = false
   #isOpen = false
   #isClosed = false
@@ -57,10 +60,14 @@ export class Appender {
   schedule (): void {
     if (this.#isScheduled || !this.#isOpen || this.#sending !== undefined) return
     this.#isScheduled = true
-    this.#deps.defer(() => {
+    const { clock, defer } = this.#deps
+    const send = () => {
       this.#isScheduled = false
       this.#sendNext()
-    })
+    }
+    const dueMs = this.#sentAt + PACE_MS - clock.monotonic()
+    if (dueMs > 0) clock.after(Math.ceil(dueMs), send)
+    else defer(send)
   }
 
   /** Resolves when nothing waits any more, or the appender is closed. */
@@ -81,6 +88,7 @@ export class Appender {
     const steps = this.#deps.outbox.take(MAX_STEPS, MAX_BYTES)
     if (steps.length === 0) return this.#wake()
     this.#sending = { number: ++this.#number, steps }
+    this.#sentAt = this.#deps.clock.monotonic()
     this.#send(this.#sending)
   }
 
@@ -107,7 +115,9 @@ export class Appender {
       return onFenced()
     }
     onVerdicts(sending.steps, result.verdicts)
-    this.#sendNext()
+    if (outbox.length === 0) this.#wake()
+    else if (outbox.length >= MAX_STEPS) this.#sendNext()
+    else this.schedule()
   }
 
   #failed (sending: Sending, err: unknown): void {

@@ -4,6 +4,8 @@ import type { Picture } from '../picture/picture.js'
 
 /** How long one read of the log waits for entries. */
 const WAIT_MS = 2_500
+/** While entries come without a pause, those of so many ms are read together. */
+const PACE_MS = 2
 /** The pauses after failures. */
 const RETRY_MS = { first: 50, longest: 1_000 }
 
@@ -30,6 +32,7 @@ export class Follower {
   #hasBegun = false
   #cause: ReloadCause | undefined
   #retryMs = RETRY_MS.first
+  #readAt = -Infinity
   #isClosed = false
   #wake = () => {}
 
@@ -47,7 +50,8 @@ export class Follower {
       } catch (err) {
         if (this.#isClosed) return
         this.#deps.onState(err)
-        await this.#pause()
+        await this.#pause(this.#retryMs)
+        this.#retryMs = Math.min(RETRY_MS.longest, this.#retryMs * 2)
       }
     }
   }
@@ -75,7 +79,7 @@ export class Follower {
   }
 
   async #follow (): Promise<void> {
-    const { log, picture, onBatch } = this.#deps
+    const { clock, log, picture, onBatch } = this.#deps
     const result = await log.read(picture.position, WAIT_MS)
     if (this.#isClosed) return
     if (result.outcome !== 'batches') {
@@ -84,6 +88,10 @@ export class Follower {
       return this.#lose(result.outcome)
     }
     for (const batch of result.batches) onBatch(batch)
+    const now = clock.monotonic()
+    const dueMs = this.#readAt + PACE_MS - now
+    this.#readAt = now
+    if (dueMs > 0) await this.#pause(Math.ceil(dueMs))
   }
 
   #lose (outcome: 'trimmed' | 'diverged'): void {
@@ -91,14 +99,13 @@ export class Follower {
     this.#cause = outcome === 'diverged' ? 'epoch_changed' : this.#cause ?? 'trimmed'
   }
 
-  async #pause (): Promise<void> {
+  async #pause (ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = this.#deps.clock.after(this.#retryMs, resolve)
+      const timer = this.#deps.clock.after(ms, resolve)
       this.#wake = () => {
         timer.cancel()
         resolve()
       }
     })
-    this.#retryMs = Math.min(RETRY_MS.longest, this.#retryMs * 2)
   }
 }
