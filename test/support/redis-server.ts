@@ -36,8 +36,8 @@ export class RedisServer {
   get url (): string { return `redis://127.0.0.1:${this.port}` }
 
   /** Starts the server. Resolves when it accepts connections, and to `false` if it has exited instead. */
-  async start (): Promise<boolean> {
-    const settings = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, ...this.#args]
+  async start (...more: readonly string[]): Promise<boolean> {
+    const settings = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, ...this.#args, ...more]
     const child = spawn(pathOf(redisServer), settings, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child = child
     // Without this, a test that fails in the middle would leave the server behind.

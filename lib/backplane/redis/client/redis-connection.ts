@@ -24,9 +24,8 @@ export interface RedisConnectionDeps {
 }
 
 /**
- * One connection to Redis. A command rejects if it is not answered in time, or if the connection is closed meanwhile. An
- * answer that is late is ignored, and the connection is opened again, so that commands do not pile up behind one that
- * hangs.
+ * One connection to Redis. A command rejects if it is not answered in time, or if the connection is closed. An answer
+ * that is late is ignored, and the connection is opened again, so that commands do not pile up behind one that hangs.
  */
 export class RedisConnection {
   readonly #client: RedisClient

@@ -96,8 +96,7 @@ local function apply (known, id, head, marks, status, attempt, tenant, message_i
   local is_streamed = band(marks, 4) ~= 0 and update ~= ''
   if is_streamed then
     offset, tenant_offset = add_to_streams('mission_update', tenant, message_id)
-    m.offset = offset
-    if tenant_offset > 0 then m.tenant_offset = tenant_offset end
+    m.offset, m.tenant_offset = offset, tenant_offset
   end
   local results = (is_run and 1 or 0) + (is_new and 2 or 0) + (is_replacing and 4 or 0)
   local numbers = format('%d,%d,%d,%d,%d,%s', m.seq, m.started_at, offset, tenant_offset, results, head)
