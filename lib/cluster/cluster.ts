@@ -76,6 +76,7 @@ export class Cluster {
     this.health = new ClusterHealth({ clock, monitoring, reports: this.reports, onListenerError })
     this.missions = new ClusterMissions({ ...shared, reports: this.reports, cancels: this.#cancels })
     const append = (step: PendingStep) => this.link.append(step)
+    let isWarned = false
     this.alerts = new ClusterAlerts({
       ...shared,
       intervalMs: options.channels.anomalyAlertMs,
@@ -93,7 +94,8 @@ export class Cluster {
       alerts: this.alerts,
       onJoined: () => this.reports.start(),
       onAway: (isAway, err) => {
-        if (isAway && !this.health.isAway) onWarning(err)
+        if (isAway && !isWarned) onWarning(err)
+        isWarned = isAway
         this.health.isAway = isAway
       }
     })

@@ -44,7 +44,7 @@ export class MissionHandle implements Mission {
   get done (): Promise<MissionOutcome> { return this.#state.done }
   get outcome (): MissionOutcome | undefined { return this.#state.outcome }
 
-  async settled (): Promise<MissionOutcome> { return await this.#state.stored }
+  async settled (): Promise<MissionOutcome> { return await this.#state.settled() }
 
   onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#state.onEnd(listener) }
 

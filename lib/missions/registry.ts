@@ -200,6 +200,8 @@ export class MissionRegistry {
         endedElsewhere: (...ending) => transitions.endedElsewhere(...ending),
         settled: (mission) => transitions.settled(mission),
         extendTimeout: (mission, ms) => this.#watchdog.setTimeout(mission, checkMilliseconds(ms)),
+        isClosed: () => this.#isClosed,
+        onClosed: (listener) => this.onClosed(listener),
         isShared: () => index.shared !== undefined,
         forwardCancel: (...asked) => transitions.forwardCancel(...asked)
       },

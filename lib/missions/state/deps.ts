@@ -1,5 +1,6 @@
 import type { CancelKind } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
+import type { Unsubscribe } from '../../base/events.js'
 import type { Mission } from '../mission.js'
 import type { Payloads } from '../payload/payload.js'
 import type { Totals } from '../totals.js'
@@ -36,6 +37,9 @@ export interface MissionStateDeps<State> {
     /** The update with its ending was built, so that nothing of it changes any more. */
     settled (state: State): void
     extendTimeout (state: State, ms: number): void
+    isClosed (): boolean
+    /** Calls `listener` once the registry is closed. */
+    onClosed (listener: () => void): Unsubscribe
     /** Whether endings are stored elsewhere too, and count as stored only then. */
     isShared (): boolean
     /** Passes a cancel request on to the process that runs the mission; returns `false` if it is this one. */

@@ -1,5 +1,6 @@
 import type { CancelKind, CancelState, MissionError, MissionView } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
+import { Closing } from '../../base/errors.js'
 import type { Mission } from '../mission.js'
 import {
   CancelledError, type CancelRequest, type CancelResult, type ChildInit, type MissionLog, type MissionOutcome,
@@ -34,9 +35,19 @@ export class MissionState extends MissionReports<MissionState> {
   onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#listeners.add(listener) }
   view (): MissionView { return toView(this) }
 
-  /** A promise of the ending as it is stored, which may be that of another process; the same for every call. */
-  get stored (): Promise<MissionOutcome> {
-    return (this.#storeListeners ??= new EndListeners()).done(this.#isStored ? this.outcome : undefined)
+  /** @see Mission.settled */
+  async settled (): Promise<MissionOutcome> {
+    if (this.#isStored) return this.outcome!
+    const { isClosed, onClosed } = this.deps.registry
+    if (isClosed()) throw new Closing()
+    return await new Promise((resolve, reject) => {
+      const unsubscribe = onClosed(() => reject(new Closing()))
+      this.#storeListeners ??= new EndListeners()
+      this.#storeListeners.add((outcome) => {
+        unsubscribe()
+        resolve(outcome)
+      })
+    })
   }
 
   /** The ending is stored. */
