@@ -8,9 +8,9 @@ const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url))
 export class Child {
   #child
 
-  static async open (file, args = []) {
+  static async open (file, args = [], execArgv = ['--expose-gc', '--max-old-space-size=4096']) {
     const child = new Child()
-    child.#child = fork(pathOf(file), args, { execArgv: ['--expose-gc', '--max-old-space-size=4096'] })
+    child.#child = fork(pathOf(file), args, { execArgv })
     child.#child.on('exit', (code) => {
       if (code !== 0 && code !== null) throw new Error(`${file} ${args.join(' ')} ended with ${code}`)
     })

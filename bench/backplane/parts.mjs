@@ -1,0 +1,147 @@
+// The parts that measure the plugin alone. Each starts its own processes, returns its figures and stops the processes.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { median, round } from '../fanout/processes.mjs'
+import { withStand } from './stand.mjs'
+
+const SUBSCRIBERS = 200
+
+/** From the call in A until the bytes are at a client of B, at 1,000 steps a second of 200 missions. */
+export async function latency ({ isShort }) {
+  return await withStand('plugin', {}, async (stand) => {
+    const { servers: { A }, clients } = stand
+    await stand.connect(['B'], { count: 1 })
+    const how = { perSecond: 1_000, maxPerSecond: 1_000, names: 1, prefix: 'a', isTimed: true }
+    await A.ask('live', { ...how, seconds: isShort ? 2 : 10 })
+    await clients.ask('watch', { group: 'B' })
+    const { times } = await A.ask('live', { ...how, seconds: isShort ? 4 : 60 })
+    await sleep(500)
+    const { arrivals } = await clients.ask('arrivals', { group: 'B' })
+    return agesOf(times, arrivals)
+  })
+}
+
+function agesOf (times, arrivals) {
+  const arrivedAt = new Map(arrivals.map(([id, seq, at]) => [`${id} ${seq}`, at]))
+  const ages = times.map(([id, seq, at]) => arrivedAt.get(`${id} ${seq}`) - at)
+  const sorted = Float64Array.from(ages.filter((age) => age >= 0)).sort()
+  const share = (part) => round(sorted[Math.floor(sorted.length * part)])
+  return {
+    steps: times.length,
+    missing: times.length - sorted.length,
+    p50Ms: share(0.5),
+    p90Ms: share(0.9),
+    p99Ms: share(0.99),
+    maxMs: round(sorted.at(-1))
+  }
+}
+
+/** 20,000 steps a second, each for one subscriber in each of two processes. */
+export async function sustained ({ isShort }) {
+  return await withStand('plugin', {}, async (stand) => {
+    await stand.connect(['A', 'B'], { count: SUBSCRIBERS, isFiltered: true })
+    const how = { perSecond: 20_000, names: SUBSCRIBERS }
+    await stand.live({ ...how, seconds: 3 })
+    const lived = await stand.live({ ...how, seconds: isShort ? 5 : 60 })
+    const costs = ['us', 'aUs', 'bUs', 'redisUs'].map((name) => [name, round(lived[name])])
+    const { missing, surplus, steps, perSecond } = lived
+    return { steps, perSecond: Math.round(perSecond), missing, surplus, ...Object.fromEntries(costs) }
+  })
+}
+
+/**
+ * What a call costs in µs of CPU time: without a backplane and without subscribers, without a backplane and with one
+ * subscriber, and with Redis. `processUs` is the CPU time of the whole process for each step, after the call too.
+ */
+export async function calls ({ isShort }) {
+  const rounds = isShort ? 4 : 20
+  return await withStand('plugin', {}, async (stand) => {
+    const { A } = stand.servers
+    const alone = await stand.openServer('alone', { redisUrl: undefined })
+    const watched = await stand.openServer('watched', { redisUrl: undefined })
+    stand.servers = { ...stand.servers, alone, watched }
+    await stand.connect(['watched'], { count: 1 })
+    const samples = { alone: [], watched: [], redis: [] }
+    for (let turn = -2; turn < rounds; turn++) {
+      for (const [name, server] of [['alone', alone], ['watched', watched], ['redis', A]]) {
+        const sample = await server.ask('calls', { prefix: `${name}-${turn}` })
+        if (turn >= 0) samples[name].push(sample)
+      }
+    }
+    return Object.fromEntries(Object.entries(samples).map(([name, list]) => [name, summary(list)]))
+  })
+}
+
+const summary = (list) => ({
+  ...Object.fromEntries(Object.keys(list[0].calls).map((kind) =>
+    [`${kind}Us`, round(median(list.flatMap(({ calls }) => calls[kind])))])),
+  processUs: round(median(list.map(({ processUs }) => processUs)))
+})
+
+/** Memory of Redis for each mission that it retains. The streams of the log are bounded and not part of it. */
+export async function memory ({ isShort }) {
+  const count = isShort ? 4_000 : 9_000
+  return await withStand('plugin', {}, async ({ redis, servers: { A } }) => {
+    await A.ask('fill', { prefix: 'first', active: 0, ended: 100 })
+    const before = await usage(redis)
+    await A.ask('fill', { prefix: 'm', active: 0, ended: count - 1 })
+    const after = await usage(redis)
+    const streams = after.streams - before.streams
+    return {
+      missions: count,
+      bytes: Math.round((after.used - before.used - streams) / count),
+      streamsMb: round(after.streams / 1e6)
+    }
+  })
+}
+
+async function usage (redis) {
+  const { client } = redis
+  const { used_memory: used } = await redis.info('memory')
+  const keys = await client.keys('*')
+  const streams = keys.filter((key) => /:(log|history:\d+)(:sizes)?$/.test(key))
+  const sizes = await Promise.all(streams.map((key) => client.memory('USAGE', key, 'SAMPLES', 0)))
+  return { used: Number(used), streams: sizes.reduce((sum, size) => sum + size, 0) }
+}
+
+const KNOWN = 100_000
+
+/** Time and memory of a process that starts beside 100,000 known missions, active ones or ended ones. */
+export async function start ({ isShort }) {
+  const figures = {}
+  const counts = isShort ? [['ended', 0]] : [['active', KNOWN], ['ended', 0]]
+  for (const [name, active] of counts) {
+    const history = { maxMessages: KNOWN }
+    const options = { missions: { maxActive: KNOWN, maxEnded: KNOWN }, websocket: { history } }
+    Object.assign(figures, await withStand('plugin', { options }, async (stand) => {
+      await stand.servers.A.ask('fill', { prefix: 'm', active, ended: KNOWN - 1 - active })
+      // Without the flags that the other servers have for measuring.
+      const c = await stand.openServer('C', {}, [])
+      const { readyMs, rss, laterRss } = await c.ask('ready')
+      await c.close()
+      return {
+        [`${name}ReadyMs`]: Math.round(readyMs),
+        [`${name}RssMb`]: round(Math.max(rss, laterRss) / 1e6, 1)
+      }
+    }))
+  }
+  return figures
+}
+
+/** Commands a second of one process that does nothing, those of scripts not counted. */
+export async function idle ({ isShort }) {
+  const seconds = isShort ? 6 : 60
+  return await withStand('plugin', {}, async (stand) => {
+    await stand.connect(['A', 'B'], { count: 1 })
+    await sleep(3_000)
+    const before = await commands(stand.redis)
+    await sleep(seconds * 1_000)
+    const after = await commands(stand.redis)
+    // One command is the measurement itself.
+    return { perSecond: round((after - before - 1) / seconds / 2) }
+  })
+}
+
+async function commands (redis) {
+  const { total_commands_processed: total } = await redis.info('stats')
+  return Number(total)
+}
