@@ -37,6 +37,8 @@ export interface World {
   readonly connections: Set<SimulatedConnection>
   /** Whether the server is unreachable for all. */
   isAway: boolean
+  /** What is to be done once the present turn is over. */
+  readonly deferred: Array<() => void>
 }
 
 /** The backplane of one process. */
