@@ -23,7 +23,7 @@ export function judge ({ server, processes }: Ended): string[] {
     ...checkLog(entries),
     ...checkLosses(states, alive),
     ...alive.flatMap((process) => [
-      ...checkConnection(process, server), ...checkPicture(process, states, entries), ...checkOwn(process, states, entries), ...checkWitnesses(process, server, entries)
+      ...checkConnection(process, server), ...checkPicture(process, states, entries), ...checkOwn(process, server, states, entries), ...checkWitnesses(process, server, entries)
     ])
   ]
 }
@@ -31,6 +31,9 @@ export function judge ({ server, processes }: Ended): string[] {
 const isMission = (entry: LogEntry): entry is MissionEntry => entry.kind === 'mission'
 
 const rankOf = (status: MissionEntry['status']): number => isTerminal(status) ? Infinity : MISSION_STATUSES.indexOf(status)
+
+/** Whether an entry tells that a mission was lost with its process. */
+export const isLost = ({ update }: MissionEntry): boolean => update.includes('"errorCode":"process_lost"')
 
 /** Rule 2: in the log, an attempt has one ending, and nothing goes back. */
 function checkLog (entries: readonly MissionEntry[]): string[] {
@@ -49,10 +52,9 @@ function checkLog (entries: readonly MissionEntry[]): string[] {
 /** Rule 4: what ran in a process that is gone has ended; what was only reported lives on. */
 function checkLosses (states: ReadonlyMap<string, StoredMission>, alive: readonly SimulatedProcess[]): string[] {
   return [...states.values()].flatMap((state) => {
-    const isLost = state.state.includes('"code":"process_lost"')
     const hasOwner = alive.some(({ cluster }) => cluster.membership.instance.id === state.owner)
     if (!isTerminal(state.status) && !hasOwner) return [`${describe(state)} is active, but its owner ${state.owner} is gone`]
-    if (isLost && !state.isRun) return [`${describe(state)} was lost with a process, but did not run in it`]
+    if (isTerminal(state.status) && state.state.includes('"code":"process_lost"') && !state.isRun) return [`${describe(state)} was lost with a process, but did not run in it`]
     return []
   })
 }
@@ -110,17 +112,21 @@ function countAll (entries: readonly MissionEntry[]): Counts {
 }
 
 /** Rules 2 and 4: what the host holds has the outcome that the log has decided, and was told. */
-function checkOwn ({ name, handles, settled, core }: SimulatedProcess, states: ReadonlyMap<string, StoredMission>, entries: readonly MissionEntry[]): string[] {
+function checkOwn ({ name, handles, ran, settled, core }: SimulatedProcess, { lostEndings }: SimulatedServer, states: ReadonlyMap<string, StoredMission>, entries: readonly MissionEntry[]): string[] {
   const problems: string[] = []
-  const endings = new Map(entries.filter(({ status }) => isTerminal(status)).map((entry) => [`${entry.id} ${entry.attempt}`, entry.status]))
+  const endings = new Map(entries.filter(({ status }) => isTerminal(status)).map((entry) => [`${entry.id} ${entry.attempt}`, entry]))
   for (const mission of handles) {
     if (!mission.isTracked) continue
-    const ending = endings.get(`${mission.id} ${mission.attempt}`)
+    const key = `${mission.id} ${mission.attempt}`
+    // What was settled stays so, even if a failover has lost it and the log has decided otherwise since.
+    if (lostEndings.has(key) && settled.has(mission)) continue
+    const entry = endings.get(key)
+    const ending = entry?.status
+    if (entry !== undefined && isLost(entry) && ran.has(mission) && (mission.signal.reason as { code?: string } | undefined)?.code !== 'FST_MC_PROCESS_LOST') problems.push(`${name}: the function of ${mission.id} was not told that its mission was lost`)
     const what = `${name}: the handle of ${mission.id}, attempt ${mission.attempt}, `
     if (ending !== undefined) {
       if (mission.status !== ending) problems.push(`${what}is ${mission.status}, but the log has ${ending}`)
       else if (settled.get(mission) === undefined) problems.push(`${what}has not settled`)
-      if (!mission.signal.aborted && mission.status !== mission.outcome?.status) problems.push(`${what}has no outcome`)
     } else if (mission.isTerminal && (states.get(mission.id)?.attempt ?? 0) <= mission.attempt) problems.push(`${what}is ${mission.status}, but the log has no ending`)
   }
   for (const mission of core.missions.index.local.values()) {

@@ -35,7 +35,9 @@ export class SimulatedProcess {
   readonly handles = new Set<Mission>()
   /** The outcomes that handles have settled with. */
   readonly settled = new Map<Mission, string>()
+  /** The functions that run, and the missions of all that have run. */
   readonly running = new Set<RunningFunction>()
+  readonly ran = new Set<Mission>()
   readonly problems: string[] = []
   connection!: SimulatedConnection
   #state: 'alive' | 'closing' | 'closed' | 'dead' = 'alive'
@@ -78,6 +80,7 @@ export class SimulatedProcess {
   run (id: string, tenant: string | undefined, obeys: boolean): void {
     const running = this.missions.run({ id, name: id, ...tenant !== undefined && { tenant } }, async (mission) => {
       this.hold(mission)
+      this.ran.add(mission)
       await new Promise<void>((resolve, reject) => {
         const one: RunningFunction = {
           mission,

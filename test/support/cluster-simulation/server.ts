@@ -1,5 +1,6 @@
 import type { AppendBatch, AppendResult, Instance, Joined, LogBatch, SharedLogPosition, RenewResult, SharedLog } from '../../../lib/backplane/index.js'
 import { MemoryLog } from '../../../lib/backplane/memory/memory-log.js'
+import { isTerminal } from '../../../schemas/mission.js'
 import type { Clock } from '../../../lib/base/clock.js'
 
 /** A change of the log, with the time of the server at that moment. */
@@ -18,7 +19,10 @@ export interface ServerDeps {
  */
 export class SimulatedServer {
   readonly #deps: ServerDeps
-  readonly #onFailover = new Set<() => void>()
+  /** What the log has answered, and how often. */
+  readonly answers: Record<string, number> = {}
+  /** The endings that failovers have lost, as ids and attempts. */
+  readonly lostEndings = new Set<string>()
   #log: MemoryLog
   #changes: Change[] = []
   #batches: LogBatch[] = []
@@ -44,11 +48,6 @@ export class SimulatedServer {
   /** Whether an instance has joined, as far as the log knows. */
   knows (id: string): boolean { return this.#joined.has(id) }
 
-  /** Calls the function after each failover. */
-  onFailover (run: () => void): void {
-    this.#onFailover.add(run)
-  }
-
   join (instance: Instance): Joined {
     return this.#change((log, clock) => log.join(instance, clock), { joins: instance.id })
   }
@@ -56,6 +55,7 @@ export class SimulatedServer {
   append (instance: string, batch: AppendBatch): AppendResult {
     const result = this.#change((log, clock) => log.append(instance, batch, { clock, onMessage () {}, onWarning () {} }), { isAppend: true })
     this.#record()
+    for (const answer of result.outcome === 'fenced' ? ['fenced'] : result.verdicts) this.answers[answer] = (this.answers[answer] ?? 0) + 1
     return result
   }
 
@@ -94,8 +94,11 @@ export class SimulatedServer {
     }
     // What the log creates from now on differs from what it created before the failover.
     this.#tokens.length = this.#nextToken
-    for (const run of this.#onFailover) run()
-    return before.slice(this.#batches.length)
+    const lost = before.slice(this.#batches.length)
+    for (const entry of lost.flatMap(({ entries }) => entries)) {
+      if (entry.kind === 'mission' && isTerminal(entry.status)) this.lostEndings.add(`${entry.id} ${entry.attempt}`)
+    }
+    return lost
   }
 
   #createLog (): MemoryLog {

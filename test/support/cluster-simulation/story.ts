@@ -1,9 +1,10 @@
 import type { OptionsInput } from '../../../schemas/index.js'
 import { MISSION_STATUSES, isTerminal } from '../../../schemas/mission.js'
 import type { Mission } from '../../../lib/missions/index.js'
+import { disableStorages } from './async-storages.js'
 import { createChance, type Chance } from './chance.js'
 import { NO_FAULTS, type Faults, type World } from './connection.js'
-import { judge } from './oracle.js'
+import { isLost, judge } from './oracle.js'
 import { SimulatedProcess, TENANTS } from './process.js'
 import { SimulatedServer } from './server.js'
 import { WorldClock } from './world-clock.js'
@@ -29,13 +30,17 @@ export class ClusterStory {
   readonly #lines: string[] = []
   readonly #world: World
   readonly #options: Pick<OptionsInput, 'missions' | 'websocket'>
+  readonly #hasFailover: boolean
   #started = 0
 
   constructor (seed: number) {
     const chance = this.#chance = createChance(seed)
-    const server = new SimulatedServer({ clock: this.#clock, leaseMs: LEASE_MS, maxBatches: chance.pick([5, 50, 8_192]) })
+    // Where the log is trimmed so early, a process that has read what a failover has lost could not tell this any more.
+    this.#hasFailover = chance.happens(0.5)
+    const maxBatches = this.#hasFailover ? 8_192 : chance.pick([5, 50])
+    const server = new SimulatedServer({ clock: this.#clock, leaseMs: LEASE_MS, maxBatches })
     this.#world = { clock: this.#clock, chance, server, faults: this.#faults, connections: new Set(), isAway: false, deferred: [] }
-    this.#options = { missions: { maxEnded: chance.pick([0, 5, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: chance.pick([1, 10, 1_000]) } }
+    this.#options = { missions: { maxEnded: chance.pick([1_000, 1_000, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: chance.pick([1, 10, 1_000]) } }
   }
 
   get server (): SimulatedServer { return this.#world.server }
@@ -46,11 +51,22 @@ export class ClusterStory {
     await this.#pass(1_000)
     for (let steps = 20 + upTo(50); steps > 0; steps--) await this.#step()
     await this.#settle()
-    return { lines: this.#lines, counts: this.counts, problems: judge(this) }
+    const problems = judge(this)
+    this.#countAll()
+    for (const process of this.processes) process.kill()
+    disableStorages()
+    return { lines: this.#lines, counts: this.counts, problems }
   }
 
-  #count (name: string): void {
-    this.counts[name] = (this.counts[name] ?? 0) + 1
+  #count (name: string, count = 1): void {
+    this.counts[name] = (this.counts[name] ?? 0) + count
+  }
+
+  #countAll (): void {
+    for (const [name, count] of Object.entries(this.server.answers)) this.#count(`step ${name}`, count)
+    for (const [cause, count] of this.processes.flatMap(({ witnesses }) => Object.entries(witnesses[0]!.gaps))) this.#count(`gap ${cause}`, count)
+    const lost = this.server.batches.flatMap(({ entries }) => entries).filter((entry) => entry.kind === 'mission' && isLost(entry))
+    this.#count('mission lost', lost.length)
   }
 
   async #step (): Promise<void> {
@@ -157,6 +173,7 @@ export class ClusterStory {
     cut: () => this.#some((process) => { process.connection.isCut = !process.connection.isCut }),
     break: () => this.#some(({ connection }) => connection.break()),
     failover: () => {
+      if (!this.#hasFailover) return
       const lost = this.server.failover(this.#chance.pick([0, 1, 2, 5, 20]))
       if (lost.length > 0) this.#count('lossy failover')
       for (const connection of this.#world.connections) connection.break()
