@@ -40,7 +40,7 @@ export class ClusterStory {
     const maxBatches = this.#hasFailover ? 8_192 : chance.pick([5, 50])
     const server = new SimulatedServer({ clock: this.#clock, leaseMs: LEASE_MS, maxBatches })
     this.#world = { clock: this.#clock, chance, server, faults: this.#faults, connections: new Set(), isAway: false, deferred: [] }
-    this.#options = { missions: { maxEnded: chance.pick([1_000, 1_000, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: chance.pick([1, 10, 1_000]) } }
+    this.#options = { missions: { maxEnded: chance.pick([0, 5, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: chance.pick([1, 10, 1_000]) } }
   }
 
   get server (): SimulatedServer { return this.#world.server }

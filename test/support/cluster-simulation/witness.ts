@@ -8,13 +8,13 @@ type Place = Parameters<Parameters<Feed['onUpdate']>[0]>[2]
 /** What one client of one process is told: as an operator, or as a client of a tenant. */
 export class Witness {
   readonly problems: string[] = []
-  /** How each attempt ended, by epoch, mission and attempt. */
-  readonly endings = new Map<string, string>()
   /** How often the client was told that it misses something, by cause. */
   readonly gaps: Record<string, number> = {}
   readonly tenant: string | undefined
   readonly #feed: Feed
   readonly #who: string
+  /** How each attempt of a mission ended, in this epoch. */
+  readonly #ended = new Map<string, string>()
   #epoch = ''
   #offset = 0
   /** The number of the last update of each mission since the last gap. */
@@ -34,6 +34,7 @@ export class Witness {
   /** The client is told that it misses something, and gets a snapshot. */
   restart (epoch: string, cause: GapCause): void {
     this.gaps[cause] = (this.gaps[cause] ?? 0) + 1
+    if (cause === 'epoch_changed') this.#ended.clear()
     this.#epoch = epoch
     this.#offset = this.#feed.origin(this.tenant).head.offset
     this.#seqs.clear()
@@ -48,13 +49,9 @@ export class Witness {
     }
     if (seq <= (this.#seqs.get(id) ?? 0)) this.#complain(`update ${seq} of ${id} after ${this.#seqs.get(id)}`)
     this.#seqs.set(id, seq)
-    if (isTerminal(status)) this.#end(`${this.#epoch} ${id} ${attempt}`, status)
-    else if (this.endings.has(`${this.#epoch} ${id} ${attempt}`)) this.#complain(`${id} is ${status} after its end`)
-  }
-
-  #end (key: string, status: string): void {
-    if (this.endings.has(key)) this.#complain(`${key} ended as ${this.endings.get(key)}, and again as ${status}`)
-    this.endings.set(key, status)
+    const key = `${id}, attempt ${attempt},`
+    if (this.#ended.has(key)) this.#complain(`${key} is ${status} after it has ended as ${this.#ended.get(key)}`)
+    if (isTerminal(status)) this.#ended.set(key, status)
   }
 
   #complain (text: string): void {
