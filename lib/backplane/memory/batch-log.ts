@@ -62,8 +62,9 @@ export class BatchLog {
     const at = this.#findAfter(sequence)
     const next = this.#batches[at]
     // Whether the position is right cannot be told if its batch and the next one are gone.
-    if (next === undefined || (at === 0 && next.after > sequence)) return 'trimmed'
-    const isChained = next.after === sequence && next.previous === token
+    const oldest = this.#batches[0]?.after ?? head.sequence
+    if (sequence < oldest) return 'trimmed'
+    const isChained = next?.after === sequence && next.previous === token
     return isChained ? this.#batches.slice(at, at + READ_BATCHES) : 'diverged'
   }
 

@@ -122,7 +122,7 @@ function checkOwn ({ name, handles, ran, settled, core }: SimulatedProcess, { lo
     if (lostEndings.has(key) && settled.has(mission)) continue
     const entry = endings.get(key)
     const ending = entry?.status
-    if (entry !== undefined && isLost(entry) && ran.has(mission) && mission.outcome?.error?.code === 'process_lost' && (mission.signal.reason as { code?: string } | undefined)?.code !== 'FST_MC_PROCESS_LOST') problems.push(`${name}: the function of ${mission.id} was not told that its mission was lost`)
+    if (entry !== undefined && isLost(entry) && ran.has(mission) && mission.outcome?.error?.code === 'process_lost' && !mission.signal.aborted) problems.push(`${name}: the function of ${mission.id} was not told that its mission was lost`)
     const what = `${name}: the handle of ${mission.id}, attempt ${mission.attempt}, `
     if (ending !== undefined) {
       if (mission.status !== ending) problems.push(`${what}is ${mission.status}, but the log has ${ending}`)

@@ -59,6 +59,8 @@ export const READING_CHECKS: readonly StandCheck[] = [
       await demandDiverged(member, { ...last, sequence: last.sequence + 1 }, 'a position beyond the last one')
       await demandDiverged(member, { ...last, token: first!.token }, 'the last sequence with another token')
       await demandDiverged(member, { ...second!, token: first!.token }, 'an earlier sequence with another token')
+      await demandDiverged(member, { ...first!, sequence: first!.sequence + 1 }, 'a position within a batch')
+      await demandDiverged(member, { ...second!, sequence: second!.sequence + 1 }, 'a position within the last batch')
       await demandDiverged(member, { ...last, epoch: `${last.epoch}x` }, 'a position of another epoch')
       const renewed = await member.call('renew', member.log.renew({ ...last, token: first!.token }))
       demandEqual(renewed, { outcome: 'diverged' }, 'the result of renew with such a position')
