@@ -20,6 +20,8 @@ interface Kept { readonly mission: SharedMission, readonly forgetAt: number }
 
 /** Above the limit, a few more are forgotten, so that this is not needed at each ending. */
 const KEPT_SHARE = 0.95
+/** The log has a time limit for those that are not removed from it. */
+const MAX_FORGOTTEN = 10_000
 
 /**
  * The ended missions of the service. They are listed as long as those of a single process would be, and known for
@@ -63,7 +65,7 @@ export class EndedShared {
     if (this.#listed.delete(mission)) this.#retention.drop(mission)
   }
 
-  /** The missions that were forgotten since the last call, at most the newest 10,000. */
+  /** The missions that were forgotten since the last call, at most 10,000. */
   takeForgotten (): SharedMission[] {
     const forgotten = this.#forgotten
     this.#forgotten = []
@@ -110,6 +112,6 @@ export class EndedShared {
     this.#size--
     this.drop(mission)
     this.#deps.forget(mission)
-    if (this.#forgotten.length < this.#deps.endedIds.max) this.#forgotten.push(mission)
+    if (this.#forgotten.length < MAX_FORGOTTEN) this.#forgotten.push(mission)
   }
 }
