@@ -24,6 +24,9 @@ export class Child {
     return answer
   }
 
+  /** Sends a signal to the process, for example SIGSTOP. */
+  signal (name) { this.#child.kill(name) }
+
   async close () {
     this.#child.kill()
     await once(this.#child, 'exit')

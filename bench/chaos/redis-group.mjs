@@ -1,0 +1,105 @@
+// A primary, a replica and a Sentinel. Processes reach the first two through proxies.
+import { spawn } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { freePort, RedisServer } from '../backplane/redis.mjs'
+
+export const GROUP = 'chaos'
+/** Nobody listens there. */
+const NOWHERE = ['127.0.0.1', 1]
+
+export class RedisGroup {
+  nodes = []
+  #sentinel
+  #control
+
+  /** `fsync` is `always`, `everysec` or `none`: nothing is written to a file. */
+  static async open (fsync) {
+    const group = new RedisGroup()
+    const file = fsync === 'none' ? [] : ['--appendonly', 'yes', '--appendfsync', fsync]
+    const settings = [...file, '--enable-debug-command', 'yes', '--repl-diskless-sync-delay', '0']
+    for (let at = 0; at < 2; at++) group.nodes.push(await RedisServer.open(...settings))
+    group.primary = group.nodes[0]
+    await group.nodes[1].client.replicaof('127.0.0.1', group.primary.port)
+    await group.#openSentinel()
+    return group
+  }
+
+  get replica () { return this.nodes.find((node) => node !== this.primary) }
+
+  /** Runs a command on the primary. One that ends with the connection counts as done. */
+  async tell (...command) {
+    await this.primary.client.call(...command).catch(() => {})
+  }
+
+  /** Ends the primary at once, and starts it on its data after `ms`. */
+  async kill (ms) {
+    const { primary } = this
+    await primary.kill()
+    await sleep(ms)
+    await primary.start()
+  }
+
+  /** The primary refuses to write for `ms`. */
+  async makeReadOnly (ms) {
+    await this.tell('replicaof', ...NOWHERE)
+    await sleep(ms)
+    await this.tell('replicaof', 'no', 'one')
+  }
+
+  /** The replica takes over. With `lossMs`, what was written in this time is lost. */
+  async failOver (lossMs) {
+    const { primary, replica } = this
+    if (lossMs > 0) {
+      await replica.client.replicaof(...NOWHERE)
+      await sleep(lossMs)
+      await primary.kill()
+    }
+    await this.#switch(replica)
+    this.primary = replica
+    if (lossMs > 0) await primary.start()
+    // Sentinel would do it too, but later.
+    await primary.client.replicaof('127.0.0.1', replica.port)
+  }
+
+  async close () {
+    this.#control.disconnect()
+    this.#sentinel.kill('SIGKILL')
+    for (const node of this.nodes) await node.close()
+  }
+
+  async #switch ({ port }) {
+    for (let at = 0; ; at++) {
+      const [, now] = await this.#control.call('sentinel', 'get-master-addr-by-name', GROUP)
+      if (Number(now) === port) return
+      // Refused while Sentinel does not know the replica yet, or is at it.
+      if (at % 20 === 0) await this.#control.call('sentinel', 'failover', GROUP).catch(() => {})
+      await sleep(100)
+    }
+  }
+
+  async #openSentinel () {
+    this.sentinelPort = await freePort()
+    const path = join(this.primary.folder, 'sentinel.conf')
+    await writeFile(path, [
+      `port ${this.sentinelPort}`,
+      'bind 127.0.0.1',
+      `dir ${this.primary.folder}`,
+      `sentinel monitor ${GROUP} 127.0.0.1 ${this.primary.port} 1`,
+      // A failover takes place when it is asked for, and not because a server is paused.
+      `sentinel down-after-milliseconds ${GROUP} 600000`,
+      `sentinel failover-timeout ${GROUP} 10000`
+    ].join('\n'))
+    const child = spawn('redis-sentinel', [path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    this.#sentinel = child
+    process.once('exit', () => child.kill('SIGKILL'))
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (line.includes('+monitor')) break
+    }
+    child.stdout.resume()
+    this.#control = new Redis(this.sentinelPort).on('error', () => {})
+  }
+}

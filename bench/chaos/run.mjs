@@ -1,0 +1,82 @@
+// One run: work and faults for a time, then everything must come to rest with the same picture everywhere.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from '../fanout/processes.mjs'
+import { checkEndings, comparePictures, endingsOf, readLedgers } from './checker.mjs'
+import { faultsFor } from './faults.mjs'
+import { Stage } from './stage.mjs'
+
+/** Runs faults until `untilMs`. Returns when each has begun. */
+async function disturb (stage, untilMs, report) {
+  const { random, scale, fsync } = stage
+  const happened = [{ name: 'no fault', at: machineMs() }]
+  await sleep(3_000)
+  for (;;) {
+    for (const fault of random.shuffle(faultsFor(fsync))) {
+      const name = fault.name(stage)
+      if (machineMs() > untilMs) return happened
+      report(`${Math.round((untilMs - machineMs()) / 1_000)} s left: ${name}`)
+      happened.push({ name, at: machineMs() })
+      await fault.run(stage)
+      await sleep(random.between(3_000, 6_000) * scale)
+    }
+  }
+}
+
+/** Waits until all pictures are equal, or for `ms`. Returns the differences that are left. */
+async function settle (stage, entries, ms) {
+  const until = machineMs() + ms
+  for (;;) {
+    const log = await stage.readLog()
+    const different = await findDifferences(stage, log, endingsOf(log, entries))
+    if (different.total === 0 || machineMs() > until) return { log, ...different }
+    await sleep(500)
+  }
+}
+
+async function findDifferences ({ members, clients }, log, endings) {
+  const examples = []
+  let [total, untold] = [0, 0]
+  for (const member of members) {
+    const { missions } = await member.ask('picture')
+    const picture = new Map(missions.map(([id, attempt, status, seq]) => [id, { attempt, status, seq }]))
+    const found = comparePictures(picture, log)
+    if (found.length > 0) total++
+    examples.push(...found.slice(0, 5).map((text) => `${member.name}: ${text}`))
+  }
+  for (const client of clients) {
+    const compared = await client.ask('compare', { picture: [...log], endings })
+    total += compared.wrong
+    untold += compared.untold
+    examples.push(...compared.examples)
+  }
+  return { total, untold, examples }
+}
+
+/** Runs everything and returns what was found. */
+export async function run ({ seconds, settleMs, ...settings }, report) {
+  const stage = await Stage.open(settings)
+  try {
+    for (const member of stage.members) await member.begin()
+    const happened = await disturb(stage, machineMs() + seconds * 1_000, report)
+    await stage.heal()
+    report('coming to rest')
+    const ends = await Promise.all(stage.members.map(async (member) => await member.ask('end', { ms: settleMs })))
+    const unsettled = ends.reduce((sum, end) => sum + (end?.unsettled ?? 0), 0)
+    const entries = readLedgers(stage.members)
+    const { log, ...differences } = await settle(stage, entries, settleMs)
+    const ledgers = (await Promise.all(stage.clients.map((client) => client.ask('ledgers')))).flatMap((one) => one.ledgers)
+    const deaths = stage.members.flatMap(({ lives }) => lives).filter(({ end }) => end.startsWith('exit'))
+    return {
+      happened,
+      entries,
+      ledgers,
+      differences,
+      unsettled,
+      missions: log.size,
+      deaths: deaths.map(({ label, end }) => `${label}: ${end}`),
+      endings: checkEndings(entries, log, stage.losses)
+    }
+  } finally {
+    await stage.close()
+  }
+}
