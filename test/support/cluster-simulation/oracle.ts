@@ -35,11 +35,14 @@ const rankOf = (status: MissionEntry['status']): number => isTerminal(status) ? 
 /** Whether an entry tells that a mission was lost with its process. */
 export const isLost = ({ update }: MissionEntry): boolean => update.includes('"errorCode":"process_lost"')
 
-/** Rule 2: in the log, an attempt has one ending, and nothing goes back. */
+/** Rule 2: in the log, an attempt has one ending, nothing goes back, and no step is there twice. */
 function checkLog (entries: readonly MissionEntry[]): string[] {
   const problems: string[] = []
   const last = new Map<string, MissionEntry>()
+  const messages = new Set<string>()
   for (const entry of entries) {
+    if (messages.has(entry.messageId)) problems.push(`the log has ${describe(entry)} twice`)
+    messages.add(entry.messageId)
     const known = last.get(entry.id)
     last.set(entry.id, entry)
     if (known === undefined || entry.attempt > known.attempt) continue
