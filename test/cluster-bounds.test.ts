@@ -10,11 +10,9 @@ import type { PendingStep } from '../lib/cluster/log/steps.js'
 import { SharedMission } from '../lib/missions/index.js'
 import { DeadlineQueue } from '../lib/missions/lifetime/deadline-queue.js'
 import { systemClock } from '../lib/base/clock.js'
-import type { MissionStatus, ServerMessages } from '../schemas/index.js'
+import type { MissionStatus } from '../schemas/index.js'
 import { connect } from './support/client.js'
 import { startProcess, until } from './support/cluster.js'
-
-type Update = ServerMessages['mission_update']
 
 /** Another process, which writes to the log what it likes. */
 async function joinAs (t: Test, backplane: Backplane, id: string): Promise<{ log: SharedLog, append: (...steps: LogStep[]) => Promise<unknown> }> {

@@ -79,11 +79,17 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
         : endings().between(range.after, upTo, isShown)
       return shown.map((ending) => about(ending, ending.update))
     },
+    routesOf: ({ missionIds, names }) => (missionIds ?? names)?.map(missionIds === undefined ? nameRoute : idRoute),
+    routesTo: (attributes) => routesTo(attributes as MissionAttributes),
     fits: (attributes, filter) => matcherOf(filter)(attributes as MissionAttributes),
     checksumEntry: (attributes) =>
       isTerminal((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
   }
 }
+
+const idRoute = (id: string): string => `id ${id}`
+const nameRoute = (name: string): string => `name ${name}`
+const routesTo = ({ missionId, name }: MissionAttributes): string[] => [idRoute(missionId), nameRoute(name)]
 
 // Not if it was kept in the millisecond of the last change: another change may have followed within it.
 const isCurrent = ({ seq, updatedAt, keptAt }: KeptPayload, mission: ListedMission): boolean =>

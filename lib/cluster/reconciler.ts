@@ -79,7 +79,7 @@ export class Reconciler {
         if (isOwn && mission.attempt === entry.attempt) this.#read(mission)
         touched.set(mission, shared)
       }
-      if (shared.isCancelRequested && entry.update.includes('"cancel":')) this.#cancelChildren(entry)
+      if (entry.update.includes('"cancel":') && shared.isCancelRequested) this.#cancelChildren(entry)
     }
     for (const [mission, shared] of touched) this.#reconcile(mission, shared, !isOwn)
   }

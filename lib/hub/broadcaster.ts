@@ -134,16 +134,14 @@ export class Broadcaster {
   #publish (
     state: ChannelState, payload: ChannelPayloads[ChannelName], { only, place }: PublishOptions = {}
   ): number | undefined {
-    const { channel, groups } = state
     if (!state.isOpen) return undefined
     const message = this.#createMessage(state, payload, place, only === undefined)
     const { attributes, position } = message
     if (state.isLogged) this.#record(state, message)
-    for (const { filter, members } of groups.values()) {
-      if (filter !== undefined && !channel.fits!(attributes!, filter)) continue
+    state.routes.visit(attributes, ({ members }) => {
       if (only === undefined) this.scheduler.send(message, members)
       else for (const subscriber of members) if (only.has(subscriber)) subscriber.outbox.send(message)
-    }
+    })
     this.scheduler.countSent(message)
     return position?.offset
   }

@@ -1,15 +1,8 @@
 import { LOGGED_CHANNELS } from '../../schemas/channels/index.js'
-import type { SubscriptionFilter } from '../../schemas/filter.js'
 import type { Timer } from '../base/clock.js'
 import type { Channel } from './channel.js'
-import type { Connection } from './connections/connection.js'
+import { GroupRoutes, type SubscriberGroup } from './subscriptions/group-routes.js'
 import type { Message } from './wire/message.js'
-
-/** The subscribers of a channel with one filter, so that a message is matched once per filter. */
-export interface SubscriberGroup {
-  readonly filter: SubscriptionFilter | undefined
-  readonly members: Set<Connection>
-}
 
 /** What the hub keeps of one channel. Every publish reads it, so it is one plain object without accessors. */
 export interface ChannelState {
@@ -18,6 +11,7 @@ export interface ChannelState {
   readonly isLogged: boolean
   /** By the key of their filter. */
   readonly groups: Map<string, SubscriberGroup>
+  readonly routes: GroupRoutes
   /**
    * The last-value cache of a logged channel: the newest replaceable message per key. A client that resumes gets these
    * in addition to the log, which holds reliable messages only.
@@ -36,6 +30,7 @@ export function createChannelState (channel: Channel): ChannelState {
     channel,
     isLogged: LOGGED.has(channel.name),
     groups: new Map(),
+    routes: new GroupRoutes(channel),
     latestValues: new Map(),
     isOpen: false,
     closeTimer: undefined

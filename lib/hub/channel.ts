@@ -91,6 +91,12 @@ export interface Channel<Name extends ChannelName = ChannelName> {
    * before is not encoded again. Those that do not match the filter may be left out.
    */
   endings? (range: EndingsRange, upTo: number, filter?: Selection): ChannelPayloads[Name][]
+  /**
+   * Routes of a filter, so that not every message is matched with every filter: a message that matches has one of them
+   * in `routesTo`. `undefined` if any message may match.
+   */
+  routesOf? (filter: Selection): readonly string[] | undefined
+  routesTo? (attributes: object): readonly string[]
   /** Whether a payload with these attributes matches a filter. */
   fits? (attributes: object, filter: Selection): boolean
   /** The current entries of the checksum: the attributes of all states that have not ended. */

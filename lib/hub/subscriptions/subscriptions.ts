@@ -73,8 +73,10 @@ export class Subscriptions {
     this.#open(state)
     const isNew = !this.#remove(connection, name)
     const key = keyOf(filter)
-    const group = state.groups.get(key) ?? { filter, members: new Set() }
+    const known = state.groups.get(key)
+    const group = known ?? { filter, members: new Set() }
     state.groups.set(key, group)
+    if (known === undefined) state.routes.add(group)
     group.members.add(connection)
     const filterKeys = this.#filterKeys.get(connection) ?? new Map<ChannelName, string>()
     this.#filterKeys.set(connection, filterKeys.set(name, key))
@@ -112,10 +114,13 @@ export class Subscriptions {
     const filterKeys = this.#filterKeys.get(connection)
     const key = filterKeys?.get(name)
     if (key === undefined) return false
-    const { groups, channel } = this.state(name)
-    const { members } = groups.get(key)!
-    members.delete(connection)
-    if (members.size === 0) groups.delete(key)
+    const { groups, routes, channel } = this.state(name)
+    const group = groups.get(key)!
+    group.members.delete(connection)
+    if (group.members.size === 0) {
+      groups.delete(key)
+      routes.remove(group)
+    }
     filterKeys!.delete(name)
     if (filterKeys!.size === 0) this.#filterKeys.delete(connection)
     connection.subscriptions.delete(name)
