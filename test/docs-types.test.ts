@@ -14,6 +14,7 @@ declare const app: import('fastify').FastifyInstance
 declare const Fastify: typeof import('fastify').fastify
 declare const missionControl: typeof import('fastify-mission-control').missionControl
 declare const connect: typeof import('fastify-mission-control/client').connect
+declare const redisBackplane: typeof import('fastify-mission-control/redis').redisBackplane
 declare const bearerToken: typeof import('fastify-mission-control').bearerToken
 declare const client: import('fastify-mission-control/client').Client
 declare const clock: import('fastify-mission-control').VirtualClock
@@ -53,6 +54,9 @@ const OPTIONS: ts.CompilerOptions = {
   noEmit: true,
   paths: {
     'fastify-mission-control': [join(root, 'lib/index.ts')],
+    'fastify-mission-control/backplane': [join(root, 'lib/backplane/index.ts')],
+    'fastify-mission-control/redis': [join(root, 'lib/backplane/redis/index.ts')],
+    'fastify-mission-control/reporter': [join(root, 'lib/reporter.ts')],
     'fastify-mission-control/client': [join(root, 'lib/client/index.ts')],
     'fastify-mission-control/schemas': [join(root, 'schemas/index.ts')]
   }

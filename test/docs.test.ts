@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import ts from 'typescript'
+import { createMemoryBackplane } from '../lib/backplane/index.js'
 import * as errors from '../lib/base/errors.js'
 import { readArguments } from '../lib/conformance/arguments.js'
 import { CHECKS } from '../lib/conformance/checks/index.js'
@@ -115,7 +116,7 @@ function alertRules (): string[] {
 }
 
 t.test('the metrics table lists exactly the names, types and labels of a real scrape', async (t) => {
-  const app = await boot(t, { prometheus: { tenants: {} } } as object)
+  const app = await boot(t, { prometheus: { tenants: {} }, backplane: createMemoryBackplane() } as object)
   app.missions.on('mission_update', () => { throw new Error('a listener of the host') })
   app.missions.start({ name: 'import' }).complete()
   app.monitoring.trackOperation({ component: 'imports', operation: 'read', status: 'success', durationMs: 5 })

@@ -18,7 +18,11 @@ interface Manifest {
   scripts: Record<string, string>
   dependencies: Record<string, string>
   peerDependencies: Record<string, string>
+  peerDependenciesMeta: Record<string, { optional: boolean }>
+  typesVersions: Record<string, Record<string, string[]>>
 }
+
+const REDIS_CLIENTS = ['ioredis', 'iovalkey']
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -31,15 +35,23 @@ function run (script: string, folder: string, args: string[] = [], input = ''): 
 }
 
 t.test('the package', async (t) => {
-  t.test('exports the plugin, the client, the schemas and its manifest, all as ES modules with types', async (t) => {
+  t.test('exports the plugin, the reporter, the backplanes, the client, the schemas and its manifest, all as ES modules with types', async (t) => {
     t.equal(manifest.type, 'module')
     t.strictSame(manifest.exports, {
       '.': { types: './dist/lib/index.d.ts', default: './dist/lib/index.js' },
+      './backplane': { types: './dist/lib/backplane/index.d.ts', default: './dist/lib/backplane/index.js' },
+      './redis': { types: './dist/lib/backplane/redis/index.d.ts', default: './dist/lib/backplane/redis/index.js' },
+      './reporter': { types: './dist/lib/reporter.d.ts', default: './dist/lib/reporter.js' },
       './client': { types: './dist/lib/client/index.d.ts', default: './dist/lib/client/index.js' },
       './schemas': { types: './dist/schemas/index.d.ts', default: './dist/schemas/index.js' },
       './package.json': './package.json'
     })
-    for (const source of ['lib/index.ts', 'lib/client/index.ts', 'schemas/index.ts']) t.ok(existsSync(join(root, source)), source)
+    for (const target of Object.values(manifest.exports)) {
+      const source = typeof target === 'string' ? target : target.default.replace(/^\.\/dist\/(.*)\.js$/, '$1.ts')
+      t.ok(existsSync(join(root, source)), source)
+    }
+    const entries = Object.keys(manifest.exports).filter((name) => name !== '.' && !name.endsWith('.json')).map((name) => name.slice(2))
+    t.strictSame(Object.keys(manifest.typesVersions['*']!).sort(), entries.sort(), 'node10 resolution finds the same')
   })
 
   t.test('has one program, which checks a server against the protocol', async (t) => {
@@ -49,9 +61,14 @@ t.test('the package', async (t) => {
 
   t.test("runs on Node.js 20.19 and later with the host's own Fastify 5", async (t) => {
     t.strictSame(manifest.engines, { node: '>=20.19' })
-    t.strictSame(Object.keys(manifest.peerDependencies), ['fastify'])
+    t.strictSame(Object.keys(manifest.peerDependencies), ['fastify', ...REDIS_CLIENTS])
     t.match(manifest.peerDependencies['fastify'], /^\^5\./)
     t.notOk('fastify' in manifest.dependencies)
+  })
+
+  t.test('needs a Redis client only for hosts that use Redis', async (t) => {
+    t.strictSame(manifest.peerDependenciesMeta, Object.fromEntries(REDIS_CLIENTS.map((name) => [name, { optional: true }])))
+    for (const name of REDIS_CLIENTS) t.notOk(name in manifest.dependencies, name)
   })
 
   t.test('runs no script on installation', async (t) => {
@@ -64,9 +81,11 @@ t.test('the package', async (t) => {
 
   t.test('depends on exactly the packages that its sources import', async (t) => {
     const sources = ['lib', 'schemas'].flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts')).map((name) => read(join(folder, name)))).join('\n')
-    const imported = [...sources.matchAll(/^(?! \*).*(?:\bfrom |\bimport\()'([^.'][^']*)'/gm)].map(([, name]) => name!).filter((name) => !name.startsWith('node:'))
-    t.strictSame([...new Set(imported)].sort(), [...Object.keys(manifest.dependencies), 'fastify'].sort())
+      .filter((name) => name.endsWith('.ts')).flatMap((name) => read(join(folder, name)).split('\n')))
+    const code = sources.filter((line) => !line.startsWith(' *')).join('\n')
+    const imported = [...code.matchAll(/(?:\bfrom |\bimport\()'([^.'][^']*)'/g)].map(([, name]) => name!).filter((name) => !name.startsWith('node:'))
+    const { dependencies, peerDependencies } = manifest
+    t.strictSame([...new Set(imported)].sort(), [...Object.keys(dependencies), ...Object.keys(peerDependencies)].sort())
   })
 
   t.test('is under the MIT licence', async (t) => {

@@ -11,6 +11,8 @@ const ENTRIES = [
   { file: 'lib/missions/missions.ts', type: 'Missions', name: 'missions', isPassed: false },
   { file: 'lib/missions/mission.ts', type: 'Mission', name: 'mission', isPassed: false },
   { file: 'lib/monitoring/monitoring.ts', type: 'Monitoring', name: 'monitoring', isPassed: false },
+  { file: 'lib/reporter.ts', type: 'ReporterOptions', name: 'reporterOptions', isPassed: true },
+  { file: 'lib/backplane/redis/options.ts', type: 'RedisBackplaneOptions', name: 'redisOptions', isPassed: true },
   { file: 'lib/client/options.ts', type: 'ClientOptions', name: 'clientOptions', isPassed: true },
   { file: 'lib/client/client.ts', type: 'Client', name: 'client', isPassed: false }
 ] as const
