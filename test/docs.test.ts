@@ -229,9 +229,9 @@ t.test('the README fits on one page', async (t) => {
   t.ok(readme.split('\n').length <= 220, `${readme.split('\n').length} lines`)
 })
 
-t.test('the glossary defines at most 40 terms, each once and in one sentence', async (t) => {
+t.test('the glossary defines at most 45 terms, each once and in one sentence', async (t) => {
   const entries = rows(under('## Terms', read('docs/glossary.md')))
-  t.ok(entries.length > 20 && entries.length <= 40, `${entries.length} terms`)
+  t.ok(entries.length > 20 && entries.length <= 45, `${entries.length} terms`)
   t.equal(new Set(entries.map(([term]) => term)).size, entries.length)
   for (const [term, meaning] of entries) t.match(meaning, /^[A-Z`][^.;]*(?:\.\w[^.;]*)*\.$/, term!)
 })
