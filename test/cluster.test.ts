@@ -117,6 +117,8 @@ t.test('one ending', async (t) => {
     const mission = one.missions.start({ id: 'a', name: 'import' })
     await until(() => two.missions.get('a') !== undefined)
     const { signal } = mission
+    const ended: string[] = []
+    for (const app of [one, two]) app.missions.on('mission_ended', ({ id, status }) => { if (id === 'a') ended.push(status) })
     process.backplane.only = ['append']
     process.backplane.fault = 'silent'
     mission.complete()
@@ -126,6 +128,7 @@ t.test('one ending', async (t) => {
     t.match(await mission.settled(), { status: 'error', error: { code: 'boom' } })
     t.equal(mission.status, 'error')
     t.match(mission.view(), { lateOutcome: 'completed', error: { code: 'boom' } })
+    t.strictSame(ended, ['completed'], 'the event is emitted once')
     t.equal(signal.aborted, true)
     t.ok(signal.reason instanceof EndedElsewhereError)
     t.equal(signal.reason.code, 'FST_MC_ENDED_ELSEWHERE')

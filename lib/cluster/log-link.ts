@@ -137,7 +137,7 @@ export class LogLink {
     const { log, membership, picture, feed, registry } = this.#deps
     const joined = await log.join(membership.instance)
     registry.queries.cursors.share(joined.secret)
-    feed.load(picture.load(await loadPicture(log, joined)))
+    feed.load(picture.load(await loadPicture(log, joined, picture)))
   }
 
   #loaded (cause: ReloadCause | undefined): void {

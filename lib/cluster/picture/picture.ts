@@ -22,7 +22,8 @@ export interface PictureDeps extends Pick<EndedSharedDeps, 'options' | 'deadline
 /** What a process loads of the log before it follows the log. */
 export interface LoadedPicture {
   readonly position: SharedLogPosition
-  readonly missions: readonly StoredMission[]
+  /** As `create` returns them, each id once. */
+  readonly missions: readonly SharedMission[]
   readonly history: readonly LogBatch[]
   readonly counts: Parameters<SharedCounts['load']>[0]
   readonly heads: readonly StoredHead[]
@@ -72,6 +73,9 @@ export class Picture {
     return this.#heads.get(headKey(channel, tenant ?? null)) ?? NO_HEAD
   }
 
+  /** A mission of this picture. */
+  create (stored: StoredMission): SharedMission { return new SharedMission(stored, this.#showsParent) }
+
   /** Begins anew. Returns the ended missions, in the order of their endings. */
   load (loaded: LoadedPicture): SharedMission[] {
     this.#missions.clear()
@@ -86,9 +90,7 @@ export class Picture {
     for (const { channel, tenant, offset, messageId } of loaded.heads) {
       this.#heads.set(headKey(channel, tenant), { offset, id: messageId })
     }
-    const newest = newestOf(loaded.missions)
-    newest.sort((a, b) => a.startedAt - b.startedAt)
-    for (const stored of newest) this.#add(new SharedMission(stored, this.#showsParent))
+    for (const mission of [...loaded.missions].sort((a, b) => a.number - b.number)) this.#add(mission)
     const ended = [...this.#missions.values()].filter((mission) => mission.isTerminal)
     ended.sort((a, b) => a.sequence - b.sequence)
     for (const mission of ended) this.ended.put(mission)
@@ -115,7 +117,7 @@ export class Picture {
     if (isNew) this.counts.started(tenant)
     if (isTerminal(status)) this.counts.ended(tenant, status, durationMs)
     if (known !== undefined && known.sequence >= sequence) return known
-    if (known?.attempt !== attempt) return this.#replace(known, new SharedMission(entry, this.#showsParent))
+    if (known?.attempt !== attempt) return this.#replace(known, this.create(entry))
     this.#stall(known, -1)
     const isMoved = entry.owner !== known.owner || isTerminal(status)
     if (isMoved) this.active.left(known)
@@ -169,13 +171,3 @@ export class Picture {
 }
 
 const headKey = (channel: string, tenant: string | null): string => tenant === null ? channel : `${channel} ${tenant}`
-
-// A mission that has changed while the states were read may be returned twice.
-function newestOf (missions: readonly StoredMission[]): StoredMission[] {
-  const newest = new Map<string, StoredMission>()
-  for (const mission of missions) {
-    const known = newest.get(mission.id)
-    if (known === undefined || known.sequence < mission.sequence) newest.set(mission.id, mission)
-  }
-  return [...newest.values()]
-}

@@ -18,8 +18,8 @@ export interface MissionStateDeps<State> {
     isObserved (state: State): boolean
     /** A change is complete. `isReplaceable`: a newer change of the same kind may take its place before it is sent. */
     changed (state: State, step: MissionStep, isReplaceable: boolean): void
-    /** A change of another process was taken over. */
-    followed (state: State): void
+    /** A change of another process was taken over. `hasEnded`: a mission of this process has ended by it. */
+    followed (state: State, hasEnded: boolean): void
     /** Emits what the progress limit still holds back. */
     flush (state: State): void
   }

@@ -68,7 +68,7 @@ export class MissionState extends MissionReports<MissionState> {
     this.seq = Math.max(this.seq, shared.seq)
     // The process that runs the mission has passed a cancel request on to its own function; this one has a handle too.
     if (this.isCancelRequested && this.controller?.signal.aborted === false) abortWith(this.cancel!, this.controller)
-    this.deps.updates.followed(this)
+    this.deps.updates.followed(this, false)
   }
 
   /** Becomes the mission that the log knows; to be called once, on a new object. */
@@ -95,7 +95,7 @@ export class MissionState extends MissionReports<MissionState> {
       if (before !== undefined) this.lateOutcome ??= before.status
       this.clearStall()
       this.deps.registry.endedElsewhere(this, this.outcome, before)
-      this.deps.updates.followed(this)
+      this.deps.updates.followed(this, before === undefined && !this.isAdopted)
       if (before === undefined) this.settle(this.outcome)
       return true
     }, reason)

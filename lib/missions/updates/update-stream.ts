@@ -61,12 +61,13 @@ export class UpdateStream {
     if (this.#changeListeners > 0) this.#events.emit('changed', mission)
   }
 
-  /** Another process has changed the mission: watchers here learn of it, but no update is emitted. */
-  followed (mission: MissionState): void {
-    if (mission.outcome !== undefined) {
-      this.#throttle.forget(mission)
-      this.#enqueue(mission, undefined)
-    }
+  /**
+   * Another process has changed the mission: those who follow it here learn of it, but no update is emitted. `hasEnded`:
+   * a mission of this process has ended.
+   */
+  followed (mission: MissionState, hasEnded: boolean): void {
+    if (mission.outcome !== undefined) this.#throttle.forget(mission)
+    if (hasEnded) this.#enqueue(mission, undefined)
     if (this.#changeListeners > 0) this.#events.emit('changed', mission)
   }
 

@@ -62,7 +62,8 @@ export class SharedMission implements UpdateSource {
   change ({ status, seq, owner, isRun, sequence, offset, tenantOffset }: MissionHeader, state: string): void {
     this.status = status
     this.seq = seq
-    this.owner = owner
+    // Not a copy of the same text.
+    if (owner !== this.owner) this.owner = owner
     this.isRun = isRun
     this.sequence = sequence
     if (offset > 0) this.offset = offset
