@@ -8,7 +8,8 @@ import { bundle, compile, TOOLS } from './consumers.mjs'
 
 const SHIPPED = /^(package\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
 const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/client/index.js', 'dist/lib/client/index.d.ts',
-  'dist/schemas/index.js', 'dist/schemas/index.d.ts', 'dist/lib/conformance/cli.js', 'docs/conformance.md', 'docs/options.md',
+  ...['lib/backplane/index', 'lib/backplane/redis/index', 'lib/reporter', 'schemas/index'].flatMap((name) => [`dist/${name}.js`, `dist/${name}.d.ts`]),
+  'dist/lib/conformance/cli.js', 'docs/conformance.md', 'docs/options.md', 'docs/scaling.md',
   ...['client-messages', 'server-messages', 'http', 'asyncapi', 'openapi'].map((name) => `schemas/json/${name}.json`)]
 
 const folder = mkdtempSync(join(tmpdir(), 'mission-control-smoke-'))
@@ -19,6 +20,7 @@ try {
   run('node', ['require.cjs'])
   run('node', ['follow.mjs'])
   run('node', ['conform.mjs'])
+  run('node', ['worker.mjs'])
   compile(folder, run)
   await bundle(folder, run)
 } finally {

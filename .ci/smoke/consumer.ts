@@ -1,6 +1,9 @@
 // The code of a host, compiled with the strictest settings and including the declarations of all dependencies.
 import fastify from 'fastify'
 import missionControl, { type CommandContext, type MissionHandlers, type Principal } from 'fastify-mission-control'
+import { backplaneConformance, createMemoryBackplane, type Backplane } from 'fastify-mission-control/backplane'
+import { redisBackplane, type RedisClientLike } from 'fastify-mission-control/redis'
+import { connectReporter, type Reporter } from 'fastify-mission-control/reporter'
 import { type MissionStatus, type ServerMessage } from 'fastify-mission-control/schemas'
 
 interface User extends Principal { isAdmin: boolean }
@@ -40,3 +43,16 @@ app.missions.handle({ cancel: { authorize: (mission, { request }) => request.hea
 
 // @ts-expect-error an option that does not exist must not compile
 await app.register(missionControl, { heartbeat: 1 })
+
+// No Redis client is installed: the types must not need one.
+export const connectAll = async (client: RedisClientLike): Promise<Reporter> => {
+  const backplane: Backplane = redisBackplane({ client, namespace: 'orders', leaseMs: 30_000 })
+  await fastify().register(missionControl, { backplane, prometheus: { scope: 'cluster' } })
+  const reporter = await connectReporter({ backplane, service: { name: 'importer' } })
+  const { status } = await reporter.missions.start('import').settled()
+  return status === 'completed' ? reporter : await connectReporter({ backplane: createMemoryBackplane() })
+}
+export const checks = backplaneConformance({ createBackplane: () => createMemoryBackplane() }).map(({ title }) => title)
+
+// @ts-expect-error a client must be one
+redisBackplane({ client: 1 })
