@@ -227,7 +227,7 @@ t.test('what a process keeps of the log is bounded', async (t) => {
     const outbox = new StepOutbox({ maxSteps: 10, maxBytes: 1_000 })
     const mission = {} as PendingStep['mission']
     const step = (name: string, more: Partial<PendingStep> = {}): PendingStep => ({
-      mission, isEnding: false, isReliable: true, bytes: 1, update: { missionId: name } as PendingStep['update'], build: () => { throw new Error('not sent') }, ...more
+      mission, isEnding: false, isReliable: true, isStart: false, bytes: 1, update: { missionId: name } as PendingStep['update'], build: () => { throw new Error('not sent') }, ...more
     })
     const names = () => outbox.steps().map(({ update }) => update!.missionId)
     for (let i = 0; i < 4; i++) outbox.put(step(`progress${i}`, { isReliable: false }))

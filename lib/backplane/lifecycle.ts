@@ -3,26 +3,29 @@ import type { MissionHeader, MissionLogStep, Verdict } from './contract.js'
 
 const RANK = new Map<MissionStatus, number>(MISSION_STATUSES.map((status, rank) => [status, rank]))
 
-type Known = Pick<MissionHeader, 'attempt' | 'status' | 'owner' | 'isRun'>
-type Judged = Pick<MissionLogStep, 'attempt' | 'status' | 'isRun' | 'isStart' | 'lostWith'>
+type Known = Pick<MissionHeader, 'tenant' | 'attempt' | 'status' | 'owner' | 'isRun'>
+type Judged = Pick<MissionLogStep, 'tenant' | 'attempt' | 'status' | 'isRun' | 'isStart' | 'lostWith'>
 
 /**
  * The lifecycle table of the log: whether a step of `instance` is appended to a mission. `isGone` tells whether an
  * instance is fenced. The rules in their order:
  *
  * 1. Of a mission that is not stored, every step is applied, except that it was lost.
- * 2. A step of an earlier attempt is `stale`; one of a later attempt is applied.
- * 3. After the end, the same ending is `repeated`, and everything else is `terminal`.
- * 4. A loss is applied if its instance owns the mission, runs it and is gone; otherwise it is `stale`.
- * 5. A mission that ran in an instance that is gone is `lost`.
- * 6. A start of what is active is `repeated`, unless a function takes over a mission that none runs yet.
- * 7. A status before the present one is `backward`.
+ * 2. A step of another tenant is `stale`.
+ * 3. A step of an earlier attempt is `stale`; one of a later attempt is applied.
+ * 4. After the end, the same ending is `repeated`, and everything else is `terminal`.
+ * 5. A loss is applied if its instance owns the mission, runs it and is gone; otherwise it is `stale`.
+ * 6. A mission that ran in an instance that is gone is `lost`.
+ * 7. A start with the present status or one before it is `repeated`, unless a function takes over a mission that none
+ *    runs yet.
+ * 8. A status before the present one is `backward`.
  */
 export function decide (
   known: Known | undefined, step: Judged, instance: string, isGone: (instance: string) => boolean
 ): Verdict {
   const { lostWith } = step
   if (known === undefined) return lostWith === undefined ? 'applied' : 'stale'
+  if (step.tenant !== null && known.tenant !== null && step.tenant !== known.tenant) return 'stale'
   if (step.attempt < known.attempt) return 'stale'
   if (step.attempt > known.attempt) return lostWith === undefined ? 'applied' : 'stale'
   if (isTerminal(known.status)) return step.status === known.status ? 'repeated' : 'terminal'
@@ -30,8 +33,10 @@ export function decide (
     return known.isRun && known.owner === lostWith && isGone(lostWith) ? 'applied' : 'stale'
   }
   if (known.isRun && known.owner !== instance && isGone(known.owner)) return 'lost'
-  if (step.isStart) return step.isRun && !known.isRun ? 'applied' : 'repeated'
-  return RANK.get(step.status)! < RANK.get(known.status)! ? 'backward' : 'applied'
+  const isTakenOver = step.isRun && !known.isRun
+  const advance = RANK.get(step.status)! - RANK.get(known.status)!
+  if (step.isStart && !isTakenOver && advance <= 0) return 'repeated'
+  return advance < 0 ? 'backward' : 'applied'
 }
 
 /**

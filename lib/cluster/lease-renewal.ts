@@ -1,4 +1,4 @@
-import type { RenewResult, SharedLog } from '../backplane/contract.js'
+import type { Joined, RenewResult, SharedLog } from '../backplane/contract.js'
 import type { Clock, Timer } from '../base/clock.js'
 import type { Membership } from './membership.js'
 import type { Picture } from './picture/picture.js'
@@ -14,8 +14,10 @@ export interface LeaseRenewalDeps {
   picture: Picture
   /** The lease was renewed: the other processes are known. */
   onRenewed: () => void
-  /** This process was taken for dead and has a new identity, which has joined. */
-  onRejoined: () => void
+  /** This process was taken for dead. It gets a new identity next. */
+  onFenced: () => void
+  /** The new identity has joined. */
+  onRejoined: (joined: Joined) => void
   /** Whether the last attempt has failed, with the error. */
   onState: (err: unknown) => void
 }
@@ -46,6 +48,7 @@ export class LeaseRenewal {
   rejoin (): void {
     if (this.#isRejoining || this.#isClosed) return
     this.#isRejoining = true
+    this.#deps.onFenced()
     this.#deps.membership.rename()
     this.#join()
   }
@@ -58,11 +61,13 @@ export class LeaseRenewal {
   #renew (): void {
     if (this.#isRenewing || this.#isRejoining) return
     this.#isRenewing = true
-    const { log, picture, onState } = this.#deps
+    const { log, picture, membership, onState } = this.#deps
+    const { instance } = membership
     log.renew(picture.position).then(
       (result) => {
         this.#isRenewing = false
-        if (this.#isClosed) return
+        // An answer about an earlier identity is too late.
+        if (this.#isClosed || membership.instance !== instance) return
         onState(undefined)
         this.#renewed(result)
       },
@@ -85,11 +90,11 @@ export class LeaseRenewal {
   #join (): void {
     const { clock, log, leaseMs, membership, onState, onRejoined } = this.#deps
     log.join(membership.instance).then(
-      () => {
+      (joined) => {
         this.#isRejoining = false
         if (this.#isClosed) return
         onState(undefined)
-        onRejoined()
+        onRejoined(joined)
         this.#renew()
       },
       (err: unknown) => {

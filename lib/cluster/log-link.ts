@@ -7,11 +7,14 @@ import type { ClusterAlerts } from './cluster-alerts.js'
 import type { ClusterMissions } from './cluster-missions.js'
 import { Duties } from './duties.js'
 import { LeaseRenewal } from './lease-renewal.js'
+import { AckedBatches } from './log/acked-batches.js'
 import { Appender } from './log/appender.js'
 import { Follower, type ReloadCause } from './log/follower.js'
 import { loadPicture } from './log/loader.js'
 import { StepOutbox } from './log/outbox.js'
+import { RecentEndings } from './log/recent-endings.js'
 import { createMissionStep, createPublication, createRestatement, type PendingStep } from './log/steps.js'
+import { UncertainBatch } from './log/uncertain-batch.js'
 import type { Membership } from './membership.js'
 import type { PictureFeed } from './picture/picture-feed.js'
 import type { Picture } from './picture/picture.js'
@@ -55,8 +58,13 @@ export class LogLink {
   readonly #appender: Appender
   readonly #follower: Follower
   readonly #reconciler: Reconciler
+  readonly #recent: RecentEndings
   readonly #duties: Duties
   readonly #leases: LeaseRenewal
+  readonly #uncertain: UncertainBatch
+  readonly #acked = new AckedBatches()
+  /** The epochs so far: one that comes back is that of a log that was restored from before its end. */
+  readonly #epochs = new Set<string>()
   readonly #failing = new Set<Part>()
   #onReady = () => {}
   readonly #ready = new Promise<void>((resolve) => { this.#onReady = resolve })
@@ -64,18 +72,21 @@ export class LogLink {
   constructor (deps: LogLinkDeps) {
     this.#deps = deps
     const append = (step: PendingStep) => this.append(step)
+    this.#recent = new RecentEndings(deps.clock)
     this.#reconciler = new Reconciler({ ...deps, resend: (mission) => append(createRestatement(mission)) })
     this.#duties = new Duties({ ...deps, append })
     const reportState = (part: Part) => (err: unknown) => this.#setState(part, err)
     this.#leases = new LeaseRenewal({
       ...deps,
       onRenewed: () => this.#duties.perform(),
-      onRejoined: () => this.#appender.open(),
+      onFenced: () => { this.#uncertain.suspend(deps.membership.instance.id) },
+      onRejoined: ({ position }) => this.#uncertain.joined(position.sequence),
       onState: reportState('renew')
     })
     this.#appender = new Appender({
       ...deps,
       outbox: this.outbox,
+      acked: this.#acked,
       onVerdicts: (steps, verdicts) => {
         this.#reconciler.judged(steps, verdicts)
         if (this.outbox.length === 0) this.#tellDropped()
@@ -85,10 +96,17 @@ export class LogLink {
     })
     this.#follower = new Follower({
       ...deps,
+      acked: this.#acked,
       load: async () => await this.#load(),
       onLoaded: (cause) => this.#loaded(cause),
       onBatch: (batch) => this.#follow(batch),
       onState: reportState('read')
+    })
+    this.#uncertain = new UncertainBatch({
+      picture: deps.picture,
+      appender: this.#appender,
+      reconciler: this.#reconciler,
+      outbox: this.outbox
     })
     this.#listen()
   }
@@ -124,7 +142,10 @@ export class LogLink {
 
   #listen (): void {
     const { registry, picture } = this.#deps
-    registry.updates.onUpdate((update, mission) => this.append(createMissionStep(mission, update)))
+    registry.updates.onUpdate((update, mission) => {
+      this.append(createMissionStep(mission, update))
+      if (mission.isTerminal) this.#recent.put(mission)
+    })
     registry.onRun((mission) => {
       // A start that was not sent yet will say so itself.
       const isKnown = picture.find(mission.id)?.attempt === mission.attempt
@@ -135,7 +156,13 @@ export class LogLink {
 
   async #load (): Promise<void> {
     const { log, membership, picture, feed, registry } = this.#deps
-    const joined = await log.join(membership.instance)
+    let joined = await log.join(membership.instance)
+    const { epoch } = joined.position
+    if (epoch !== picture.position.epoch && this.#epochs.has(epoch)) {
+      await log.restart(epoch)
+      joined = await log.join(membership.instance)
+    }
+    this.#epochs.add(joined.position.epoch)
     registry.queries.cursors.share(joined.secret)
     feed.load(picture.load(await loadPicture(log, joined, picture)))
   }
@@ -143,22 +170,29 @@ export class LogLink {
   #loaded (cause: ReloadCause | undefined): void {
     const { picture, onJoined } = this.#deps
     this.hub?.restart(picture.position.epoch, cause ?? 'epoch_changed')
-    this.#reconciler.reload([...this.#appender.sending, ...this.outbox.steps()])
+    this.#acked.skip()
+    const uncertain = this.#uncertain.drop()
+    const ended = this.#recent.take()
+    this.#reconciler.reload([...this.#appender.sending, ...this.outbox.steps()], cause !== 'trimmed')
     if (cause === undefined) {
       this.#leases.start()
       this.#appender.open()
       onJoined()
       this.#onReady()
     }
-    for (const mission of this.#deps.registry.own()) this.#restate(mission)
+    const local = cause === 'trimmed' ? [] : this.#deps.registry.index.local.values()
+    for (const mission of new Set([...ended, ...uncertain, ...local])) this.#restate(mission)
+    this.#uncertain.followed()
   }
 
   #follow (batch: LogBatch): void {
-    const { picture, feed, missions } = this.#deps
+    const { picture, feed, missions, membership } = this.#deps
     const changes = picture.apply(batch)
     feed.publish(changes)
     for (const { entry, at } of changes) if (entry.kind === 'publication') this.#published(entry, at)
     this.#reconciler.follow(batch, changes)
+    if (batch.instance === membership.instance.id) this.#acked.seen(batch.number)
+    this.#uncertain.followed()
     missions.notify(changes)
   }
 
@@ -169,12 +203,12 @@ export class LogLink {
     } else if (entry.retain === undefined) this.hub?.restart(picture.position.epoch, 'overflow')
   }
 
-  // The log has lost entries, or has dropped them before they were sent.
+  // The log has lost entries.
   #restate (mission: MissionState): void {
     const { clock, picture } = this.#deps
     if (this.#reconciler.isPending(mission)) return
     const known = picture.find(mission.id)
-    if (known !== undefined && (known.attempt !== mission.attempt || known.isTerminal)) return
+    if (known !== undefined && (known.attempt > mission.attempt || known.isTerminal)) return
     const isRecent = mission.endedAt === null || mission.endedAt > clock.now() - RESTATED_MS
     if (known === undefined && !isRecent) return
     if (known?.hasState(JSON.stringify(toMissionCopy(mission))) !== true) this.append(createRestatement(mission))

@@ -23,8 +23,12 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   /** How many steps of a mission were not read back from the log yet. */
   readonly #unread = new Map<MissionState, number>()
+  /** The same missions by id and attempt: the registry may have forgotten them, or have a newer attempt. */
+  readonly #sent = new Map<string, MissionState>()
+  /** The last batch of each own instance that was read. */
+  readonly #lastRead = new Map<string, number>()
   /** Missions that others have moved on beyond the status of their last step, which was refused. */
-  readonly #outdated = new Map<MissionState, MissionStatus>()
+  readonly #outdated = new Map<MissionState, { readonly status: MissionStatus, readonly isStart: boolean }>()
 
   constructor (deps: ReconcilerDeps) {
     this.#deps = deps
@@ -33,33 +37,49 @@ export class Reconciler {
   /** A step of the mission will be sent. */
   sent (mission: MissionState): void {
     this.#unread.set(mission, (this.#unread.get(mission) ?? 0) + 1)
+    this.#sent.set(keyOf(mission), mission)
+  }
+
+  /** Whether a batch of this process was read back from the log. */
+  hasRead (instance: string, number: number): boolean {
+    return (this.#lastRead.get(instance) ?? 0) >= number
   }
 
   /** Steps of the mission were dropped before they were sent, and will not be read back. */
   forget (mission: MissionState): void {
     this.#unread.delete(mission)
+    this.#sent.delete(keyOf(mission))
   }
 
   isPending (mission: MissionState): boolean { return this.#unread.has(mission) }
 
-  /** The log was loaded again: only these steps are still on their way. */
-  reload (steps: readonly PendingStep[]): void {
+  /**
+   * Only these steps are still on their way. `isLossy`: the log has lost steps, so that a mission may be ahead of it;
+   * `undefined` if the log was not loaded again.
+   */
+  reload (steps: readonly PendingStep[], isLossy?: boolean): void {
+    const before = [...this.#sent.values()]
     this.#unread.clear()
+    this.#sent.clear()
     for (const { mission } of steps) if (mission !== undefined) this.sent(mission)
+    if (isLossy === undefined) return
     const { registry, picture } = this.#deps
-    for (const mission of [...registry.index.local.values()]) {
+    for (const mission of new Set([...before, ...registry.index.local.values()])) {
       const shared = picture.find(mission.id)
-      if (shared !== undefined) this.#reconcile(mission, shared, true)
+      const isAhead = isLossy && shared !== undefined && !shared.isTerminal && mission.seq > shared.seq
+      if (shared !== undefined && !isAhead) this.#reconcile(mission, shared, true)
     }
   }
 
   /** The log has judged steps. */
   judged (steps: readonly PendingStep[], verdicts: readonly Verdict[]): void {
-    for (const [index, { mission, update }] of steps.entries()) {
+    for (const [index, { mission, update, isStart }] of steps.entries()) {
       const verdict = verdicts[index]
       if (mission === undefined || verdict === undefined || verdict === 'applied') continue
       this.#read(mission)
-      if (verdict === 'backward' && update !== undefined) this.#outdated.set(mission, update.status)
+      if (verdict === 'backward' && update !== undefined) {
+        this.#outdated.set(mission, { status: update.status, isStart })
+      }
       // If the log was not read so far, the entry that decided it comes later.
       const shared = this.#deps.picture.find(mission.id)
       if (shared !== undefined) this.#reconcile(mission, shared, true)
@@ -67,18 +87,21 @@ export class Reconciler {
   }
 
   /** A batch of the log was taken over. */
-  follow ({ instance }: LogBatch, changes: readonly PictureChange[]): void {
+  follow ({ instance, number }: LogBatch, changes: readonly PictureChange[]): void {
     const { registry, membership } = this.#deps
     const isOwn = membership.isOwn(instance)
-    if (!isOwn) membership.seen(instance)
+    if (isOwn) this.#lastRead.set(instance, number)
+    else membership.seen(instance)
     const touched = new Map<MissionState, SharedMission>()
     for (const { entry, mission: shared } of changes) {
       if (entry.kind !== 'mission' || shared === undefined) continue
-      const mission = registry.index.local.get(entry.id)
-      if (mission !== undefined) {
-        if (isOwn && mission.attempt === entry.attempt) this.#read(mission)
-        touched.set(mission, shared)
+      const sent = this.#sent.get(keyOf(entry))
+      if (sent !== undefined) {
+        if (isOwn) this.#read(sent)
+        touched.set(sent, shared)
       }
+      const local = registry.index.local.get(entry.id)
+      if (local !== undefined) touched.set(local, shared)
       if (entry.update.includes('"cancel":') && shared.isCancelRequested) this.#cancelChildren(entry)
     }
     for (const [mission, shared] of touched) this.#reconcile(mission, shared, !isOwn)
@@ -86,24 +109,30 @@ export class Reconciler {
 
   #read (mission: MissionState): void {
     const unread = (this.#unread.get(mission) ?? 1) - 1
-    if (unread === 0) this.#unread.delete(mission)
+    if (unread === 0) this.forget(mission)
     else this.#unread.set(mission, unread)
   }
 
   #reconcile (mission: MissionState, shared: SharedMission, isForeign: boolean): void {
+    if (isOfAnother(mission, shared)) {
+      // Two processes have used one id for two tenants at the same time, and the other one was first.
+      mission.supersede()
+      return mission.isTerminal ? mission.settleStored() : undefined
+    }
     if (shared.attempt < mission.attempt) return
     if (shared.attempt > mission.attempt) return this.#replaced(mission, shared)
     mission.number = shared.number
     mission.instance = shared.owner
     if (shared.isTerminal) this.#ended(mission, shared)
     else if (isForeign) this.#followed(mission, shared)
+    if (!this.isPending(mission)) mission.renumber(shared.seq)
   }
 
-  // A step of an earlier status was refused; its details are sent with the present status.
+  // A step of an earlier status was refused. Its details are sent with the present status; a start has none that count.
   #followed (mission: MissionState, shared: SharedMission): void {
     const refused = this.#outdated.get(mission)
-    mission.follow(shared, this.isPending(mission) || refused !== undefined)
-    if (refused === undefined || !isBackward(shared.status, refused)) return
+    mission.follow(shared, refused === undefined ? this.isPending(mission) : !refused.isStart)
+    if (refused === undefined || !isBackward(shared.status, refused.status)) return
     this.#outdated.delete(mission)
     this.#deps.resend(mission)
   }
@@ -117,10 +146,9 @@ export class Reconciler {
 
   // A newer attempt is known; the history has the ending of this one.
   #replaced (mission: MissionState, newer: SharedMission): void {
-    if (mission.isTerminal) return mission.settleStored()
-    const shared = pastAttempt(mission, newer)
-    mission.endAs(shared, new EndedElsewhereError(shared.outcome!))
-    mission.settleStored()
+    const isKnown = newer.history.attempts.some(({ attempt }) => attempt === mission.attempt)
+    if (isKnown || !mission.isTerminal) this.#ended(mission, pastAttempt(mission, newer))
+    else mission.settleStored()
   }
 
   // The parent runs in another process, or was cancelled there.
@@ -132,6 +160,11 @@ export class Reconciler {
     }
   }
 }
+
+const keyOf = ({ id, attempt }: { id: string, attempt: number }): string => `${attempt} ${id}`
+
+const isOfAnother = (mission: MissionState, { tenant }: SharedMission): boolean =>
+  tenant !== null && mission.tenant !== null && tenant !== mission.tenant
 
 const SUPERSEDED = Object.freeze({ requested: true, kind: 'superseded', reason: null, by: null } as const)
 

@@ -1,5 +1,6 @@
 import type { AppendResult, SharedLog, Verdict } from '../../backplane/contract.js'
 import type { Clock, Timer } from '../../base/clock.js'
+import type { AckedBatches } from './acked-batches.js'
 import type { StepOutbox } from './outbox.js'
 import type { PendingStep } from './steps.js'
 
@@ -20,11 +21,13 @@ export interface AppenderDeps {
   onVerdicts: (steps: readonly PendingStep[], verdicts: readonly Verdict[]) => void
   /** The instance is fenced; its steps are in the outbox again. */
   onFenced: () => void
+  acked: AckedBatches
   /** Whether the last attempt has failed, with the error. */
   onState: (err: unknown) => void
 }
 
-interface Sending { readonly number: number, readonly steps: readonly PendingStep[] }
+/** A batch whose answer has not come yet. */
+export interface Sending { readonly number: number, readonly steps: readonly PendingStep[] }
 
 /**
  * Sends the steps of the outbox, one batch at a time. A batch whose answer is lost is sent again with its number, which
@@ -53,7 +56,17 @@ export class Appender {
   open (): void {
     this.#isOpen = true
     this.#number = 0
+    this.#deps.acked.restart()
     this.schedule()
+  }
+
+  /** Sends nothing until `open`. Returns the batch whose answer will be ignored. */
+  suspend (): Sending | undefined {
+    const sending = this.#sending
+    this.#isOpen = false
+    this.#sending = undefined
+    this.#retry?.cancel()
+    return sending
   }
 
   /** Sends what waits, after the present turn. */
@@ -114,6 +127,8 @@ export class Appender {
       outbox.putBack(sending.steps)
       return onFenced()
     }
+    // A batch of which nothing was applied is not in the log.
+    if (result.verdicts.includes('applied')) this.#deps.acked.acked(sending.number)
     onVerdicts(sending.steps, result.verdicts)
     if (outbox.length === 0) this.#wake()
     else if (outbox.length >= MAX_STEPS) this.#sendNext()

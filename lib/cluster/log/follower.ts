@@ -1,6 +1,7 @@
 import type { LogBatch, SharedLog } from '../../backplane/contract.js'
 import type { Clock } from '../../base/clock.js'
 import type { Picture } from '../picture/picture.js'
+import type { AckedBatches } from './acked-batches.js'
 
 /** How long one read of the log waits for entries. */
 const WAIT_MS = 2_500
@@ -21,6 +22,7 @@ export interface FollowerDeps {
   /** The picture was loaded and is up to date. `undefined`: for the first time. */
   onLoaded: (cause: ReloadCause | undefined) => void
   onBatch: (batch: LogBatch) => void
+  acked: AckedBatches
   /** Whether the last attempt has failed, with the error. */
   onState: (err: unknown) => void
 }
@@ -67,7 +69,7 @@ export class Follower {
     await load()
     for (;;) {
       const result = await log.read(picture.position, 0)
-      if (result.outcome !== 'batches') return this.#lose(result.outcome)
+      if (result.outcome !== 'batches') return await this.#lose(result.outcome)
       if (result.batches.length === 0) break
       for (const batch of result.batches) picture.apply(batch)
     }
@@ -79,22 +81,23 @@ export class Follower {
   }
 
   async #follow (): Promise<void> {
-    const { clock, log, picture, onBatch } = this.#deps
+    const { clock, log, picture, acked, onBatch } = this.#deps
+    const due = acked.highest
     const result = await log.read(picture.position, WAIT_MS)
     if (this.#isClosed) return
-    if (result.outcome !== 'batches') {
-      // The positions of clients mean other messages now.
-      if (result.outcome === 'diverged') await log.restart(picture.position.epoch)
-      return this.#lose(result.outcome)
-    }
+    if (result.outcome !== 'batches') return await this.#lose(result.outcome)
     for (const batch of result.batches) onBatch(batch)
+    if (acked.isMissing(result.batches.length === 0 ? due : 0)) return await this.#lose('diverged')
     const now = clock.monotonic()
     const dueMs = this.#readAt + PACE_MS - now
     this.#readAt = now
     if (dueMs > 0) await this.#pause(Math.ceil(dueMs))
   }
 
-  #lose (outcome: 'trimmed' | 'diverged'): void {
+  async #lose (outcome: 'trimmed' | 'diverged'): Promise<void> {
+    const { log, picture } = this.#deps
+    // The positions of clients mean other messages now.
+    if (outcome === 'diverged') await log.restart(picture.position.epoch)
     this.#isLoaded = false
     this.#cause = outcome === 'diverged' ? 'epoch_changed' : this.#cause ?? 'trimmed'
   }

@@ -12,6 +12,8 @@ export interface PendingStep {
   /** The mission ends with it. */
   readonly isEnding: boolean
   readonly isReliable: boolean
+  /** Whether it is the first step of its attempt. */
+  readonly isStart: boolean
   /** Its approximate size. */
   readonly bytes: number
   readonly update: MissionUpdate | undefined
@@ -35,6 +37,7 @@ export function createMissionStep (mission: MissionState, update: MissionUpdate 
     mission,
     isEnding,
     isReliable,
+    isStart,
     bytes: ENVELOPE_BYTES + UPDATE_BYTES + sizeOf(update),
     update,
     build: (needsState) => ({
@@ -69,6 +72,7 @@ export function createLoss (mission: SharedMission, now: number): PendingStep {
     mission: undefined,
     isEnding: true,
     isReliable: true,
+    isStart: false,
     bytes: ENVELOPE_BYTES + UPDATE_BYTES,
     update,
     build: () => ({
@@ -131,6 +135,7 @@ export function createPublication ({ channel, tenant, isReliable, payload, retai
     mission: undefined,
     isEnding: false,
     isReliable,
+    isStart: false,
     bytes: ENVELOPE_BYTES + update.length + (retain?.value.length ?? 0),
     update: undefined,
     build: () => ({

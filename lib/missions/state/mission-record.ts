@@ -153,6 +153,7 @@ export class MissionRecord extends MissionFields {
     this.progress ??= shared.progress && { ...shared.progress }
     this.error ??= shared.error
     this.cancel ??= shared.cancel
+    this.isCancelRequested ||= shared.isCancelRequested
     this.metadata ??= shared.metadata
     this.parentId ??= shared.parentId
     this.queuedAt ??= shared.queuedAt

@@ -71,6 +71,14 @@ export class MissionState extends MissionReports<MissionState> {
     this.deps.updates.followed(this, false)
   }
 
+  /** Takes over the number of its last update from the log, where others may have added some. */
+  renumber (seq: number): void {
+    if (this.seq === seq) return
+    this.seq = seq
+    // The next update is not the first one.
+    this.firstSeq = 0
+  }
+
   /** Becomes the mission that the log knows; to be called once, on a new object. */
   restore (shared: SharedMission): void {
     this.takeOver(shared)

@@ -62,8 +62,8 @@ export class UpdateStream {
   }
 
   /**
-   * Another process has changed the mission: those who follow it here learn of it, but no update is emitted. `hasEnded`:
-   * a mission of this process has ended.
+   * Another process has changed the mission: those who follow it here learn of it, but no update is emitted.
+   * `hasEnded`: a mission of this process has ended.
    */
   followed (mission: MissionState, hasEnded: boolean): void {
     if (mission.outcome !== undefined) this.#throttle.forget(mission)

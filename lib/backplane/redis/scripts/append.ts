@@ -121,7 +121,8 @@ for from = ${BATCH_ARGUMENTS + 1}, #ARGV, ${STEP_ARGUMENTS} do
     local attempt = band(marks, 16) == 0 and 1 or tonumber(match(head, '^...(%d+)'))
     local lost_with = band(marks, 8) ~= 0 and last_value(head)
     local known = find_mission(id)
-    verdict = decide(known, attempt, status, band(marks, 1) ~= 0, band(marks, 2) ~= 0, lost_with, instance)
+    verdict = decide(
+      known, tenant, attempt, status, band(marks, 1) ~= 0, band(marks, 2) ~= 0, lost_with, instance)
     if verdict == 'a' then apply(known, id, head, marks, status, attempt, tenant, message_id, update, own) end
   end
   verdicts[(from - ${BATCH_ARGUMENTS + 1}) / ${STEP_ARGUMENTS} + 1] = verdict

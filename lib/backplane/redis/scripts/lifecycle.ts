@@ -18,15 +18,16 @@ local function is_gone (id)
   return result
 end
 
-local function decide (known, attempt, status, is_run, is_start, lost_with, instance)
+local function decide (known, tenant, attempt, status, is_run, is_start, lost_with, instance)
   if not known then return lost_with and 's' or 'a' end
+  if tenant ~= '' and known.tenant ~= '' and tenant ~= known.tenant then return 's' end
   if attempt < known.attempt then return 's' end
   if attempt > known.attempt then return lost_with and 's' or 'a' end
   if known.status >= ${FIRST_TERMINAL} then return status == known.status and 'r' or 't' end
   local owner = known.owner
   if lost_with then return known.is_run and owner == lost_with and is_gone(owner) and 'a' or 's' end
   if known.is_run and owner ~= instance and is_gone(owner) then return 'l' end
-  if is_start then return is_run and not known.is_run and 'a' or 'r' end
+  if is_start and status <= known.status and (known.is_run or not is_run) then return 'r' end
   return status < known.status and 'b' or 'a'
 end
 
