@@ -19,7 +19,7 @@ function openClient () {
 const clients = Array.from({ length: count }, openClient)
 
 /** What of a client's map differs from the picture of the log: texts. */
-function differences ({ client, ledger }, picture, endings) {
+function differences ({ client, ledger }, picture, endings, excused) {
   if (client.state !== 'open') return [`state ${client.state}`]
   const found = []
   const known = client.missionsState
@@ -36,16 +36,16 @@ function differences ({ client, ledger }, picture, endings) {
   for (const [key, { status, endedAt }] of endings) {
     const told = ledger.endings.get(key)
     if (told === undefined && endedAt > ledger.since) found.push(`the ending of ${key} was not told`)
-    else if (told !== undefined && told.status !== status) found.push(`${key} ended as ${status}, not ${told.status}`)
+    else if (told !== undefined && told.status !== status && !excused.has(key.split(' ')[0])) found.push(`${key} ended as ${status}, not ${told.status}`)
   }
   return found
 }
 
 const orders = {
   /** The number of clients whose map differs, and examples. */
-  compare ({ picture, endings }) {
+  compare ({ picture, endings, excused }) {
     const map = new Map(picture)
-    const lists = clients.map((one) => differences(one, map, endings))
+    const lists = clients.map((one) => differences(one, map, endings, new Set(excused)))
     const wrong = lists.filter((list) => list.length > 0)
     return { wrong: wrong.length, examples: wrong.flat().slice(0, 5), untold: untold(lists) }
   },

@@ -15,6 +15,8 @@ export class Member {
   lives = []
   isWorking = false
   #child
+  /** Resolves when the process has ended. */
+  #gone
   #settings
   #stage
   #proxies = []
@@ -60,7 +62,8 @@ export class Member {
       if (life.end === 'alive') life.end = `exit ${code ?? signal}`
     })
     this.#child = child
-    await Promise.race([once(child, 'message'), once(child, 'exit')])
+    this.#gone = once(child, 'exit').then(() => [])
+    await Promise.race([once(child, 'message'), this.#gone])
     if (this.isWorking) await this.ask('begin')
   }
 
@@ -74,7 +77,7 @@ export class Member {
     const child = this.#child
     if (child === undefined) return undefined
     child.send({ order, ...details })
-    const [answer] = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => [])])
+    const [answer] = await Promise.race([once(child, 'message'), this.#gone])
     return answer
   }
 
@@ -83,9 +86,8 @@ export class Member {
 
   async kill () {
     this.lives.at(-1).end = 'killed'
-    const child = this.#child
-    child.kill('SIGKILL')
-    await once(child, 'exit')
+    this.#child.kill('SIGKILL')
+    await this.#gone
   }
 
   /** Ends the process as a deploy does. */
@@ -94,7 +96,7 @@ export class Member {
     const child = this.#child
     await this.ask('close')
     child.disconnect()
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    await this.#gone
   }
 
   /** Breaks the network between this process and Redis, or heals it. */

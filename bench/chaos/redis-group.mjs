@@ -57,12 +57,17 @@ export class RedisGroup {
       await replica.client.replicaof(...NOWHERE)
       await sleep(lossMs)
       await primary.kill()
+    } else {
+      // Otherwise what is written until the primary learns of it would be lost.
+      await primary.client.call('client', 'pause', 10_000, 'write')
+      await sleep(500)
     }
     await this.#switch(replica)
     this.primary = replica
     if (lossMs > 0) await primary.start()
     // Sentinel would do it too, but later.
     await primary.client.replicaof('127.0.0.1', replica.port)
+    await primary.client.call('client', 'unpause')
   }
 
   async close () {

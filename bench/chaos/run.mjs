@@ -27,13 +27,14 @@ async function settle (stage, entries, ms) {
   const until = machineMs() + ms
   for (;;) {
     const log = await stage.readLog()
-    const different = await findDifferences(stage, log, endingsOf(log, entries))
-    if (different.total === 0 || machineMs() > until) return { log, ...different }
+    const endings = checkEndings(entries, log, stage.losses)
+    const different = await findDifferences(stage, log, endingsOf(log, entries), endings.excused)
+    if (different.total === 0 || machineMs() > until) return { log, endings, differences: different }
     await sleep(500)
   }
 }
 
-async function findDifferences ({ members, clients }, log, endings) {
+async function findDifferences ({ members, clients }, log, endings, excused) {
   const examples = []
   let [total, untold] = [0, 0]
   for (const member of members) {
@@ -44,7 +45,7 @@ async function findDifferences ({ members, clients }, log, endings) {
     examples.push(...found.slice(0, 5).map((text) => `${member.name}: ${text}`))
   }
   for (const client of clients) {
-    const compared = await client.ask('compare', { picture: [...log], endings })
+    const compared = await client.ask('compare', { picture: [...log], endings, excused: [...excused] })
     total += compared.wrong
     untold += compared.untold
     examples.push(...compared.examples)
@@ -63,7 +64,7 @@ export async function run ({ seconds, settleMs, ...settings }, report) {
     const ends = await Promise.all(stage.members.map(async (member) => await member.ask('end', { ms: settleMs })))
     const unsettled = ends.reduce((sum, end) => sum + (end?.unsettled ?? 0), 0)
     const entries = readLedgers(stage.members)
-    const { log, ...differences } = await settle(stage, entries, settleMs)
+    const { log, endings, differences } = await settle(stage, entries, settleMs)
     const ledgers = (await Promise.all(stage.clients.map((client) => client.ask('ledgers')))).flatMap((one) => one.ledgers)
     const deaths = stage.members.flatMap(({ lives }) => lives).filter(({ end }) => end.startsWith('exit'))
     return {
@@ -74,7 +75,7 @@ export async function run ({ seconds, settleMs, ...settings }, report) {
       unsettled,
       missions: log.size,
       deaths: deaths.map(({ label, end }) => `${label}: ${end}`),
-      endings: checkEndings(entries, log, stage.losses)
+      endings
     }
   } finally {
     await stage.close()

@@ -16,7 +16,9 @@ export function toRows ({ happened, ledgers, endings, entries }) {
   for (const { faults, gaps, resumes } of ledgers) {
     count(gaps.map(({ at }) => at), 'gaps')
     count(resumes, 'resumes')
-    for (const { kind, at } of faults) rowAt(at)[kind === 'hole' ? 'holes' : kind]++
+    for (const { kind, at, missionId } of faults) {
+      if (!endings.excused.has(missionId)) rowAt(at)[kind === 'hole' ? 'holes' : kind]++
+    }
   }
   count(entries.filter(({ kind }) => kind === 'failed').map(({ at }) => at), 'failed')
   return [...rows].map(([fault, row]) => ({ fault, ...row }))
