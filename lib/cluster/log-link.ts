@@ -1,8 +1,7 @@
 import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { LogBatch, PublicationEntry, SharedLog } from '../backplane/contract.js'
 import type { Clock } from '../base/clock.js'
-import type { MissionRegistry, MissionState } from '../missions/index.js'
-import { toMissionCopy } from '../missions/index.js'
+import { toMissionCopy, type MissionRegistry, type MissionState, type SharedMission } from '../missions/index.js'
 import type { ClusterAlerts } from './cluster-alerts.js'
 import type { ClusterMissions } from './cluster-missions.js'
 import { Duties } from './duties.js'
@@ -50,6 +49,9 @@ type Part = 'append' | 'read' | 'renew'
 /** How long ago a mission may have ended to be told again after the log has lost entries. */
 const RESTATED_MS = 600_000
 
+const hasEnded = (known: SharedMission, { attempt }: MissionState): boolean =>
+  known.attempt === attempt && known.isTerminal
+
 /** Connects the missions of this process with the log, in both directions. */
 export class LogLink {
   readonly outbox = new StepOutbox()
@@ -73,7 +75,11 @@ export class LogLink {
     this.#deps = deps
     const append = (step: PendingStep) => this.append(step)
     this.#recent = new RecentEndings(deps.clock)
-    this.#reconciler = new Reconciler({ ...deps, resend: (mission) => append(createRestatement(mission)) })
+    this.#reconciler = new Reconciler({
+      ...deps,
+      tell: (mission) => append(createMissionStep(mission, undefined)),
+      resend: (mission) => append(createRestatement(mission))
+    })
     this.#duties = new Duties({ ...deps, append })
     const reportState = (part: Part) => (err: unknown) => this.#setState(part, err)
     this.#leases = new LeaseRenewal({
@@ -208,10 +214,11 @@ export class LogLink {
     const { clock, picture } = this.#deps
     if (this.#reconciler.isPending(mission)) return
     const known = picture.find(mission.id)
-    if (known !== undefined && (known.attempt > mission.attempt || known.isTerminal)) return
+    if (known !== undefined && (known.attempt > mission.attempt || hasEnded(known, mission))) return
     const isRecent = mission.endedAt === null || mission.endedAt > clock.now() - RESTATED_MS
     if (known === undefined && !isRecent) return
-    if (known?.hasState(JSON.stringify(toMissionCopy(mission))) !== true) this.append(createRestatement(mission))
+    if (known?.hasState(JSON.stringify(toMissionCopy(mission))) === true) mission.renumber(known.seq)
+    else this.append(createRestatement(mission))
   }
 
   #tellDropped (): void {

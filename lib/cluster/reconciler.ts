@@ -11,6 +11,8 @@ export interface ReconcilerDeps {
   registry: MissionRegistry
   picture: Picture
   membership: Membership
+  /** Tells the others of a mission what clients do not need to know. */
+  tell: (mission: MissionState) => void
   /** Sends a step again, because the mission has moved on meanwhile. */
   resend: (mission: MissionState) => void
 }
@@ -23,8 +25,8 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   /** How many steps of a mission were not read back from the log yet. */
   readonly #unread = new Map<MissionState, number>()
-  /** The same missions by id and attempt: the registry may have forgotten them, or have a newer attempt. */
-  readonly #sent = new Map<string, MissionState>()
+  /** The same missions by id and attempt: the registry may have forgotten them, or have others in their place. */
+  readonly #sent = new Map<string, Set<MissionState>>()
   /** The last batch of each own instance that was read. */
   readonly #lastRead = new Map<string, number>()
   /** Missions that others have moved on beyond the status of their last step, which was refused. */
@@ -37,7 +39,7 @@ export class Reconciler {
   /** A step of the mission will be sent. */
   sent (mission: MissionState): void {
     this.#unread.set(mission, (this.#unread.get(mission) ?? 0) + 1)
-    this.#sent.set(keyOf(mission), mission)
+    this.#sent.set(keyOf(mission), (this.#sent.get(keyOf(mission)) ?? new Set()).add(mission))
   }
 
   /** Whether a batch of this process was read back from the log. */
@@ -48,7 +50,10 @@ export class Reconciler {
   /** Steps of the mission were dropped before they were sent, and will not be read back. */
   forget (mission: MissionState): void {
     this.#unread.delete(mission)
-    this.#sent.delete(keyOf(mission))
+    const key = keyOf(mission)
+    const missions = this.#sent.get(key)
+    missions?.delete(mission)
+    if (missions?.size === 0) this.#sent.delete(key)
   }
 
   isPending (mission: MissionState): boolean { return this.#unread.has(mission) }
@@ -58,7 +63,7 @@ export class Reconciler {
    * `undefined` if the log was not loaded again.
    */
   reload (steps: readonly PendingStep[], isLossy?: boolean): void {
-    const before = [...this.#sent.values()]
+    const before = [...this.#sent.values()].flatMap((missions) => [...missions])
     this.#unread.clear()
     this.#sent.clear()
     for (const { mission } of steps) if (mission !== undefined) this.sent(mission)
@@ -93,10 +98,10 @@ export class Reconciler {
     if (isOwn) this.#lastRead.set(instance, number)
     else membership.seen(instance)
     const touched = new Map<MissionState, SharedMission>()
-    for (const { entry, mission: shared } of changes) {
+    for (const { entry, mission: shared, replaced } of changes) {
       if (entry.kind !== 'mission' || shared === undefined) continue
-      const sent = this.#sent.get(keyOf(entry))
-      if (sent !== undefined) {
+      if (replaced !== undefined) this.#settleSent(replaced)
+      for (const sent of [...this.#sent.get(keyOf(entry)) ?? []]) {
         if (isOwn) this.#read(sent)
         touched.set(sent, shared)
       }
@@ -109,8 +114,15 @@ export class Reconciler {
 
   #read (mission: MissionState): void {
     const unread = (this.#unread.get(mission) ?? 1) - 1
-    if (unread === 0) this.forget(mission)
-    else this.#unread.set(mission, unread)
+    if (unread > 0) this.#unread.set(mission, unread)
+    else if (mission.isTerminal && !mission.isStored) this.#unread.delete(mission)
+    else this.forget(mission)
+  }
+
+  // This is the last moment at which the picture has the ending of an attempt.
+  #settleSent (replaced: SharedMission): void {
+    if (!replaced.isTerminal) return
+    for (const mission of [...this.#sent.get(keyOf(replaced)) ?? []]) this.#ended(mission, replaced)
   }
 
   #reconcile (mission: MissionState, shared: SharedMission, isForeign: boolean): void {
@@ -140,15 +152,27 @@ export class Reconciler {
   #ended (mission: MissionState, shared: SharedMission): void {
     this.#outdated.delete(mission)
     const isSame = mission.isTerminal && mission.status === shared.status
-    if (!isSame) mission.endAs(shared, new EndedElsewhereError(shared.outcome!))
+    if (!isSame) {
+      mission.endAs(shared, new EndedElsewhereError(shared.outcome!))
+      this.#correctHistory(mission)
+    }
     mission.settleStored()
+    if (!this.isPending(mission)) this.forget(mission)
+  }
+
+  // A newer attempt of this process may have the ending in its history that this attempt had before.
+  #correctHistory (mission: MissionState): void {
+    const newest = this.#deps.registry.index.local.get(mission.id)
+    if (newest !== undefined && newest !== mission && newest.correctAttempt(mission)) this.#deps.tell(newest)
   }
 
   // A newer attempt is known; the history has the ending of this one.
   #replaced (mission: MissionState, newer: SharedMission): void {
+    if (mission.isStored) return
     const isKnown = newer.history.attempts.some(({ attempt }) => attempt === mission.attempt)
-    if (isKnown || !mission.isTerminal) this.#ended(mission, pastAttempt(mission, newer))
-    else mission.settleStored()
+    if (isKnown || !mission.isTerminal) return this.#ended(mission, pastAttempt(mission, newer))
+    mission.settleStored()
+    this.forget(mission)
   }
 
   // The parent runs in another process, or was cancelled there.

@@ -175,10 +175,8 @@ export class Registration {
     const mission = new MissionState(stateDeps, { ...identity, lastSeq: Math.max(lastSeq, previous?.seq ?? 0) })
     // Ending the attempt before it and reading the objective ran code of the host, which may have started this one, or
     // another one before it, or have moved the parent.
-    const meanwhile = index.find(id)
-    // The attempt before it may be another object by now, if it was forgotten and read from the log again.
-    const isPrevious = meanwhile?.isTerminal === true && meanwhile.attempt === previous?.attempt
-    if (meanwhile !== undefined && meanwhile !== previous && !isPrevious) {
+    if ((index.read(id) ?? previous)?.attempt !== previous?.attempt) {
+      const meanwhile = index.find(id)!
       if (meanwhile.attempt >= attempt) return meanwhile
       return this.#register(id, init, { attempt, lastSeq, ended: meanwhile.ended, previous: meanwhile })
     }

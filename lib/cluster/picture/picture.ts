@@ -9,8 +9,15 @@ import { EndedShared, type EndedSharedDeps } from './ended-shared.js'
 import { RecentEntries, channelOf, type RecentEntriesOptions } from './recent-entries.js'
 import { SharedCounts } from './shared-counts.js'
 
-/** What one entry of the log has changed; `mission` is present for a mission. */
-export interface PictureChange { readonly entry: LogEntry, readonly at: number, readonly mission?: SharedMission }
+/** What one entry of the log has changed. */
+export interface PictureChange {
+  readonly entry: LogEntry
+  readonly at: number
+  /** Only for an entry of a mission. */
+  readonly mission?: SharedMission
+  /** The attempt whose place it has taken. */
+  readonly replaced?: SharedMission | undefined
+}
 
 export interface PictureDeps extends Pick<EndedSharedDeps, 'options' | 'deadlines' | 'endedIds'> {
   clock: Clock
@@ -102,7 +109,11 @@ export class Picture {
     const changes = entries.map((entry) => {
       this.recent.put(entry, at)
       this.#advanceHeads(entry)
-      if (entry.kind === 'mission') return { entry, at, mission: this.#applyMission(entry) }
+      if (entry.kind === 'mission') {
+        const known = this.#missions.get(entry.id)
+        const mission = this.#applyMission(entry)
+        return { entry, at, mission, replaced: known === mission ? undefined : known }
+      }
       if (entry.retain !== undefined) this.retained.set(entry.retain.key, entry.retain.value)
       return { entry, at }
     })

@@ -1,4 +1,4 @@
-import type { CancelKind, CancelState, MissionError, MissionView } from '../../../schemas/mission.js'
+import type { CancelKind, CancelState, MissionAttempt, MissionError, MissionView } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { Closing } from '../../base/errors.js'
 import type { Mission } from '../mission.js'
@@ -50,6 +50,8 @@ export class MissionState extends MissionReports<MissionState> {
     })
   }
 
+  get isStored (): boolean { return this.#isStored }
+
   /** The ending is stored. */
   settleStored (): void {
     if (this.#isStored) return
@@ -69,6 +71,17 @@ export class MissionState extends MissionReports<MissionState> {
     // The process that runs the mission has passed a cancel request on to its own function; this one has a handle too.
     if (this.isCancelRequested && this.controller?.signal.aborted === false) abortWith(this.cancel!, this.controller)
     this.deps.updates.followed(this, false)
+  }
+
+  /** An earlier attempt has ended in another way than this one knows. Returns whether it is in the history. */
+  correctAttempt ({ attempt, outcome, endedAt }: MissionState): boolean {
+    const { attempts, omitted } = this.history
+    if (!attempts.some((past) => past.attempt === attempt)) return false
+    const { status, error, cancel, durationMs } = outcome!
+    const corrected = { status, error, cancel, durationMs, endedAt: endedAt! }
+    const correct = (past: MissionAttempt) => past.attempt === attempt ? Object.freeze({ ...past, ...corrected }) : past
+    this.history = Object.freeze({ attempts: attempts.map(correct), omitted })
+    return true
   }
 
   /** Takes over the number of its last update from the log, where others may have added some. */
