@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Backplane } from '../lib/backplane/contract.js'
 import { createMemoryBackplane } from '../lib/backplane/index.js'
 import { EndedElsewhereError } from '../lib/index.js'
 import type { Cursor, ServerMessages } from '../schemas/index.js'
@@ -54,6 +55,26 @@ t.test('resuming in another process', async (t) => {
     const { payload } = await subscribe(second, cursorOf(last))
     t.match(payload, { outcome: 'resumed', messages: 1 })
     t.match(await second.next('mission_update'), { payload: { missionId: 'a', status: 'completed' }, position: { offset: 2 } })
+  })
+
+  t.test('a process knows the endings of missions that ended while it was starting', async (t) => {
+    const memory = createMemoryBackplane()
+    const one = await startProcess(t, memory)
+    const mission = one.app.missions.start({ id: 'a', name: 'import' })
+    const late: Backplane = {
+      leaseMs: memory.leaseMs,
+      connect: (context) => Object.assign(memory.connect(context), {
+        async * states () {
+          mission.complete()
+          await mission.settled()
+        }
+      })
+    }
+    const two = await startProcess(t, late)
+    const client = await connect(two.app)
+    client.send({ type: 'subscribe', channels: ['mission_update'], endings: 10 })
+    const updates = (await client.settle()).filter(({ type }) => type === 'mission_update')
+    t.match(updates, [{ payload: { missionId: 'a', status: 'completed', snapshot: true } }])
   })
 
   t.test('history, positions and endings outlive a restart of all processes', async (t) => {

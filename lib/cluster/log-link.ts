@@ -161,7 +161,7 @@ export class LogLink {
   }
 
   async #load (): Promise<void> {
-    const { log, membership, picture, feed, registry } = this.#deps
+    const { log, membership, picture, registry } = this.#deps
     let joined = await log.join(membership.instance)
     const { epoch } = joined.position
     if (epoch !== picture.position.epoch && this.#epochs.has(epoch)) {
@@ -170,11 +170,13 @@ export class LogLink {
     }
     this.#epochs.add(joined.position.epoch)
     registry.queries.cursors.share(joined.secret)
-    feed.load(picture.load(await loadPicture(log, joined, picture)))
+    picture.load(await loadPicture(log, joined, picture))
   }
 
   #loaded (cause: ReloadCause | undefined): void {
-    const { picture, onJoined } = this.#deps
+    const { picture, feed, onJoined } = this.#deps
+    // Not earlier: more missions may have ended until the log was read to its end.
+    feed.load(picture.readEnded())
     this.hub?.restart(picture.position.epoch, cause ?? 'epoch_changed')
     this.#acked.skip()
     const uncertain = this.#uncertain.drop()

@@ -83,8 +83,8 @@ export class Picture {
   /** A mission of this picture. */
   create (stored: StoredMission): SharedMission { return new SharedMission(stored, this.#showsParent) }
 
-  /** Begins anew. Returns the ended missions, in the order of their endings. */
-  load (loaded: LoadedPicture): SharedMission[] {
+  /** Begins anew. */
+  load (loaded: LoadedPicture): void {
     this.#missions.clear()
     this.active.clear()
     this.ended.clear()
@@ -98,10 +98,12 @@ export class Picture {
       this.#heads.set(headKey(channel, tenant), { offset, id: messageId })
     }
     for (const mission of [...loaded.missions].sort((a, b) => a.number - b.number)) this.#add(mission)
-    const ended = [...this.#missions.values()].filter((mission) => mission.isTerminal)
-    ended.sort((a, b) => a.sequence - b.sequence)
-    for (const mission of ended) this.ended.put(mission)
-    return ended
+    for (const mission of this.readEnded()) this.ended.put(mission)
+  }
+
+  /** The ended missions, in the order of their endings. */
+  readEnded (): SharedMission[] {
+    return [...this.#missions.values()].filter((mission) => mission.isTerminal).sort((a, b) => a.sequence - b.sequence)
   }
 
   /** Takes over the entries of the next batch. Those that a loaded mission contains already change only counts. */
