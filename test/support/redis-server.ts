@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,13 +10,18 @@ import { findRedisServer, pathOf } from './skip.js'
 /** The server that tests start; guard them with `onlyWith(redisServer)`. */
 export const redisServer = findRedisServer()
 
-/** A port that nobody listens on. */
+/** A port that nobody listens on, and that no connection gets while a server is restarted. */
 export async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    await new Promise((resolve) => server.close(resolve))
+    if (isFree) return port
+  }
 }
 
 /** A Redis server of its own, in an empty folder. It keeps its port and its folder when it is restarted. */
@@ -35,8 +40,8 @@ export class RedisServer {
 
   get url (): string { return `redis://127.0.0.1:${this.port}` }
 
-  /** Starts the server. Resolves when it accepts connections, and to `false` if it has exited instead. */
-  async start (...more: readonly string[]): Promise<boolean> {
+  /** Starts the server. Resolves when it accepts connections; rejects if it exits instead. */
+  async start (...more: readonly string[]): Promise<void> {
     const settings = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, ...this.#args, ...more]
     const child = spawn(pathOf(redisServer), settings, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child = child
@@ -47,10 +52,10 @@ export class RedisServer {
     for await (const line of createInterface({ input: child.stdout })) {
       if (line.includes('Ready to accept connections')) {
         child.stdout.resume()
-        return true
+        return
       }
     }
-    return false
+    throw new Error(`the Redis server on port ${this.port} has exited`)
   }
 
   /** Ends the server with a signal. Resolves when it has exited. */
@@ -87,9 +92,7 @@ export class RedisServer {
 /** Starts a server with settings such as `--appendonly`, `yes`. Without settings, it does not save anything. */
 export async function startRedisServer (...args: readonly string[]): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'redis-'))
-  for (;;) {
-    const server = new RedisServer(await freePort(), folder, ['--save', '', ...args])
-    // Another program may have taken the port meanwhile.
-    if (await server.start()) return server
-  }
+  const server = new RedisServer(await freePort(), folder, ['--save', '', ...args])
+  await server.start()
+  return server
 }

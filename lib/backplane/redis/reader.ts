@@ -1,3 +1,4 @@
+import { BackplaneAway } from '../../base/errors.js'
 import type { LogBatch, SharedLogPosition, ReadResult } from '../contract.js'
 import type { RedisConnection } from './client/redis-connection.js'
 import { decodePart, type BatchPart, type StreamEntry } from './encoding/batches.js'
@@ -42,15 +43,15 @@ export class Reader {
 
   /** See `SharedLog.read`. */
   async read (after: SharedLogPosition, waitMs: number): Promise<ReadResult> {
-    const { openings } = this.#connection
-    if (openings !== this.#checked) {
+    // The log may be another one behind another connection, and a read that waits would not notice.
+    while (!this.#connection.isReady || this.#connection.openings !== this.#checked) {
       const found = await this.#check(after)
       if (found !== undefined) return { outcome: found }
-      this.#checked = openings
+      this.#checked = this.#connection.openings
     }
     const entries = await this.#fetch(after.sequence, waitMs)
     if (entries.length > 0) return await this.#decode(entries, after)
-    // A read that waits sees nothing of a failover after which the log is shorter.
+    // A connection may outlive a failover, after which the log is shorter.
     const found = await this.#check(after)
     return found === undefined ? { outcome: 'batches', batches: [] } : { outcome: found }
   }
@@ -69,11 +70,16 @@ export class Reader {
     const head = await this.#connection.call('hmget', [this.#key('meta'), ...fields]) as Array<string | null>
     const last = Number(head[1])
     if (head[0] !== epoch || last < sequence) return 'diverged'
-    // This connection leads to a server that is no longer the one that others write to.
-    if (last < seen) this.#connection.drop()
+    if (last < seen) this.#leave()
     if (last === sequence) return head[2] === token ? undefined : 'diverged'
     const next = await this.#fetch(sequence, 0)
     return next.length === 0 ? 'trimmed' : undefined
+  }
+
+  /** Connects again: this connection leads to a server that is no longer the one that others write to. */
+  #leave (): never {
+    this.#connection.drop()
+    throw new BackplaneAway('the server is behind another one')
   }
 
   async #decode (entries: readonly StreamEntry[], after: SharedLogPosition): Promise<ReadResult> {

@@ -56,6 +56,10 @@ export class RedisConnection {
   /** How many times the connection has been opened. */
   get openings (): number { return this.#openings }
 
+  get isReady (): boolean {
+    return this.#client.status === 'ready' && !this.#isDropped
+  }
+
   /**
    * Sends a command. `blockMs` is how long the command itself may wait in Redis.
    *
@@ -82,7 +86,7 @@ export class RedisConnection {
       }
       const timer = this.#clock.after(ANSWER_MS + blockMs, () => this.#giveUp(open))
       this.#open.add(open)
-      if (this.#isReady()) open.send()
+      if (this.isReady) open.send()
     })
   }
 
@@ -98,10 +102,6 @@ export class RedisConnection {
     this.#isClosed = true
     for (const open of this.#open) open.fail(new Closing())
     this.#client.disconnect()
-  }
-
-  #isReady (): boolean {
-    return this.#client.status === 'ready' && !this.#isDropped
   }
 
   async #send (command: string, args: ReadonlyArray<string | number>): Promise<unknown> {
