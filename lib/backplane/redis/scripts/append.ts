@@ -1,6 +1,6 @@
 import { PRELUDE } from './prelude.js'
 import { LIFECYCLE } from './lifecycle.js'
-import { MISSIONS } from './missions.js'
+import { MISSION, MISSIONS } from './missions.js'
 import { STREAMS } from './streams.js'
 import { TABLES } from './tables.js'
 
@@ -148,4 +148,4 @@ return { 'appended', answer, sequence }
 `
 
 /** `ARGV`: id of the instance, number and token of the batch, then the steps. Everything is applied, or nothing. */
-export const APPEND = PRELUDE + BEGIN + LIFECYCLE + TABLES + MISSIONS + STREAMS + STEPS + END
+export const APPEND = PRELUDE + BEGIN + LIFECYCLE + TABLES + MISSION + MISSIONS + STREAMS + STEPS + END

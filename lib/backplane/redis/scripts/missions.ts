@@ -12,29 +12,34 @@ const SWEEP = 2
 const MAX_SWEEP = 100
 
 /**
- * The missions of a batch. Each is read once, when its first step comes, and written once, after the last step. The
- * hash of a mission has two fields: `h`, all but the state, packed with MessagePack, and `d`, the state. Its time to
- * live is set anew when the mission starts or ends, and otherwise at most once an hour.
+ * The hash of a mission has two fields: `h`, all but the state, packed with MessagePack, and `d`, the state. It is only
+ * valid in a log of its generation.
  */
-export const MISSIONS = String.raw`
-local missions, touched, keys, leftovers = {}, {}, {}, {}
-
+export const MISSION = String.raw`
 -- Fails for values that are no mission, such as a text where a number should be.
-local function unpack_mission (header)
+local function unpack_mission (header, expected)
   local generation, attempt, status, seq, owner, is_run, started_at, sequence, offset, tenant_offset, expiry, tenant =
     cmsgpack.unpack(header)
-  if generation ~= GENERATION then error('another generation') end
+  if generation ~= expected then error('another generation') end
   local _ = attempt + status + seq + started_at + sequence + offset + tenant_offset + expiry + #owner + #tenant
   return { attempt = attempt, status = status, seq = seq, owner = owner, is_run = is_run, started_at = started_at,
     sequence = sequence, offset = offset, tenant_offset = tenant_offset, expiry = expiry, tenant = tenant }
 end
+`
+
+/**
+ * The missions of a batch. Each is read once, when its first step comes, and written once, after the last step. Its
+ * time to live is set anew when it starts or ends, and otherwise at most once an hour.
+ */
+export const MISSIONS = String.raw`
+local missions, touched, keys, leftovers = {}, {}, {}, {}
 
 local function read_mission (id)
   local key = PREFIX .. 'm:' .. id
   keys[id] = key
   local header = redis.pcall('HGET', key, 'h')
   if not header then return false end
-  local is_mission, mission = pcall(unpack_mission, header)
+  local is_mission, mission = pcall(unpack_mission, header, GENERATION)
   if is_mission then return mission end
   -- Garbage, or from a log that is gone.
   leftovers[id] = true

@@ -1,18 +1,18 @@
 import { FIRST_TERMINAL } from './lifecycle.js'
+import { MISSION } from './missions.js'
 import { HISTORY_SHARDS, PRELUDE } from './prelude.js'
 import { LEASES } from './leases.js'
 
 /** `ARGV`: pairs of the id of a mission and a sequence. */
-export const REMOVE = PRELUDE + String.raw`
+export const REMOVE = PRELUDE + MISSION + String.raw`
 local generation = call('HGET', META, 'generation')
 for from = 1, #ARGV, 2 do
   local id = ARGV[from]
   local key = PREFIX .. 'm:' .. id
   local header = redis.pcall('HGET', key, 'h')
-  if type(header) == 'string' then
-    local is_read, g, _, status, _, _, _, _, sequence = pcall(cmsgpack.unpack, header)
-    local is_mission = is_read and g == generation
-    if not is_mission or (status >= ${FIRST_TERMINAL} and sequence <= tonumber(ARGV[from + 1])) then
+  if header then
+    local is_mission, mission = pcall(unpack_mission, header, generation)
+    if not is_mission or (mission.status >= ${FIRST_TERMINAL} and mission.sequence <= tonumber(ARGV[from + 1])) then
       call('DEL', key)
       call('ZREM', PREFIX .. 'index', id)
     end
