@@ -37,6 +37,21 @@ t.test('resuming in another process', async (t) => {
     t.strictSame(missed.map(({ payload: { status }, position }) => [status, position!.offset]), [['planned', 2], ['completed', 3]])
   })
 
+  t.test('a client that resumes in a process without other clients learns of the newest progress', async (t) => {
+    const [one, two] = await startProcesses(t, 2)
+    const first = await (await connect(one!.app)).subscribe('mission_update')
+    const mission = one!.app.missions.start({ id: 'a', name: 'import' })
+    mission.progress(10)
+    const last = await first.next('mission_update', ({ payload: { progress } }) => progress !== undefined)
+    await first.close()
+    mission.progress(50)
+    await until(() => two!.app.missions.list().missions[0]?.progress?.index === 50)
+    const second = await connect(two!.app)
+    const { payload } = await subscribe(second, cursorOf(last))
+    t.match(payload, { outcome: 'resumed', messages: 1 })
+    t.match(await second.next('mission_update'), { payload: { missionId: 'a', progress: { index: 50 }, snapshot: true } })
+  })
+
   t.test('a client of a tenant resumes by the offsets of the tenant', async (t) => {
     const access = { identify: ({ headers }: { headers: Record<string, unknown> }) => ({ id: 'u', tenant: String(headers['x-tenant']) }) }
     const [one, two] = await startProcesses(t, 2, { access: access as never })
@@ -93,7 +108,7 @@ t.test('resuming in another process', async (t) => {
     t.strictSame(after.app.missions.list().missions.map(({ id, status }) => [id, status]), [['ended', 'completed'], ['reported', 'planning_started']])
     const second = await connect(after.app)
     const { payload } = await subscribe(second, cursorOf(last))
-    t.match(payload, { outcome: 'resumed', messages: 2 })
+    t.match(payload, { outcome: 'resumed', messages: 3 }, 'also the state of the active mission')
     t.strictSame(after.app.missions.report('ended', 'error'), { applied: false, reason: 'terminal' })
     after.app.missions.report('reported', 'completed')
     t.match(await after.app.missions.get('reported')!.settled(), { status: 'completed' })

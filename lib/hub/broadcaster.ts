@@ -170,6 +170,7 @@ export class Broadcaster {
     const origin = state.channel.origin?.()
     if (origin === undefined) return
     const { name } = state.channel
+    state.begunAt = origin.head.offset
     this.log.begin(name, origin.recent.length === 0
       ? origin.head
       : { offset: origin.recent[0]!.place.offset! - 1, id: '' })

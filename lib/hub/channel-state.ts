@@ -17,6 +17,8 @@ export interface ChannelState {
    * in addition to the log, which holds reliable messages only.
    */
   readonly latestValues: Map<string, Message>
+  /** With a shared log, the offset of the last message before this process began to keep the latest values; else -1. */
+  begunAt: number
   /** Whether the channel runs: it has subscribers, or its log is kept for clients that may reconnect. */
   isOpen: boolean
   closeTimer: Timer | undefined
@@ -32,6 +34,7 @@ export function createChannelState (channel: Channel): ChannelState {
     groups: new Map(),
     routes: new GroupRoutes(channel),
     latestValues: new Map(),
+    begunAt: -1,
     isOpen: false,
     closeTimer: undefined
   }

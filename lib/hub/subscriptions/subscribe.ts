@@ -88,12 +88,14 @@ export class SubscribeFlow {
     return handOver
   }
 
-  // Without endings, no snapshot is needed.
+  // Without endings, no snapshot is needed. A shared log does not have the latest values: those from before the channel
+  // began here are part of a snapshot.
   #decide (connection: Connection, channel: ChannelName, request: SubscribeRequest): Beginning {
     const { since, needsSnapshot } = request
     const cause = since && this.#findGapCause(connection, channel, since)
     if (!isResumed(request, cause)) return { cause, endings: this.#chooseEndings(connection, channel, request, cause) }
-    return needsSnapshot ? { endings: { newest: 0 } } : {}
+    const isAhead = since!.offset > this.#deps.subscriptions.state(channel).begunAt
+    return needsSnapshot || !isAhead ? { endings: { newest: 0 } } : {}
   }
 
   #beginUnlogged (connection: Connection, channel: ChannelName, { replyTo }: SubscribeRequest): HandOver {
