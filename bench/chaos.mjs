@@ -29,7 +29,7 @@ const report = (text) => { if (!isQuiet) console.log(`${Math.round((performance.
 const found = await run(settings, report)
 const rows = toRows(found)
 const sum = (field) => rows.reduce((total, row) => total + row[field], 0)
-const { differences, unsettled, missions, deaths, endings, ledgers } = found
+const { differences, unsettled, missions, deaths, endings, ledgers, told } = found
 const verdict = {
   'endings lost': sum('lost') + differences.untold,
   'told twice': sum('twice'),
@@ -50,6 +50,6 @@ if (isQuiet) console.log(JSON.stringify({ settings, missions, rows, verdict, exa
 else {
   console.log(`\n${toMarkdown(rows)}\n\n${missions} missions, ${settings.clientCount} clients, seed ${settings.seed}`)
   console.table(verdict)
-  for (const text of examples) console.log(text)
+  for (const text of [...examples, ...told]) console.log(text)
 }
 process.exit(isGood ? 0 : 1)

@@ -71,7 +71,9 @@ export class ClientLedger {
     if (!snapshot && position !== undefined) this.#advance(position, missionId)
     const last = this.#last.get(missionId)
     if (!snapshot && last !== undefined && last.attempt === attempt) {
-      if (seq <= last.seq || RANK.get(status) < RANK.get(last.status)) {
+      // The newest progress is sent again to a client that resumes.
+      const isRepeated = seq === last.seq && position === undefined && status === last.status
+      if ((seq <= last.seq && !isRepeated) || RANK.get(status) < RANK.get(last.status)) {
         this.#blame('order', `${missionId} ${last.status} ${last.seq}, then ${status} ${seq}`, missionId)
       }
     }

@@ -47,7 +47,7 @@ const orders = {
     const map = new Map(picture)
     const lists = clients.map((one) => differences(one, map, endings, new Set(excused)))
     const wrong = lists.filter((list) => list.length > 0)
-    return { wrong: wrong.length, examples: wrong.flat().slice(0, 5), untold: untold(lists) }
+    return { wrong: wrong.length, examples: [...new Set(wrong.flat())].slice(0, 5), untold: untold(lists) }
   },
   ledgers: () => ({
     ledgers: clients.map(({ ledger: { faults, gaps, resumes, restated, endings, since } }) =>

@@ -53,6 +53,17 @@ async function findDifferences ({ members, clients }, log, endings, excused) {
   return { total, untold, examples }
 }
 
+/** What the ledgers know of the missions in these texts, by seconds since the begin. */
+function tell (texts, { entries, log, happened }) {
+  const ids = new Set(texts.flatMap((text) => text.match(/(run|start|shared)-\w+(-\d+)?/)?.[0] ?? []))
+  const format = ({ at, kind, status, attempt, life }) =>
+    `${Math.round((at - happened[0].at) / 100) / 10} s ${life.label} ${kind} ${attempt} ${status}`
+  return [...ids].slice(0, 5).map((id) => {
+    const lines = entries.filter((entry) => entry.id === id).map(format)
+    return `${id}: ${lines.join(', ')}; in the log ${JSON.stringify(log.get(id))}`
+  })
+}
+
 /** Runs everything and returns what was found. */
 export async function run ({ seconds, settleMs, ...settings }, report) {
   const stage = await Stage.open(settings)
@@ -68,6 +79,7 @@ export async function run ({ seconds, settleMs, ...settings }, report) {
     const ledgers = (await Promise.all(stage.clients.map((client) => client.ask('ledgers')))).flatMap((one) => one.ledgers)
     const deaths = stage.members.flatMap(({ lives }) => lives).filter(({ end }) => end.startsWith('exit'))
     return {
+      told: tell(differences.examples, { entries, log, happened }),
       happened,
       entries,
       ledgers,
