@@ -292,3 +292,12 @@ t.test('a callback of the host that throws is reported', withRedis, async (t) =>
   while (user.warnings.length === 0) await new Promise((resolve) => setImmediate(resolve))
   t.strictSame(user.warnings, [failure])
 })
+
+t.test('a message that arrives while the log is closed is not passed on', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const opened: Redis[] = []
+  const user = await stand.open({ client: clientOf([stand.server.url], {}, opened) })
+  await user.log.close()
+  for (const client of opened) client.emit('message', 'channel', 'late')
+  t.strictSame(user.messages, [])
+})

@@ -7,7 +7,7 @@ import { backplaneConformance } from '../lib/backplane/index.js'
 import { messageOf, runOf, startOf, stepOf } from '../lib/backplane/conformance/steps.js'
 import { systemClock } from '../lib/base/clock.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { findClients } from '../lib/backplane/redis/client/source.js'
+import { CLIENT_MODULES, findClients } from '../lib/backplane/redis/client/source.js'
 import { redisBackplane, type RedisBackplaneOptions } from '../lib/backplane/redis/index.js'
 import { LogUser, openRedis, quickBackplane, type RedisStand } from './support/redis-log.js'
 import { freePort, redisServer } from './support/redis-server.js'
@@ -111,6 +111,7 @@ t.test('a URL is opened by the first package that is installed', async (t) => {
   t.match(found(), { url: 'redis://host', options: { lazyConnect: true, enableOfflineQueue: false } })
   t.match((await findClients('redis://host', [async () => ({ default: Client })]))(), { url: 'redis://host' })
   const message = /the option client is a URL, for which ioredis or iovalkey must be installed/
+  for (const module of CLIENT_MODULES) t.type((await findClients('redis://host', [module]))(), 'object')
   await t.rejects(findClients('redis://host', [missing, missing]), { code: 'FST_MC_INVALID_OPTION', message })
 })
 
@@ -150,6 +151,27 @@ t.test('namespaces are separate', withRedis, async (t) => {
   t.strictSame(await b.ids(), [])
   t.strictSame(await b.append(stepOf('m', 'planned')), ['applied'])
   t.strictSame(b.messages, [])
+})
+
+t.test('a process that takes another identity receives its messages, and no others', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const [a, b] = [await stand.open(), await stand.open()]
+  await b.log.join({ id: 'another', service: 's' })
+  await a.log.send(b.instance.id, 'to the former identity')
+  await a.log.send('another', 'to the present one')
+  while (b.messages.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(b.messages, ['to the present one'])
+})
+
+t.test('a batch of many steps is read as one, wherever a page of the log ends', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const [a, b] = [await stand.open(), await stand.open()]
+  for (let at = 0; at < 63; at++) await a.append(startOf(`${at}`))
+  await a.append(...Array.from({ length: 5_000 }, (_, at) => startOf(`of many ${at}`)))
+  await a.append(startOf('last'))
+  const first = await b.log.read(b.position, 0)
+  t.strictSame(first.outcome === 'batches' && first.batches.map(({ entries }) => entries.length).slice(-2), [5_000, 1])
+  t.equal((await b.read()).length, 5_064)
 })
 
 t.test('a process refuses to join processes of another format', withRedis, async (t) => {

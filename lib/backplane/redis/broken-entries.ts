@@ -21,9 +21,6 @@ export class BrokenEntries {
     this.#onWarning = onWarning
   }
 
-  /** How many there were. */
-  get total (): number { return this.#total }
-
   add (count: number): void {
     this.#total += count
     const now = this.#clock.monotonic()

@@ -43,7 +43,6 @@ export class MessageReceiver {
   }
 
   #resubscribe (): void {
-    if (this.#channels.length === 0) return
     // If it fails, the connection is opened again, and this is called again.
     this.#connection.call('subscribe', this.#channels).catch(this.#context.onWarning)
   }

@@ -11,17 +11,17 @@ interface Template {
   duplicate (...values: unknown[]): RedisClient
 }
 
-/** Modules whose default export is a class of clients, in the order in which they are tried. */
+/** Loads modules whose default export is a class of clients, in the order in which they are tried. */
 export type ClientModules = ReadonlyArray<() => Promise<unknown>>
 
-const MODULES: ClientModules = [async () => await import('ioredis'), async () => await import('iovalkey')]
+export const CLIENT_MODULES: ClientModules = [async () => await import('ioredis'), async () => await import('iovalkey')]
 
 /**
  * Returns how connections are created: like a given client, or from a URL.
  *
  * @throws FST_MC_INVALID_OPTION if `client` is a URL and none of the modules is installed
  */
-export async function findClients (client: string | RedisClientLike, modules = MODULES): Promise<CreateClient> {
+export async function findClients (client: string | RedisClientLike, modules = CLIENT_MODULES): Promise<CreateClient> {
   if (typeof client === 'string') {
     const Client = await loadClass(modules)
     return () => new Client(client, CONNECTION_OPTIONS)

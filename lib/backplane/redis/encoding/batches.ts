@@ -52,7 +52,7 @@ export function decodeHistoryPart ([, fields]: StreamEntry): BatchPart | undefin
 }
 
 function decodeHeader (fields: readonly string[]): Omit<BatchPart, 'entries' | 'broken'> | undefined {
-  const header = fields[0] === 'b' ? HEADER.exec(fields[1] ?? '') : null
+  const header = fields[0] === 'b' ? HEADER.exec(fields[1]!) : null
   if (header === null) return undefined
   const [, epoch, token, previous, after, number, at, more, instance] = header as unknown as Required<string[]>
   return {
