@@ -71,8 +71,7 @@ export class Reconciler {
     const { registry, picture } = this.#deps
     for (const mission of new Set([...before, ...registry.index.local.values()])) {
       const shared = picture.find(mission.id)
-      const isAhead = isLossy && shared !== undefined && !shared.isTerminal && mission.seq > shared.seq
-      if (shared !== undefined && !isAhead) this.#reconcile(mission, shared, true)
+      if (shared !== undefined && !(isLossy && isAhead(mission, shared))) this.#reconcile(mission, shared, true)
     }
   }
 
@@ -186,6 +185,9 @@ export class Reconciler {
 }
 
 const keyOf = ({ id, attempt }: { id: string, attempt: number }): string => `${attempt} ${id}`
+
+const isAhead = (mission: MissionState, { attempt, isTerminal, seq }: SharedMission): boolean =>
+  mission.attempt === attempt && !isTerminal && mission.seq > seq
 
 const isOfAnother = (mission: MissionState, { tenant }: SharedMission): boolean =>
   tenant !== null && mission.tenant !== null && tenant !== mission.tenant

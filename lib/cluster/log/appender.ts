@@ -57,6 +57,8 @@ export class Appender {
     this.#isOpen = true
     this.#number = 0
     this.#deps.acked.restart()
+    // What has failed before was given up.
+    this.#deps.onState(undefined)
     this.schedule()
   }
 

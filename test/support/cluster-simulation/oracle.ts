@@ -57,7 +57,9 @@ function checkLosses (states: ReadonlyMap<string, StoredMission>, alive: readonl
   return [...states.values()].flatMap((state) => {
     const hasOwner = alive.some(({ cluster }) => cluster.membership.instance.id === state.owner)
     if (!isTerminal(state.status) && !hasOwner) return [`${describe(state)} is active, but its owner ${state.owner} is gone`]
-    if (isTerminal(state.status) && state.state.includes('"code":"process_lost"') && !state.isRun) return [`${describe(state)} was lost with a process, but did not run in it`]
+    // What a failover has lost may be told again by a process that did not run it.
+    const isToldAgain = state.sequence === state.startedAt
+    if (isTerminal(state.status) && state.state.includes('"code":"process_lost"') && !state.isRun && !isToldAgain) return [`${describe(state)} was lost with a process, but did not run in it`]
     return []
   })
 }
