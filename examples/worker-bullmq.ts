@@ -1,26 +1,34 @@
-// A BullMQ worker whose jobs are missions, so that clients can follow and cancel them.
+// Jobs of BullMQ as missions: a worker runs the jobs, and a service in another process shows their missions. Clients of
+// the service follow and cancel them. Both processes share the missions through the Redis server of the queue.
 //
-// It needs BullMQ, its Redis driver, and a Redis server on 127.0.0.1:6379 (set REDIS_PORT for another port):
+// They need BullMQ, its Redis driver, and a Redis server on 127.0.0.1:6379 (set REDIS_PORT for another port):
 //
 //   npm i fastify fastify-mission-control bullmq ioredis
-//   redis-server
+//   redis-server --appendonly yes
+//   node .examples/worker-bullmq.js service
+//   node .examples/worker-bullmq.js worker
 //
-// It runs until Ctrl-C, with a service on 127.0.0.1:3000 (set PORT for another port, 0 for any free one):
+// Each runs until Ctrl-C, and may run several times. The service is on 127.0.0.1:3000 (set PORT for another port, 0 for
+// any free one):
 //
 //   curl localhost:3000/reports -H 'content-type: application/json' -d '{"title":"year","pages":500}'
 //   curl localhost:3000/reports/3                                        shows job 3 in the queue
+//   curl localhost:3000/missions/report-3                                shows its mission, which runs in the worker
 //   curl -X POST localhost:3000/missions/report-3/cancel                 cancels the mission and ends the job
-//   curl -X DELETE localhost:3000/reports/3                              removes the job and cancels the mission
+//   curl -X DELETE localhost:3000/reports/3                              removes the job, or cancels it if it runs
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq'
 import Fastify, { type FastifyInstance } from 'fastify'
 import missionControl, { CancelledError, type Mission } from 'fastify-mission-control'
-import { InputError, interruption, readWholeNumber, runProgram } from './flags.js'
+import type { Backplane } from 'fastify-mission-control/backplane'
+import { redisBackplane } from 'fastify-mission-control/redis'
+import { connectReporter, type Reporter } from 'fastify-mission-control/reporter'
+import { interruption, readWholeNumber, readWord, runProgram } from './flags.js'
+import { findRedis, type Redis } from './redis.js'
 
 interface Report { pages: number, failsAtFirst?: boolean }
-interface Redis { host: string, port: number }
+type Connection = Omit<Redis, 'url'>
 
 const QUEUE = 'reports'
 const PAGE_MS = 20
@@ -38,21 +46,21 @@ async function writeReport (report: Report, attempt: number, mission: Mission): 
 }
 
 /** Runs each job as a mission, and each start of the job as an attempt of it. */
-function createWorker (app: FastifyInstance, connection: Redis): Worker<Report, string> {
+function createWorker (missions: Reporter['missions'], connection: Connection): Worker<Report, string> {
   return new Worker<Report, string>(QUEUE, async (job, token, signal) => {
     const attempt = job.attemptsMade + 1
     const id = `report-${job.id}`
     const queuedAt = Math.min(job.timestamp, Date.now())
     const init = { id, name: job.name, tags: [QUEUE], attempt: job.attemptsStarted, queuedAt }
     try {
-      return await app.missions.run(init, async (mission) => {
+      return await missions.run(init, async (mission) => {
         const cancel = () => mission.cancel({ by: 'queue', reason: String(signal?.reason) })
         signal?.addEventListener('abort', cancel, { once: true })
         return await writeReport(job.data, attempt, mission)
       })
     } catch (err) {
-      // A job that starts after the service has closed runs untracked, with an aborted signal.
-      const cancelledBy = err instanceof CancelledError ? err.cancel.kind : app.missions.get(id)?.view().cancel?.kind
+      // A job that starts after the reporter has closed runs untracked, with an aborted signal.
+      const cancelledBy = err instanceof CancelledError ? err.cancel.kind : missions.get(id)?.view().cancel?.kind
       return await returnToQueue(job, token, err, cancelledBy)
     }
   }, { connection, concurrency: 3 })
@@ -73,7 +81,7 @@ async function returnToQueue (
   throw cancelledBy === undefined ? err : new UnrecoverableError(`cancelled (${cancelledBy})`)
 }
 
-function addRoutes (app: FastifyInstance, queue: Queue<Report, string>, worker: Worker<Report, string>): void {
+function addRoutes (app: FastifyInstance, queue: Queue<Report, string>): void {
   app.post<{ Body: { title: string } & Report }>('/reports', async ({ body: { title, ...report } }, reply) => {
     const job = await queue.add(title, report, { attempts: 2 })
     return await reply.code(202).send({ id: job.id })
@@ -85,52 +93,57 @@ function addRoutes (app: FastifyInstance, queue: Queue<Report, string>, worker: 
     return { state, attempts: job?.attemptsMade, result: job?.returnvalue, failure: job?.failedReason }
   })
   app.delete<{ Params: { id: string } }>('/reports/:id', async ({ params }) => {
-    return { isCancelled: worker.cancelJob(params.id, 'deleted') }
+    // A job that a worker runs is locked, and cannot be removed: its mission is cancelled in the worker instead.
+    const { id } = params
+    if (await queue.remove(id) === 1) return { result: 'removed' }
+    return { result: app.missions.cancel(`report-${id}`, { by: 'queue', reason: 'deleted' }) }
   })
 }
 
-/** Fails early without a Redis server; BullMQ would wait for it silently. */
-async function checkRedis ({ host, port }: Redis): Promise<void> {
-  const socket = connect(port, host)
-  try {
-    await once(socket, 'connect')
-  } catch {
-    throw new InputError(`There is no Redis server on ${host}:${port}. Start redis-server, or set REDIS_PORT.`)
-  } finally {
-    socket.destroy()
-  }
-}
-
-await runProgram('Usage: node .examples/worker-bullmq.js', async () => {
-  const signal = interruption()
-  const redisPort = readWholeNumber('REDIS_PORT', process.env['REDIS_PORT'] ?? '6379', 1, 65_535)
-  const connection = { host: '127.0.0.1', port: redisPort }
-  await checkRedis(connection)
-
+/** The process that clients connect to. It runs no job. */
+async function runService (connection: Connection, backplane: Backplane, signal: AbortSignal): Promise<void> {
   const app = Fastify()
   await app.register(missionControl, {
-    server: { name: 'reports', version: '1.0.0' },
-    routes: { missions: '/missions' }
+    server: { name: 'reports', version: '1.0.0' }, routes: { missions: '/missions' }, backplane
   })
   app.missions.handle({ cancel: {} })
-  app.missions.on('mission_update', ({ missionId, attempt = 1, name, status }) => {
-    if (status !== 'execution_progress') console.log(`${missionId} ${attempt} ${name} ${status}`)
-  })
   const queue = new Queue<Report, string>(QUEUE, { connection })
-  const worker = createWorker(app, connection)
-  worker.on('error', (err) => console.error(err.message))
-  addRoutes(app, queue, worker)
+  addRoutes(app, queue)
   const port = readWholeNumber('PORT', process.env['PORT'] ?? '3000', 0, 65_535)
   console.log(await app.listen({ host: '127.0.0.1', port }))
 
   await queue.add('week', { pages: 5 })
   await queue.add('month', { pages: 20, failsAtFirst: true }, { attempts: 2 })
   if (!signal.aborted) await once(signal, 'abort')
-
-  // The worker fetches no more jobs and waits for running ones. app.close() cancels their missions.
-  const isWorkerClosed = worker.close()
   await app.close()
-  await isWorkerClosed
   await queue.close()
+}
+
+/** The process that runs jobs. It serves no HTTP. */
+async function runWorker (connection: Connection, backplane: Backplane, signal: AbortSignal): Promise<void> {
+  const { missions, close } = await connectReporter({ backplane, service: { name: 'report-worker' } })
+  missions.on('mission_update', ({ missionId, attempt = 1, name, status }) => {
+    if (status !== 'execution_progress') console.log(`${missionId} ${attempt} ${name} ${status}`)
+  })
+  const worker = createWorker(missions, connection)
+  worker.on('error', (err) => console.error(err.message))
+  await worker.waitUntilReady()
+  console.log('waiting for jobs')
+  if (!signal.aborted) await once(signal, 'abort')
+
+  // The worker fetches no more jobs and waits for running ones. close() cancels their missions.
+  const isWorkerClosed = worker.close()
+  await close()
+  await isWorkerClosed
+}
+
+const USAGE = 'Usage: node .examples/worker-bullmq.js service|worker'
+
+await runProgram(USAGE, async () => {
+  const [role = ''] = process.argv.slice(2)
+  const run = readWord('The first argument', role, ['service', 'worker']) === 'service' ? runService : runWorker
+  const signal = interruption()
+  const { url, ...connection } = await findRedis()
+  await run(connection, redisBackplane({ client: url, namespace: QUEUE }), signal)
   return 0
 })

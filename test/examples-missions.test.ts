@@ -1,15 +1,15 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { WebSocket } from 'ws'
+import type { MissionView } from '../schemas/index.js'
 import { Client } from './support/client.js'
-import { Program, runExample, startExample } from './support/run-example.js'
-import { findRedisServer, onlyWith, pathOf } from './support/skip.js'
+import { freePort, redisServer, startRedisServer, type RedisServer } from './support/redis-server.js'
+import { runExample, startExample, type Ended, type Program } from './support/run-example.js'
+import { onlyWith } from './support/skip.js'
 
 const root = resolve(fileURLToPath(import.meta.url), '../..')
 const folder = t.testdir()
@@ -51,15 +51,6 @@ for (const page of ['missions', 'testing']) {
   })
 }
 
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 t.test('the poller follows every order to its end', async (t) => {
   const { code, stdout, stderr } = await runExample(t, POLLER)
   t.equal(code, 0)
@@ -86,30 +77,33 @@ t.test('the poller withdraws its orders on Ctrl-C and exits', async (t) => {
   t.match(stdout, /\n4 orders: .*cancelled\n$/)
 })
 
-t.test('the BullMQ worker says that no Redis server is reachable', async (t) => {
+t.test('the BullMQ example says that no Redis server is reachable, or that its argument is wrong', async (t) => {
   const port = await freePort()
-  const { code, stdout, stderr } = await runExample(t, WORKER, [], { REDIS_PORT: String(port) })
+  const { code, stdout, stderr } = await runExample(t, WORKER, ['worker'], { REDIS_PORT: String(port) })
   t.equal(code, 2)
   t.equal(stdout, '')
   t.match(stderr, `no Redis server on 127.0.0.1:${port}`)
+  t.match(await runExample(t, WORKER), { code: 2, stderr: /must be one of service, worker\n\nUsage: / })
 })
-
-const redisServer = findRedisServer()
-
-/** Starts a Redis server for this test only; nothing is saved. */
-async function startRedis (t: Test): Promise<number> {
-  const port = await freePort()
-  const child = spawn(pathOf(redisServer), ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder])
-  t.teardown(() => { child.kill('SIGKILL') })
-  await new Program(child).says(/Ready to accept connections/)
-  return port
-}
 
 interface Job { state: string, attempts: number, result: string | null, failure?: string }
 
-/** Starts the worker, with functions for its HTTP routes and a client of its WebSocket route. */
-async function startWorker (t: Test, redisPort: number) {
-  const program = startExample(t, WORKER, [], { REDIS_PORT: String(redisPort), PORT: '0' })
+const startWorker = async (t: Test, { port }: RedisServer): Promise<Program> => {
+  const worker = startExample(t, WORKER, ['worker'], { REDIS_PORT: String(port) })
+  await worker.says(/waiting for jobs/)
+  return worker
+}
+
+const stop = async (t: Test, ...programs: Program[]): Promise<Ended[]> => {
+  for (const program of programs) program.signal('SIGINT')
+  const ended = await Promise.all(programs.map(async (program) => await program.ended))
+  for (const { code, stderr } of ended) t.strictSame([code, stderr], [0, ''])
+  return ended
+}
+
+/** Starts the service, with functions for its HTTP routes and a client of its WebSocket route. */
+async function startService (t: Test, { port }: RedisServer) {
+  const program = startExample(t, WORKER, ['service'], { REDIS_PORT: String(port), PORT: '0' })
   const [url] = await program.says(/http:\/\/\S+/)
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws/mission-control`)
   const client = new Client(socket)
@@ -124,6 +118,7 @@ async function startWorker (t: Test, redisPort: number) {
     client,
     add: async (title: string, pages: number) => (await ask('POST', '/reports', { title, pages }) as { id: string }).id,
     remove: async (id: string) => await ask('DELETE', `/reports/${id}`),
+    view: async (id: string) => await ask('GET', `/missions/report-${id}`) as MissionView,
     /** Waits until the queue has the job in one of these states, a few round trips to Redis after the mission has ended. */
     job: async (id: string, ...states: string[]): Promise<Job> => {
       for (;;) {
@@ -137,26 +132,41 @@ async function startWorker (t: Test, redisPort: number) {
   }
 }
 
-t.test('the BullMQ worker', onlyWith(redisServer), async (t) => {
-  const redisPort = await startRedis(t)
+t.test('BullMQ, with the worker and the service in two processes', onlyWith(redisServer), async (t) => {
+  const redis = await startRedisServer()
+  t.teardown(async () => await redis.close())
 
-  t.test('runs each attempt of a job as a mission, with one task per page', async (t) => {
-    const { program, job } = await startWorker(t, redisPort)
-    t.match(await job('1', 'completed'), { attempts: 1, result: '5 pages' })
-    t.match(await job('2', 'completed'), { attempts: 2, result: '20 pages', failure: 'the printer is out of paper' })
-    program.signal('SIGINT')
-    const { code, stdout, stderr } = await program.ended
-    t.equal(code, 0)
-    t.equal(stderr, '')
-    const steps = (id: string) => [...stdout.matchAll(new RegExp(`^${id} \\w+ (\\w+)$`, 'gm'))].map(([, status]) => status)
-    t.strictSame(steps('report-1 1'), ['planning_started', 'tasks_generated', 'execution_started', 'completed'])
-    t.strictSame(steps('report-2 1'), ['planning_started', 'tasks_generated', 'execution_started', 'error'])
-    t.strictSame(steps('report-2 2'), ['planning_started', 'tasks_generated', 'execution_started', 'completed'])
+  t.test('each attempt of a job is a mission with one task per page, which clients of the service see', async (t) => {
+    const service = await startService(t, redis)
+    const worker = await startWorker(t, redis)
+    const seen: string[] = []
+    for (let ended = 0; ended < 2;) {
+      const { payload: { missionId, attempt = 1, status, progress } } = await service.client.next('mission_update')
+      seen.push(`${missionId} ${attempt} ${status}${progress?.status === 'completed' && status === 'execution_progress' ? ` ${progress.taskId}` : ''}`)
+      if (status === 'completed') ended++
+    }
+    t.match(await service.job('1', 'completed'), { attempts: 1, result: '5 pages' })
+    t.match(await service.job('2', 'completed'), { attempts: 2, result: '20 pages', failure: 'the printer is out of paper' })
+    const [one, two] = [await service.view('1'), await service.view('2')]
+    t.equal(one.instance, two.instance, 'the worker')
+    t.equal(one.tasks.length, 5)
+    t.match(two, { attempt: 2, attempts: [{ attempt: 1, status: 'error' }] })
+    const [{ stdout }] = await stop(t, worker, service.program) as [Ended]
+    const steps = (id: string, lines: readonly string[]) => lines.flatMap((line) => new RegExp(`^${id} (?:\\w+ )?(\\w+)$`).exec(line)?.[1] ?? [])
+    for (const [id, end] of [['report-1 1', 'completed'], ['report-2 1', 'error'], ['report-2 2', 'completed']] as const) {
+      const expected = ['planning_started', 'tasks_generated', 'execution_started', end]
+      t.strictSame(steps(id, stdout.split('\n')), expected, `${id} in the worker`)
+      t.strictSame(steps(id, seen).filter((status) => status !== 'execution_progress'), expected, `${id} at the client`)
+    }
+    t.ok(seen.some((line) => line.startsWith('report-1 1 execution_progress page ')))
   })
 
-  t.test('ends a job when its mission is cancelled, and a mission when its job is removed, without another attempt', async (t) => {
-    const { program, client, add, remove, job, step } = await startWorker(t, redisPort)
+  t.test('a job ends when its mission is cancelled in the service, or the job is removed, without another attempt', async (t) => {
+    const { program, client, add, remove, job, step } = await startService(t, redis)
     const [one, other] = [await add('year', 5_000), await add('decade', 5_000)]
+    const early = await add('week', 1)
+    t.same(await remove(early), { result: 'removed' })
+    const worker = await startWorker(t, redis)
     await step(`report-${one}`, 'execution_progress')
     client.send({ type: 'mission_cancel', missionId: `report-${one}` })
     t.match((await client.next('mission_ack')).payload, { action: 'cancel' })
@@ -164,26 +174,24 @@ t.test('the BullMQ worker', onlyWith(redisServer), async (t) => {
     t.match(await job(one, 'failed'), { attempts: 1, failure: 'cancelled (client)' })
 
     await step(`report-${other}`, 'execution_progress')
-    t.same(await remove(other), { isCancelled: true })
-    t.match(await step(`report-${other}`, 'cancelled'), { cancel: { kind: 'request', by: 'queue' } })
+    t.same(await remove(other), { result: 'requested' })
+    t.match(await step(`report-${other}`, 'cancelled'), { cancel: { kind: 'request', by: 'queue', reason: 'deleted' } })
     t.match(await job(other, 'failed'), { attempts: 1, failure: 'cancelled (request)' })
-    program.signal('SIGINT')
-    t.match(await program.ended, { code: 0, stderr: '' })
+    await stop(t, worker, program)
   })
 
-  t.test('returns a job to the queue when a shutdown interrupts it, and the next worker runs it', async (t) => {
-    const { program, client, add, step } = await startWorker(t, redisPort)
+  t.test('a job returns to the queue when its worker is shut down, and the next worker runs it as another attempt', async (t) => {
+    const { program, client, add, step, job } = await startService(t, redis)
+    const worker = await startWorker(t, redis)
     const id = await add('century', 50)
     await step(`report-${id}`, 'execution_progress')
-    program.signal('SIGTERM')
+    await stop(t, worker)
     t.match(await step(`report-${id}`, 'cancelled'), { cancel: { kind: 'shutdown' } })
-    t.match(await client.closed, { code: 1012 })
-    t.match(await program.ended, { code: 0, stderr: '' })
+    t.equal(client.socket.readyState, client.socket.OPEN, 'the clients are connected to the service')
 
-    const next = await startWorker(t, redisPort)
-    t.match(await next.job(id, 'completed', 'failed'), { state: 'completed', attempts: 1, result: '50 pages' })
-    t.match(await next.step(`report-${id}`, 'completed'), { name: 'century', attempt: 2 })
-    next.program.signal('SIGINT')
-    t.match(await next.program.ended, { code: 0, stderr: '' })
+    const next = await startWorker(t, redis)
+    t.match(await step(`report-${id}`, 'completed'), { name: 'century', attempt: 2 })
+    t.match(await job(id, 'completed', 'failed'), { state: 'completed', attempts: 1, result: '50 pages' })
+    await stop(t, next, program)
   })
 })

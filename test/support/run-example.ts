@@ -34,6 +34,9 @@ export class Program {
     })
   }
 
+  /** What it has printed so far. */
+  get stdout (): string { return this.#printed.stdout }
+
   /** Waits until stdout matches; fails if the program ends first. */
   async says (pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
