@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
 import { createMemoryBackplane } from '../lib/backplane/index.js'
 import type { Backplane, LogStep, MissionLogStep, PublicationStep, SharedLog } from '../lib/backplane/contract.js'
-import { createUnifiedId, createVirtualClock } from '../lib/index.js'
+import { createUnifiedId, createVirtualClock, errors } from '../lib/index.js'
+import { connectReporter } from '../lib/reporter.js'
 import { EndedShared } from '../lib/cluster/picture/ended-shared.js'
 import { RecentEntries } from '../lib/cluster/picture/recent-entries.js'
 import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
@@ -149,7 +150,17 @@ t.test('a process that falls too far behind loads everything again, and its clie
 
 t.test('what a process keeps of the log is bounded', async (t) => {
   const shared = (id: string, tenant: string | null, status: MissionStatus, endedAt?: number) => new SharedMission({
-    id, tenant, attempt: 1, status, seq: 1, owner: 'o', isRun: false, startedAt: 1, sequence: 1, offset: 1, tenantOffset: 1,
+    id,
+    tenant,
+    attempt: 1,
+    status,
+    seq: 1,
+    owner: 'o',
+    isRun: false,
+    startedAt: 1,
+    sequence: 1,
+    offset: 1,
+    tenantOffset: 1,
     state: JSON.stringify({ name: 'n', startedAt: 0, updatedAt: 0, ...(endedAt !== undefined && { endedAt }) })
   })
 
@@ -284,4 +295,56 @@ t.test('a process that can not join under its new identity at once tries again',
   reported.complete()
   t.match(await reported.settled(), { status: 'completed' })
   await until(() => two.app.missions.stats().completed === 1)
+})
+
+t.test('a backplane that no second try can help refuses to boot', async (t) => {
+  for (const [Refusal, code] of [[errors.BackplaneIncompatible, 'FST_MC_BACKPLANE_INCOMPATIBLE'], [errors.InvalidOption, 'FST_MC_INVALID_OPTION']] as const) {
+    const memory = createMemoryBackplane()
+    const refusing: Backplane = {
+      leaseMs: memory.leaseMs,
+      connect: (context) => new Proxy(memory.connect(context), {
+        get: (log, name: keyof SharedLog) => name === 'join' ? async () => { throw new Refusal('x') } : (log[name] as () => unknown).bind(log)
+      })
+    }
+    await t.rejects(startProcess(t, refusing), { code })
+    await t.rejects(connectReporter({ backplane: refusing }), { code })
+  }
+})
+
+t.test('entries that the backplane itself drops are counted', async (t) => {
+  const memory = createMemoryBackplane()
+  let drop = (_count: number): void => {}
+  const dropping: Backplane = {
+    leaseMs: memory.leaseMs,
+    connect (context) {
+      drop = context.onDropped!
+      return memory.connect(context)
+    }
+  }
+  const { app } = await startProcess(t, dropping)
+  drop(3)
+  t.match((await app.inject('/api/v1/metrics/prometheus')).body, /backplane_entries_broken_total 3\n/)
+})
+
+t.test('a process that was fenced while an answer was missing neither loses steps nor appends them twice', async (t) => {
+  for (const isAppended of [true, false]) {
+    const backplane = createMemoryBackplane({ leaseMs: 300 })
+    const [one, two] = [await startProcess(t, backplane), await startProcess(t, backplane)]
+    const client = await (await connect(two.app)).subscribe('mission_update')
+    const mission = one.app.missions.start({ id: 'a', name: 'import' })
+    await client.next('mission_update')
+    // Its answers do not come any more, although the log may have taken the step.
+    if (!isAppended) one.backplane.fault = 'silent'
+    mission.note('once')
+    if (isAppended) await client.next('mission_update')
+    one.backplane.fault = 'silent'
+    mission.planned()
+    await until(() => two.app.missions.list().missions[0]!.instance !== one.app.missions.list().missions[0]!.instance || two.app.missions.stats().active === 1)
+    one.backplane.fault = 'none'
+    mission.complete()
+    t.match(await mission.settled(), { status: 'completed' })
+    await client.next('mission_update', ({ payload }) => payload.status === 'completed')
+    const notes = client.received.filter((message) => message.type === 'mission_update' && message.payload.note !== undefined)
+    t.equal(notes.length, 1)
+  }
 })

@@ -225,11 +225,13 @@ t.test('the backplane is away', async (t) => {
       connect: (context: Parameters<typeof backplane.connect>[0]) => {
         const log = backplane.connect(context)
         return new Proxy(log, {
-          get: (target, name: keyof typeof log) => name !== 'append' ? (target[name] as () => void).bind(target) : async (batch: never) => {
-            const result = await target.append(batch)
-            if (lost++ === 0) throw new Error('the answer was lost')
-            return result
-          }
+          get: (target, name: keyof typeof log) => name !== 'append'
+            ? (target[name] as () => void).bind(target)
+            : async (batch: never) => {
+              const result = await target.append(batch)
+              if (lost++ === 0) throw new Error('the answer was lost')
+              return result
+            }
         })
       }
     }

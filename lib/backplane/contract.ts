@@ -19,8 +19,10 @@ export interface BackplaneContext {
   clock: Clock
   /** Called with each message that another process, or this one, has sent to this process or to all. */
   onMessage: (text: string) => void
-  /** Called with errors that no promise rejects with, and with entries that were dropped because they are broken. */
+  /** Called with errors that no promise rejects with. */
   onWarning: (err: unknown) => void
+  /** Called with the number of entries that were just dropped because they are broken. */
+  onDropped?: (count: number) => void
 }
 
 /**
@@ -29,7 +31,7 @@ export interface BackplaneContext {
  */
 export interface SharedLogPosition { readonly epoch: string, readonly sequence: number, readonly token: string }
 
-/** What the log needs to know of a process. `id` is unique and never used again. */
+/** A process. `id` is unique and never used again. */
 export interface Instance { readonly id: string, readonly service: string }
 /**
  * The shared log as one process sees it.
@@ -181,7 +183,6 @@ export interface PublicationStep {
 
 export type LogStep = MissionLogStep | PublicationStep
 export interface AppendBatch { readonly number: number, readonly steps: readonly LogStep[] }
-
 /** Why a step was not appended. `lost`: its mission ended with the process that ran it. */
 export type StepRefusal = 'repeated' | 'backward' | 'terminal' | 'stale' | 'lost'
 export type Verdict = 'applied' | StepRefusal

@@ -55,7 +55,8 @@ export class Cluster {
     const { clock, backplane, registry, endings, monitoring, options, onWarning, onListenerError } = deps
     this.#deps = deps
     this.membership = new Membership(deps.member)
-    this.#log = backplane.connect({ clock, onMessage: (text) => receive(text), onWarning })
+    const onDropped = (count: number) => { this.#brokenEntries += count }
+    this.#log = backplane.connect({ clock, onMessage: (text) => receive(text), onWarning, onDropped })
     const picture = this.picture = new Picture({
       clock,
       options: options.missions,
@@ -123,7 +124,11 @@ export class Cluster {
     this.link.hub = hub
   }
 
-  /** Joins, and resolves once everything is known, or after `withinMs`. */
+  /**
+   * Joins, and resolves once everything is known, or after `withinMs`.
+   *
+   * @throws what the backplane rejects with if trying again can not help
+   */
   async start (withinMs: number): Promise<void> {
     await this.#within(withinMs, this.link.start())
   }
@@ -151,12 +156,9 @@ export class Cluster {
   }
 
   async #within (ms: number, promise: Promise<void>): Promise<void> {
-    await new Promise<void>((resolve) => {
+    await new Promise<void>((resolve, reject) => {
       const timer = afterAtMost(this.#deps.clock, ms, resolve)
-      promise.finally(() => {
-        timer.cancel()
-        resolve()
-      })
+      promise.then(resolve, reject).finally(() => timer.cancel())
     })
   }
 }

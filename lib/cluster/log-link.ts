@@ -124,8 +124,11 @@ export class LogLink {
 
   /** Joins, and resolves once everything is known. */
   async start (): Promise<void> {
-    this.#follower.run().catch((err: unknown) => this.#setState('read', err))
-    await this.#ready
+    const running = this.#follower.run().catch((err: unknown) => {
+      this.#setState('read', err)
+      throw err
+    })
+    await Promise.race([this.#ready, running])
   }
 
   append (step: PendingStep): void {

@@ -1,5 +1,6 @@
 import type { LogBatch, SharedLog } from '../../backplane/contract.js'
 import type { Clock } from '../../base/clock.js'
+import { BackplaneIncompatible, InvalidOption } from '../../base/errors.js'
 import type { Picture } from '../picture/picture.js'
 import type { AckedBatches } from './acked-batches.js'
 
@@ -27,6 +28,9 @@ export interface FollowerDeps {
   onState: (err: unknown) => void
 }
 
+/** Trying again can not help against wrong options, or against processes of an incompatible version. */
+const isFinal = (err: unknown): boolean => err instanceof InvalidOption || err instanceof BackplaneIncompatible
+
 /** Follows the log, and loads the picture again if the log has lost entries or this process has fallen too far back. */
 export class Follower {
   readonly #deps: FollowerDeps
@@ -42,7 +46,11 @@ export class Follower {
     this.#deps = deps
   }
 
-  /** Runs until `close`. */
+  /**
+   * Runs until `close`.
+   *
+   * @throws what the log rejects with before it was loaded for the first time, if trying again can not help
+   */
   async run (): Promise<void> {
     while (!this.#isClosed) {
       try {
@@ -51,6 +59,7 @@ export class Follower {
         if (!this.#isClosed) this.#deps.onState(undefined)
       } catch (err) {
         if (this.#isClosed) return
+        if (!this.#hasBegun && isFinal(err)) throw err
         this.#deps.onState(err)
         await this.#pause(this.#retryMs)
         this.#retryMs = Math.min(RETRY_MS.longest, this.#retryMs * 2)
