@@ -217,7 +217,6 @@ export interface MissionEntry
 export interface PublicationEntry extends EntryPosition, Omit<PublicationStep, 'isReliable'> {}
 
 export type LogEntry = MissionEntry | PublicationEntry
-
 /** The entries of one append. Those of a history are not contiguous. */
 export interface LogBatch {
   readonly epoch: string
