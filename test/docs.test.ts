@@ -225,6 +225,24 @@ t.test('the options page lists exactly the options and environment variables of 
   t.strictSame(sorted(matches(under('## Environment variables', optionsPage), /`(ONEAGENT_\w+)`/g)), sorted(Object.keys(ENVIRONMENT)))
 })
 
+t.test('the scaling page lists exactly the options, the keys and the Redis commands of the source', async (t) => {
+  const page = read('docs/scaling.md')
+  const [backplaneOptions, reporterOptions] = under('## Quick start', page).split('\n\n').filter((text) => text.startsWith('| Option of'))
+  const members = (path: string, name: string): string[] => matches(read(path).split(`export interface ${name} {`)[1]!.split('\n}')[0]!, /^ {2}(\w+)\??: /gm)
+  t.strictSame(column(0, backplaneOptions!), members('lib/backplane/redis/options.ts', 'RedisBackplaneOptions'))
+  t.strictSame(sorted(column(0, reporterOptions!).flatMap((cell) => matches(cell, /(\w+)/g))), sorted(members('lib/reporter.ts', 'ReporterOptions')))
+
+  const source = filesIn('lib/backplane/redis', '.ts').map(read).join('\n')
+  const commands = [...matches(source, /\bp?call\('([A-Z]+)'/g), ...matches(source, /\.call\('([a-z]+)'/g)].map((name) => name.toLowerCase())
+  const allowed = matches(/^ACL SETUSER .*$/m.exec(page)![0], /\+(\w+)/g)
+  t.ok(commands.length > 30)
+  t.strictSame(sorted(allowed), sorted([...commands, 'info']), 'the client itself sends info')
+
+  const keys = matches(under('## Keys', page), /^\| `P` (.*?) \|/gm).flatMap((cell) => matches(cell, /`([a-z:]+)/g)).map((name) => name.replace(/:$/, ''))
+  const used = [...matches(source, /PREFIX \.\. '([a-z:]+)'/g), ...matches(source, /#key\([`']([a-z:]+)/g), ...matches(source, /expire\('([a-z:]+)'/g)].map((name) => name.replace(/:$/, ''))
+  t.strictSame(sorted(used).filter((name) => !keys.includes(name) && !['all', 'to'].includes(name)), [])
+})
+
 t.test('the README fits on one page', async (t) => {
   t.ok(readme.split('\n').length <= 220, `${readme.split('\n').length} lines`)
 })

@@ -19,6 +19,9 @@ const root = resolve(fileURLToPath(import.meta.url), '../..')
 const page = readFileSync(join(root, 'docs/scaling.md'), 'utf8')
 const browser = findChromium()
 
+// The programs mostly wait, so they run side by side.
+t.jobs = 3
+
 async function startRedis (t: Test): Promise<RedisServer> {
   const redis = await startRedisServer()
   t.teardown(async () => await redis.close())
