@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Backplane } from '../lib/backplane/contract.js'
 import { createMemoryBackplane } from '../lib/backplane/index.js'
+import { systemClock } from '../lib/base/clock.js'
 import { EndedElsewhereError } from '../lib/index.js'
 import type { Cursor, ServerMessages } from '../schemas/index.js'
 import { connect, type Client } from './support/client.js'
@@ -11,6 +12,11 @@ type Update = ServerMessages['mission_update']
 const subscribe = async (client: Client, since?: Cursor): Promise<ServerMessages['subscription_ack']> => {
   client.send({ type: 'subscribe', channels: ['mission_update'], ...(since && { since: { mission_update: since } }) })
   return await client.next('subscription_ack')
+}
+
+/** Gives the log another epoch, as a process does that finds that it has lost entries. */
+async function restartLog (backplane: Backplane, epoch: string): Promise<void> {
+  await backplane.connect({ clock: systemClock, onMessage () {}, onWarning () {} }).restart(epoch)
 }
 
 const cursorOf = ({ id, position }: Update): Cursor => ({ ...position!, id })
@@ -277,6 +283,25 @@ t.test('the backplane is away', async (t) => {
     await mission.settled()
   })
 
+  t.test('a process that was away while the log began again tells every ending that it has missed', async (t) => {
+    const backplane = createMemoryBackplane()
+    const [one, two] = [await startProcess(t, backplane), await startProcess(t, backplane)]
+    const client = await connect(two.app)
+    const { payload: { asOf } } = await subscribe(client)
+    two.backplane.fault = 'refused'
+    const missions = Array.from({ length: 1_000 }, (_, at) => {
+      const mission = one.app.missions.start({ id: `m${at}`, name: 'import' })
+      mission.complete()
+      return mission
+    })
+    await Promise.all(missions.map(async (mission) => await mission.settled()))
+    await restartLog(backplane, asOf!.epoch)
+    two.backplane.fault = 'none'
+    await client.next('subscription_gap')
+    const updates = (await client.settle()).filter(({ type }) => type === 'mission_update') as Update[]
+    t.equal(new Set(updates.map(({ payload }) => payload.missionId)).size, 1_000)
+  })
+
   t.test('if the log has lost acknowledged steps, their owner tells them again under a new epoch', async (t) => {
     const backplane = createMemoryBackplane()
     const [one, two] = [await startProcess(t, backplane), await startProcess(t, backplane)]
@@ -284,8 +309,7 @@ t.test('the backplane is away', async (t) => {
     const ack = await subscribe(client)
     const mission = one.app.missions.start({ id: 'a', name: 'import' })
     await client.next('mission_update')
-    const log = backplane.connect({ clock: { now: Date.now, monotonic: () => performance.now() } as never, onMessage () {}, onWarning () {} })
-    await log.restart(ack.payload.asOf!.epoch)
+    await restartLog(backplane, ack.payload.asOf!.epoch)
     const gap = await client.next('subscription_gap')
     t.match(gap.payload, { channel: 'mission_update', cause: 'epoch_changed' })
     t.match(await client.next('mission_update'), { payload: { missionId: 'a', snapshot: true } })

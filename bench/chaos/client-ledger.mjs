@@ -27,6 +27,8 @@ export class ClientLedger {
   #epochAt = 0
   #remaining = 0
   #last = new Map()
+  /** The states of a snapshot: replayed messages may follow them, which are older. */
+  #states = []
 
   receive ({ type, id, payload, position, heads }) {
     if (type === 'subscription_ack' && payload.channel === CHANNEL) this.#subscribed(payload)
@@ -66,19 +68,27 @@ export class ClientLedger {
   }
 
   #update (id, payload, position) {
-    if (this.#remaining > 0) this.#remaining--
     const { missionId, attempt = 1, status, seq, snapshot } = payload
-    if (!snapshot && position !== undefined) this.#advance(position, missionId)
-    const last = this.#last.get(missionId)
-    if (!snapshot && last !== undefined && last.attempt === attempt) {
-      // The newest progress is sent again to a client that resumes.
-      const isRepeated = seq === last.seq && position === undefined && status === last.status
-      if ((seq <= last.seq && !isRepeated) || RANK.get(status) < RANK.get(last.status)) {
-        this.#blame('order', `${missionId} ${last.status} ${last.seq}, then ${status} ${seq}`, missionId)
-      }
-    }
-    this.#last.set(missionId, { attempt, seq, status })
+    const state = { attempt, seq, status, isReliable: position !== undefined }
+    if (snapshot) this.#states.push([missionId, state])
+    else this.#changed(missionId, state, position)
     if (isTerminal(status)) this.#ended(`${missionId} ${attempt}`, { id, status, snapshot, missionId })
+    if (this.#remaining > 0) this.#remaining--
+    if (this.#remaining > 0) return
+    for (const [known, newest] of this.#states) this.#last.set(known, newest)
+    this.#states = []
+  }
+
+  #changed (missionId, state, position) {
+    const { attempt, seq, status, isReliable } = state
+    if (isReliable) this.#advance(position, missionId)
+    const last = this.#last.get(missionId)
+    this.#last.set(missionId, state)
+    if (last === undefined || last.attempt !== attempt) return
+    // The newest progress is sent again to a client that resumes.
+    const isRepeated = seq === last.seq && !isReliable && status === last.status
+    if ((seq > last.seq || isRepeated) && RANK.get(status) >= RANK.get(last.status)) return
+    this.#blame('order', `${missionId} ${last.status} ${last.seq}, then ${status} ${seq}`, missionId)
   }
 
   #advance ({ epoch, offset }, missionId) {

@@ -38,6 +38,12 @@ export interface BroadcasterDeps extends SharedBroadcasterDeps {
 }
 
 /**
+ * When a shared log has lost its end, the last offsets stand for other messages than those that the client has. The
+ * endings among so many of them are sent again.
+ */
+const REPEATED_OFFSETS = 1_000
+
+/**
  * Publishes payloads to the clients of one scope: encodes each message once for all its receivers, and records the
  * messages that slow and reconnecting clients need. Owns the subscriptions, the message log with its offsets, and the
  * snapshots, which connections read.
@@ -110,9 +116,11 @@ export class Broadcaster {
       const { name } = state.channel
       state.latestValues.clear()
       this.snapshots.invalidate(name)
+      const before = this.log.head(name)
       this.#begin(state)
+      const after = Math.min(before, this.log.head(name)) - REPEATED_OFFSETS
       for (const { members } of state.groups.values()) {
-        for (const { outbox } of members) outbox.restart(name, cause)
+        for (const { outbox } of members) outbox.restart(name, { cause, after })
       }
     }
   }

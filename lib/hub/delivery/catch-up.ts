@@ -1,3 +1,4 @@
+import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { LogPosition, MessageBody } from '../wire/message.js'
 
@@ -11,3 +12,6 @@ export interface CatchUp {
   firstMissingOffset: number
   snapshot: readonly MessageBody[]
 }
+
+/** The log of a channel has begun again, for this cause: endings with offsets after `after` may be missing. */
+export interface LogRestart { readonly cause: GapCause, readonly after: number }

@@ -1,9 +1,8 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../../schemas/filter.js'
-import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { LogPosition, Message, MessageBody } from '../wire/message.js'
-import type { CatchUp, SubscriptionState } from './catch-up.js'
+import type { CatchUp, LogRestart, SubscriptionState } from './catch-up.js'
 import type { HandOverBudget } from './hand-over-budget.js'
 import type { Steps, TurnWork } from './turn-work.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
@@ -35,20 +34,14 @@ interface QueuedSnapshot {
 }
 
 /**
- * When a shared log has lost its end, the last offsets stand for other messages than those that the client has. The
- * endings among so many of them are sent again.
- */
-const REPEATED_OFFSETS = 1_000
-
-/**
  * Brings a lagging connection up to date: a cursor in the log. Returns the unsent messages in order; where the log was
  * trimmed, a `subscription_gap` and a snapshot instead. Taking the snapshot may take several turns of the event loop.
  */
 export class LogReader {
   readonly #deps: LogReaderDeps
   readonly #overflowed = new Set<ChannelName>()
-  /** The channels whose snapshot must be replaced; with a cause, because their log has begun again. */
-  readonly #outdated = new Map<ChannelName, GapCause | undefined>()
+  /** The channels whose snapshot must be replaced, some because their log has begun again. */
+  readonly #outdated = new Map<ChannelName, LogRestart | undefined>()
   #cursor: number
   #queuedSnapshots: QueuedSnapshot[] = []
   #isRecovering = false
@@ -103,10 +96,15 @@ export class LogReader {
     this.#outdated.set(channel, this.#outdated.get(channel))
   }
 
-  /** Sends a gap for this cause and a new snapshot of a channel next. */
-  restart (channel: ChannelName, cause: GapCause): void {
+  /** Sends a gap and a new snapshot of a channel next. */
+  restart (channel: ChannelName, restart: LogRestart): void {
     this.#dropQueued(channel)
-    this.#outdated.set(channel, cause)
+    this.#outdated.set(channel, restart)
+  }
+
+  /** The offset of the first message of a channel that was not sent. */
+  firstUnsent (channel: ChannelName): number {
+    return this.#deps.unsent.get(channel)?.offset ?? this.#deps.subscriptions.get(channel)!.offset
   }
 
   /** The next message to send; `undefined` while recovering, and when the connection has caught up. */
@@ -177,12 +175,12 @@ export class LogReader {
       const found = [...subscriptions].find(isTrimmed)
       if (found === undefined) break
       const [channel, subscription] = found
-      const cause = this.#outdated.get(channel)
+      const restart = this.#outdated.get(channel)
       // Before the snapshot is taken: the rights may change again meanwhile.
       this.#outdated.delete(channel)
-      const snapshot = yield * this.#take(channel, subscription, cause === undefined ? 0 : REPEATED_OFFSETS)
+      const snapshot = yield * this.#take(channel, subscription, restart?.after)
       // The client may have left the channel, or subscribed again.
-      if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot, cause)
+      if (subscriptions.get(channel) === subscription) this.#replaceTrimmed(channel, subscription, snapshot, restart)
       yield snapshot.messages.length
     }
     this.#cursor = Math.max(this.#cursor, log.firstSequence)
@@ -190,10 +188,10 @@ export class LogReader {
 
   // With the endings that were not sent yet.
   * #take (
-    channel: ChannelName, subscription: SubscriptionState, repeated = 0
+    channel: ChannelName, subscription: SubscriptionState, after = this.#firstOffset(channel, subscription) - 1
   ): Generator<number, Snapshot, boolean> {
     const { snapshots } = this.#deps
-    const endings = { after: this.#firstOffset(channel, subscription) - 1 - repeated }
+    const endings = { after }
     const request = { filter: subscription.filter, endings }
     return (yield * snapshots.steps(channel, request)) ?? snapshots.snapshot(channel, request)
   }
@@ -204,13 +202,13 @@ export class LogReader {
   }
 
   #replaceTrimmed (
-    channel: ChannelName, subscription: SubscriptionState, snapshot: Snapshot, cause: GapCause | undefined
+    channel: ChannelName, subscription: SubscriptionState, snapshot: Snapshot, restart: LogRestart | undefined
   ): void {
     const { subscriptions, snapshots } = this.#deps
-    const offset = this.#firstOffset(channel, subscription)
+    const offset = restart === undefined ? this.#firstOffset(channel, subscription) : restart.after + 1
     const from = Math.max(1, offset)
     const lost = from <= snapshot.offset ? { cause: 'trimmed' as const, from } : { cause: 'overflow' as const }
-    const gap = snapshots.gap(channel, { ...(cause === undefined ? lost : { cause }), snapshot })
+    const gap = snapshots.gap(channel, { ...(restart === undefined ? lost : { cause: restart.cause }), snapshot })
     this.#queueSnapshot(channel, snapshot, gap)
     // The offset stays that of the first missing message: if the log is trimmed beyond this snapshot before it is sent,
     // the next gap begins there.

@@ -1,8 +1,7 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
-import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Batch } from './batch.js'
 import type { SharedBatch, Member } from './shared-batch.js'
-import type { CatchUp } from './catch-up.js'
+import type { CatchUp, LogRestart } from './catch-up.js'
 import { PendingMessages, type PendingDeps, type SharedPendingDeps } from './pending-messages.js'
 import type { Message } from '../wire/message.js'
 import type { Flushable, FlushScheduler } from './flush-scheduler.js'
@@ -144,10 +143,11 @@ export class Outbox implements Flushable, Member {
   }
 
   /** Replaces what the client knows of a channel: a `subscription_gap` and a snapshot are sent next. */
-  restart (channel: ChannelName, cause: GapCause): void {
+  restart (channel: ChannelName, { cause, after }: LogRestart): void {
     if (this.#isClosed) return
+    const unsentAfter = (this.#pending?.firstUnsent(channel) ?? Infinity) - 1
     this.dropChannel(channel)
-    this.#ensurePending().restart(channel, cause)
+    this.#ensurePending().restart(channel, { cause, after: Math.min(after, unsentAfter) })
   }
 
   /** Writes all messages, however slow the peer is; to be called right before the close frame. */

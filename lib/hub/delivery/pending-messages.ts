@@ -1,8 +1,7 @@
 import type { ChannelName } from '../../../schemas/channels/index.js'
-import type { GapCause } from '../../../schemas/messages/server-messages.js'
 import type { HubMetrics } from '../metrics.js'
 import { MessageQueues } from './message-queues.js'
-import type { CatchUp, SubscriptionState } from './catch-up.js'
+import type { CatchUp, LogRestart, SubscriptionState } from './catch-up.js'
 import { LogReader, type LogReaderDeps } from './log-reader.js'
 import type { HandOverBudget } from './hand-over-budget.js'
 import type { TurnWork } from './turn-work.js'
@@ -92,9 +91,16 @@ export class PendingMessages {
     else this.#reader?.recheck(channel)
   }
 
-  /** A snapshot of the channel is sent next, after a gap for this cause. */
-  restart (channel: ChannelName, cause: GapCause): void {
-    (this.#reader ?? this.#startReader()).restart(channel, cause)
+  /** A snapshot of the channel is sent next, after a gap. */
+  restart (channel: ChannelName, restart: LogRestart): void {
+    (this.#reader ?? this.#startReader()).restart(channel, restart)
+  }
+
+  /** The offset of the first pending message of a channel; `undefined` if none is pending. */
+  firstUnsent (channel: ChannelName): number | undefined {
+    return this.#reader === undefined
+      ? this.#queues.reliable.find((message) => message.channel === channel)?.position.offset
+      : this.#reader.firstUnsent(channel)
   }
 
   /** Takes the next messages to send, of about `maxBytes`. */
