@@ -1,7 +1,7 @@
 import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { LogBatch, PublicationEntry, SharedLog } from '../backplane/contract.js'
-import type { Clock } from '../base/clock.js'
-import { toMissionCopy, type MissionRegistry, type MissionState, type SharedMission } from '../missions/index.js'
+import type { Clock, Timer } from '../base/clock.js'
+import type { MissionRegistry } from '../missions/index.js'
 import type { ClusterAlerts } from './cluster-alerts.js'
 import type { ClusterMissions } from './cluster-missions.js'
 import { Duties } from './duties.js'
@@ -12,7 +12,8 @@ import { Follower, type ReloadCause } from './log/follower.js'
 import { loadPicture } from './log/loader.js'
 import { StepOutbox } from './log/outbox.js'
 import { RecentEndings } from './log/recent-endings.js'
-import { createMissionStep, createPublication, createRestatement, type PendingStep } from './log/steps.js'
+import { createMissionStep, createRestatement, type PendingStep } from './log/steps.js'
+import { Restatements } from './log/restatements.js'
 import { UncertainBatch } from './log/uncertain-batch.js'
 import type { Membership } from './membership.js'
 import type { PictureFeed } from './picture/picture-feed.js'
@@ -46,12 +47,8 @@ export interface LogLinkDeps {
 
 type Part = 'append' | 'read' | 'renew'
 
-/** How long ago a mission may have ended to be told again after the log has lost entries. */
-const RESTATED_MS = 600_000
-
-const hasEnded = (known: SharedMission, { attempt }: MissionState): boolean =>
-  known.attempt === attempt && known.isTerminal
-
+/** A log that has lost entries is shown to clients after this time, when its owners have told the missions again. */
+const REPAIR_MS = 1_000
 /** Connects the missions of this process with the log, in both directions. */
 export class LogLink {
   readonly outbox = new StepOutbox()
@@ -61,6 +58,7 @@ export class LogLink {
   readonly #follower: Follower
   readonly #reconciler: Reconciler
   readonly #recent: RecentEndings
+  readonly #restatements: Restatements
   readonly #duties: Duties
   readonly #leases: LeaseRenewal
   readonly #uncertain: UncertainBatch
@@ -68,6 +66,8 @@ export class LogLink {
   /** The epochs so far: one that comes back is that of a log that was restored from before its end. */
   readonly #epochs = new Set<string>()
   readonly #failing = new Set<Part>()
+  /** Runs while all processes tell again what the log has lost. */
+  #repair: Timer | undefined
   #onReady = () => {}
   readonly #ready = new Promise<void>((resolve) => { this.#onReady = resolve })
 
@@ -80,6 +80,7 @@ export class LogLink {
       tell: (mission) => append(createMissionStep(mission, undefined)),
       resend: (mission) => append(createRestatement(mission))
     })
+    this.#restatements = new Restatements({ ...deps, reconciler: this.#reconciler, append })
     this.#duties = new Duties({ ...deps, append })
     const reportState = (part: Part) => (err: unknown) => this.#setState(part, err)
     this.#leases = new LeaseRenewal({
@@ -95,7 +96,8 @@ export class LogLink {
       acked: this.#acked,
       onVerdicts: (steps, verdicts) => {
         this.#reconciler.judged(steps, verdicts)
-        if (this.outbox.length === 0) this.#tellDropped()
+        const dropped = this.outbox.length === 0 ? this.outbox.takeDropped() : undefined
+        if (dropped !== undefined) this.#restatements.afterDrop(dropped)
       },
       onFenced: () => this.#leases.rejoin(),
       onState: reportState('append')
@@ -146,6 +148,7 @@ export class LogLink {
     this.#leases.close()
     this.#appender.close()
     this.#follower.close()
+    this.#repair?.cancel()
     this.#onReady()
   }
 
@@ -177,10 +180,11 @@ export class LogLink {
   }
 
   #loaded (cause: ReloadCause | undefined): void {
-    const { picture, feed, onJoined } = this.#deps
-    // Not earlier: more missions may have ended until the log was read to its end.
-    feed.load(picture.readEnded())
-    this.hub?.restart(picture.position.epoch, cause ?? 'epoch_changed')
+    const { clock, onJoined } = this.#deps
+    this.#repair?.cancel()
+    this.#repair = undefined
+    if (cause === 'epoch_changed') this.#repair = clock.after(REPAIR_MS, () => this.#restartHub(cause))
+    else this.#restartHub(cause ?? 'epoch_changed')
     this.#acked.skip()
     const uncertain = this.#uncertain.drop()
     const ended = this.#recent.take()
@@ -192,15 +196,25 @@ export class LogLink {
       this.#onReady()
     }
     const local = cause === 'trimmed' ? [] : this.#deps.registry.index.local.values()
-    for (const mission of new Set([...ended, ...uncertain, ...local])) this.#restate(mission)
+    this.#restatements.afterLoss(new Set([...ended, ...uncertain, ...local]))
     this.#uncertain.followed()
+  }
+
+  #restartHub (cause: ReloadCause): void {
+    const { picture, feed } = this.#deps
+    this.#repair = undefined
+    // Not earlier: more missions may have ended until the log was read to its end.
+    feed.load(picture.readEnded())
+    this.hub?.restart(picture.position.epoch, cause)
   }
 
   #follow (batch: LogBatch): void {
     const { picture, feed, missions, membership } = this.#deps
     const changes = picture.apply(batch)
-    feed.publish(changes)
-    for (const { entry, at } of changes) if (entry.kind === 'publication') this.#published(entry, at)
+    if (this.#repair === undefined) {
+      feed.publish(changes)
+      for (const { entry, at } of changes) if (entry.kind === 'publication') this.#published(entry, at)
+    }
     this.#reconciler.follow(batch, changes)
     if (batch.instance === membership.instance.id) this.#acked.seen(batch.number)
     this.#uncertain.followed()
@@ -212,31 +226,6 @@ export class LogLink {
     if (entry.update !== '') {
       if (!alerts.published(entry, at)) this.hub?.publish(entry, at)
     } else if (entry.retain === undefined) this.hub?.restart(picture.position.epoch, 'overflow')
-  }
-
-  // The log has lost entries.
-  #restate (mission: MissionState): void {
-    const { clock, picture } = this.#deps
-    if (this.#reconciler.isPending(mission)) return
-    const known = picture.find(mission.id)
-    if (known !== undefined && (known.attempt > mission.attempt || hasEnded(known, mission))) return
-    const isRecent = mission.endedAt === null || mission.endedAt > clock.now() - RESTATED_MS
-    if (known === undefined && !isRecent) return
-    if (known?.hasState(JSON.stringify(toMissionCopy(mission))) === true) mission.renumber(known.seq)
-    else this.append(createRestatement(mission))
-  }
-
-  #tellDropped (): void {
-    const dropped = this.outbox.takeDropped()
-    if (dropped === undefined) return
-    for (const mission of dropped.missions) {
-      this.#reconciler.forget(mission)
-      this.append(createRestatement(mission))
-    }
-    if (!dropped.isGap) return
-    this.append(createPublication({
-      channel: 'mission_update', tenant: undefined, isReliable: false, payload: undefined
-    }))
   }
 
   #setState (part: Part, err: unknown): void {

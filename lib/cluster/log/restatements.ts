@@ -1,0 +1,55 @@
+import type { Clock } from '../../base/clock.js'
+import { toMissionCopy, type MissionState, type SharedMission } from '../../missions/index.js'
+import type { Picture } from '../picture/picture.js'
+import type { Reconciler } from '../reconciler.js'
+import type { Dropped } from './outbox.js'
+import { createPublication, createRestatement, type PendingStep } from './steps.js'
+
+/** How long ago a mission may have ended to be told again after the log has lost entries. */
+const RECENT_MS = 600_000
+
+export interface RestatementsDeps {
+  clock: Clock
+  picture: Picture
+  reconciler: Reconciler
+  append: (step: PendingStep) => void
+}
+
+/** Tells the present state of missions of which steps were lost. */
+export class Restatements {
+  readonly #deps: RestatementsDeps
+
+  constructor (deps: RestatementsDeps) {
+    this.#deps = deps
+  }
+
+  /** The log may have lost steps of these missions. */
+  afterLoss (missions: Iterable<MissionState>): void {
+    for (const mission of missions) this.#compare(mission)
+  }
+
+  /** Steps were dropped before they were sent. */
+  afterDrop ({ missions, isGap }: Dropped): void {
+    const { reconciler, append } = this.#deps
+    for (const mission of missions) {
+      reconciler.forget(mission)
+      append(createRestatement(mission))
+    }
+    if (!isGap) return
+    append(createPublication({ channel: 'mission_update', tenant: undefined, isReliable: false, payload: undefined }))
+  }
+
+  #compare (mission: MissionState): void {
+    const { clock, picture, reconciler, append } = this.#deps
+    if (reconciler.isPending(mission)) return
+    const known = picture.find(mission.id)
+    if (known !== undefined && (known.attempt > mission.attempt || hasEnded(known, mission))) return
+    const isRecent = mission.endedAt === null || mission.endedAt > clock.now() - RECENT_MS
+    if (known === undefined && !isRecent) return
+    if (known?.hasState(JSON.stringify(toMissionCopy(mission))) === true) mission.renumber(known.seq)
+    else append(createRestatement(mission))
+  }
+}
+
+const hasEnded = (known: SharedMission, { attempt }: MissionState): boolean =>
+  known.attempt === attempt && known.isTerminal
