@@ -26,6 +26,9 @@ const isQuiet = process.argv.includes('--json')
 const startedAt = performance.now()
 const report = (text) => { if (!isQuiet) console.log(`${Math.round((performance.now() - startedAt) / 1_000)} s: ${text}`) }
 
+// The Redis servers are ended when this process exits.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+
 const found = await run(settings, report)
 const rows = toRows(found)
 const sum = (field) => rows.reduce((total, row) => total + row[field], 0)

@@ -46,6 +46,12 @@ async function restartAll ({ members }) {
   }
 }
 
+const stepClock = (offset) => async ({ clock, random, scale }) => {
+  clock.step(offset)
+  await sleep(random.between(5_000, 15_000) * scale)
+  clock.step('+0')
+}
+
 const pauses = (name, target) => [0, 1, 2].map((at) => ({
   name: ({ pauseMs }) => `SIGSTOP of ${name} for ${pauseMs[at] / 1_000} s`,
   run: async (stage) => await pauseOf(target(stage), stage.pauseMs[at])
@@ -53,8 +59,8 @@ const pauses = (name, target) => [0, 1, 2].map((at) => ({
 
 const fixed = (name, run) => ({ name: () => name, run })
 
-/** The faults for a kind of persistence. */
-export function faultsFor (fsync) {
+/** The faults for a kind of persistence; those of the clock only if it can be changed. */
+export function faultsFor ({ fsync, clock }) {
   const kills = fsync === 'none' ? ['none'] : ['always', 'everysec']
   return [
     fixed('kill -9 of a process', killMember),
@@ -76,6 +82,7 @@ export function faultsFor (fsync) {
     fixed('failover without loss', async ({ group }) => await group.failOver(0)),
     fixed('failover that loses writes', failOverWithLoss),
     ...BREAKS.map((how) => fixed(`partition: ${how}`, partition(how))),
+    ...clock === undefined ? [] : ['+1d', '-1h'].map((offset) => fixed(`clock step ${offset}`, stepClock(offset))),
     fixed('rolling restart', restartAll)
   ]
 }

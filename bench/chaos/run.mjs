@@ -7,11 +7,11 @@ import { Stage } from './stage.mjs'
 
 /** Runs faults until `untilMs`. Returns when each has begun. */
 async function disturb (stage, untilMs, report) {
-  const { random, scale, fsync } = stage
+  const { random, scale } = stage
   const happened = [{ name: 'no fault', at: machineMs() }]
   await sleep(3_000)
   for (;;) {
-    for (const fault of random.shuffle(faultsFor(fsync))) {
+    for (const fault of random.shuffle(faultsFor(stage))) {
       const name = fault.name(stage)
       if (machineMs() > untilMs) return happened
       report(`${Math.round((untilMs - machineMs()) / 1_000)} s left: ${name}`)
@@ -68,6 +68,7 @@ function tell (texts, { entries, log, happened }) {
 export async function run ({ seconds, settleMs, ...settings }, report) {
   const stage = await Stage.open(settings)
   try {
+    if (stage.clock === undefined) report('the clock does not step: libfaketime is not installed')
     for (const member of stage.members) await member.begin()
     const happened = await disturb(stage, machineMs() + seconds * 1_000, report)
     await stage.heal()

@@ -9,6 +9,7 @@ import { Member } from './members.mjs'
 import { Proxy } from './proxy.mjs'
 import { createRandom } from './random.mjs'
 import { RedisGroup } from './redis-group.mjs'
+import { WrongClock } from './wrong-clock.mjs'
 
 const ROLES = [['a', 'service'], ['b', 'service'], ['w', 'worker']]
 const CLIENT_PROCESSES = 2
@@ -26,7 +27,12 @@ export class Stage {
     stage.random = createRandom(settings.seed)
     stage.folder = await mkdtemp(join(tmpdir(), 'chaos-'))
     stage.group = await RedisGroup.open(settings.fsync)
-    for (const [name, role] of ROLES) stage.members.push(await Member.open(stage, { name, role }))
+    stage.clock = WrongClock.in(stage.folder)
+    for (const [name, role] of ROLES) {
+      // The clock of one process steps.
+      const env = name === 'b' ? stage.clock?.env : undefined
+      stage.members.push(await Member.open(stage, { name, role, env }))
+    }
     const services = stage.members.slice(0, 2)
     stage.#balancer = await new Proxy(() => services.filter(({ isAlive }) => isAlive).map(({ port }) => port)).listen()
     const url = `ws://127.0.0.1:${stage.#balancer.port}/ws/mission-control`
