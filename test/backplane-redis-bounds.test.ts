@@ -58,7 +58,8 @@ t.test('times to live are extended once an hour by whatever is going on', withRe
   await client.pexpire(key, HOUR_MS)
   await user.append(stepOf('m', 'execution_progress'))
   t.equal(await ttlOf(stand, key, HOUR_MS), 1)
-  const anHourEarlier = "local v = { cmsgpack.unpack(redis.call('HGET', KEYS[1], 'h')) } v[11] = v[11] - 1 redis.call('HSET', KEYS[1], 'h', cmsgpack.pack(unpack(v)))"
+  // The hour is the 4 bytes after the first 47.
+  const anHourEarlier = "local h = redis.call('HGET', KEYS[1], 'h') redis.call('HSET', KEYS[1], 'h', h:sub(1, 47) .. struct.pack('<I4', struct.unpack('<I4', h, 48) - 1) .. h:sub(52))"
   await client.eval(anHourEarlier, 1, key)
   await user.append(stepOf('m', 'execution_progress'))
   t.equal(await ttlOf(stand, key, DAY_MS), 8)

@@ -1,3 +1,4 @@
+import { onRejection } from '../../base/promises.js'
 import type { StoredMission } from '../contract.js'
 import type { RedisConnection } from './client/redis-connection.js'
 import { decodeMission } from './encoding/missions.js'
@@ -13,24 +14,33 @@ export interface StatesDeps {
   onBroken: (count: number) => void
 }
 
+/** What the script returns: where the next page begins, where the last one ends, and ids and values of missions. */
+type Reply = readonly [cursor: string, end: string, ...missions: unknown[]]
+
 /** Reads all missions, page by page, in the order in which they were first stored. */
 export async function * readStates (
   { connection, key, onBroken }: StatesDeps
 ): AsyncGenerator<readonly StoredMission[]> {
-  let from = '-inf'
-  let end = ''
-  while (from !== '') {
-    const [cursor, last, ...list] = await SCRIPT.run(connection, key, [from, end]) as [string, string, ...unknown[]]
-    end = last
-    const page: StoredMission[] = []
-    let broken = 0
-    for (let at = 0; at + 1 < list.length; at += 2) {
-      const mission = decodeMission(list[at] as string, list[at + 1] as Array<string | number>)
-      if (mission === undefined) broken++
-      else page.push(mission)
-    }
-    if (broken > 0) onBroken(broken)
+  const read = async (from: string, end: string): Promise<Reply> =>
+    await SCRIPT.run(connection, key, [from, end]) as Reply
+  let next: Promise<Reply> | undefined = read('-inf', '')
+  while (next !== undefined) {
+    const [cursor, end, ...missions]: Reply = await next
+    // Redis collects the next page while this one is used.
+    next = cursor === '' ? undefined : read(`(${cursor}`, end)
+    // The caller may not want it any more.
+    if (next !== undefined) onRejection(next, () => {})
+    const page = decodePage(missions)
+    if (page.length < missions.length / 2) onBroken(missions.length / 2 - page.length)
     if (page.length > 0) yield page
-    from = cursor === '' ? '' : `(${cursor}`
   }
+}
+
+function decodePage (missions: readonly unknown[]): StoredMission[] {
+  const page: StoredMission[] = []
+  for (let at = 0; at < missions.length; at += 2) {
+    const mission = decodeMission(missions[at] as string, missions[at + 1] as Array<string | number>)
+    if (mission !== undefined) page.push(mission)
+  }
+  return page
 }

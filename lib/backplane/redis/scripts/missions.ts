@@ -12,18 +12,19 @@ const SWEEP = 2
 const MAX_SWEEP = 100
 
 /**
- * The hash of a mission has two fields: `h`, all but the state, packed with MessagePack, and `d`, the state. It is only
- * valid in a log of its generation.
+ * The hash of a mission has two fields: `h`, all but the state, in the format below, and `d`, the state. It is only
+ * valid in a log of its generation. The format has room for 2^56 attempts and for 2^48 sequences.
  */
 export const MISSION = String.raw`
--- Fails for values that are no mission, such as a text where a number should be.
+local MISSION_FORMAT = '<c8I7BI6BI6I6I6I6I4I2c0I2c0'
+
+-- Fails for a text that is no mission.
 local function unpack_mission (header, expected)
-  local generation, attempt, status, seq, owner, is_run, started_at, sequence, offset, tenant_offset, expiry, tenant =
-    cmsgpack.unpack(header)
+  local generation, attempt, status, seq, is_run, started_at, sequence, offset, tenant_offset, expiry, owner, tenant =
+    struct.unpack(MISSION_FORMAT, header)
   if generation ~= expected then error('another generation') end
-  local _ = attempt + status + seq + started_at + sequence + offset + tenant_offset + expiry + #owner + #tenant
-  return { attempt = attempt, status = status, seq = seq, owner = owner, is_run = is_run, started_at = started_at,
-    sequence = sequence, offset = offset, tenant_offset = tenant_offset, expiry = expiry, tenant = tenant }
+  return { attempt = attempt, status = status, seq = seq, owner = owner, is_run = is_run == 1, tenant = tenant,
+    started_at = started_at, sequence = sequence, offset = offset, tenant_offset = tenant_offset, expiry = expiry }
 end
 `
 
@@ -60,10 +61,10 @@ local function write_missions (at)
   for _, id in ipairs(touched) do
     local m, key = missions[id], keys[id]
     local has_ended = m.status >= ${FIRST_TERMINAL}
-    local expiry = has_ended and -1 or hour
+    local expiry = has_ended and 0 or hour
     if leftovers[id] then call('DEL', key) end
-    local header = cmsgpack.pack(GENERATION, m.attempt, m.status, m.seq, m.owner, m.is_run, m.started_at, m.sequence,
-      m.offset, m.tenant_offset, expiry, m.tenant)
+    local header = struct.pack(MISSION_FORMAT, GENERATION, m.attempt, m.status, m.seq, m.is_run and 1 or 0,
+      m.started_at, m.sequence, m.offset, m.tenant_offset, expiry, #m.owner, m.owner, #m.tenant, m.tenant)
     if m.state then call('HSET', key, 'h', header, 'd', m.state) else call('HSET', key, 'h', header) end
     if expiry ~= m.expiry then call('PEXPIRE', key, has_ended and '${ENDED_MS}' or '${ACTIVE_MS + EXPIRED_MS}') end
     if m.is_new then

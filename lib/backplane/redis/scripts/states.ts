@@ -1,3 +1,4 @@
+import { MISSION } from './missions.js'
 import { PRELUDE } from './prelude.js'
 
 /** How many missions a page has at most, and how many bytes of states, unless the first is larger. */
@@ -13,7 +14,7 @@ const MAX_STATE_BYTES = 1_048_576
  * the score of the last mission of the page, empty after the last page; the last score; and for each mission its id and
  * 11 values, or none if it is broken. Missions that have expired are removed from the index.
  */
-export const STATES = PRELUDE + String.raw`
+export const STATES = PRELUDE + MISSION + String.raw`
 local meta = call('HMGET', META, 'generation', 'sequence')
 local generation, last = meta[1], ARGV[2] ~= '' and ARGV[2] or meta[2] or '0'
 local list = call('ZRANGEBYSCORE', PREFIX .. 'index', ARGV[1], last, 'WITHSCORES', 'LIMIT', 0, ${PAGE})
@@ -33,10 +34,10 @@ for from = 1, #list, 2 do
   else
     result[#result + 1] = id
     result[#result + 1] = {}
-    local values = fields and { pcall(cmsgpack.unpack, fields[1]) } or { false }
-    if values[1] and values[2] == generation and #values == 13 then
-      result[#result] = { values[3], values[4], values[5], values[6], values[7] and 1 or 0, values[8], values[9],
-        values[10], values[11], values[13], fields[2] or '' }
+    local is_mission, m = pcall(unpack_mission, fields and fields[1], generation)
+    if is_mission then
+      result[#result] = { m.attempt, m.status, m.seq, m.owner, m.is_run and 1 or 0, m.started_at, m.sequence, m.offset,
+        m.tenant_offset, m.tenant, fields[2] or '' }
       bytes = bytes + #(fields[2] or '')
     end
   end
