@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
 import { messageOf, runOf, startOf, stepOf } from '../lib/backplane/conformance/steps.js'
 import type { LogEntry } from '../lib/backplane/index.js'
+import { redisBackplane } from '../lib/backplane/redis/index.js'
+import { systemClock } from '../lib/base/clock.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { openRedis, type LogUser, type RedisStand } from './support/redis-log.js'
 import { redisServer } from './support/redis-server.js'
@@ -12,6 +14,7 @@ const HUGE = 'x'.repeat(1_048_577)
 
 /** The user was warned once: of so many entries until then. */
 function demandWarned (t: Test, user: LogUser, count: number) {
+  t.equal(user.dropped, count)
   t.match(user.warnings, [{ code: 'FST_MC_BACKPLANE_ENTRY', message: `Broken entries in the backplane were dropped: ${count} since the start` }])
   t.equal(user.warnings.length, 1)
   user.warnings.length = 0
@@ -189,9 +192,21 @@ t.test('warnings of broken entries are rare, and have the number of all', withRe
   clock.advance(9_999)
   await dirty()
   t.strictSame(user.warnings, [])
+  t.equal(user.dropped, 3, 'all are counted')
   clock.advance(1)
   await dirty()
   demandWarned(t, user, 4)
+})
+
+t.test('broken entries need not be counted by the one who reads them', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const warnings: unknown[] = []
+  const log = redisBackplane({ client: stand.server.url }).connect({ clock: systemClock, onMessage: () => {}, onWarning: (err) => { warnings.push(err) } })
+  t.teardown(async () => await log.close())
+  const { position } = await log.join({ id: 'a', service: 's' })
+  await stand.client.xadd(stand.key('log'), '*', 'foo', 'bar')
+  t.strictSame(await log.read(position, 0), { outcome: 'batches', batches: [] })
+  t.match(warnings, [{ code: 'FST_MC_BACKPLANE_ENTRY' }])
 })
 
 t.test('texts that Redis treats in a special way return unchanged', withRedis, async (t) => {

@@ -20,6 +20,8 @@ export class LogUser {
   readonly instance: Instance
   readonly messages: string[] = []
   readonly warnings: Array<Error & { code?: string }> = []
+  /** How many entries were dropped. */
+  dropped = 0
   position: SharedLogPosition = { epoch: '', sequence: 0, token: '' }
   #number = 0
 
@@ -28,7 +30,8 @@ export class LogUser {
     this.log = backplane.connect({
       clock,
       onMessage: (text) => { this.messages.push(text) },
-      onWarning: (err) => { this.warnings.push(err as Error) }
+      onWarning: (err) => { this.warnings.push(err as Error) },
+      onDropped: (count) => { this.dropped += count }
     })
   }
 
