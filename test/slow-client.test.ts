@@ -93,7 +93,8 @@ function createStand ({ maxBytes = 1_000_000, buffers = true, maxMessages = 10_0
     stand.fits = (message) => !message.text.toString().includes(text)
     outbox.recheck('mission_update')
   }
-  return { clock, metrics, log, scheduler, snapshots, outbox, writer, hide, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
+  const { endingsAfter } = stand
+  return { clock, metrics, log, scheduler, snapshots, endingsAfter, outbox, writer, hide, sent, states, subscriptions, reply, step, progress, take, plug, overflows: () => overflows }
 }
 
 /** Each sent message as a short text. */
@@ -366,6 +367,29 @@ t.test('when the log was trimmed, the client receives a gap with the missing ran
   const after = summaries(sent.slice(sent.indexOf(gap)))
   t.same(after, ['gap trimmed', 'state a 1', 'state m0 1199', 'state m1 1202', 'state m2 1201', 'b 1203'], 'progress that the snapshot contains does not follow it')
   t.match(metrics.gaps.read(), { trimmed: 1, overflow: 0 })
+})
+
+t.test('when the shared log has begun again, the client receives the endings since the first message that it was not sent', async (t) => {
+  const cases: Array<[title: string, pending: number, expected: number]> = [
+    ['that keeps up: since the last message before', 0, 50],
+    ['with pending messages: since the first of them', 1, 1],
+    ['that lags: since the first that it was not sent', 1_200, 1]
+  ]
+  for (const [title, pending, expected] of cases) {
+    t.test(`a client ${title}, also if the log begins again before it has read that`, async (t) => {
+      const { sent, outbox, plug, step, take, endingsAfter } = createStand()
+      step('a')
+      take()
+      plug()
+      for (let at = 0; at < pending; at++) step('b')
+      take(0)
+      outbox.restart('mission_update', { cause: 'epoch_changed', after: 50 })
+      outbox.restart('mission_update', { cause: 'epoch_changed', after: 60 })
+      take()
+      t.equal(endingsAfter.at(-1), expected)
+      t.strictSame(summaries(sent).filter((text) => text.startsWith('gap')), ['gap epoch_changed'])
+    })
+  }
 })
 
 t.test('replaceable messages have a limit too: beyond it the client receives the reliable messages and then a snapshot', async (t) => {

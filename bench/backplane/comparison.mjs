@@ -7,7 +7,11 @@ const SUBSCRIBERS = 200
 /** The size of the plugin's messages in this work. */
 const BYTES = 378
 
-async function compare (works, { rounds, seconds }) {
+/** How often and how long each server is measured. The first rounds, below 0, do not count. */
+const FULL = { first: -1, rounds: 5, seconds: 6 }
+const SHORT = { first: 0, rounds: 1, seconds: 1 }
+
+async function compare (works, how) {
   const stands = []
   try {
     for (const kind of KINDS) stands.push(await Stand.open(kind, { bytes: BYTES }))
@@ -15,7 +19,7 @@ async function compare (works, { rounds, seconds }) {
     const maxPerSecond = Math.max(...works.map(({ perSecond }) => perSecond))
     for (const work of works) {
       for (const stand of stands) await stand.connect(['A', 'B'], { count: SUBSCRIBERS, isFiltered: !work.isForAll })
-      rows.push(...await measure(stands, work, { rounds, seconds, maxPerSecond }))
+      rows.push(...await measure(stands, work, { ...how, maxPerSecond }))
     }
     return rows
   } finally {
@@ -23,9 +27,9 @@ async function compare (works, { rounds, seconds }) {
   }
 }
 
-async function measure (stands, { name, ...work }, { rounds, seconds, maxPerSecond }) {
+async function measure (stands, { name, ...work }, { first, rounds, seconds, maxPerSecond }) {
   const samples = stands.map(() => [])
-  for (let turn = -1; turn < rounds; turn++) {
+  for (let turn = first; turn < rounds; turn++) {
     for (const [at, stand] of stands.entries()) {
       const sample = await stand.live({ ...work, names: SUBSCRIBERS, maxPerSecond, seconds })
       if (turn >= 0) samples[at].push(sample)
@@ -54,12 +58,12 @@ async function measure (stands, { name, ...work }, { rounds, seconds, maxPerSeco
 export async function own ({ isShort }) {
   const rates = isShort ? [10_000] : [2_000, 5_000, 10_000, 20_000]
   const works = rates.map((perSecond) => ({ name: `${perSecond}/s`, perSecond }))
-  return await compare(works, isShort ? { rounds: 1, seconds: 2 } : { rounds: 5, seconds: 6 })
+  return await compare(works, isShort ? SHORT : FULL)
 }
 
 /** Each step goes to all 200 subscribers in each process, alone or ten at a time. */
 export async function everybody ({ isShort }) {
   const works = (isShort ? [10] : [1, 10]).map((burst) =>
     ({ name: `bursts of ${burst}`, perSecond: 200, burst, isForAll: true }))
-  return await compare(works, isShort ? { rounds: 1, seconds: 2 } : { rounds: 5, seconds: 6 })
+  return await compare(works, isShort ? SHORT : FULL)
 }

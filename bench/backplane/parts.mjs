@@ -11,9 +11,9 @@ export async function latency ({ isShort }) {
     const { servers: { A }, clients } = stand
     await stand.connect(['B'], { count: 1 })
     const how = { perSecond: 1_000, maxPerSecond: 1_000, names: 1, prefix: 'a', isTimed: true }
-    await A.ask('live', { ...how, seconds: isShort ? 2 : 10 })
+    await A.ask('live', { ...how, seconds: isShort ? 1 : 10 })
     await clients.ask('watch', { group: 'B' })
-    const { times } = await A.ask('live', { ...how, seconds: isShort ? 4 : 60 })
+    const { times } = await A.ask('live', { ...how, seconds: isShort ? 3 : 60 })
     await sleep(500)
     const { arrivals } = await clients.ask('arrivals', { group: 'B' })
     return agesOf(times, arrivals)
@@ -40,7 +40,7 @@ export async function sustained ({ isShort }) {
   return await withStand('plugin', {}, async (stand) => {
     await stand.connect(['A', 'B'], { count: SUBSCRIBERS, isFiltered: true })
     const how = { perSecond: 20_000, names: SUBSCRIBERS }
-    await stand.live({ ...how, seconds: 3 })
+    await stand.live({ ...how, seconds: isShort ? 1 : 5 })
     const lived = await stand.live({ ...how, seconds: isShort ? 5 : 60 })
     const costs = ['us', 'aUs', 'bUs', 'redisUs'].map((name) => [name, round(lived[name])])
     const { missing, surplus, steps, perSecond } = lived
@@ -53,7 +53,7 @@ export async function sustained ({ isShort }) {
  * subscriber, and with Redis. `processUs` is the CPU time of the whole process for each step, after the call too.
  */
 export async function calls ({ isShort }) {
-  const rounds = isShort ? 4 : 20
+  const rounds = isShort ? 2 : 20
   return await withStand('plugin', {}, async (stand) => {
     const { A } = stand.servers
     const alone = await stand.openServer('alone', { redisUrl: undefined })
@@ -61,7 +61,7 @@ export async function calls ({ isShort }) {
     stand.servers = { ...stand.servers, alone, watched }
     await stand.connect(['watched'], { count: 1 })
     const samples = { alone: [], watched: [], redis: [] }
-    for (let turn = -2; turn < rounds; turn++) {
+    for (let turn = isShort ? -1 : -2; turn < rounds; turn++) {
       for (const [name, server] of [['alone', alone], ['watched', watched], ['redis', A]]) {
         const sample = await server.ask('calls', { prefix: `${name}-${turn}` })
         if (turn >= 0) samples[name].push(sample)
@@ -108,12 +108,12 @@ const KNOWN = 100_000
 /** Time and memory of a process that starts beside 100,000 known missions, active ones or ended ones. */
 export async function start ({ isShort }) {
   const figures = {}
-  const counts = isShort ? [['ended', 0]] : [['active', KNOWN], ['ended', 0]]
+  const counts = isShort ? [['active', KNOWN]] : [['active', KNOWN], ['ended', 0]]
   for (const [name, active] of counts) {
     const history = { maxMessages: KNOWN }
-    const options = { missions: { maxActive: KNOWN, maxEnded: KNOWN }, websocket: { history } }
+    const options = { missions: { maxActive: 2 * KNOWN, maxEnded: KNOWN }, websocket: { history } }
     Object.assign(figures, await withStand('plugin', { options }, async (stand) => {
-      await stand.servers.A.ask('fill', { prefix: 'm', active, ended: KNOWN - 1 - active })
+      await stand.servers.A.ask('fill', { prefix: 'm', active, ended: KNOWN - active })
       // Without the flags that the other servers have for measuring.
       const c = await stand.openServer('C', {}, [])
       const { readyMs, rss, laterRss } = await c.ask('ready')
@@ -129,10 +129,10 @@ export async function start ({ isShort }) {
 
 /** Commands a second of one process that does nothing, those of scripts not counted. */
 export async function idle ({ isShort }) {
-  const seconds = isShort ? 6 : 60
+  const seconds = isShort ? 4 : 60
   return await withStand('plugin', {}, async (stand) => {
     await stand.connect(['A', 'B'], { count: 1 })
-    await sleep(3_000)
+    await sleep(1_000)
     const before = await commands(stand.redis)
     await sleep(seconds * 1_000)
     const after = await commands(stand.redis)

@@ -3,6 +3,9 @@ import { RedisServer } from './redis.mjs'
 
 const HERE = new URL('.', import.meta.url)
 
+/** How long the CPU time of waiting is measured. */
+const WAITING_SECONDS = 0.5
+
 /** Two server processes A and B, their Redis server, and one process with the clients of both. */
 export class Stand {
   #settings
@@ -46,7 +49,7 @@ export class Stand {
    */
   async live ({ maxPerSecond, ...rest }) {
     const how = { ...rest, maxPerSecond: maxPerSecond ?? rest.perSecond }
-    const waiting = await this.#spend({ ...how, perSecond: 0, seconds: 1 })
+    const waiting = await this.#spend({ ...how, perSecond: 0, seconds: WAITING_SECONDS })
     const { counts, takenMs, spent } = await this.#spend(how)
     const steps = counts.reduce((sum, count) => sum + count, 0)
     const due = how.isForAll ? counts.fill(steps) : counts
@@ -54,7 +57,7 @@ export class Stand {
     const received = await this.clients.ask('expect', { groups: ['A', 'B'], due })
     const after = await this.cpu()
     const [aUs, bUs, redisUs] = ['a', 'b', 'redis'].map((name) =>
-      (spent[name] + after[name] - before[name] - waiting.spent[name] * how.seconds) / steps)
+      (spent[name] + after[name] - before[name] - waiting.spent[name] / WAITING_SECONDS * how.seconds) / steps)
     return { ...received, steps, perSecond: steps / takenMs * 1_000, aUs, bUs, redisUs, us: aUs + bUs + redisUs }
   }
 

@@ -28,6 +28,8 @@ export class OutboxStand {
   readonly scheduler = new FlushScheduler((ms) => this.metrics.fanOut.record(ms))
   /** The state of the only channel, `mission_update`: the last step of each mission. */
   readonly states = new Map<string, number>()
+  /** The offsets after which snapshots were asked for endings. */
+  readonly endingsAfter: number[] = []
   /** Whether the client may see a message. */
   fits: (message: Message) => boolean = () => true
   readonly log: MessageLog
@@ -40,7 +42,11 @@ export class OutboxStand {
     const channel = {
       name: 'mission_update',
       delivery: () => ({}),
-      snapshot: () => [...this.states].map(([missionId, seq]) => ({ missionId, seq, snapshot: true }))
+      snapshot: () => [...this.states].map(([missionId, seq]) => ({ missionId, seq, snapshot: true })),
+      endings: ({ after }: { after: number }) => {
+        this.endingsAfter.push(after)
+        return []
+      }
     } as unknown as Channel
     this.snapshots = new SnapshotCache({
       clock,

@@ -99,12 +99,14 @@ export class LogReader {
   /** Sends a gap and a new snapshot of a channel next. */
   restart (channel: ChannelName, restart: LogRestart): void {
     this.#dropQueued(channel)
+    this.#deps.unsent.delete(channel)
     this.#outdated.set(channel, restart)
   }
 
-  /** The offset of the first message of a channel that was not sent. */
-  firstUnsent (channel: ChannelName): number {
-    return this.#deps.unsent.get(channel)?.offset ?? this.#deps.subscriptions.get(channel)!.offset
+  /** The offset of the last message of a channel that was sent, or of which the endings are known to be sent. */
+  lastSent (channel: ChannelName): number {
+    const { unsent, subscriptions } = this.#deps
+    return this.#outdated.get(channel)?.after ?? (unsent.get(channel) ?? subscriptions.get(channel)!).offset - 1
   }
 
   /** The next message to send; `undefined` while recovering, and when the connection has caught up. */

@@ -145,9 +145,9 @@ export class Outbox implements Flushable, Member {
   /** Replaces what the client knows of a channel: a `subscription_gap` and a snapshot are sent next. */
   restart (channel: ChannelName, { cause, after }: LogRestart): void {
     if (this.#isClosed) return
-    const unsentAfter = (this.#pending?.firstUnsent(channel) ?? Infinity) - 1
+    const lastSent = this.#pending?.lastSent(channel) ?? Infinity
     this.dropChannel(channel)
-    this.#ensurePending().restart(channel, { cause, after: Math.min(after, unsentAfter) })
+    this.#ensurePending().restart(channel, { cause, after: Math.min(after, lastSent) })
   }
 
   /** Writes all messages, however slow the peer is; to be called right before the close frame. */

@@ -96,11 +96,11 @@ export class PendingMessages {
     (this.#reader ?? this.#startReader()).restart(channel, restart)
   }
 
-  /** The offset of the first pending message of a channel; `undefined` if none is pending. */
-  firstUnsent (channel: ChannelName): number | undefined {
-    return this.#reader === undefined
-      ? this.#queues.reliable.find((message) => message.channel === channel)?.position.offset
-      : this.#reader.firstUnsent(channel)
+  /** The offset of the last message of a channel that was sent; Infinity if none is pending. */
+  lastSent (channel: ChannelName): number {
+    if (this.#reader !== undefined) return this.#reader.lastSent(channel)
+    const first = this.#queues.reliable.find((message) => message.channel === channel)
+    return first === undefined ? Infinity : first.position.offset - 1
   }
 
   /** Takes the next messages to send, of about `maxBytes`. */
