@@ -22,6 +22,7 @@ interface Waiting { readonly timer: Timer, readonly resolve: (answer: CancelAnsw
 export class Cancels {
   readonly #deps: CancelsDeps
   readonly #waiting = new Map<string, Waiting>()
+  #isAnswering = false
 
   constructor (deps: CancelsDeps) {
     this.#deps = deps
@@ -29,6 +30,7 @@ export class Cancels {
 
   /** @see SharedMissions.forwardCancel */
   forward (mission: MissionState, kind: CancelKind, request: CancelRequest): Promise<CancelAnswer> | undefined {
+    if (this.#isAnswering) return undefined
     const { picture, membership } = this.#deps
     const shared = picture.find(mission.id)
     if (shared?.attempt !== mission.attempt || membership.isOwn(shared.owner)) return undefined
@@ -40,10 +42,18 @@ export class Cancels {
   /** Carries out a request of another process. */
   async answer ({ call, from, missionId, attempt, kind, reason, by }: CancelCall): Promise<void> {
     const mission = this.#deps.registry.find(missionId)
-    const result: CancelResult = mission?.attempt === attempt
-      ? mission.requestCancel(kind, { reason, by })
-      : 'not_found'
+    const result = mission?.attempt === attempt ? this.#carryOut(mission, kind, { reason, by }) : 'not_found'
     await this.#deps.send(from, { type: 'cancelled', call, result })
+  }
+
+  // Not passed on once more: two processes that each take the other one for the owner would never stop.
+  #carryOut (mission: MissionState, kind: CancelKind, request: CancelRequest): CancelResult {
+    this.#isAnswering = true
+    try {
+      return mission.requestCancel(kind, request)
+    } finally {
+      this.#isAnswering = false
+    }
   }
 
   answered ({ call, result }: CancelReply): void {
