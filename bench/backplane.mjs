@@ -20,6 +20,9 @@ const report = (what) => {
   else console.table(what)
 }
 
+// The Redis servers are ended when this process exits.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+
 const result = { machine: { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length }, isShort }
 const bounds = []
 for (const part of PARTS.filter((name) => only.includes(name))) {
