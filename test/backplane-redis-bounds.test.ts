@@ -182,6 +182,15 @@ t.test('an instance that has left is refused for a week, and told to others for 
   t.equal(await stand.client.zcard(stand.key('fenced')), 0)
 })
 
+t.test('at most 10,000 fenced instances are known', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const user = await stand.open()
+  await stand.client.zadd(stand.key('fenced'), ...numbersTo(10_050).flatMap((at) => [at, `instance ${at}`]))
+  await user.log.leave()
+  t.equal(await stand.client.zcard(stand.key('fenced')), 10_000)
+  t.ok(await stand.client.zscore(stand.key('fenced'), user.instance.id))
+})
+
 t.test('an instance costs few commands while nothing happens', withRedis, async (t) => {
   const stand = await openRedis(t)
   const user = await stand.open()

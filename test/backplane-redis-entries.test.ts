@@ -79,6 +79,25 @@ t.test('an entry with an id that a batch will have is replaced by the batch', wi
   t.strictSame(sequencesOf(await b.read()), [])
 })
 
+t.test('a stream that something else has replaced begins again', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const [a, b] = [await stand.open(), await stand.open()]
+  await a.append(startOf('m'))
+  for (const name of ['log', 'history:0']) await stand.client.set(stand.key(name), 'garbage')
+  t.strictSame(await a.append(startOf('n')), APPLIED)
+  t.equal(await b.read(), 'trimmed')
+  t.strictSame((await b.log.history()).map(({ entries }) => sequencesOf([...entries])), [[2]])
+})
+
+t.test('a batch is not appended twice, although something else has broken a table', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const user = await stand.open()
+  await stand.client.set(stand.key('index'), 'garbage')
+  await t.rejects(user.append(startOf('m')), /WRONGTYPE/)
+  t.strictSame(await user.appendAgain(startOf('m')), APPLIED)
+  t.strictSame(sequencesOf(await user.read()), [1])
+})
+
 const BREAKS: ReadonlyArray<readonly [what: string, change: (fields: Fields) => void]> = [
   ['numbers that are none', (fields) => { fields[2] = 'garbage' }],
   ['an empty text instead of numbers', (fields) => { fields[2] = '' }],

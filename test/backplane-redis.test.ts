@@ -153,6 +153,23 @@ t.test('namespaces are separate', withRedis, async (t) => {
   t.strictSame(b.messages, [])
 })
 
+t.test('databases of a server are separate', withRedis, async (t) => {
+  const { server } = await openRedis(t)
+  const backplanes = ['/1', '/2'].map((path) => redisBackplane({ client: server.url + path }))
+  const users = backplanes.flatMap((backplane) => ['a', 'b'].map((id) => new LogUser(backplane, id, systemClock)))
+  for (const user of users) t.teardown(async () => await user.log.close())
+  for (const user of users) await user.join()
+  const [a1, b1, a2, b2] = users as [LogUser, LogUser, LogUser, LogUser]
+  await a1.append(startOf('m'))
+  t.strictSame(await a2.ids(), [])
+  await a1.log.send(undefined, 'to all of the first')
+  await a1.log.send('b', 'to one of the first')
+  await a2.log.send('b', 'to one of the second')
+  while (b1.messages.length < 2 || b2.messages.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(b1.messages, ['to all of the first', 'to one of the first'])
+  t.strictSame(b2.messages, ['to one of the second'])
+})
+
 t.test('a process that takes another identity receives its messages, and no others', withRedis, async (t) => {
   const stand = await openRedis(t)
   const [a, b] = [await stand.open(), await stand.open()]

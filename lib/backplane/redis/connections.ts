@@ -8,12 +8,16 @@ export class RedisConnections {
   readonly commands: RedisConnection
   readonly reads: RedisConnection
   readonly receiver: MessageReceiver
+  /** The number of the database. Messages are not separate by database, but keys are. */
+  readonly database: number
 
   constructor (create: CreateClient, context: BackplaneContext) {
     const { clock, onWarning } = context
     this.commands = new RedisConnection({ client: create(), clock, onWarning })
     this.reads = new RedisConnection({ client: create(), clock, onWarning })
-    this.receiver = new MessageReceiver({ client: create(), context })
+    const client = create()
+    this.receiver = new MessageReceiver({ client, context })
+    this.database = client.options.db ?? 0
   }
 
   close (): void {

@@ -11,13 +11,11 @@ export interface MessageReceiverDeps {
 /** Receives messages on a connection of its own, which accepts no other commands. */
 export class MessageReceiver {
   readonly #connection: RedisConnection
-  readonly #context: BackplaneContext
   #channels: readonly string[] = []
   #isClosed = false
 
   constructor ({ client, context }: MessageReceiverDeps) {
     const { clock, onWarning } = context
-    this.#context = context
     client.on('message', (_channel: string, text: string) => {
       if (!this.#isClosed) callGuarded(() => context.onMessage(text), onWarning)
     })
@@ -43,7 +41,7 @@ export class MessageReceiver {
   }
 
   #resubscribe (): void {
-    // If it fails, the connection is opened again, and this is called again.
-    this.#connection.call('subscribe', this.#channels).catch(this.#context.onWarning)
+    // If there is no answer, the connection is opened again, and this is called again.
+    this.#connection.call('subscribe', this.#channels).catch(() => {})
   }
 }

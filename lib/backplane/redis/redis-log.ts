@@ -61,7 +61,7 @@ export class RedisLog implements SharedLog {
   async join (instance: Instance): Promise<Joined> {
     const { receiver } = await this.#open()
     this.#instance = instance
-    await receiver.subscribe([this.#key('all'), this.#key(`to:${instance.id}`)])
+    await receiver.subscribe([this.#channel(undefined), this.#channel(instance.id)])
     return await this.#enter()
   }
 
@@ -111,7 +111,7 @@ export class RedisLog implements SharedLog {
   }
 
   async send (to: string | undefined, text: string): Promise<void> {
-    await this.#commands().call('publish', [this.#key(to === undefined ? 'all' : `to:${to}`), text])
+    await this.#commands().call('publish', [this.#channel(to), text])
   }
 
   async restart (epoch: string): Promise<void> {
@@ -128,6 +128,13 @@ export class RedisLog implements SharedLog {
   }
 
   readonly #key = (name: string): string => `{mission-control:${this.#options.namespace}}:${name}`
+
+  /** The channel of an instance, or of all. */
+  #channel (instance: string | undefined): string {
+    const { database } = this.#opened()
+    const name = this.#key(instance === undefined ? 'all' : `to:${instance}`)
+    return database === 0 ? name : `${name}@${database}`
+  }
 
   readonly #onBroken = (count: number): void => this.#broken.add(count)
 

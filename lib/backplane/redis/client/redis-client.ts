@@ -10,6 +10,7 @@ export interface RedisClientLike {
 /** What is used of a client. */
 export interface RedisClient {
   readonly status: string
+  readonly options: { readonly db?: number }
   call (command: string, args: ReadonlyArray<string | number>): Promise<unknown>
   on (event: string, listener: (...values: never[]) => void): unknown
   connect (): Promise<unknown>

@@ -129,20 +129,25 @@ for from = ${BATCH_ARGUMENTS + 1}, #ARGV, ${STEP_ARGUMENTS} do
 end
 `
 
-/** The first write refuses everything if Redis is read-only or has no memory left; the ones after it do not fail. */
+/**
+ * The first write refuses everything if Redis is read-only or has no memory left. A later one fails only if something
+ * else has written to its key. The answer is stored before, so that the batch is not appended again.
+ */
 const END = String.raw`
 local answer = table.concat(verdicts)
 if not string.find(answer, '[^a]') then answer = '' end
 if sequence > after then
   local log_bytes = write_log(after, values, bytes)
   call('HSET', META, 'sequence', sequence, 'token', token, 'bytes', log_bytes)
-  for index, shard in pairs(shards) do write_shard(index, shard) end
+end
+if call('HSET', answers, 'last', number, slot, number .. ' ' .. answer) > 0 then call('PEXPIRE', answers, TTL) end
+if sequence > after then
   sweep(write_missions(at), meta[7])
   write_heads(sequence)
   write_counts(sequence)
   write_retained(sequence)
+  for index, shard in pairs(shards) do write_shard(index, shard) end
 end
-if call('HSET', answers, 'last', number, slot, number .. ' ' .. answer) > 0 then call('PEXPIRE', answers, TTL) end
 refresh(at, meta[6])
 return { 'appended', answer, sequence }
 `

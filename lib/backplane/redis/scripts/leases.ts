@@ -1,3 +1,6 @@
+/** How many fenced instances are known: enough for a week, unless processes crash in a loop. */
+const MAX_FENCED = 10_000
+
 /**
  * Functions for leases. A lease that has lapsed stays in the set until another instance fences it, so that one that was
  * only slow goes on if nobody has noticed.
@@ -16,6 +19,8 @@ local function fence (id, at)
   call('ZREM', INSTANCES, id)
   call('HDEL', SERVICES, id)
   call('DEL', PREFIX .. 'answers:' .. id)
+  local excess = call('ZCARD', FENCED) - ${MAX_FENCED}
+  if excess > 0 then call('ZPOPMIN', FENCED, excess) end
   expire('fenced')
 end
 `

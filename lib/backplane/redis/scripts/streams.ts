@@ -16,8 +16,9 @@ const HISTORY_PART = 64
  * entries, so that the oldest can be dropped without reading them.
  */
 export const STREAMS = String.raw`
--- An id that is not after the last one: something else has written to the stream. Its entries are removed.
-local function repair (key, id)
+-- Removes what something else has written, so that the next id is after the last one.
+local function repair (key, id, reason)
+  if string.find(reason, 'WRONGTYPE', 1, true) then return call('DEL', key) end
   local sequence = tonumber(string.match(id, '^%d+'))
   local foreign
   repeat
@@ -30,8 +31,10 @@ end
 local function add_to_stream (key, ...)
   local result = redis.pcall('XADD', key, ...)
   if type(result) == 'string' then return end
-  if not string.find(result.err, 'XADD', 1, true) then error(result) end
-  repair(key, (...))
+  if not string.find(result.err, 'XADD', 1, true) and not string.find(result.err, 'WRONGTYPE', 1, true) then
+    error(result)
+  end
+  repair(key, (...), result.err)
   call('XADD', key, ...)
 end
 
