@@ -104,6 +104,26 @@ t.test('while Redis hangs, calls reject in time and do not pile up; a batch that
   await demandMessages(t, b, a)
 })
 
+t.test('after a read that was too slow, the next ones ask for less', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const clock = createVirtualClock()
+  const [a, b] = [await stand.open(), await stand.open({ clock })]
+  for (let at = 0; at < 64; at++) await a.append(startOf(`${at}`))
+  const read = async () => {
+    const result = await b.log.read(b.position, 0)
+    return result.outcome === 'batches' && result.batches.length
+  }
+  t.equal(await read(), 64)
+  stand.server.pause()
+  const rejected = t.rejects(read(), AWAY)
+  clock.advance(2_000)
+  await rejected
+  stand.server.continue()
+  t.equal(await read(), 16)
+  t.equal(await read(), 32)
+  t.equal(await read(), 64)
+})
+
 t.test('a process that joins while Redis hangs gets through when Redis goes on', withRedis, async (t) => {
   const stand = await openRedis(t)
   const clock = createVirtualClock()

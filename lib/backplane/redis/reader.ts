@@ -30,6 +30,8 @@ export class Reader {
   readonly #purge: ReaderDeps['purge']
   readonly #onBroken: ReaderDeps['onBroken']
   readonly #seen: ReaderDeps['seen']
+  /** How many entries the next read asks for: fewer after a failure, which may be due to a slow network. */
+  #count = READ_ENTRIES
   /** The opening of the connection at which the position was compared with the log. */
   #checked = 0
 
@@ -57,8 +59,16 @@ export class Reader {
   }
 
   async #fetch (sequence: number, waitMs: number): Promise<readonly StreamEntry[]> {
+    const count = this.#count
+    this.#count = Math.max(1, count >> 2)
+    const entries = await this.#entries(sequence, count, waitMs)
+    this.#count = Math.min(READ_ENTRIES, count * 2)
+    return entries
+  }
+
+  async #entries (sequence: number, count: number, waitMs: number): Promise<readonly StreamEntry[]> {
     const block = waitMs > 0 ? ['BLOCK', Math.ceil(waitMs)] : []
-    const args = ['COUNT', READ_ENTRIES, ...block, 'STREAMS', this.#key('log'), `${sequence}-${LAST}`]
+    const args = ['COUNT', count, ...block, 'STREAMS', this.#key('log'), `${sequence}-${LAST}`]
     const reply = await this.#connection.call('xread', args, Math.max(waitMs, 0)) as Reply
     return reply?.[0]?.[1] ?? []
   }
@@ -72,7 +82,7 @@ export class Reader {
     if (head[0] !== epoch || last < sequence) return 'diverged'
     if (last < seen) this.#leave()
     if (last === sequence) return head[2] === token ? undefined : 'diverged'
-    const next = await this.#fetch(sequence, 0)
+    const next = await this.#entries(sequence, 1, 0)
     return next.length === 0 ? 'trimmed' : undefined
   }
 

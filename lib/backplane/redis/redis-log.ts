@@ -70,9 +70,11 @@ export class RedisLog implements SharedLog {
   }
 
   async history (): Promise<readonly LogBatch[]> {
-    const commands = this.#commands()
-    const shards = await Promise.all(Array.from({ length: HISTORY_SHARDS }, async (_, shard) =>
-      await commands.call('xrange', [this.#key(`history:${shard}`), '-', '+']) as StreamEntry[]))
+    const shards: StreamEntry[][] = []
+    // One after the other: all together may be too much for one answer in time.
+    for (let shard = 0; shard < HISTORY_SHARDS; shard++) {
+      shards.push(await this.#commands().call('xrange', [this.#key(`history:${shard}`), '-', '+']) as StreamEntry[])
+    }
     return readHistory(shards.flat(), this.#onBroken)
   }
 
