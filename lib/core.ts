@@ -73,7 +73,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     hidesUnknownParents: access.isRestricted,
     options,
     onWarning: createWarning(log, onCallbackError),
-    onListenerError: (err) => onCallbackError('mission_listener', err),
+    onListenerError: onCallbackError.bind(undefined, 'mission_listener'),
     defer: defer ?? (clock === systemClock ? setImmediate : queueMicrotask)
   })
   return { missions, monitoring, endings, cluster }
@@ -87,7 +87,6 @@ function endingsKept ({ websocket }: CoreDeps['options']): { max: number, maxAge
 
 function createWarning (log: CoreLog, onCallbackError: (where: string, err: unknown) => void) {
   return (err: unknown): void => callGuarded(
-    () => log.warn({ err }, 'the backplane has a problem'),
-    (logError) => onCallbackError('log', logError)
+    () => log.warn({ err }, 'the backplane has a problem'), onCallbackError.bind(undefined, 'log')
   )
 }

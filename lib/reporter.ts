@@ -33,8 +33,9 @@ const JOIN_MS = 5_000
 /** How long it waits for the endings of its missions to be stored when it closes. */
 const FLUSH_MS = 2_000
 
+const ignore = (): void => {}
 const SILENT: CoreLog = {
-  trace () {}, debug () {}, info () {}, warn () {}, error () {}, child: () => SILENT
+  trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore, child: () => SILENT
 }
 
 const EVERYTHING = { isRestricted: false, isNarrowed: false }

@@ -480,12 +480,12 @@ t.test('@fastify/swagger documents the routes with their parameters and response
   for (const operation of [one, cancel]) t.match(operation.parameters, [id])
   for (const operation of [lists, one, cancel]) t.match(operation.summary, /^[A-Z]/)
   t.same([lists, one, cancel].map(({ responses }) => Object.keys(responses)),
-    [['200', '400'], ['200', '400', '404'], ['202', '400', '403', '404', '500', '501']])
+    [['200', '400'], ['200', '400', '404'], ['202', '400', '403', '404', '500', '501', '503']])
   t.same(propertiesOf(one, '200'), Object.keys(MissionView.properties))
   t.same(propertiesOf(lists, '200'), ['missions', 'nextCursor'])
   const result = { anyOf: [{ enum: ['requested'] }, { enum: ['already_requested'] }, { enum: ['terminal'] }] }
   t.match(schemaOf(cancel, '202'), { properties: { result } })
-  for (const status of ['400', '403', '404', '500', '501']) {
+  for (const status of ['400', '403', '404', '500', '501', '503']) {
     t.same(propertiesOf(cancel, status), ['statusCode', 'code', 'error', 'message'])
   }
   t.notOk(Object.keys(paths).some((path) => path.includes('/ws/')), 'the WebSocket route is not documented as an HTTP route')

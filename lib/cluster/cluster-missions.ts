@@ -2,13 +2,11 @@ import type { CancelKind, MissionTotals } from '../../schemas/mission.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import type { CancelAnswer, CancelRequest, MissionState, SharedMission, SharedMissions } from '../missions/index.js'
 import type { Cancels } from './cancels.js'
-import type { Membership } from './membership.js'
 import type { Picture, PictureChange } from './picture/picture.js'
 import type { Reports } from './reports.js'
 
 export interface ClusterMissionsDeps {
   picture: Picture
-  membership: Membership
   cancels: Cancels
   reports: Reports
   onListenerError: (err: unknown) => void
@@ -23,8 +21,6 @@ export class ClusterMissions implements SharedMissions {
     this.#deps = deps
     this.#events = new Events(deps.onListenerError)
   }
-
-  get instance (): string { return this.#deps.membership.instance.id }
 
   find (id: string): SharedMission | undefined { return this.#deps.picture.find(id) }
 

@@ -22,7 +22,6 @@ export interface DutiesDeps {
 /** What one process does for all: it looks after the missions of dead processes, and removes what nobody needs. */
 export class Duties {
   readonly #deps: DutiesDeps
-  #isRemoving = false
 
   constructor (deps: DutiesDeps) {
     this.#deps = deps
@@ -45,9 +44,7 @@ export class Duties {
   // Missions that ran in a dead process end. Others live on and are watched from here.
   #inherit (owner: string): void {
     const { clock, registry, picture, append } = this.#deps
-    let count = 0
-    for (const mission of picture.active.ownedBy(owner)) {
-      if (++count > MAX_MISSIONS) return
+    for (const mission of [...picture.active.ownedBy(owner)].slice(0, MAX_MISSIONS)) {
       if (mission.isRun) append(createLoss(mission, clock.now()))
       else append(createMissionStep(registry.inherit(mission), undefined))
     }
@@ -55,16 +52,14 @@ export class Duties {
 
   #remove (): void {
     const { log, picture } = this.#deps
-    if (this.#isRemoving) return
     const forgotten = picture.ended.takeForgotten()
     if (forgotten.length === 0) return
-    this.#isRemoving = true
     const remove = async () => {
       for (let at = 0; at < forgotten.length; at += MAX_REMOVED) {
         await log.remove(forgotten.slice(at, at + MAX_REMOVED).map(({ id, sequence }) => ({ id, sequence })))
       }
     }
     // What is not removed now has a time limit in the log.
-    remove().catch(() => {}).finally(() => { this.#isRemoving = false })
+    remove().catch(() => {})
   }
 }

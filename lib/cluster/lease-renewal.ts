@@ -46,7 +46,7 @@ export class LeaseRenewal {
 
   /** The log has refused this instance: takes a new identity and joins again, until it has. */
   rejoin (): void {
-    if (this.#isRejoining || this.#isClosed) return
+    if (this.#isRejoining) return
     this.#isRejoining = true
     this.#deps.onFenced()
     this.#deps.membership.rename()
@@ -91,17 +91,21 @@ export class LeaseRenewal {
     const { clock, log, leaseMs, membership, onState, onRejoined } = this.#deps
     log.join(membership.instance).then(
       (joined) => {
-        this.#isRejoining = false
-        if (this.#isClosed) return
-        onState(undefined)
-        onRejoined(joined)
-        this.#renew()
+        this.#unlessClosed(() => {
+          this.#isRejoining = false
+          onState(undefined)
+          onRejoined(joined)
+          this.#renew()
+        })
       },
       (err: unknown) => {
-        if (this.#isClosed) return
         onState(err)
-        clock.after(leaseMs / RENEWALS, () => { if (!this.#isClosed) this.#join() })
+        clock.after(leaseMs / RENEWALS, () => this.#unlessClosed(() => this.#join()))
       }
     )
+  }
+
+  #unlessClosed (run: () => void): void {
+    if (!this.#isClosed) run()
   }
 }

@@ -164,7 +164,7 @@ export class Broadcaster {
     return this.#envelope.message(name, { payload } as never, {
       channel: name,
       position: isLogged && isReliable && isForAll ? this.log.nextPosition(name, place?.offset) : undefined,
-      key: isReliable ? undefined : `${name} ${key ?? ''}`,
+      key: isReliable ? undefined : `${name} ${key}`,
       supersedes: supersedes && `${name} ${supersedes}`,
       attributes,
       epoch: this.log.epoch,

@@ -142,11 +142,6 @@ export class MissionRegistry {
   /** The active children of a mission that have a state in this process. */
   childrenOf (id: string): MissionState[] { return this.#lineage.childrenOf(id) }
 
-  /** The missions that this process has started, and that are active or still kept. */
-  own (): MissionState[] {
-    return [...this.index.local.values()].filter(({ isAdopted }) => !isAdopted)
-  }
-
   /** Watches a mission of a dead process from now on. */
   inherit (shared: SharedMission): MissionState {
     const mission = this.index.find(shared.id)!

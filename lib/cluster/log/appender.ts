@@ -111,7 +111,9 @@ export class Appender {
     const { log } = this.#deps
     const { number, steps } = sending
     const last = new Map(steps.map(({ mission }, index) => [mission, index]))
-    const built = steps.map((step, index) => step.build(step.mission === undefined || last.get(step.mission) === index))
+    const built = steps.map((step, index) =>
+      // A later step may be refused after an ending.
+      step.build(step.isEnding || step.mission === undefined || last.get(step.mission) === index))
     log.append({ number, steps: built }).then(
       (result) => this.#received(sending, result),
       (err: unknown) => this.#failed(sending, err)

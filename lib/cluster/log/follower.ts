@@ -84,7 +84,7 @@ export class Follower {
     }
     if (this.#isClosed) return
     this.#isLoaded = true
-    onLoaded(this.#hasBegun ? this.#cause ?? 'trimmed' : undefined)
+    onLoaded(this.#hasBegun ? this.#cause : undefined)
     this.#hasBegun = true
     this.#cause = undefined
   }

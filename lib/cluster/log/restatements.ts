@@ -1,15 +1,10 @@
-import type { Clock } from '../../base/clock.js'
 import { toMissionCopy, type MissionState, type SharedMission } from '../../missions/index.js'
 import type { Picture } from '../picture/picture.js'
 import type { Reconciler } from '../reconciler.js'
 import type { Dropped } from './outbox.js'
 import { createPublication, createRestatement, type PendingStep } from './steps.js'
 
-/** How long ago a mission may have ended to be told again after the log has lost entries. */
-const RECENT_MS = 600_000
-
 export interface RestatementsDeps {
-  clock: Clock
   picture: Picture
   reconciler: Reconciler
   append: (step: PendingStep) => void
@@ -40,12 +35,10 @@ export class Restatements {
   }
 
   #compare (mission: MissionState): void {
-    const { clock, picture, reconciler, append } = this.#deps
+    const { picture, reconciler, append } = this.#deps
     if (reconciler.isPending(mission)) return
     const known = picture.find(mission.id)
     if (known !== undefined && (known.attempt > mission.attempt || hasEnded(known, mission))) return
-    const isRecent = mission.endedAt === null || mission.endedAt > clock.now() - RECENT_MS
-    if (known === undefined && !isRecent) return
     if (known?.hasState(JSON.stringify(toMissionCopy(mission))) === true) mission.renumber(known.seq)
     else append(createRestatement(mission))
   }

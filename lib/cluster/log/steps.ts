@@ -50,7 +50,7 @@ export function createMissionStep (mission: MissionState, update: MissionUpdate 
       isStart,
       isReliable,
       lostWith: undefined,
-      durationMs: isEnding ? mission.durationMs ?? 0 : 0,
+      durationMs: isEnding ? Number(mission.durationMs) : 0,
       messageId,
       update: update === undefined ? '' : JSON.stringify(update),
       state: needsState ? JSON.stringify(toMissionCopy(mission)) : ''

@@ -16,7 +16,8 @@ export class ActiveMissions {
   /** The processes that own active missions. */
   owners (): string[] { return [...this.#owners.keys()] }
 
-  ownedBy (owner: string): ReadonlySet<SharedMission> { return this.#owners.get(owner) ?? NOBODY }
+  /** For one of `owners`. */
+  ownedBy (owner: string): ReadonlySet<SharedMission> { return this.#owners.get(owner)! }
 
   joined (mission: SharedMission): void {
     this.#all.add(mission)

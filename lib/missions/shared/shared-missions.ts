@@ -9,8 +9,6 @@ export type CancelAnswer = CancelResult | 'owner_unavailable'
 
 /** The missions of all processes of the service, as the shared log knows them. */
 export interface SharedMissions {
-  /** The id of this process. */
-  readonly instance: string
   find (id: string): SharedMission | undefined
   /** Oldest first. */
   all (): Iterable<SharedMission>

@@ -1,0 +1,229 @@
+import t from 'tap'
+import { createMemoryBackplane } from '../lib/backplane/index.js'
+import type { Backplane, SharedLog } from '../lib/backplane/contract.js'
+import { systemClock } from '../lib/base/clock.js'
+import type { SubscriptionState } from '../lib/hub/delivery/catch-up.js'
+import { Envelope } from '../lib/hub/wire/envelope.js'
+import type { LoggedMessage, Message } from '../lib/hub/wire/message.js'
+import type { ChannelName } from '../schemas/index.js'
+import { Restatements } from '../lib/cluster/log/restatements.js'
+import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
+import { createVirtualClock } from '../lib/index.js'
+import { createCore } from '../lib/core.js'
+import { CallbackErrors } from '../lib/base/callback-errors.js'
+import { resolveOptions } from '../lib/base/options.js'
+import { connectReporter } from '../lib/reporter.js'
+import { connect } from './support/client.js'
+import { startProcess, startProcesses, until } from './support/cluster.js'
+import { OutboxStand } from './support/outbox-stand.js'
+
+t.test('everything that a mission has is known in every process', async (t) => {
+  const [one, two] = await startProcesses(t, 2)
+  const mission = one!.app.missions.start({
+    id: 'a',
+    name: 'import',
+    tags: Array.from({ length: 80 }, (_, at) => `tag${at}`),
+    metadata: { file: 'x.csv' },
+    timeoutMs: 60_000,
+    queuedAt: Date.now() - 1_000
+  })
+  mission.annotate({ rows: 3 })
+  for (let i = 0; i < 25; i++) mission.note(`note ${i}`)
+  for (let i = 1; i <= 205; i++) mission.progress({ taskId: `t${i}`, index: i, total: 205, status: 'completed' })
+  mission.waiting('for a disk')
+  await until(() => two!.app.missions.list().missions[0]?.waiting === 'for a disk')
+  const [view] = two!.app.missions.list().missions
+  t.strictSame({ ...view, seq: 0, instance: null }, { ...mission.view(), seq: 0, instance: null })
+  t.match(view, { tagsOmitted: 70, notesOmitted: 5, tasksOmitted: 5 })
+  t.strictSame({ ...two!.app.missions.get('a')!.view(), seq: 0 }, { ...view, seq: 0 })
+  const client = await (await connect(two!.app)).subscribe('mission_update')
+  t.match((await client.next('mission_update')).payload, { missionId: 'a', snapshot: true, metadata: { file: 'x.csv', rows: 3 } })
+})
+
+t.test('a subscriber of some missions gets those of other processes, and a parent of another tenant stays hidden', async (t) => {
+  const access = { identify: ({ headers }: { headers: Record<string, unknown> }) => headers['x-tenant'] === undefined ? { id: 'o' } : { id: 'u', tenant: String(headers['x-tenant']) } }
+  const [one, two] = await startProcesses(t, 2, { access: access as never, routes: { missions: '/missions' } })
+  one!.app.missions.start({ id: 'parent', name: 'import', tenant: 'acme' })
+  one!.app.missions.start({ id: 'child', name: 'file', tenant: 'acme', parentId: 'parent' })
+  one!.app.missions.start({ id: 'foreign', name: 'file', tenant: 'globex', parentId: 'parent' })
+  one!.app.missions.start({ id: 'orphan', name: 'file', tenant: 'globex', parentId: 'unknown' })
+  one!.app.missions.start({ id: 'free', name: 'file', parentId: 'unknown' })
+  await until(() => two!.app.missions.stats().active === 5)
+  t.equal(two!.app.missions.get('child')!.parentId, 'parent')
+  const read = async (tenant?: string) => Object.fromEntries((await two!.app.inject({ url: '/missions', headers: tenant === undefined ? {} : { 'x-tenant': tenant } })).json()
+    .missions.map(({ id, parentId, instance }: { id: string, parentId: string | null, instance: string | null }) => [id, [parentId, instance === null]]))
+  t.strictSame(await read('acme'), { parent: [null, true], child: ['parent', true] })
+  t.strictSame(await read('globex'), { foreign: [null, true], orphan: [null, true] })
+  t.match(await read(), { child: ['parent', false], foreign: ['parent', false], free: ['unknown', false] })
+  const client = await connect(two!.app, { headers: { 'x-tenant': 'acme' } })
+  client.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['child', 'foreign', 'nothing'] } })
+  t.match((await client.next('subscription_ack')).payload, { messages: 1 })
+  t.match((await client.next('mission_update')).payload, { missionId: 'child', parentId: 'parent' })
+})
+
+t.test('two processes that use one id for two tenants at the same time do not share a mission', async (t) => {
+  const [one, two] = await startProcesses(t, 2)
+  const first = one!.app.missions.start({ id: 'a', name: 'secret', tenant: 'acme' })
+  const second = two!.app.missions.start({ id: 'a', name: 'import', tenant: 'globex' })
+  t.match(await second.done, { status: 'cancelled', cancel: { kind: 'superseded' } })
+  t.equal(second.name, 'import')
+  await second.settled()
+  first.complete()
+  t.match(await first.settled(), { status: 'completed' })
+})
+
+t.test('what the host publishes for a tenant reaches its clients in every process', async (t) => {
+  const access = { identify: ({ headers }: { headers: Record<string, unknown> }) => ({ id: 'u', tenant: String(headers['x-tenant']) }) }
+  const [one, two] = await startProcesses(t, 2, { access: access as never })
+  const clients = await Promise.all(['acme', 'globex'].map(async (tenant) => await (await connect(two!.app, { headers: { 'x-tenant': tenant } })).subscribe('mission_update')))
+  one!.app.missionControl.publish('mission_update', { missionId: 'x', name: 'legacy', status: 'completed', seq: 7 }, { tenant: 'acme' })
+  t.match(await clients[0]!.next('mission_update'), { payload: { missionId: 'x' }, position: { offset: 1 } })
+  t.strictSame(await clients[1]!.settle(), [])
+  one!.app.missionControl.publish('mission_update', { missionId: 'x', name: 'legacy', status: 'completed', seq: 8 }, { tenant: 'nobody' })
+  await one!.app.missionControl.publish('mission_update', { missionId: 'x', name: 'legacy', status: 'execution_progress', seq: 9 }, { tenant: 'acme' })
+  t.notOk((await clients[0]!.next('mission_update')).position)
+})
+
+t.test('states that are read twice count once, and the newer one wins', async (t) => {
+  const memory = createMemoryBackplane()
+  const first = await startProcess(t, memory)
+  const mission = first.app.missions.start({ id: 'a', name: 'import' })
+  await until(() => first.app.missions.list().missions[0]?.instance !== null)
+  const twice: Backplane = {
+    leaseMs: memory.leaseMs,
+    connect (context) {
+      const log = memory.connect(context)
+      return new Proxy(log, {
+        get: (target, name: keyof SharedLog) => name !== 'states'
+          ? (target[name] as () => unknown).bind(target)
+          : async function * () {
+            for await (const page of target.states()) {
+              yield page
+              yield page.map((stored) => ({ ...stored, sequence: stored.sequence - 1, status: 'planned' as const }))
+            }
+          }
+      })
+    }
+  }
+  const second = await startProcess(t, twice)
+  t.match(second.app.missions.list().missions, [{ id: 'a', status: 'planning_started' }])
+  mission.complete()
+  await mission.settled()
+})
+
+t.test('more active tenants than idle ones are kept stay counted', async (t) => {
+  const counts = new SharedCounts()
+  for (let i = 0; i <= 10_000; i++) counts.started(`t${i}`)
+  t.equal(counts.read('t0').active, 1)
+})
+
+t.test('dropped progress is no gap', async (t) => {
+  const appended: unknown[] = []
+  const restatements = new Restatements({ picture: {} as never, reconciler: {} as never, append: (step) => { appended.push(step) } })
+  restatements.afterDrop({ missions: new Set(), isGap: false })
+  t.strictSame(appended, [])
+  restatements.afterDrop({ missions: new Set(), isGap: true })
+  t.equal(appended.length, 1)
+})
+
+t.test('the logger of a reporter is silent by default, and one that throws harms nothing', async () => {
+  const backplane = createMemoryBackplane()
+  const { missions, close } = await connectReporter({ backplane })
+  missions.start('work').log.info('hello')
+  await close()
+  const log = { trace () {}, debug () {}, info () {}, error () {}, warn () { throw new Error('no disk') }, child: () => log }
+  const callbackErrors = new CallbackErrors(log)
+  const away = { leaseMs: 15_000, connect: () => new Proxy({}, { get: () => async () => { throw new Error('away') } }) } as unknown as Backplane
+  const options = { ...resolveOptions({ backplane: away }, {}), backplane: away }
+  const clock = createVirtualClock()
+  const core = createCore({ options, clock, log, access: { isRestricted: false, isNarrowed: false }, callbackErrors, defer: queueMicrotask })
+  const starting = core.cluster!.start(1_000)
+  await until(() => callbackErrors.read()['log'] === 1)
+  clock.advance(1_000)
+  await starting
+  const closing = core.cluster!.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  clock.advance(1_000)
+  await closing
+})
+
+t.test('a process that closes while it joins under a new identity ends', async (t) => {
+  const backplane = createMemoryBackplane({ leaseMs: 300 })
+  const [one, two] = [await startProcess(t, backplane), await startProcess(t, backplane)]
+  one.app.missions.start({ id: 'a', name: 'import' })
+  await until(() => two.app.missions.stats().active === 1)
+  const before = two.app.missions.list().missions[0]!.instance
+  one.backplane.fault = 'silent'
+  await until(() => two.app.missions.list().missions[0]!.instance !== before)
+  one.backplane.only = ['join']
+  one.backplane.fault = 'silent'
+  await until(() => one.backplane.calls.filter((name) => name === 'join').length > 1)
+  await one.app.close()
+  one.backplane.fault = 'none'
+  await new Promise((resolve) => setImmediate(resolve))
+  t.match(two.app.missions.stats(), { active: 1 })
+})
+
+t.test('a restart of the log reaches a connection whatever it has pending', async (t) => {
+  const open = () => {
+    const stand = new OutboxStand()
+    const texts: string[] = []
+    const writer = { bufferedBytes: 0, write: () => -1, writeAll: (messages: readonly Message[]) => { texts.push(...messages.map(({ text }) => String(text))); return 1 } }
+    const subscriptions = new Map<ChannelName, SubscriptionState>([['mission_update', { sequence: 1, offset: 1 }]])
+    const outbox = stand.open({ writer, subscriptions })
+    const envelope = new Envelope(stand.clock, { name: 'x', version: '1' })
+    const publish = (isReliable: boolean) => {
+      const position = isReliable ? stand.log.nextPosition('mission_update') : undefined
+      const message = envelope.message('mission_update', { payload: { missionId: 'a' } } as never, { channel: 'mission_update', position, key: isReliable ? undefined : 'a', epoch: stand.log.epoch })
+      if (isReliable) stand.log.append(message as LoggedMessage)
+      outbox.send(message)
+    }
+    const flush = async () => { for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve)) }
+    const restart = () => outbox.restart('mission_update', { cause: 'epoch_changed', after: 50 })
+    const gaps = () => texts.filter((text) => text.includes('subscription_gap')).length
+    return { outbox, publish, flush, restart, gaps, endingsAfter: stand.endingsAfter, writer }
+  }
+
+  const closed = open()
+  closed.outbox.close()
+  closed.restart()
+  await closed.flush()
+  t.equal(closed.gaps(), 0)
+
+  const idle = open()
+  idle.restart()
+  await idle.flush()
+  t.strictSame([idle.gaps(), idle.endingsAfter.at(-1)], [1, 50])
+
+  const slow = open()
+  slow.publish(true)
+  slow.publish(true)
+  slow.writer.bufferedBytes = 1_000_000
+  await slow.flush()
+  slow.restart()
+  slow.restart()
+  slow.writer.bufferedBytes = 0
+  slow.outbox.drained()
+  await slow.flush()
+  t.strictSame([slow.gaps(), slow.endingsAfter.at(-1)], [1, 0], 'the endings that were not sent yet are')
+
+  const replaceable = open()
+  replaceable.publish(false)
+  replaceable.writer.bufferedBytes = 1_000_000
+  await replaceable.flush()
+  replaceable.restart()
+  replaceable.writer.bufferedBytes = 0
+  replaceable.outbox.drained()
+  await replaceable.flush()
+  t.strictSame([replaceable.gaps(), replaceable.endingsAfter.at(-1)], [1, 50])
+
+  const [one] = await startProcesses(t, 1)
+  const client = await (await connect(one!.app)).subscribe('mission_update', 'metrics_tick', 'health_delta')
+  const mission = one!.app.missions.start({ id: 'a', name: 'import' })
+  const { position } = await client.next('mission_update')
+  const log = one!.backplane.connect({ clock: systemClock, onMessage () {}, onWarning () {} })
+  await log.restart(position!.epoch)
+  t.match((await client.next('subscription_gap', ({ payload }) => payload.channel === 'mission_update')).payload, { cause: 'epoch_changed' })
+  mission.complete()
+  await client.next('mission_update', ({ payload }) => payload.status === 'completed')
+})
