@@ -161,9 +161,10 @@ const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, comp
 function createAlerts (tenant: string | undefined, { missions, monitoring, cluster }: CreateHubDeps): AlertSource {
   if (cluster !== undefined && tenant === undefined) {
     const { alerts } = cluster
+    const firing = () => alerts.firing()
     return {
-      evaluate: () => [],
-      firing: () => alerts.firing(),
+      evaluate: firing,
+      firing,
       onPublished: (listener) => alerts.onPublished(listener),
       origin: () => alerts.origin()
     }

@@ -1,3 +1,4 @@
+import Fastify from 'fastify'
 import t from 'tap'
 import { createMemoryBackplane } from '../lib/backplane/index.js'
 import type { Backplane, SharedLog } from '../lib/backplane/contract.js'
@@ -8,7 +9,7 @@ import type { LoggedMessage, Message } from '../lib/hub/wire/message.js'
 import type { ChannelName } from '../schemas/index.js'
 import { Restatements } from '../lib/cluster/log/restatements.js'
 import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
-import { createVirtualClock } from '../lib/index.js'
+import missionControl, { createVirtualClock } from '../lib/index.js'
 import { createCore } from '../lib/core.js'
 import { CallbackErrors } from '../lib/base/callback-errors.js'
 import { resolveOptions } from '../lib/base/options.js'
@@ -82,6 +83,16 @@ t.test('what the host publishes for a tenant reaches its clients in every proces
   one!.app.missionControl.publish('mission_update', { missionId: 'x', name: 'legacy', status: 'completed', seq: 8 }, { tenant: 'nobody' })
   await one!.app.missionControl.publish('mission_update', { missionId: 'x', name: 'legacy', status: 'execution_progress', seq: 9 }, { tenant: 'acme' })
   t.notOk((await clients[0]!.next('mission_update')).position)
+  const late = await connect(one!.app, { headers: { 'x-tenant': 'acme' } })
+  late.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['unknown'] } })
+  t.match((await late.next('subscription_ack')).payload, { asOf: { offset: 1 }, messages: 0 })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(missionControl, { access: access as never })
+  app.missions.start({ id: 'foreign', name: 'import', tenant: 'globex' })
+  const alone = await connect(app, { headers: { 'x-tenant': 'acme' } })
+  alone.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['unknown', 'foreign'] } })
+  t.match((await alone.next('subscription_ack')).payload, { messages: 0 })
 })
 
 t.test('states that are read twice count once, and the newer one wins', async (t) => {
@@ -178,10 +189,10 @@ t.test('a restart of the log reaches a connection whatever it has pending', asyn
       if (isReliable) stand.log.append(message as LoggedMessage)
       outbox.send(message)
     }
-    const flush = async () => { for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve)) }
+    const flush = async () => { for (let turn = 0; turn < 60; turn++) await new Promise((resolve) => setImmediate(resolve)) }
     const restart = () => outbox.restart('mission_update', { cause: 'epoch_changed', after: 50 })
     const gaps = () => texts.filter((text) => text.includes('subscription_gap')).length
-    return { outbox, publish, flush, restart, gaps, endingsAfter: stand.endingsAfter, writer }
+    return { outbox, publish, flush, restart, gaps, endingsAfter: stand.endingsAfter, states: stand.states, writer }
   }
 
   const closed = open()
@@ -206,6 +217,20 @@ t.test('a restart of the log reaches a connection whatever it has pending', asyn
   slow.outbox.drained()
   await slow.flush()
   t.strictSame([slow.gaps(), slow.endingsAfter.at(-1)], [1, 0], 'the endings that were not sent yet are')
+
+  const partial = open()
+  for (let i = 0; i < 5_000; i++) partial.states.set(`mission-${i}`, i)
+  partial.writer.writeAll = () => {
+    partial.writer.bufferedBytes = 1_000_000
+    return 1
+  }
+  partial.restart()
+  await partial.flush()
+  partial.restart()
+  partial.writer.bufferedBytes = 0
+  partial.outbox.drained()
+  await partial.flush()
+  t.strictSame(partial.endingsAfter, [50, 50], 'the endings of the snapshot that was not sent completely are sent again')
 
   const replaceable = open()
   replaceable.publish(false)

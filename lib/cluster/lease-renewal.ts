@@ -46,7 +46,6 @@ export class LeaseRenewal {
 
   /** The log has refused this instance: takes a new identity and joins again, until it has. */
   rejoin (): void {
-    if (this.#isRejoining) return
     this.#isRejoining = true
     this.#deps.onFenced()
     this.#deps.membership.rename()

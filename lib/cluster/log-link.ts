@@ -68,7 +68,7 @@ export class LogLink {
   readonly #failing = new Set<Part>()
   /** Runs while all processes tell again what the log has lost. */
   #repair: Timer | undefined
-  #onReady = () => {}
+  #onReady!: () => void
   readonly #ready = new Promise<void>((resolve) => { this.#onReady = resolve })
 
   constructor (deps: LogLinkDeps) {

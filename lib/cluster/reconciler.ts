@@ -128,7 +128,7 @@ export class Reconciler {
     if (isOfAnother(mission, shared)) {
       // Two processes have used one id for two tenants at the same time, and the other one was first.
       mission.supersede()
-      return mission.isTerminal ? mission.settleStored() : undefined
+      return mission.settleStored()
     }
     if (shared.attempt < mission.attempt) return
     if (shared.attempt > mission.attempt) return this.#replaced(mission, shared)
@@ -152,7 +152,7 @@ export class Reconciler {
     this.#outdated.delete(mission)
     const isSame = mission.isTerminal && mission.status === shared.status
     if (!isSame) {
-      mission.endAs(shared, new EndedElsewhereError(shared.outcome!))
+      mission.endAs(shared, new EndedElsewhereError(shared.outcome))
       this.#correctHistory(mission)
     }
     mission.settleStored()
@@ -220,5 +220,5 @@ function pastAttempt (mission: MissionState, newer: SharedMission): SharedMissio
     offset,
     tenantOffset,
     state: JSON.stringify(copy)
-  })
+  }, newer.showsParent)
 }

@@ -17,6 +17,8 @@ export interface UntrackedDeps {
 
 const MAX_ID_CHARACTERS = 256
 
+const ignore = (): void => {}
+
 /**
  * Missions for functions that must run although the registry cannot hold their mission. They work like any other, but
  * are not counted, and nobody sees them.
@@ -34,7 +36,7 @@ export class Untracked {
     this.#deps = {
       ...shared,
       totals: () => uncounted,
-      updates: { isObserved: () => false, changed () {}, followed () {}, flush () {} },
+      updates: { isObserved: () => false, changed: ignore, followed: ignore, flush: ignore },
       registry: {
         ...registry,
         linked: () => false,

@@ -103,7 +103,7 @@ function lose (mission: SharedMission, now: number): { mission: SharedMission, s
   delete copy.waiting
   delete copy.stalled
   const state = JSON.stringify(copy)
-  return { state, mission: new SharedMission({ ...headerOf(mission), status: 'error', state }) }
+  return { state, mission: new SharedMission({ ...headerOf(mission), status: 'error', state }, mission.showsParent) }
 }
 
 const headerOf = (mission: SharedMission) => ({

@@ -107,7 +107,7 @@ export class Picture {
   }
 
   /** Takes over the entries of the next batch. Those that a loaded mission contains already change only counts. */
-  apply ({ entries, at, epoch, token, after }: LogBatch): PictureChange[] {
+  apply ({ entries, at, epoch, token }: LogBatch): PictureChange[] {
     const changes = entries.map((entry) => {
       this.recent.put(entry, at)
       this.#advanceHeads(entry)
@@ -119,7 +119,7 @@ export class Picture {
       if (entry.retain !== undefined) this.retained.set(entry.retain.key, entry.retain.value)
       return { entry, at }
     })
-    this.position = { epoch, sequence: entries.at(-1)?.sequence ?? after, token }
+    this.position = { epoch, sequence: entries.at(-1)!.sequence, token }
     return changes
   }
 

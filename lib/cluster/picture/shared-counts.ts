@@ -54,7 +54,9 @@ export class SharedCounts {
 
   #change (tenant: string | null, change: (counts: MutableCounts) => void): void {
     change(this.#all)
-    if (tenant !== null) change(this.#of(tenant))
+    if (tenant === null) return
+    change(this.#of(tenant))
+    this.#dropIdle()
   }
 
   #of (tenant: string | null): MutableCounts {
@@ -63,7 +65,6 @@ export class SharedCounts {
     // Inserted again, so that the map is in the order of the last change.
     this.#tenants.delete(tenant)
     this.#tenants.set(tenant, counts)
-    this.#dropIdle()
     return counts
   }
 

@@ -111,7 +111,7 @@ export class MissionState extends MissionReports<MissionState> {
     const { endedAt, statusBeforeEnd } = shared
     this.#endAborted(() => {
       this.takeOver(shared)
-      this.outcome = shared.outcome!
+      this.outcome = shared.outcome
       Object.assign(this, { endedAt, statusBeforeEnd, isForced: true, seq: shared.seq })
       if (before !== undefined) this.lateOutcome ??= before.status
       this.clearStall()

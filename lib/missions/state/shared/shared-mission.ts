@@ -39,9 +39,9 @@ export class SharedMission implements UpdateSource {
   #text: string
   #copy: MissionCopy | undefined
   #subject: MissionSubject | undefined
-  readonly #showsParent: ShowsParent
+  readonly showsParent: ShowsParent
 
-  constructor (stored: StoredMission, showsParent: ShowsParent = () => true) {
+  constructor (stored: StoredMission, showsParent: ShowsParent) {
     const { id, tenant, attempt, startedAt, status, seq, owner, isRun, sequence, offset, tenantOffset, state } = stored
     this.id = id
     this.tenant = tenant
@@ -55,7 +55,7 @@ export class SharedMission implements UpdateSource {
     this.offset = offset
     this.tenantOffset = tenantOffset
     this.#text = state
-    this.#showsParent = showsParent
+    this.showsParent = showsParent
   }
 
   /** Takes over the next entry of the log; an empty `state` changes only what the log itself knows. */
@@ -90,7 +90,7 @@ export class SharedMission implements UpdateSource {
   get parentId (): string | null { return this.#state.parentId ?? null }
   get shownParentId (): string | null {
     const { parentId } = this
-    return parentId !== null && this.#showsParent(parentId, this.tenant) ? parentId : null
+    return parentId !== null && this.showsParent(parentId, this.tenant) ? parentId : null
   }
 
   get queuedAt (): number | null { return this.#state.queuedAt ?? null }
@@ -131,10 +131,11 @@ export class SharedMission implements UpdateSource {
   /** How many attempts have ended, this one included. */
   get ended (): number { return this.history.attempts.length + this.history.omitted + 1 }
 
-  get outcome (): MissionOutcome | undefined {
-    const { id, attempt, status, error, cancel, durationMs } = this
-    if (!isTerminal(status)) return undefined
-    return Object.freeze({ id, attempt, status, error, cancel, durationMs: durationMs ?? 0 })
+  /** Only of a mission that has ended. */
+  get outcome (): MissionOutcome {
+    const { id, attempt, error, cancel, durationMs } = this
+    const status = this.status as TerminalStatus
+    return Object.freeze({ id, attempt, status, error, cancel, durationMs: Number(durationMs) })
   }
 
   /** What the host decides by whether somebody may see it; always the same object. */
