@@ -74,7 +74,6 @@ export class SharedMission implements UpdateSource {
   }
 
   get isTerminal (): boolean { return isTerminal(this.status) }
-  get instance (): string { return this.owner }
   get firstSeq (): number { return 0 }
   get name (): string { return this.#state.name }
   get objective (): string | null { return this.#state.objective ?? null }
