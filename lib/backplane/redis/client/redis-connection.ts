@@ -100,6 +100,7 @@ export class RedisConnection {
   close (): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#failure ??= new Closing()
     for (const open of this.#open) open.fail(new Closing())
     this.#client.disconnect()
   }
@@ -137,7 +138,7 @@ export class RedisConnection {
 
   // Only the first error until the connection is open again. The client reports one for each attempt.
   #noteError (err: unknown): void {
-    if (this.#failure !== undefined || this.#isClosed) return
+    if (this.#failure !== undefined) return
     this.#failure = err
     this.#onWarning(err)
   }
