@@ -3,10 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { machineMs } from '../fanout/processes.mjs'
 import { BREAKS } from './proxy.mjs'
 
+/** The process whose clock steps. */
+export const CLOCK_OF = 'b'
+const CLOCK_STEPS = [['+1 day', 86_400], ['-1 hour', -3_600]]
+
 const pickMember = ({ members, random }) => random.pick(members)
 
 const pauseOf = async (target, ms) => {
-  target.signal('SIGSTOP')
+  if (target.signal('SIGSTOP') === false) throw new Error('there is no process to pause')
   await sleep(ms)
   target.signal('SIGCONT')
 }
@@ -34,7 +38,7 @@ async function failOverWithLoss ({ group, loses }) {
 
 const partition = (how) => async (stage) => {
   const member = pickMember(stage)
-  member.cut(how)
+  if (member.cut(how) === 0) throw new Error('there is no connection to cut')
   await sleep(stage.random.between(5_000, 30_000) * stage.scale)
   member.cut(undefined)
 }
@@ -46,10 +50,13 @@ async function restartAll ({ members }) {
   }
 }
 
-const stepClock = (offset) => async ({ clock, random, scale }) => {
-  clock.step(offset)
-  await sleep(random.between(5_000, 15_000) * scale)
-  clock.step('+0')
+const stepClock = (seconds) => async ({ clock, members, random, scale }) => {
+  clock.step(seconds)
+  await sleep(Math.max(1_500, random.between(5_000, 15_000) * scale))
+  const { now } = await members.find(({ name }) => name === CLOCK_OF).ask('time')
+  clock.step(0)
+  const stepped = (now - Date.now()) / 1_000
+  if (Math.abs(stepped - seconds) > 60) throw new Error(`the clock was stepped by ${Math.round(stepped)} s`)
 }
 
 const pauses = (name, target) => [0, 1, 2].map((at) => ({
@@ -72,17 +79,13 @@ export function faultsFor ({ fsync, clock }) {
       for (const type of ['normal', 'pubsub']) await group.tell('client', 'kill', 'type', type)
     }),
     fixed('DEBUG SLEEP', async ({ group, scale }) => await group.tell('debug', 'sleep', String(10 * scale))),
-    fixed('maxmemory reached', async ({ group, random, scale }) => {
-      await group.tell('config', 'set', 'maxmemory', '1')
-      await sleep(random.between(3_000, 15_000) * scale)
-      await group.tell('config', 'set', 'maxmemory', '0')
-    }),
+    fixed('maxmemory reached', async ({ group, random, scale }) => await group.fill(random.between(3_000, 15_000) * scale)),
     fixed('Redis is read-only', async ({ group, random, scale }) =>
       await group.makeReadOnly(random.between(3_000, 15_000) * scale)),
     fixed('failover without loss', async ({ group }) => await group.failOver(0)),
     fixed('failover that loses writes', failOverWithLoss),
     ...BREAKS.map((how) => fixed(`partition: ${how}`, partition(how))),
-    ...clock === undefined ? [] : ['+1d', '-1h'].map((offset) => fixed(`clock step ${offset}`, stepClock(offset))),
+    ...clock === undefined ? [] : CLOCK_STEPS.map(([name, seconds]) => fixed(`clock step ${name}`, stepClock(seconds))),
     fixed('rolling restart', restartAll)
   ]
 }

@@ -60,6 +60,7 @@ const orders = {
     return {}
   },
   end: async ({ ms }) => await work.end(ms),
+  time: () => ({ now: Date.now() }),
   picture: () => ({ missions: readPicture(), stats: missions.stats() }),
   async close () {
     await work.end(0)

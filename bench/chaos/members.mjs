@@ -56,7 +56,11 @@ export class Member {
     const child = fork(FILE, [JSON.stringify(settings)], { env: { ...process.env, ...env } })
     const life = { label, ledger, from: machineMs(), to: Infinity, end: 'alive' }
     this.lives.push(life)
+    // A process that is stopped does not notice that this one has ended.
+    const kill = () => child.kill('SIGKILL')
+    process.once('exit', kill)
     child.once('exit', (code, signal) => {
+      process.removeListener('exit', kill)
       if (this.#child === child) this.#child = undefined
       life.to = machineMs()
       if (life.end === 'alive') life.end = `exit ${code ?? signal}`
@@ -81,8 +85,8 @@ export class Member {
     return answer
   }
 
-  /** SIGSTOP or SIGCONT. */
-  signal (name) { this.#child?.kill(name) }
+  /** SIGSTOP or SIGCONT. Returns whether there is a process. */
+  signal (name) { return this.#child?.kill(name) ?? false }
 
   async kill () {
     this.lives.at(-1).end = 'killed'
@@ -99,10 +103,8 @@ export class Member {
     await this.#gone
   }
 
-  /** Breaks the network between this process and Redis, or heals it. */
-  cut (how) {
-    for (const proxy of this.#proxies) proxy.break(how)
-  }
+  /** Breaks the network between this process and Redis, or heals it. Returns the number of connections. */
+  cut (how) { return this.#proxies.reduce((sum, proxy) => sum + proxy.break(how), 0) }
 
   async end () {
     if (this.#child !== undefined) await this.kill()

@@ -24,9 +24,12 @@ export class Proxy {
     return this
   }
 
+  /** Returns the number of connections at this moment. */
   break (how) {
     this.#broken = how
+    const count = this.#links.size
     for (const link of this.#links) this.#apply(link)
+    return count
   }
 
   heal () { this.break(undefined) }

@@ -10,6 +10,8 @@ import { freePort, RedisServer } from '../backplane/redis.mjs'
 export const GROUP = 'chaos'
 /** Nobody listens there. */
 const NOWHERE = ['127.0.0.1', 1]
+/** A key of no process of the service. */
+const PROBE = 'chaos:probe'
 
 export class RedisGroup {
   nodes = []
@@ -32,7 +34,26 @@ export class RedisGroup {
 
   /** Runs a command on the primary. One that ends with the connection counts as done. */
   async tell (...command) {
-    await this.primary.client.call(...command).catch(() => {})
+    await this.primary.client.call(...command).catch((err) => {
+      if (err.name === 'ReplyError') throw err
+    })
+  }
+
+  /** Throws unless the primary refuses to write with this code, such as `OOM`. */
+  async demandRefusal (code) {
+    const answer = await this.primary.client.set(PROBE, '1').catch(({ message }) => message)
+    if (!answer.startsWith(code)) throw new Error(`a write was answered with ${answer} instead of ${code}`)
+  }
+
+  /** Refuses to write for `ms`, because the memory is full. */
+  async fill (ms) {
+    await this.tell('config', 'set', 'maxmemory', '1')
+    try {
+      await this.demandRefusal('OOM')
+      await sleep(ms)
+    } finally {
+      await this.tell('config', 'set', 'maxmemory', '0')
+    }
   }
 
   /** Ends the primary at once, and starts it on its data after `ms`. */
@@ -46,8 +67,12 @@ export class RedisGroup {
   /** The primary refuses to write for `ms`. */
   async makeReadOnly (ms) {
     await this.tell('replicaof', ...NOWHERE)
-    await sleep(ms)
-    await this.tell('replicaof', 'no', 'one')
+    try {
+      await this.demandRefusal('READONLY')
+      await sleep(ms)
+    } finally {
+      await this.tell('replicaof', 'no', 'one')
+    }
   }
 
   /** The replica takes over. With `lossMs`, what was written in this time is lost. */
@@ -55,9 +80,11 @@ export class RedisGroup {
     const { primary, replica } = this
     if (lossMs > 0) {
       await replica.client.replicaof(...NOWHERE)
+      await primary.client.set(PROBE, '1')
       await sleep(lossMs)
       await primary.kill()
     } else {
+      await primary.client.set(PROBE, '1')
       // Otherwise what is written until the primary learns of it would be lost.
       await primary.client.call('client', 'pause', 10_000, 'write')
       await sleep(500)
@@ -68,6 +95,8 @@ export class RedisGroup {
     // Sentinel would do it too, but later.
     await primary.client.replicaof('127.0.0.1', replica.port)
     await primary.client.call('client', 'unpause')
+    const isKept = await replica.client.exists(PROBE) === 1
+    if (isKept === (lossMs > 0)) throw new Error(`the failover has ${isKept ? 'kept' : 'lost'} what was written`)
   }
 
   async close () {
@@ -77,13 +106,14 @@ export class RedisGroup {
   }
 
   async #switch ({ port }) {
-    for (let at = 0; ; at++) {
+    for (let at = 0; at < 600; at++) {
       const [, now] = await this.#control.call('sentinel', 'get-master-addr-by-name', GROUP)
       if (Number(now) === port) return
       // Refused while Sentinel does not know the replica yet, or is at it.
       if (at % 20 === 0) await this.#control.call('sentinel', 'failover', GROUP).catch(() => {})
       await sleep(100)
     }
+    throw new Error('Sentinel makes no failover')
   }
 
   async #openSentinel () {

@@ -5,21 +5,26 @@ import { checkEndings, comparePictures, endingsOf, readLedgers } from './checker
 import { faultsFor } from './faults.mjs'
 import { Stage } from './stage.mjs'
 
-/** Runs faults until `untilMs`. Returns when each has begun. */
-async function disturb (stage, untilMs, report) {
+/**
+ * Runs faults in rounds of all of them, at most `rounds`, and until `untilMs`. Returns when each has begun, and those
+ * that could not be played with the reason.
+ */
+async function disturb (stage, { rounds, untilMs }, report) {
   const { random, scale } = stage
   const happened = [{ name: 'no fault', at: machineMs() }]
+  const unplayed = []
   await sleep(3_000)
-  for (;;) {
+  for (let round = 1; round <= rounds; round++) {
     for (const fault of random.shuffle(faultsFor(stage))) {
       const name = fault.name(stage)
-      if (machineMs() > untilMs) return happened
-      report(`${Math.round((untilMs - machineMs()) / 1_000)} s left: ${name}`)
+      if (machineMs() > untilMs) return { happened, unplayed }
+      report(name)
       happened.push({ name, at: machineMs() })
-      await fault.run(stage)
+      await fault.run(stage).catch((err) => unplayed.push(`${name}: ${err.message}`))
       await sleep(random.between(3_000, 6_000) * scale)
     }
   }
+  return { happened, unplayed }
 }
 
 /** Waits until all pictures are equal, or for `ms`. Returns the differences that are left. */
@@ -65,12 +70,12 @@ function tell (texts, { entries, log, happened }) {
 }
 
 /** Runs everything and returns what was found. */
-export async function run ({ seconds, settleMs, ...settings }, report) {
+export async function run ({ seconds, rounds, settleMs, ...settings }, report) {
   const stage = await Stage.open(settings)
   try {
-    if (stage.clock === undefined) report('the clock does not step: libfaketime is not installed')
     for (const member of stage.members) await member.begin()
-    const happened = await disturb(stage, machineMs() + seconds * 1_000, report)
+    const { happened, unplayed } = await disturb(stage, { rounds, untilMs: machineMs() + seconds * 1_000 }, report)
+    if (stage.clock === undefined && rounds < Infinity) unplayed.push('clock step: install libfaketime (the package faketime of Debian)')
     await stage.heal()
     report('coming to rest')
     const ends = await Promise.all(stage.members.map(async (member) => await member.ask('end', { ms: settleMs })))
@@ -82,6 +87,7 @@ export async function run ({ seconds, settleMs, ...settings }, report) {
     return {
       told: tell(differences.examples, { entries, log, happened }),
       happened,
+      unplayed,
       entries,
       ledgers,
       differences,

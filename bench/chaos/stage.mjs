@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { connectReporter } from '../../dist/lib/reporter.js'
 import { redisBackplane } from '../../dist/lib/backplane/redis/index.js'
 import { Child, machineMs } from '../fanout/processes.mjs'
+import { CLOCK_OF } from './faults.mjs'
 import { Member } from './members.mjs'
 import { Proxy } from './proxy.mjs'
 import { createRandom } from './random.mjs'
@@ -30,7 +31,7 @@ export class Stage {
     stage.clock = WrongClock.in(stage.folder)
     for (const [name, role] of ROLES) {
       // The clock of one process steps.
-      const env = name === 'b' ? stage.clock?.env : undefined
+      const env = name === CLOCK_OF ? stage.clock?.env : undefined
       stage.members.push(await Member.open(stage, { name, role, env }))
     }
     const services = stage.members.slice(0, 2)

@@ -14,7 +14,7 @@ export class WrongClock {
     if (!existsSync(LIBRARY)) return undefined
     const clock = new WrongClock()
     clock.#file = join(folder, 'clock')
-    clock.step('+0')
+    clock.step(0)
     return clock
   }
 
@@ -28,6 +28,6 @@ export class WrongClock {
     }
   }
 
-  /** Sets the clock ahead or back, for example `+1d` or `-1h`; `+0` is right. */
-  step (offset) { writeFileSync(this.#file, `${offset}\n`) }
+  /** Sets the clock ahead, or back if `seconds` is negative; 0 is right. */
+  step (seconds) { writeFileSync(this.#file, `${seconds < 0 ? '' : '+'}${seconds}\n`) }
 }

@@ -11,7 +11,11 @@ export class Child {
   static async open (file, args = [], execArgv = ['--expose-gc', '--max-old-space-size=4096']) {
     const child = new Child()
     child.#child = fork(pathOf(file), args, { execArgv })
+    // A process that is stopped does not notice that this one has ended.
+    const kill = () => child.#child.kill('SIGKILL')
+    process.once('exit', kill)
     child.#child.on('exit', (code) => {
+      process.removeListener('exit', kill)
       if (code !== 0 && code !== null) throw new Error(`${file} ${args.join(' ')} ended with ${code}`)
     })
     const [ready] = await once(child.#child, 'message')
