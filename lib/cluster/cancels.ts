@@ -1,7 +1,9 @@
 import type { CancelCall, CancelReply } from '../../schemas/cluster/messages.js'
 import type { CancelKind } from '../../schemas/mission.js'
 import { createUnifiedId, type Clock, type Timer } from '../base/clock.js'
-import type { CancelAnswer, CancelRequest, CancelResult, MissionRegistry, MissionState } from '../missions/index.js'
+import type {
+  CancelAnswer, CancelRequest, CancelResult, MissionRegistry, MissionState, SharedMission
+} from '../missions/index.js'
 import type { Membership } from './membership.js'
 import type { Picture } from './picture/picture.js'
 
@@ -31,12 +33,17 @@ export class Cancels {
   /** @see SharedMissions.forwardCancel */
   forward (mission: MissionState, kind: CancelKind, request: CancelRequest): Promise<CancelAnswer> | undefined {
     if (this.#isAnswering) return undefined
-    const { picture, membership } = this.#deps
-    const shared = picture.find(mission.id)
-    if (shared?.attempt !== mission.attempt || membership.isOwn(shared.owner)) return undefined
-    if (membership.isAlive(shared.owner)) return this.#ask(shared.owner, mission, kind, request)
+    const shared = this.#findElsewhere(mission)
+    if (shared === undefined) return undefined
+    if (this.#deps.membership.isAlive(shared.owner)) return this.#ask(shared.owner, mission, kind, request)
     // Nobody runs it: the request is carried out here. Or it ends as lost with its process.
     return shared.isRun ? Promise.resolve('owner_unavailable') : undefined
+  }
+
+  /** The other process that owns the mission, if it is alive. */
+  findOwner (mission: MissionState): string | undefined {
+    const owner = this.#findElsewhere(mission)?.owner
+    return owner !== undefined && this.#deps.membership.isAlive(owner) ? owner : undefined
   }
 
   /** Carries out a request of another process. */
@@ -44,6 +51,13 @@ export class Cancels {
     const mission = this.#deps.registry.find(missionId)
     const result = mission?.attempt === attempt ? this.#carryOut(mission, kind, { reason, by }) : 'not_found'
     await this.#deps.send(from, { type: 'cancelled', call, result })
+  }
+
+  // A mission that another process owns, dead or alive.
+  #findElsewhere ({ id, attempt }: MissionState): SharedMission | undefined {
+    const { picture, membership } = this.#deps
+    const shared = picture.find(id)
+    return shared?.attempt !== attempt || membership.isOwn(shared.owner) ? undefined : shared
   }
 
   // Not passed on once more: two processes that each take the other one for the owner would never stop.

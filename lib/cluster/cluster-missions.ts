@@ -44,6 +44,8 @@ export class ClusterMissions implements SharedMissions {
 
   onChanged (listener: (mission: SharedMission) => void): Unsubscribe { return this.#events.on('changed', listener) }
 
+  isOwnedElsewhere (mission: MissionState): boolean { return this.#deps.cancels.findOwner(mission) !== undefined }
+
   forwardCancel (mission: MissionState, kind: CancelKind, request: CancelRequest): Promise<CancelAnswer> | undefined {
     return this.#deps.cancels.forward(mission, kind, request)
   }

@@ -136,6 +136,7 @@ export class Reconciler {
     mission.instance = shared.owner
     if (shared.isTerminal) this.#ended(mission, shared)
     else if (isForeign) this.#followed(mission, shared)
+    if (!mission.isTerminal && this.#deps.membership.isOwn(shared.owner)) this.#deps.registry.watchGrace(mission)
     if (!this.isPending(mission)) mission.renumber(shared.seq)
   }
 

@@ -96,7 +96,12 @@ export class MissionRegistry {
     this.queries = new MissionQueries({
       index: this.index, groups: this.groups, ackGate: this.#ackGate, updates: this.updates
     })
-    this.#watchdog = new Watchdog(options, clock, this.deadlines)
+    this.#watchdog = new Watchdog({
+      options,
+      clock,
+      deadlines: this.deadlines,
+      isOwnedElsewhere: (mission) => this.index.shared?.isOwnedElsewhere(mission) === true
+    })
     const ended = new RecentById<EndedId>({ clock, ...endedIds })
     this.#transitions = new Transitions({
       groups: this.groups,
@@ -146,7 +151,13 @@ export class MissionRegistry {
   inherit (shared: SharedMission): MissionState {
     const mission = this.index.find(shared.id)!
     this.#watchdog.watch(mission)
+    this.watchGrace(mission)
     return mission
+  }
+
+  /** Forces a mission of this process to end after its grace period, wherever it was asked to. */
+  watchGrace (mission: MissionState): void {
+    if (mission.isCancelRequested) this.#watchdog.startGrace(mission, mission.cancel!.kind)
   }
 
   onRun (listener: (mission: MissionState) => void): Unsubscribe { return this.#events.on('run', listener) }

@@ -7,7 +7,15 @@ import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 const TIMEOUT = { reason: 'The mission took longer than its timeout' }
 const NO_ACTIVITY = 'The mission showed no activity'
 
-interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline }
+export interface WatchdogDeps {
+  options: ResolvedOptions['missions']
+  clock: Clock
+  deadlines: DeadlineQueue
+  /** Whether another process is alive that owns the mission, so that this one does not force it to end. */
+  isOwnedElsewhere: (mission: MissionState) => boolean
+}
+
+interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline | undefined }
 
 /**
  * Watches missions that make no progress: stall detection, timeouts, and the grace period after a cancel request.
@@ -17,12 +25,14 @@ export class Watchdog {
   readonly #options: ResolvedOptions['missions']
   readonly #clock: Clock
   readonly #deadlines: DeadlineQueue
+  readonly #isOwnedElsewhere: (mission: MissionState) => boolean
   readonly #watches = new Map<MissionState, Watch>()
 
-  constructor (options: ResolvedOptions['missions'], clock: Clock, deadlines: DeadlineQueue) {
+  constructor ({ options, clock, deadlines, isOwnedElsewhere }: WatchdogDeps) {
     this.#options = options
     this.#clock = clock
     this.#deadlines = deadlines
+    this.#isOwnedElsewhere = isOwnedElsewhere
   }
 
   /** Not a second time. */
@@ -43,14 +53,17 @@ export class Watchdog {
     watch.timeout = this.#deadlines.after(ms, () => mission.requestCancel('timeout', TIMEOUT))
   }
 
-  /** Forces a mission to end that was asked to and does not end within its grace period. */
+  /** Forces a mission to end that was asked to and does not end within its grace period. Not a second time. */
   startGrace (mission: MissionState, kind: CancelKind): void {
     const { cancelGraceMs, closeGraceMs } = this.#options
     // A mission of another process is watched only from here on.
     const watch = this.#watches.get(mission) ?? {}
     this.#watches.set(mission, watch)
     watch.timeout?.cancel()
-    watch.grace = this.#deadlines.after(kind === 'shutdown' ? closeGraceMs : cancelGraceMs, () => mission.force())
+    watch.grace ??= this.#deadlines.after(kind === 'shutdown' ? closeGraceMs : cancelGraceMs, () => {
+      watch.grace = undefined
+      if (!this.#isOwnedElsewhere(mission)) mission.force()
+    })
   }
 
   forget (mission: MissionState): void {

@@ -16,6 +16,8 @@ export interface SharedMissions {
   totals (tenant?: string): MissionTotals
   /** Calls `listener` when a mission was changed by any process. */
   onChanged (listener: (mission: SharedMission) => void): Unsubscribe
+  /** Whether another process is alive that owns the mission. */
+  isOwnedElsewhere (mission: MissionState): boolean
   /**
    * Passes a cancel request on to the process that runs the mission. `undefined`: it is this one, or the mission runs
    * nowhere, so the request is to be carried out here. The promise resolves within a second and never rejects.
