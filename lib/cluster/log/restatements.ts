@@ -39,10 +39,14 @@ export class Restatements {
     if (reconciler.isPending(mission)) return
     const known = picture.find(mission.id)
     if (known !== undefined && (known.attempt > mission.attempt || hasEnded(known, mission))) return
-    if (known?.hasState(JSON.stringify(toMissionCopy(mission))) === true) mission.renumber(known.seq)
+    if (known !== undefined && isSame(known, mission)) mission.renumber(known.seq)
     else append(createRestatement(mission))
   }
 }
+
+// A step may have been stored with a later state: that of the moment when it was sent.
+const isSame = (known: SharedMission, mission: MissionState): boolean =>
+  known.status === mission.status && known.hasState(JSON.stringify(toMissionCopy(mission)))
 
 const hasEnded = (known: SharedMission, { attempt }: MissionState): boolean =>
   known.attempt === attempt && known.isTerminal
