@@ -7,6 +7,8 @@ import type { SubscriptionState } from '../lib/hub/delivery/catch-up.js'
 import { Envelope } from '../lib/hub/wire/envelope.js'
 import type { LoggedMessage, Message } from '../lib/hub/wire/message.js'
 import type { ChannelName } from '../schemas/index.js'
+import { Duties } from '../lib/cluster/duties.js'
+import { Repair } from '../lib/cluster/log/repair.js'
 import { Restatements } from '../lib/cluster/log/restatements.js'
 import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
 import missionControl, { createVirtualClock } from '../lib/index.js'
@@ -135,6 +137,84 @@ t.test('dropped progress is no gap', async (t) => {
   t.strictSame(appended, [])
   restatements.afterDrop({ missions: new Set(), isGap: true })
   t.equal(appended.length, 1)
+})
+
+t.test('an active mission that is silent is kept in the log by its owner once a day, a thousand at a time', async (t) => {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const kept: string[] = []
+  const owned = (owner: string, count: number, updatedAt: number) => Array.from({ length: count }, (_, at) => ({ id: `${owner}${at}`, updatedAt, isTerminal: at === 1 }))
+  const missions = new Map([['me', owned('me', 1_500, clock.now())], ['other', owned('other', 3, clock.now())]])
+  const known = new Map([...missions.values()].flat().map((mission) => [mission.id, mission]))
+  const picture = {
+    find: (id: string) => known.get(id),
+    active: { owners: () => [...missions.keys()], ownedBy: (owner: string) => missions.get(owner) },
+    ended: { trim () {}, takeForgotten: () => [] }
+  }
+  const duties = new Duties({
+    clock,
+    log: {} as never,
+    picture: picture as never,
+    registry: { find: (id: string) => ({ ...known.get(id), status: 'planned' }) } as never,
+    membership: { isLeader: false, isOwn: (owner: string) => owner === 'me' } as never,
+    append: ({ mission }) => { kept.push(mission!.id) }
+  })
+  duties.perform()
+  clock.advance(86_400_000 - 1)
+  duties.perform()
+  t.strictSame(kept, [])
+  clock.advance(1)
+  known.set('me2', owned('me', 1, 0)[0]!)
+  duties.perform()
+  t.equal(kept.length, 998, 'one has ended, and another one is replaced')
+  duties.perform()
+  t.equal(kept.length, 1_498)
+  t.ok(kept.every((id) => id.startsWith('me')))
+  for (const mission of missions.get('me')!) mission.updatedAt = clock.now()
+  clock.advance(86_400_000 - 1)
+  duties.perform()
+  clock.advance(1)
+  kept.length = 0
+  for (const mission of missions.get('me')!) mission.updatedAt = clock.now()
+  duties.perform()
+  t.strictSame(kept, [], 'none is silent')
+})
+
+t.test('a log that has lost entries is shown to clients when nothing is missing any more', async (t) => {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const known = new Map<string, { id: string, attempt: number, status: string, isTerminal: boolean }>()
+  const mission = (id: string, status: string, attempt = 1) => ({ id, attempt, status, isTerminal: status === 'completed' })
+  let repaired = 0
+  const repair = new Repair({ clock, picture: { find: (id: string) => known.get(id) } as never, onRepaired: () => { repaired++ } })
+  const know = (...missions: Array<ReturnType<typeof mission>>) => { for (const one of missions) known.set(one.id, one) }
+  know(mission('newer', 'planned', 2), mission('same', 'planned'), mission('ended', 'completed'))
+  repair.compare([mission('newer', 'completed'), mission('same', 'planned'), mission('ended', 'error'), mission('gone', 'completed')] as never)
+  repair.begin()
+  t.equal(repaired, 1, 'nothing is missing')
+  const lost = [mission('active', 'planned'), mission('back', 'completed'), mission('older', 'planned', 2)]
+  know(mission('back', 'planned'), mission('older', 'planned'))
+  repair.compare(lost as never)
+  repair.begin()
+  for (const one of lost) {
+    repair.followed()
+    t.equal(repaired, 1)
+    t.equal(repair.isRunning, true)
+    know(one)
+  }
+  repair.begin()
+  t.equal(repaired, 2)
+  repair.followed()
+  t.equal(repaired, 2)
+  repair.compare([mission('dead', 'planned')] as never)
+  repair.begin()
+  clock.advance(4_999)
+  t.equal(repaired, 2)
+  clock.advance(1)
+  t.equal(repaired, 3, 'its owner is dead')
+  repair.compare([mission('dead', 'planned')] as never)
+  repair.begin()
+  repair.stop()
+  clock.advance(5_000)
+  t.equal(repaired, 3)
 })
 
 t.test('the logger of a reporter is silent by default, and one that throws harms nothing', async () => {

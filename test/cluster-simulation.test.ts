@@ -3,9 +3,11 @@ import { backplaneConformance, type Backplane } from '../lib/backplane/index.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { createChance } from './support/cluster-simulation/chance.js'
 import { createSimulatedBackplane, NO_FAULTS, type World } from './support/cluster-simulation/connection.js'
+import { SimulatedProcess } from './support/cluster-simulation/process.js'
 import { ProcessClock } from './support/cluster-simulation/process-clock.js'
 import { SimulatedServer } from './support/cluster-simulation/server.js'
-import { ClusterStory, LEASE_MS } from './support/cluster-simulation/story.js'
+import { ClusterStory, letHappen, LEASE_MS } from './support/cluster-simulation/story.js'
+import { WorldClock } from './support/cluster-simulation/world-clock.js'
 
 /** How many stories are played, each from its own seed; `.ci/run` plays more. */
 const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 500)
@@ -27,8 +29,11 @@ const LEAST_PER_100 = {
   'step stale': 10,
   'step backward': 1,
   'step lost': 1,
+  'cancel requested': 50,
+  'cancel owner_unavailable': 20,
+  'cancel at rest': 50,
   'gap epoch_changed': 200,
-  'gap trimmed': 5
+  'gap trimmed': 3
 }
 const happened: Record<string, number> = {}
 
@@ -62,6 +67,48 @@ t.test('the same seed always makes the same story', async (t) => {
     t.strictSame(first.lines, second.lines)
     t.strictSame(first.counts, second.counts)
   }
+})
+
+t.test('a failover that has lost a mission', async (t) => {
+  /** Two processes, of which the first one has a mission that the failover loses. The first one comes back after `awayMs`, or never. */
+  const failOver = async (awayMs: number): Promise<{ snapshots: string[][], afterMs: number }> => {
+    const clock = new WorldClock(Date.UTC(2026, 0, 1))
+    const server = new SimulatedServer({ clock, leaseMs: LEASE_MS, maxBatches: 1_000 })
+    const world: World = { clock, chance: createChance(1), server, faults: { ...NO_FAULTS, latencyMs: 1 }, connections: new Set(), isAway: false, deferred: [] }
+    const all: SimulatedProcess[] = []
+    const pass = async (ms: number, isOver = () => false): Promise<void> => {
+      for (const end = clock.monotonic() + ms; !isOver() && !clock.step(end);) await letHappen(world)
+    }
+    for (const name of ['one', 'two']) all.push(new SimulatedProcess({ world, name, leaseMs: LEASE_MS, options: {}, all }))
+    await letHappen(world)
+    await pass(5_000)
+    const [one, two] = all
+    one!.missions.start({ id: 'a', name: 'import' })
+    await pass(1_000)
+    one!.connection.isCut = true
+    one!.connection.break()
+    server.failover(1)
+    two!.connection.break()
+    const begin = clock.monotonic()
+    const { snapshots } = two!.witnesses[0]!
+    const before = snapshots.length
+    await pass(awayMs)
+    one!.connection.isCut = false
+    await pass(10_000, () => snapshots.length > before)
+    for (const process of all) process.kill()
+    return { snapshots: snapshots.slice(before), afterMs: clock.monotonic() - begin }
+  }
+
+  t.test('shows clients no snapshot without it before its owner has told it again', async (t) => {
+    const { snapshots, afterMs } = await failOver(1_500)
+    t.strictSame(snapshots, [['a']])
+    t.ok(afterMs >= 1_500)
+  })
+
+  t.test('shows them within some seconds that it is gone, if its owner does not come back', async (t) => {
+    const { snapshots } = await failOver(9_000)
+    t.strictSame(snapshots[0], [])
+  })
 })
 
 t.test('without faults, the simulated log keeps the contract of a backplane', async (t) => {

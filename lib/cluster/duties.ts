@@ -1,12 +1,14 @@
 import type { SharedLog } from '../backplane/contract.js'
 import type { Clock } from '../base/clock.js'
-import type { MissionRegistry } from '../missions/index.js'
+import type { MissionRegistry, SharedMission } from '../missions/index.js'
 import { createLoss, createMissionStep, type PendingStep } from './log/steps.js'
 import type { Membership } from './membership.js'
 import type { Picture } from './picture/picture.js'
 
-/** How many missions of dead processes are dealt with at each renewal of the lease. */
+/** How many missions of a process are dealt with at each renewal of the lease. */
 const MAX_MISSIONS = 1_000
+/** The log forgets an active mission that is silent for some days. Its owner keeps it so often. */
+const KEEP_EVERY_MS = 86_400_000
 /** How many missions are removed from the log with one call. */
 const MAX_REMOVED = 500
 
@@ -19,18 +21,26 @@ export interface DutiesDeps {
   append: (step: PendingStep) => void
 }
 
-/** What one process does for all: it looks after the missions of dead processes, and removes what nobody needs. */
+/**
+ * What a process does now and then: it keeps its silent missions in the log. One process does what is to be done once
+ * for all: it looks after the missions of dead processes, and removes what nobody needs.
+ */
 export class Duties {
   readonly #deps: DutiesDeps
+  #keptAt: number
+  /** Missions of this process that are silent. */
+  #silent: SharedMission[] = []
 
   constructor (deps: DutiesDeps) {
     this.#deps = deps
+    this.#keptAt = deps.clock.monotonic()
   }
 
   /** To be called when the living processes are known. Whether a process is dead, the log decides. */
   perform (): void {
     const { picture, membership } = this.#deps
     picture.ended.trim()
+    this.#keep()
     if (!membership.isLeader) {
       picture.ended.takeForgotten()
       return
@@ -39,6 +49,26 @@ export class Duties {
       if (!membership.isAlive(owner)) this.#inherit(owner)
     }
     this.#remove()
+  }
+
+  #keep (): void {
+    const { clock, picture, registry, append } = this.#deps
+    if (clock.monotonic() - this.#keptAt >= KEEP_EVERY_MS) {
+      this.#keptAt = clock.monotonic()
+      this.#silent = this.#findSilent()
+    }
+    for (const mission of this.#silent.splice(0, MAX_MISSIONS)) {
+      if (picture.find(mission.id) !== mission || mission.isTerminal) continue
+      append(createMissionStep(registry.find(mission.id)!, undefined))
+    }
+  }
+
+  #findSilent (): SharedMission[] {
+    const { clock, picture, membership } = this.#deps
+    const silentSince = clock.now() - KEEP_EVERY_MS
+    const owners = picture.active.owners().filter((owner) => membership.isOwn(owner))
+    return owners.flatMap((owner) => [...picture.active.ownedBy(owner)])
+      .filter(({ updatedAt }) => updatedAt <= silentSince)
   }
 
   // Missions that ran in a dead process end. Others live on and are watched from here.

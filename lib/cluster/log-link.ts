@@ -1,6 +1,6 @@
 import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { LogBatch, PublicationEntry, SharedLog } from '../backplane/contract.js'
-import type { Clock, Timer } from '../base/clock.js'
+import type { Clock } from '../base/clock.js'
 import type { MissionRegistry } from '../missions/index.js'
 import type { ClusterAlerts } from './cluster-alerts.js'
 import type { ClusterMissions } from './cluster-missions.js'
@@ -11,6 +11,7 @@ import { Appender } from './log/appender.js'
 import { Follower, type ReloadCause } from './log/follower.js'
 import { loadPicture } from './log/loader.js'
 import { StepOutbox } from './log/outbox.js'
+import { Repair } from './log/repair.js'
 import { RecentEndings } from './log/recent-endings.js'
 import { createMissionStep, createRestatement, type PendingStep } from './log/steps.js'
 import { Restatements } from './log/restatements.js'
@@ -47,8 +48,6 @@ export interface LogLinkDeps {
 
 type Part = 'append' | 'read' | 'renew'
 
-/** A log that has lost entries is shown to clients after this time, when its owners have told the missions again. */
-const REPAIR_MS = 1_000
 /** Connects the missions of this process with the log, in both directions. */
 export class LogLink {
   readonly outbox = new StepOutbox()
@@ -66,8 +65,7 @@ export class LogLink {
   /** The epochs so far: one that comes back is that of a log that was restored from before its end. */
   readonly #epochs = new Set<string>()
   readonly #failing = new Set<Part>()
-  /** Runs while all processes tell again what the log has lost. */
-  #repair: Timer | undefined
+  readonly #repair: Repair
   #onReady!: () => void
   readonly #ready = new Promise<void>((resolve) => { this.#onReady = resolve })
 
@@ -116,6 +114,7 @@ export class LogLink {
       reconciler: this.#reconciler,
       outbox: this.outbox
     })
+    this.#repair = new Repair({ ...deps, onRepaired: () => this.#restartHub('epoch_changed') })
     this.#listen()
   }
 
@@ -148,7 +147,7 @@ export class LogLink {
     this.#leases.close()
     this.#appender.close()
     this.#follower.close()
-    this.#repair?.cancel()
+    this.#repair.stop()
     this.#onReady()
   }
 
@@ -176,15 +175,19 @@ export class LogLink {
     }
     this.#epochs.add(joined.position.epoch)
     registry.queries.cursors.share(joined.secret)
-    picture.load(await loadPicture(log, joined, picture))
+    const loaded = await loadPicture(log, joined, picture)
+    const before = picture.all()
+    picture.load(loaded)
+    this.#repair.compare(before)
   }
 
   #loaded (cause: ReloadCause | undefined): void {
-    const { clock, onJoined } = this.#deps
-    this.#repair?.cancel()
-    this.#repair = undefined
-    if (cause === 'epoch_changed') this.#repair = clock.after(REPAIR_MS, () => this.#restartHub(cause))
-    else this.#restartHub(cause ?? 'epoch_changed')
+    const { onJoined } = this.#deps
+    if (cause === 'epoch_changed') this.#repair.begin()
+    else {
+      this.#repair.stop()
+      this.#restartHub(cause ?? 'epoch_changed')
+    }
     this.#acked.skip()
     const uncertain = this.#uncertain.drop()
     const ended = this.#recent.take()
@@ -202,7 +205,6 @@ export class LogLink {
 
   #restartHub (cause: ReloadCause): void {
     const { picture, feed } = this.#deps
-    this.#repair = undefined
     // Not earlier: more missions may have ended until the log was read to its end.
     feed.load(picture.readEnded())
     this.hub?.restart(picture.position.epoch, cause)
@@ -211,13 +213,14 @@ export class LogLink {
   #follow (batch: LogBatch): void {
     const { picture, feed, missions, membership } = this.#deps
     const changes = picture.apply(batch)
-    if (this.#repair === undefined) {
+    if (!this.#repair.isRunning) {
       feed.publish(changes)
       for (const { entry, at } of changes) if (entry.kind === 'publication') this.#published(entry, at)
     }
     this.#reconciler.follow(batch, changes)
     if (batch.instance === membership.instance.id) this.#acked.seen(batch.number)
     this.#uncertain.followed()
+    this.#repair.followed()
     missions.notify(changes)
   }
 

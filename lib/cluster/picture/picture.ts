@@ -51,7 +51,7 @@ export class Picture {
   readonly retained = new Map<string, string>()
   position: SharedLogPosition = { epoch: '', sequence: 0, token: '' }
   /** By id, in the order of their start. */
-  readonly #missions = new Map<string, SharedMission>()
+  #missions = new Map<string, SharedMission>()
   readonly #heads = new Map<string, { offset: number, id: string }>()
   // As `Lineage` decides it for the missions of this process.
   readonly #showsParent = (parentId: string, tenant: string | null): boolean => {
@@ -83,9 +83,12 @@ export class Picture {
   /** A mission of this picture. */
   create (stored: StoredMission): SharedMission { return new SharedMission(stored, this.#showsParent) }
 
+  /** All missions that are known now, also if others are loaded meanwhile. */
+  all (): Iterable<SharedMission> { return this.#missions.values() }
+
   /** Begins anew. */
   load (loaded: LoadedPicture): void {
-    this.#missions.clear()
+    this.#missions = new Map()
     this.active.clear()
     this.ended.clear()
     this.#heads.clear()

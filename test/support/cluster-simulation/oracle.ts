@@ -18,9 +18,12 @@ export function judge ({ server, processes }: Ended): string[] {
   const entries = server.batches.flatMap((batch) => batch.entries).filter(isMission)
   const states = new Map(server.log.missions(server.log.missionIds()).map((one) => [one.id, one]))
   const alive = processes.filter(({ isAlive }) => isAlive)
+  const cancelled = [...states.values()].filter(({ status, state }) => !isTerminal(status) && state.includes('"isCancelRequested":true'))
   return [
     ...processes.flatMap(({ problems, witnesses }) => [...problems, ...witnesses.flatMap((witness) => witness.problems)]),
     ...checkLog(entries),
+    ...cancelled.map((state) => `${describe(state)} was cancelled, but has not ended after its grace period`),
+    ...processes.flatMap((process) => [...process.cancels.checkAnswers(), ...checkSignals(process)]),
     ...checkLosses(states, alive),
     ...alive.flatMap((process) => [
       ...checkConnection(process, server), ...checkPicture(process, states, entries), ...checkOwn(process, server, states, entries), ...checkWitnesses(process, server, entries)
@@ -62,6 +65,13 @@ function checkLosses (states: ReadonlyMap<string, StoredMission>, alive: readonl
     if (isTerminal(state.status) && state.state.includes('"code":"process_lost"') && !state.isRun && !isToldAgain) return [`${describe(state)} was lost with a process, but did not run in it`]
     return []
   })
+}
+
+/** Rule 5: a function that runs knows of the cancel request. */
+function checkSignals ({ name, isAlive, running }: SimulatedProcess): string[] {
+  if (!isAlive) return []
+  return [...running].filter(({ mission }) => mission.view().cancel !== null && !mission.signal.aborted)
+    .map(({ mission }) => `${name}: the function of ${mission.id} was not told that its mission is cancelled`)
 }
 
 function checkConnection ({ name, cluster }: SimulatedProcess, { log }: SimulatedServer): string[] {

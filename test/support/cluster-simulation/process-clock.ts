@@ -9,6 +9,8 @@ export class ProcessClock implements Clock {
   readonly #timers = new Set<Timer>()
   #waiting: Array<() => void> = []
   #state: 'running' | 'paused' | 'dead' = 'running'
+  /** How often it was paused. */
+  pauses = 0
 
   constructor (world: Clock) {
     this.#world = world
@@ -54,7 +56,9 @@ export class ProcessClock implements Clock {
   }
 
   pause (): void {
-    if (this.#state === 'running') this.#state = 'paused'
+    if (this.#state !== 'running') return
+    this.#state = 'paused'
+    this.pauses++
   }
 
   resume (): void {

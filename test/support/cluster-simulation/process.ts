@@ -4,7 +4,8 @@ import { CallbackErrors } from '../../../lib/base/callback-errors.js'
 import { resolveOptions } from '../../../lib/base/options.js'
 import type { Cluster } from '../../../lib/cluster/cluster.js'
 import { createCore, type Core, type CoreLog } from '../../../lib/core.js'
-import { createMissions, type Mission, type Missions } from '../../../lib/missions/index.js'
+import { createMissions, type Mission, type Missions, type MissionState } from '../../../lib/missions/index.js'
+import { CancelCommands } from './cancel-commands.js'
 import { SimulatedConnection, type World } from './connection.js'
 import { ProcessClock } from './process-clock.js'
 import { Witness } from './witness.js'
@@ -21,6 +22,8 @@ export interface ProcessDeps {
   name: string
   leaseMs: number
   options: Pick<OptionsInput, 'missions' | 'websocket'>
+  /** All processes that there have been, this one included. */
+  all: readonly SimulatedProcess[]
 }
 
 /** A process of the service, without HTTP. */
@@ -39,11 +42,13 @@ export class SimulatedProcess {
   readonly running = new Set<RunningFunction>()
   readonly ran = new Set<Mission>()
   readonly problems: string[] = []
+  readonly cancels: CancelCommands
   connection!: SimulatedConnection
   #state: 'alive' | 'closing' | 'closed' | 'dead' = 'alive'
 
-  constructor ({ world, name, leaseMs, options }: ProcessDeps) {
+  constructor ({ world, name, leaseMs, options, all }: ProcessDeps) {
     this.name = name
+    this.cancels = new CancelCommands(this, () => all)
     this.gate = new ProcessClock(world.clock)
     const connect = (context: BackplaneContext): SharedLog => (this.connection = new SimulatedConnection(world, this.gate, context))
     this.core = createCore({
@@ -51,17 +56,32 @@ export class SimulatedProcess {
       clock: this.gate,
       log: SILENT,
       access: { isRestricted: false, isNarrowed: false },
-      callbackErrors: new CallbackErrors({ ...SILENT, warn: (fields: object) => { this.problems.push(`${name}: a callback failed: ${(fields as { err?: Error }).err?.stack}`) } }),
+      callbackErrors: new CallbackErrors({ ...SILENT, warn: (fields: object) => this.#failed((fields as { err?: Error & { code?: string } }).err) }),
       defer: (run) => world.deferred.push(() => this.gate.run(run))
     })
     this.cluster = this.core.cluster!
     this.missions = createMissions(this.core.missions)
+    this.missions.handle({ cancel: {} })
     this.witnesses = TENANTS.map((tenant) => new Witness(this.cluster.feed, name, tenant))
+    this.core.missions.updates.onUpdate((_update, mission) => this.#ended(mission))
     this.cluster.connect({
       restart: (epoch, cause) => { for (const witness of this.witnesses) witness.restart(epoch, cause) },
       publish: () => {}
     })
     this.cluster.link.start().catch((err: unknown) => { this.problems.push(`${name}: ${String(err)}`) })
+  }
+
+  /** Rule 5: the process that owns a mission forces it to end, and no other that knows of it. */
+  #ended ({ id, attempt, cancel, isTerminal }: MissionState): void {
+    const { picture, membership } = this.cluster
+    const shared = picture.find(id)
+    if (!isTerminal || cancel?.forced !== true || shared?.attempt !== attempt || membership.isOwn(shared.owner)) return
+    if (membership.isAlive(shared.owner)) this.problems.push(`${this.name}: ${id} was forced to end here, but ${shared.owner} owns it`)
+  }
+
+  // A command of which a paused process has seen nothing is judged with its answer.
+  #failed (err: Error & { code?: string } | undefined): void {
+    if (err?.code !== 'FST_MC_INVALID_HANDLER') this.problems.push(`${this.name}: a callback failed: ${err?.stack}`)
   }
 
   /** Whether the host can use it now. */

@@ -96,7 +96,10 @@ export class SimulatedServer {
     this.#tokens.length = this.#nextToken
     const lost = before.slice(this.#batches.length)
     for (const entry of lost.flatMap(({ entries }) => entries)) {
-      if (entry.kind === 'mission' && isTerminal(entry.status)) this.lostEndings.add(`${entry.id} ${entry.attempt}`)
+      if (entry.kind !== 'mission') continue
+      // A newer attempt has ended those before it.
+      const ended = isTerminal(entry.status) ? entry.attempt : entry.attempt - 1
+      for (let attempt = 1; attempt <= ended; attempt++) this.lostEndings.add(`${entry.id} ${attempt}`)
     }
     return lost
   }

@@ -10,6 +10,7 @@ import { SimulatedServer } from './server.js'
 import { WorldClock } from './world-clock.js'
 
 export const LEASE_MS = 15_000
+const CANCEL_GRACE_MS = 10_000
 const MAX_PROCESSES = 4
 
 /** What happened in one story, how often, and everything that went wrong. */
@@ -18,6 +19,14 @@ export interface Story { readonly seed: number, readonly lines: readonly string[
 const REPORTABLE = MISSION_STATUSES.filter((status) => !isTerminal(status))
 
 const nextTurn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve))
+
+/** Lets everything happen that is due. Promises settle in a turn of the event loop, and may defer more. */
+export async function letHappen ({ deferred }: World): Promise<void> {
+  do {
+    for (const run of deferred.splice(0)) run()
+    await nextTurn()
+  } while (deferred.length > 0)
+}
 
 /** The processes of a service, the log between them, and the events of one story, all derived from one seed. */
 export class ClusterStory {
@@ -40,7 +49,7 @@ export class ClusterStory {
     const maxBatches = this.#hasFailover ? 8_192 : chance.pick([5, 50])
     const server = new SimulatedServer({ clock: this.#clock, leaseMs: LEASE_MS, maxBatches })
     this.#world = { clock: this.#clock, chance, server, faults: this.#faults, connections: new Set(), isAway: false, deferred: [] }
-    this.#options = { missions: { maxEnded: chance.pick([0, 5, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: chance.pick([1, 10, 1_000]) } }
+    this.#options = { missions: { cancelGraceMs: CANCEL_GRACE_MS, maxEnded: chance.pick([0, 5, 1_000]), stallMs: 3_600_000, maxProgressPerSecond: chance.pick([1, 10, 1_000]) } }
   }
 
   get server (): SimulatedServer { return this.#world.server }
@@ -67,6 +76,9 @@ export class ClusterStory {
     for (const [cause, count] of this.processes.flatMap(({ witnesses }) => Object.entries(witnesses[0]!.gaps))) this.#count(`gap ${cause}`, count)
     const lost = this.server.batches.flatMap(({ entries }) => entries).filter((entry) => entry.kind === 'mission' && isLost(entry))
     this.#count('mission lost', lost.length)
+    for (const { result } of this.processes.flatMap(({ cancels }) => cancels.sent)) {
+      this.#count(`cancel ${result === undefined ? 'without answer' : result.accepted ? result.cancel : result.code}`)
+    }
   }
 
   async #step (): Promise<void> {
@@ -82,18 +94,9 @@ export class ClusterStory {
   /** Lets time pass, and everything that is due happen. */
   async #pass (ms: number): Promise<void> {
     const end = this.#clock.monotonic() + ms
-    await this.#quiet()
-    while (!this.#clock.step(end)) await this.#quiet()
-    await this.#quiet()
-  }
-
-  // Promises settle in a turn of the event loop, and may defer more.
-  async #quiet (): Promise<void> {
-    const { deferred } = this.#world
-    do {
-      for (const run of deferred.splice(0)) run()
-      await nextTurn()
-    } while (deferred.length > 0)
+    await letHappen(this.#world)
+    while (!this.#clock.step(end)) await letHappen(this.#world)
+    await letHappen(this.#world)
   }
 
   /** Everything works again, until nothing more happens. */
@@ -107,11 +110,30 @@ export class ClusterStory {
     }
     if (!this.processes.some(({ isAlive }) => isAlive)) this.#spawn()
     await this.#pass(LEASE_MS * 4)
+    await this.#cancelSome()
+  }
+
+  /** When everything works, a cancel from anywhere reaches the owner, and the mission ends. */
+  async #cancelSome (): Promise<void> {
+    const alive = this.processes.filter(({ isAlive }) => isAlive)
+    const active = this.server.log.missions(this.server.log.missionIds()).filter(({ status }) => !isTerminal(status))
+    const sent = active.filter(() => this.#chance.happens(0.3)).map(({ id }) => {
+      const { cancels } = this.#chance.pick(alive)
+      cancels.send(id)
+      return { cancels, command: cancels.sent.at(-1)! }
+    })
+    await this.#pass(CANCEL_GRACE_MS + 2_000)
+    for (const { cancels, command: { id, result } } of sent) {
+      this.#count('cancel at rest')
+      if (result?.accepted !== true || result.cancel === 'not_found') cancels.problems.push(`the cancel of ${id} at rest was answered with ${JSON.stringify(result)}`)
+      const state = this.server.log.missions([id])[0]
+      if (state !== undefined && !isTerminal(state.status)) cancels.problems.push(`${id} was cancelled at rest and is ${state.status}`)
+    }
   }
 
   #spawn (): void {
     const name = `p${this.processes.length + 1}`
-    this.processes.push(new SimulatedProcess({ world: this.#world, name, leaseMs: LEASE_MS, options: this.#options }))
+    this.processes.push(new SimulatedProcess({ world: this.#world, name, leaseMs: LEASE_MS, options: this.#options, all: this.processes }))
   }
 
   readonly #acts: Record<(typeof ACTS)[number], () => void> = {
@@ -153,6 +175,7 @@ export class ClusterStory {
       }
     },
     cancel: () => this.#host(({ missions }) => missions.cancel(this.#someId())),
+    command: () => this.#host(({ cancels }) => cancels.send(this.#someId())),
     settle: () => this.#host(({ running }) => {
       if (running.size > 0) this.#chance.pick([...running]).settle(this.#chance.happens(0.5) ? undefined : new Error('broken'))
     }),
@@ -223,6 +246,6 @@ function tenantOf (id: string): { tenant?: string } {
 const WAITS: Record<string, number> = { wait: 10_000, waitLong: 40_000 }
 
 const ACTS = [
-  'start', 'start', 'run', 'run', 'run', 'join', 'retry', 'get', 'get', 'report', 'report', 'reportEnd', 'progress', 'progress', 'note', 'end', 'race', 'cancel', 'settle', 'settle',
+  'start', 'start', 'run', 'run', 'run', 'join', 'retry', 'get', 'get', 'report', 'report', 'reportEnd', 'progress', 'progress', 'note', 'end', 'race', 'cancel', 'command', 'command', 'settle', 'settle',
   'burst', 'latency', 'faults', 'works', 'away', 'cut', 'break', 'failover', 'pause', 'pause', 'kill', 'close', 'spawn', 'spawn', 'wait', 'waitLong'
 ] as const

@@ -11,6 +11,8 @@ export class Witness {
   /** How often the client was told that it misses something, by cause. */
   readonly gaps: Record<string, number> = {}
   readonly tenant: string | undefined
+  /** The active missions of each snapshot. */
+  readonly snapshots: string[][] = []
   readonly #feed: Feed
   readonly #who: string
   /** How each attempt of a mission ended, in this epoch. */
@@ -35,6 +37,7 @@ export class Witness {
   restart (epoch: string, cause: GapCause): void {
     this.gaps[cause] = (this.gaps[cause] ?? 0) + 1
     if (cause === 'epoch_changed') this.#ended.clear()
+    this.snapshots.push(this.#feed.visible(this.tenant).map(({ id }) => id))
     this.#epoch = epoch
     this.#offset = this.#feed.origin(this.tenant).head.offset
     this.#seqs.clear()
