@@ -253,6 +253,30 @@ t.test('the backplane is away', async (t) => {
     t.match(one.app.missions.stats(), { total: 1, completed: 1 })
   })
 
+  t.test('a batch whose answer was lost is appended once, even if its process is taken for dead meanwhile', async (t) => {
+    const backplane = createMemoryBackplane()
+    let appends = 0
+    const connectLosing = (context: Parameters<typeof backplane.connect>[0]) => {
+      const log = backplane.connect(context)
+      const append = async (batch: never) => {
+        if (++appends === 2) return { outcome: 'fenced' }
+        const result = await log.append(batch)
+        if (appends === 1) throw new Error('the answer was lost')
+        return result
+      }
+      return new Proxy(log, { get: (target, name: keyof typeof log) => name === 'append' ? append : (target[name] as () => void).bind(target) })
+    }
+    const one = await startProcess(t, { leaseMs: backplane.leaseMs, connect: connectLosing } as typeof backplane)
+    const client = await (await connect(one.app)).subscribe('mission_update')
+    const mission = one.app.missions.start({ id: 'a', name: 'import' })
+    mission.planned()
+    await until(() => appends === 2)
+    mission.complete()
+    await mission.settled()
+    const updates = (await client.settle()).filter(({ type }) => type === 'mission_update') as Update[]
+    t.strictSame(updates.map(({ payload: { status, seq } }) => [status, seq]), [['planning_started', 1], ['planned', 2], ['completed', 3]])
+  })
+
   t.test('steps beyond the limit are dropped, counted and told as a gap, and the endings are told in the end', async (t) => {
     const [one, two] = await startProcesses(t, 2, { missions: { maxEnded: 20_000, maxActive: 20_000 } })
     const client = await (await connect(two!.app)).subscribe('mission_update')

@@ -8,8 +8,10 @@ import { Envelope } from '../lib/hub/wire/envelope.js'
 import type { LoggedMessage, Message } from '../lib/hub/wire/message.js'
 import type { ChannelName } from '../schemas/index.js'
 import { Duties } from '../lib/cluster/duties.js'
+import { RecentEndings } from '../lib/cluster/log/recent-endings.js'
 import { Repair } from '../lib/cluster/log/repair.js'
 import { Restatements } from '../lib/cluster/log/restatements.js'
+import { UncertainBatch } from '../lib/cluster/log/uncertain-batch.js'
 import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
 import missionControl, { createVirtualClock } from '../lib/index.js'
 import { createCore } from '../lib/core.js'
@@ -177,6 +179,53 @@ t.test('an active mission that is silent is kept in the log by its owner once a 
   for (const mission of missions.get('me')!) mission.updatedAt = clock.now()
   duties.perform()
   t.strictSame(kept, [], 'none is silent')
+})
+
+t.test('endings are kept until the log is known to have them, however long it was away', async (t) => {
+  const clock = createVirtualClock()
+  const recent = new RecentEndings(clock)
+  const ended = (id: string, isStored = true) => ({ id, isStored })
+  const kept = () => recent.take().map(({ id }) => id)
+  recent.put(ended('old') as never)
+  clock.advance(60_000)
+  t.strictSame(kept(), ['old'], 'the log was away')
+  const open = ended('open', false)
+  recent.put(open as never)
+  recent.put(ended('new') as never)
+  recent.confirmed()
+  t.strictSame(kept(), ['open', 'new'])
+  clock.advance(60_000)
+  recent.confirmed()
+  t.strictSame(kept(), ['open', 'new'], 'it is not stored yet')
+  open.isStored = true
+  recent.confirmed()
+  t.strictSame(kept(), [])
+  for (let at = 0; at < 10_001; at++) recent.put(ended(`m${at}`) as never)
+  t.equal(kept().length, 10_000)
+  t.equal(kept()[0], 'm1')
+})
+
+t.test('a batch that was on its way when the log was loaded again, and whose process was fenced, is not sent again', async (t) => {
+  const batch = { number: 3, steps: [{ mission: { id: 'a' } }, { mission: undefined }] }
+  let hasRead = false
+  const done: unknown[] = []
+  const uncertain = new UncertainBatch({
+    picture: { position: { sequence: 7 } } as never,
+    appender: { sending: batch, suspend: () => batch, open: () => { done.push('open') } } as never,
+    reconciler: { hasRead: () => hasRead, reload: () => { done.push('reload') } } as never,
+    outbox: { steps: () => [], putBack: () => { done.push('put back') } } as never,
+    restate: (missions) => { done.push(missions) }
+  })
+  const fence = (): unknown[] => {
+    uncertain.suspend('x')
+    uncertain.joined(7)
+    return done.splice(0)
+  }
+  t.strictSame(fence(), ['put back', 'open'], 'it is not in the log')
+  t.strictSame(uncertain.drop(), [])
+  t.strictSame(fence(), ['reload', [{ id: 'a' }], 'open'], 'its state tells')
+  hasRead = true
+  t.strictSame(fence(), ['reload', 'open'], 'it is in the log')
 })
 
 t.test('a log that has lost entries is shown to clients when nothing is missing any more', async (t) => {

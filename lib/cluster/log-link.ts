@@ -83,7 +83,10 @@ export class LogLink {
     const reportState = (part: Part) => (err: unknown) => this.#setState(part, err)
     this.#leases = new LeaseRenewal({
       ...deps,
-      onRenewed: () => this.#duties.perform(),
+      onRenewed: () => {
+        this.#recent.confirmed()
+        this.#duties.perform()
+      },
       onFenced: () => { this.#uncertain.suspend(deps.membership.instance.id) },
       onRejoined: ({ position }) => this.#uncertain.joined(position.sequence),
       onState: reportState('renew')
@@ -112,14 +115,17 @@ export class LogLink {
       picture: deps.picture,
       appender: this.#appender,
       reconciler: this.#reconciler,
-      outbox: this.outbox
+      outbox: this.outbox,
+      restate: (missions) => this.#restatements.afterLoss(new Set(missions))
     })
     this.#repair = new Repair({ ...deps, onRepaired: () => this.#restartHub('epoch_changed') })
     this.#listen()
   }
 
   /** The steps that were not appended yet. */
-  get waiting (): number { return this.outbox.length + this.#appender.sending.length }
+  get waiting (): number { return this.outbox.length + this.#sending.length }
+
+  get #sending (): readonly PendingStep[] { return this.#appender.sending?.steps ?? [] }
 
   get hasLease (): boolean { return this.#leases.isHeld }
 
@@ -160,7 +166,7 @@ export class LogLink {
     registry.onRun((mission) => {
       // A start that was not sent yet will say so itself.
       const isKnown = picture.find(mission.id)?.attempt === mission.attempt
-      const isSending = this.#appender.sending.some((step) => step.mission === mission)
+      const isSending = this.#sending.some((step) => step.mission === mission)
       if (mission.isTracked && (isKnown || isSending)) this.append(createMissionStep(mission, undefined))
     })
   }
@@ -191,7 +197,7 @@ export class LogLink {
     this.#acked.skip()
     const uncertain = this.#uncertain.drop()
     const ended = this.#recent.take()
-    this.#reconciler.reload([...this.#appender.sending, ...this.outbox.steps()], cause !== 'trimmed')
+    this.#reconciler.reload([...this.#sending, ...this.outbox.steps()], cause !== 'trimmed')
     if (cause === undefined) {
       this.#leases.start()
       this.#appender.open()

@@ -96,12 +96,7 @@ export class MissionRegistry {
     this.queries = new MissionQueries({
       index: this.index, groups: this.groups, ackGate: this.#ackGate, updates: this.updates
     })
-    this.#watchdog = new Watchdog({
-      options,
-      clock,
-      deadlines: this.deadlines,
-      isOwnedElsewhere: (mission) => this.index.shared?.isOwnedElsewhere(mission) === true
-    })
+    this.#watchdog = new Watchdog(options, clock, this.deadlines)
     const ended = new RecentById<EndedId>({ clock, ...endedIds })
     this.#transitions = new Transitions({
       groups: this.groups,
@@ -209,7 +204,8 @@ export class MissionRegistry {
         isClosed: () => this.#isClosed,
         onClosed: (listener) => this.onClosed(listener),
         isShared: () => index.shared !== undefined,
-        forwardCancel: (...asked) => transitions.forwardCancel(...asked)
+        forwardCancel: (...asked) => transitions.forwardCancel(...asked),
+        isOwnedElsewhere: (mission) => index.shared?.isOwnedElsewhere(mission) === true
       },
       createHandle: (mission) => new MissionHandle(mission),
       makeLog,

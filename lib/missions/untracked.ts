@@ -45,7 +45,8 @@ export class Untracked {
         settled () {},
         extendTimeout () {},
         isShared: () => false,
-        forwardCancel: () => false
+        forwardCancel: () => false,
+        isOwnedElsewhere: () => false
       }
     }
   }

@@ -19,7 +19,7 @@ export interface AppenderDeps {
   /** Calls the function once the present turn is over, so that all steps of the turn are one batch. */
   defer: (run: () => void) => void
   onVerdicts: (steps: readonly PendingStep[], verdicts: readonly Verdict[]) => void
-  /** The instance is fenced; its steps are in the outbox again. */
+  /** The instance is fenced. To be answered with `suspend`. */
   onFenced: () => void
   acked: AckedBatches
   /** Whether the last attempt has failed, with the error. */
@@ -49,8 +49,8 @@ export class Appender {
     this.#deps = deps
   }
 
-  /** The steps that are on their way. */
-  get sending (): readonly PendingStep[] { return this.#sending?.steps ?? [] }
+  /** The batch that is on its way. */
+  get sending (): Sending | undefined { return this.#sending }
 
   /** The instance has a lease: from now on its batches are numbered from 1. */
   open (): void {
@@ -122,15 +122,12 @@ export class Appender {
 
   #received (sending: Sending, result: AppendResult): void {
     if (this.#sending !== sending || this.#isClosed) return
-    this.#sending = undefined
     this.#retryMs = RETRY_MS.first
     const { outbox, onState, onFenced, onVerdicts } = this.#deps
     onState(undefined)
-    if (result.outcome === 'fenced') {
-      this.#isOpen = false
-      outbox.putBack(sending.steps)
-      return onFenced()
-    }
+    // An earlier answer may have been lost, so the batch may be in the log.
+    if (result.outcome === 'fenced') return onFenced()
+    this.#sending = undefined
     // A batch of which nothing was applied is not in the log.
     if (result.verdicts.includes('applied')) this.#deps.acked.acked(sending.number)
     onVerdicts(sending.steps, result.verdicts)

@@ -17,20 +17,21 @@ export class RecentEndings {
 
   put (mission: MissionState): void {
     this.#ended.push({ mission, at: this.#clock.monotonic() })
-    this.#trim()
+    if (this.#ended.length > MAX) this.#ended.shift()
   }
 
-  /** Oldest first. */
-  take (): MissionState[] {
-    this.#trim()
-    return this.#ended.slice().map(({ mission }) => mission)
-  }
-
-  #trim (): void {
+  /**
+   * The log has everything that this process has read. Only now old endings are dropped: a log that was away may have
+   * lost what was stored just before.
+   */
+  confirmed (): void {
     const oldestAt = this.#clock.monotonic() - KEEP_MS
     for (let oldest = this.#ended.first; oldest !== undefined; oldest = this.#ended.first) {
-      if (this.#ended.length <= MAX && oldest.at >= oldestAt) return
+      if (oldest.at >= oldestAt || !oldest.mission.isStored) return
       this.#ended.shift()
     }
   }
+
+  /** Oldest first. */
+  take (): MissionState[] { return this.#ended.slice().map(({ mission }) => mission) }
 }

@@ -9,6 +9,14 @@ export interface UncertainBatchDeps {
   appender: Appender
   reconciler: Reconciler
   outbox: StepOutbox
+  /** Tells the present state of missions where it differs from the log. */
+  restate: (missions: readonly MissionState[]) => void
+}
+
+interface Uncertain extends Sending {
+  readonly instance: string
+  /** It was on its way when the log was loaded again, and may be behind the states. */
+  readonly isHidden: boolean
 }
 
 /**
@@ -17,7 +25,8 @@ export interface UncertainBatchDeps {
  */
 export class UncertainBatch {
   readonly #deps: UncertainBatchDeps
-  #batch: Sending & { readonly instance: string } | undefined
+  #batch: Uncertain | undefined
+  #hidden: Sending | undefined
   /** The log has to be read up to this sequence. */
   #upTo: number | undefined
 
@@ -28,7 +37,7 @@ export class UncertainBatch {
   /** `instance` is fenced: its batches are appended by now, or never. */
   suspend (instance: string): void {
     const sending = this.#deps.appender.suspend()
-    if (sending !== undefined) this.#batch = { ...sending, instance }
+    if (sending !== undefined) this.#batch = { ...sending, instance, isHidden: sending === this.#hidden }
   }
 
   /** The new identity has joined, and the log had this length. */
@@ -39,21 +48,31 @@ export class UncertainBatch {
 
   /** More of the log was read. */
   followed (): void {
-    const { picture, appender, reconciler, outbox } = this.#deps
+    const { picture, appender } = this.#deps
     if (this.#upTo === undefined || picture.position.sequence < this.#upTo) return
     const batch = this.#batch
     this.#batch = this.#upTo = undefined
-    // What was refused of it will not be read.
-    if (batch !== undefined && reconciler.hasRead(batch.instance, batch.number)) reconciler.reload(outbox.steps())
-    else if (batch !== undefined) outbox.putBack(batch.steps)
+    if (batch !== undefined) this.#settle(batch)
     appender.open()
+  }
+
+  #settle (batch: Uncertain): void {
+    const { reconciler, outbox, restate } = this.#deps
+    const isRead = reconciler.hasRead(batch.instance, batch.number)
+    if (!isRead && !batch.isHidden) return outbox.putBack(batch.steps)
+    // What was refused of it will not be read.
+    reconciler.reload(outbox.steps())
+    if (!isRead) restate(missionsOf(batch))
   }
 
   /** The log was loaded again, and does not show it any more. Returns the missions whose state tells. */
   drop (): MissionState[] {
-    const steps = this.#batch?.steps ?? []
+    const missions = this.#batch === undefined ? [] : missionsOf(this.#batch)
     this.#batch = undefined
+    this.#hidden = this.#deps.appender.sending
     if (this.#upTo !== undefined) this.#upTo = 0
-    return steps.flatMap(({ mission }) => mission ?? [])
+    return missions
   }
 }
+
+const missionsOf = ({ steps }: Sending): MissionState[] => steps.flatMap(({ mission }) => mission ?? [])

@@ -7,14 +7,6 @@ import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 const TIMEOUT = { reason: 'The mission took longer than its timeout' }
 const NO_ACTIVITY = 'The mission showed no activity'
 
-export interface WatchdogDeps {
-  options: ResolvedOptions['missions']
-  clock: Clock
-  deadlines: DeadlineQueue
-  /** Whether another process is alive that owns the mission, so that this one does not force it to end. */
-  isOwnedElsewhere: (mission: MissionState) => boolean
-}
-
 interface Watch { stall?: Deadline, timeout?: Deadline | undefined, grace?: Deadline | undefined }
 
 /**
@@ -25,14 +17,12 @@ export class Watchdog {
   readonly #options: ResolvedOptions['missions']
   readonly #clock: Clock
   readonly #deadlines: DeadlineQueue
-  readonly #isOwnedElsewhere: (mission: MissionState) => boolean
   readonly #watches = new Map<MissionState, Watch>()
 
-  constructor ({ options, clock, deadlines, isOwnedElsewhere }: WatchdogDeps) {
+  constructor (options: ResolvedOptions['missions'], clock: Clock, deadlines: DeadlineQueue) {
     this.#options = options
     this.#clock = clock
     this.#deadlines = deadlines
-    this.#isOwnedElsewhere = isOwnedElsewhere
   }
 
   /** Not a second time. */
@@ -62,7 +52,7 @@ export class Watchdog {
     watch.timeout?.cancel()
     watch.grace ??= this.#deadlines.after(kind === 'shutdown' ? closeGraceMs : cancelGraceMs, () => {
       watch.grace = undefined
-      if (!this.#isOwnedElsewhere(mission)) mission.force()
+      mission.force()
     })
   }
 

@@ -44,6 +44,8 @@ export interface MissionStateDeps<State> {
     isShared (): boolean
     /** Passes a cancel request on to the process that runs the mission; returns `false` if it is this one. */
     forwardCancel (state: State, kind: CancelKind, request: CancelRequest): boolean
+    /** Whether another process that is alive owns the mission. */
+    isOwnedElsewhere (state: State): boolean
     /** The mission has ended as another process has reported it; `before` is the ending that it had here. */
     endedElsewhere (state: State, outcome: MissionOutcome, before: MissionOutcome | undefined): void
   }

@@ -145,9 +145,11 @@ export class MissionState extends MissionReports<MissionState> {
     return { children, abort: () => { if (controller !== undefined) abortWith(cancel, controller) } }
   }
 
-  /** Ends a mission whose grace period after a cancel request is over. */
+  /** Ends a mission whose grace period after a cancel request is over. The grace period is that of its owner. */
   force (): void {
-    if (this.outcome === undefined && this.cancel !== null) this.#forceCancelled({ ...this.cancel, forced: true })
+    const { outcome, cancel } = this
+    if (outcome !== undefined || cancel === null || this.deps.registry.isOwnedElsewhere(this)) return
+    this.#forceCancelled({ ...cancel, forced: true })
   }
 
   /** Ends this attempt, because a newer one has started. */

@@ -1,4 +1,5 @@
 import type { LogEntry, MissionEntry, StoredMission } from '../../../lib/backplane/index.js'
+import type { MissionCopy } from '../../../schemas/cluster/mission-copy.js'
 import { isTerminal, MISSION_STATUSES } from '../../../schemas/mission.js'
 import type { SimulatedProcess } from './process.js'
 import type { SimulatedServer } from './server.js'
@@ -24,7 +25,7 @@ export function judge ({ server, processes }: Ended): string[] {
     ...checkLog(entries),
     ...cancelled.map((state) => `${describe(state)} was cancelled, but has not ended after its grace period`),
     ...processes.flatMap((process) => [...process.cancels.checkAnswers(), ...checkSignals(process)]),
-    ...checkLosses(states, alive),
+    ...checkLosses(states, alive, server.lostEndings),
     ...alive.flatMap((process) => [
       ...checkConnection(process, server), ...checkPicture(process, states, entries), ...checkOwn(process, server, states, entries), ...checkWitnesses(process, server, entries)
     ])
@@ -56,13 +57,14 @@ function checkLog (entries: readonly MissionEntry[]): string[] {
 }
 
 /** Rule 4: what ran in a process that is gone has ended; what was only reported lives on. */
-function checkLosses (states: ReadonlyMap<string, StoredMission>, alive: readonly SimulatedProcess[]): string[] {
+function checkLosses (states: ReadonlyMap<string, StoredMission>, alive: readonly SimulatedProcess[], lostEndings: ReadonlySet<string>): string[] {
   return [...states.values()].flatMap((state) => {
     const hasOwner = alive.some(({ cluster }) => cluster.membership.instance.id === state.owner)
     if (!isTerminal(state.status) && !hasOwner) return [`${describe(state)} is active, but its owner ${state.owner} is gone`]
     // What a failover has lost may be told again by a process that did not run it.
-    const isToldAgain = state.sequence === state.startedAt
-    if (isTerminal(state.status) && state.state.includes('"code":"process_lost"') && !state.isRun && !isToldAgain) return [`${describe(state)} was lost with a process, but did not run in it`]
+    const isToldAgain = lostEndings.has(`${state.id} ${state.attempt}`)
+    const { error } = JSON.parse(state.state) as MissionCopy
+    if (isTerminal(state.status) && error?.code === 'process_lost' && !state.isRun && !isToldAgain) return [`${describe(state)} was lost with a process, but did not run in it`]
     return []
   })
 }
