@@ -20,7 +20,7 @@ export async function loadPicture (log: SharedLog, joined: Joined, picture: Pict
     }
   }
   const { position, counts, heads, retained } = joined
-  return { position, missions: [...missions.values()], history: await log.history(), counts, heads, retained }
+  return { position, missions, history: await log.history(), counts, heads, retained }
 }
 
 // Every mission comes with its own copy of the same few texts.

@@ -16,8 +16,6 @@ export interface EndedSharedDeps {
   forget: (mission: SharedMission) => void
 }
 
-interface Kept { readonly mission: SharedMission, readonly forgetAt: number }
-
 /** Above the limit, a few more are forgotten, so that this is not needed at each ending. */
 const KEPT_SHARE = 0.95
 /** The log has a time limit for those that are not removed from it. */
@@ -29,8 +27,7 @@ const MAX_FORGOTTEN = 10_000
  */
 export class EndedShared {
   readonly #deps: EndedSharedDeps
-  readonly #tenants = new Map<string | null, Queue<Kept>>()
-  #listed = new Set<SharedMission>()
+  readonly #tenants = new Map<string | null, Queue<SharedMission>>()
   #retention: Retention<SharedMission>
   #size = 0
   #forgotten: SharedMission[] = []
@@ -44,17 +41,19 @@ export class EndedShared {
 
   /** Whether a mission is active or can still be looked up. */
   isListed (mission: SharedMission): boolean {
-    return !mission.isTerminal || this.#listed.has(mission)
+    return !mission.isTerminal || mission.isListed
   }
 
   put (mission: SharedMission): void {
     const { clock, endedIds: { max, maxAgeMs } } = this.#deps
     const ageMs = Math.max(0, clock.now() - (mission.endedAt ?? clock.now()))
-    const kept = this.#tenants.get(mission.tenant) ?? new Queue()
+    const kept = this.#tenants.get(mission.tenant) ?? new Queue<SharedMission>()
     this.#tenants.set(mission.tenant, kept)
-    kept.push({ mission, forgetAt: clock.monotonic() + maxAgeMs - ageMs })
+    // Whole numbers take no memory of their own.
+    mission.forgetAt = Math.ceil(clock.monotonic() + maxAgeMs - ageMs)
+    mission.isListed = true
+    kept.push(mission)
     this.#size++
-    this.#listed.add(mission)
     this.#retention.put(mission, mission.status as TerminalStatus, ageMs)
     this.#trim(mission.tenant, kept)
     if (this.#size > max) this.#makeRoom(Math.floor(max * KEPT_SHARE))
@@ -62,7 +61,8 @@ export class EndedShared {
 
   /** A newer attempt has taken the place of an ended one. */
   drop (mission: SharedMission): void {
-    if (this.#listed.delete(mission)) this.#retention.drop(mission)
+    if (mission.isListed) this.#retention.drop(mission)
+    mission.isListed = false
   }
 
   /** The missions that were forgotten since the last call, at most 10,000. */
@@ -80,20 +80,17 @@ export class EndedShared {
   clear (): void {
     this.#tenants.clear()
     this.#size = 0
-    this.#listed = new Set()
     this.#forgotten = []
     this.#retention = this.#createRetention()
   }
 
-  // Entries of a former retention are dropped from a former set.
   #createRetention (): Retention<SharedMission> {
     const { options, clock, deadlines } = this.#deps
-    const listed = this.#listed
-    const forget = (mission: SharedMission) => { listed.delete(mission) }
+    const forget = (mission: SharedMission) => { mission.isListed = false }
     return new Retention<SharedMission>(options, { clock, deadlines, forget })
   }
 
-  #trim (tenant: string | null, kept: Queue<Kept>): void {
+  #trim (tenant: string | null, kept: Queue<SharedMission>): void {
     const now = this.#deps.clock.monotonic()
     while (kept.first !== undefined && kept.first.forgetAt <= now) this.#forgetOldest(kept)
     if (kept.length === 0) this.#tenants.delete(tenant)
@@ -107,8 +104,8 @@ export class EndedShared {
     shrinkFairly(holders, target)
   }
 
-  #forgetOldest (kept: Queue<Kept>): void {
-    const { mission } = kept.shift()!
+  #forgetOldest (kept: Queue<SharedMission>): void {
+    const mission = kept.shift()!
     this.#size--
     this.drop(mission)
     this.#deps.forget(mission)

@@ -29,8 +29,8 @@ export interface PictureDeps extends Pick<EndedSharedDeps, 'options' | 'deadline
 /** What a process loads of the log before it follows the log. */
 export interface LoadedPicture {
   readonly position: SharedLogPosition
-  /** As `create` returns them, each id once. */
-  readonly missions: readonly SharedMission[]
+  /** By id, as `create` returns them. They belong to the picture from then on. */
+  readonly missions: Map<string, SharedMission>
   readonly history: readonly LogBatch[]
   readonly counts: Parameters<SharedCounts['load']>[0]
   readonly heads: readonly StoredHead[]
@@ -88,7 +88,7 @@ export class Picture {
 
   /** Begins anew. */
   load (loaded: LoadedPicture): void {
-    this.#missions = new Map()
+    this.#missions = inOrder(loaded.missions)
     this.active.clear()
     this.ended.clear()
     this.#heads.clear()
@@ -100,7 +100,7 @@ export class Picture {
     for (const { channel, tenant, offset, messageId } of loaded.heads) {
       this.#heads.set(headKey(channel, tenant), { offset, id: messageId })
     }
-    for (const mission of [...loaded.missions].sort((a, b) => a.number - b.number)) this.#add(mission)
+    for (const mission of this.#missions.values()) this.#keep(mission)
     for (const mission of this.readEnded()) this.ended.put(mission)
   }
 
@@ -184,6 +184,16 @@ export class Picture {
     this.#heads.set(headKey(channel, null), { offset, id })
     if (tenant !== null) this.#heads.set(headKey(channel, tenant), { offset: tenantOffset, id })
   }
+}
+
+// Logs return them in this order, unless one has begun again.
+function inOrder (missions: Map<string, SharedMission>): Map<string, SharedMission> {
+  let last = 0
+  for (const { number } of missions.values()) {
+    if (number < last) return new Map([...missions].sort(([, a], [, b]) => a.number - b.number))
+    last = number
+  }
+  return missions
 }
 
 const headKey = (channel: string, tenant: string | null): string => tenant === null ? channel : `${channel} ${tenant}`

@@ -1,20 +1,24 @@
-import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
-import type { CancelState, MissionError, MissionStatus } from '../../../schemas/mission.js'
 import type { UpdatePlace } from '../feed.js'
-import { toUpdate, type UpdateSource } from '../payload/update.js'
-import type { AttemptHistory, KeptProgress } from '../types.js'
+import type { EndedMission } from '../payload/ended-mission.js'
 import { RecentById, type RecentByIdDeps } from './recent-by-id.js'
 
 /** Publishes the last update of a mission and returns its offset. */
 type PublishEnding = (update: MissionUpdate, ended: EndedMission, place?: UpdatePlace) => number | undefined
 
-/** `offset` is `undefined` until a message was published after the ending. */
-interface KeptEnding {
-  readonly id: string
-  readonly at: number
+// Small, because thousands are kept, those of tenants twice.
+class KeptEnding {
   readonly ended: EndedMission
+  /** `undefined` until a message was published after the ending. */
   offset: number | undefined
+
+  constructor (ended: EndedMission, offset: number | undefined) {
+    this.ended = ended
+    this.offset = offset
+  }
+
+  get id (): string { return this.ended.id }
+  get at (): number { return this.ended.at }
 }
 
 /**
@@ -65,7 +69,7 @@ export class EndedMissions {
     const published = publish && ((update && publish(update, ended, place)) ?? this.#lastOffset)
     const offset = place?.offset ?? published
     this.#lastOffset = offset ?? this.#lastOffset
-    this.#recent.put({ id: ended.id, at: ended.at, ended, offset })
+    this.#recent.put(new KeptEnding(ended, offset))
     this.#onCount(1)
   }
 
@@ -112,67 +116,4 @@ export class EndedMissions {
   #firstAfter (offset: number): number {
     return this.#recent.entries.findIndexSorted((kept) => kept.offset! > offset)
   }
-}
-
-/**
- * How one mission ended. Thousands are kept even if no client ever needs them, so each is one object without copies.
- * Its update is built on first use.
- */
-export class EndedMission implements UpdateSource {
-  /** When it ended, in ms of the monotonic clock. */
-  readonly at: number
-  readonly id: string
-  readonly name: string
-  readonly status: MissionStatus
-  readonly statusBeforeEnd: MissionStatus | undefined
-  readonly seq: number
-  readonly firstSeq: number
-  readonly attempt: number
-  readonly history: AttemptHistory
-  readonly tags: readonly string[]
-  readonly tagsOmitted: number
-  readonly shownParentId: string | null
-  readonly objective: string | null
-  readonly queuedAt: number | null
-  readonly startedAt: number
-  readonly endedAt: number | null
-  readonly durationMs: number | null
-  readonly progress: KeptProgress | null
-  readonly error: MissionError | null
-  readonly cancel: CancelState | null
-  /** Only if the host decides who may see it. */
-  readonly subject: MissionSubject | undefined
-  #update: MissionUpdate | undefined
-
-  constructor (mission: UpdateSource, at: number, subject?: MissionSubject) {
-    this.at = at
-    this.id = mission.id
-    this.name = mission.name
-    this.status = mission.status
-    this.statusBeforeEnd = mission.statusBeforeEnd
-    this.seq = mission.seq
-    this.firstSeq = mission.firstSeq
-    this.attempt = mission.attempt
-    this.history = mission.history
-    this.tags = mission.tags
-    this.tagsOmitted = mission.tagsOmitted
-    this.shownParentId = mission.shownParentId
-    this.objective = mission.objective
-    this.queuedAt = mission.queuedAt
-    this.startedAt = mission.startedAt
-    this.endedAt = mission.endedAt
-    this.durationMs = mission.durationMs
-    this.progress = mission.progress
-    this.error = mission.error
-    this.cancel = mission.cancel
-    this.subject = subject
-  }
-
-  // The metadata and the notes of an ended mission are not kept.
-  get metadata (): null { return null }
-  get notes (): undefined { return undefined }
-  get isStalled (): boolean { return false }
-  get waiting (): null { return null }
-
-  get update (): MissionUpdate { return (this.#update ??= toUpdate(this)) }
 }

@@ -66,7 +66,8 @@ class RetentionQueue<Kept extends Retained> {
 
   put (mission: Kept, ageMs: number): void {
     const { tenant } = mission
-    this.#kept.set(mission, this.#deps.clock.monotonic() + this.#keepMs - ageMs)
+    // Whole numbers take no memory of their own.
+    this.#kept.set(mission, Math.ceil(this.#deps.clock.monotonic() + this.#keepMs - ageMs))
     const missions = this.#tenants.get(tenant) ?? new Set()
     this.#tenants.set(tenant, missions.add(mission))
     this.#trim()

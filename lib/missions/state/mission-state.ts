@@ -1,7 +1,9 @@
+import type { MissionSubject } from '../../../schemas/access.js'
 import type { CancelKind, CancelState, MissionAttempt, MissionError, MissionView } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { Closing } from '../../base/errors.js'
 import type { Mission } from '../mission.js'
+import { EndedCopy, type EndedMission } from '../payload/ended-mission.js'
 import {
   CancelledError, type CancelRequest, type CancelResult, type ChildInit, type MissionLog, type MissionOutcome,
   type TextCuts
@@ -34,6 +36,7 @@ export class MissionState extends MissionReports<MissionState> {
   get done (): Promise<MissionOutcome> { return this.#listeners.done(this.outcome) }
   onEnd (listener: (outcome: MissionOutcome) => void): () => void { return this.#listeners.add(listener) }
   view (): MissionView { return toView(this) }
+  toEnded (at: number, subject: MissionSubject | undefined): EndedMission { return new EndedCopy(this, at, subject) }
 
   /** @see Mission.settled */
   async settled (): Promise<MissionOutcome> {

@@ -1,8 +1,9 @@
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Clock } from '../../base/clock.js'
 import { shrinkFairly } from '../../base/limits/fair-share.js'
-import { EndedMission, EndedMissions } from '../lifetime/ended-missions.js'
+import { EndedMissions } from '../lifetime/ended-missions.js'
 import type { UpdatePlace } from '../feed.js'
+import type { EndedMission } from '../payload/ended-mission.js'
 import type { ListedMission } from '../payload/listed-mission.js'
 
 export interface EndingsDeps {
@@ -76,7 +77,7 @@ export class Endings {
    */
   put (mission: ListedMission, update: MissionUpdate | undefined, places?: EndingPlaces): void {
     const { clock, keepsSubjects } = this.#deps
-    const ended = new EndedMission(mission, clock.monotonic(), keepsSubjects ? mission.subject : undefined)
+    const ended = mission.toEnded(clock.monotonic(), keepsSubjects ? mission.subject : undefined)
     this.#all.put(ended, update, places?.operators)
     if (mission.tenant === null) return
     this.of(mission.tenant).put(ended, update, places?.tenant)

@@ -5,9 +5,11 @@ import {
   type MissionView, type TerminalStatus
 } from '../../../../schemas/mission.js'
 import type { MissionHeader, StoredMission } from '../../../backplane/contract.js'
+import type { EndedMission } from '../../payload/ended-mission.js'
 import { copyProgress, type UpdateSource } from '../../payload/update.js'
 import type { AttemptHistory, KeptProgress, MissionOutcome } from '../../types.js'
 import { readMissionCopy } from './mission-copy.js'
+import { SharedEnding } from './shared-ending.js'
 
 const NO_LIST: readonly never[] = Object.freeze([])
 
@@ -36,6 +38,9 @@ export class SharedMission implements UpdateSource {
   sequence: number
   offset: number
   tenantOffset: number
+  /** Both are kept here for the list of ended missions, which would need several objects for each otherwise. */
+  isListed = false
+  forgetAt = 0
   #text: string
   #copy: MissionCopy | undefined
   #subject: MissionSubject | undefined
@@ -142,6 +147,8 @@ export class SharedMission implements UpdateSource {
     const { id, name, tenant, tags, startMetadata: metadata } = this
     return (this.#subject ??= Object.freeze({ id, name, tenant, tags, metadata }))
   }
+
+  toEnded (at: number, subject: MissionSubject | undefined): EndedMission { return new SharedEnding(this, at, subject) }
 
   /** A copy of everything known about the mission. */
   view (): MissionView {
