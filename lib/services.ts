@@ -15,7 +15,7 @@ import { createCore, type Core } from './core.js'
 import { createPublisher, isReliablePayload, type PublishPort } from './hub/host-publish.js'
 import { Hub } from './hub/hub.js'
 import { createMissionLookup, toUpdate } from './missions/index.js'
-import { Alerts, evaluateRules, type MonitoringService } from './monitoring/index.js'
+import type { MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
 /** The engines behind the decorators. */
@@ -44,6 +44,10 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   const core = createCore({ options: { ...options, backplane }, clock, log, access, callbackErrors })
   const { missions, monitoring, cluster } = core
   const hub = createHub({ ...core, options, clock, access, onCallbackError: callbackErrors.report })
+  core.alerts.observe(() => {
+    const { eventLoopDelayMs, closed } = hub.totals()
+    return { eventLoopDelayMs, slowConsumers: closed['slow_consumer']! }
+  })
   cluster?.connect({
     restart: (epoch, cause) => hub.restart(epoch, cause),
     publish: createDelivery(hub)
@@ -90,13 +94,16 @@ function createDelivery (hub: Hub) {
   }
 }
 
+/** How many alerts a client receives that asks for no number. */
+const HISTORY_SIZE = 50
+
 interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Core {
   access: Access
   onCallbackError: (where: string, err: unknown) => void
 }
 
 function createHub (deps: CreateHubDeps): Hub {
-  const { options, clock, access, missions, endings, cluster, onCallbackError } = deps
+  const { options, clock, access, missions, alerts, endings, cluster, onCallbackError } = deps
   const channels: ChannelsDeps = {
     clock,
     options: options.channels,
@@ -115,6 +122,7 @@ function createHub (deps: CreateHubDeps): Hub {
     createChannels: (tenant) => createChannels(channels, tenant),
     access,
     commands: missions.commands,
+    alertHistory: (tenant, limit = HISTORY_SIZE) => alerts.of(tenant).history(limit),
     findMission: createMissionLookup({ registry: missions, endings }),
     onCallbackError,
     ...(cluster !== undefined && { epoch: () => cluster.epoch })
@@ -155,24 +163,13 @@ function both (one: Unsubscribe, other: Unsubscribe): Unsubscribe {
   }
 }
 
-const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
-
-// The alerts of a tenant are about its missions only, not about the process.
-function createAlerts (tenant: string | undefined, { missions, monitoring, cluster }: CreateHubDeps): AlertSource {
-  if (cluster !== undefined && tenant === undefined) {
-    const { alerts } = cluster
-    const firing = () => alerts.firing()
-    return {
-      evaluate: firing,
-      firing,
-      onPublished: (listener) => alerts.onPublished(listener),
-      origin: () => alerts.origin()
-    }
-  }
-  const alerts = new Alerts()
-  const health = () => tenant === undefined ? monitoring.health() : NO_COMPONENTS
+// Several processes share the log of the alerts for operators. A process evaluates the alerts of its tenants itself.
+function createAlerts (tenant: string | undefined, { alerts, cluster }: CreateHubDeps): AlertSource {
+  const viewed = alerts.of(tenant)
+  if (cluster === undefined || tenant !== undefined) return viewed
   return {
-    evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.queries.totals(tenant), health: health() })),
-    firing: () => alerts.firing()
+    firing: () => viewed.firing(),
+    onChanged: (listener) => cluster.alerts.onPublished(listener),
+    origin: () => cluster.alerts.origin()
   }
 }

@@ -55,6 +55,9 @@ export const InvalidHealthCheck = createError<[string]>(
 export const InvalidHealthReport = createError<[string]>(
   'FST_MC_INVALID_HEALTH_REPORT', 'Invalid health report: %s', 500, TypeError)
 
+/** An alert cannot be silenced in this way. */
+export const InvalidSilence = createError<[string]>('FST_MC_INVALID_SILENCE', 'Invalid silence: %s', 500, TypeError)
+
 /** A health check took longer than its `timeoutMs`; this is the abort reason of its signal. */
 export const HealthCheckTimeout = createError<[number]>(
   'FST_MC_HEALTH_CHECK_TIMEOUT', 'The health check took longer than %d ms')

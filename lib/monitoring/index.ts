@@ -1,8 +1,14 @@
 export {
   createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
 } from './monitoring.js'
-export { Alerts, type SavedAlert } from './alerts/alerts.js'
-export { evaluateRules, type AlertCondition, type AlertFacts } from './alerts/alert-rules.js'
+export { AlertService, type AlertServiceDeps, type SharedAlerts, type ViewedAlerts } from './alerts/alert-service.js'
+export type { AlertTotals } from './alerts/alert-counts.js'
+export { ALERT_RULES, bindRules, evaluateRules } from './alerts/alert-rules.js'
+export type { AlertCondition } from './alerts/condition.js'
+export type { AlertFacts } from './alerts/facts/alert-facts.js'
+export type { SavedAlert } from './alerts/lifecycle/saved-alert.js'
+export type { Silence } from './alerts/lifecycle/silences.js'
+export type { ScopeAlerts } from './alerts/scope-alerts.js'
 export { DURATION_BOUNDS_MS, labelValue, type OperationSeries, type OperationTotals } from './operations/operations.js'
 export type { HealthCheck, HealthProvider } from './health/sources.js'
 export type { CheckReport } from './health/report.js'
