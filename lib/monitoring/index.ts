@@ -2,8 +2,11 @@ export {
   createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
 } from './monitoring.js'
 export { AlertService, type AlertServiceDeps, type SharedAlerts, type ViewedAlerts } from './alerts/alert-service.js'
+export type { AlertOptions } from './alerts/alert-options.js'
+export type { HostAlertFacts, HostAlertRule } from './alerts/host-rules.js'
 export type { AlertTotals } from './alerts/alert-counts.js'
-export { ALERT_RULES, bindRules, evaluateRules } from './alerts/alert-rules.js'
+export { ALERT_RULES, bindRules } from './alerts/alert-rules.js'
+export { evaluateRules } from './alerts/evaluate-rules.js'
 export type { AlertCondition } from './alerts/condition.js'
 export type { AlertFacts } from './alerts/facts/alert-facts.js'
 export type { SavedAlert } from './alerts/lifecycle/saved-alert.js'
