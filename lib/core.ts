@@ -6,13 +6,15 @@ import { systemClock, type Clock } from './base/clock.js'
 import { callGuarded } from './base/promises.js'
 import { Cluster } from './cluster/cluster.js'
 import { Endings, MissionRegistry, TenantLabels, type MissionLog } from './missions/index.js'
-import { MonitoringService } from './monitoring/index.js'
+import { AlertService, MonitoringService } from './monitoring/index.js'
 
 /** What the core needs of the host's logger. */
 export interface CoreLog extends MissionLog { child (bindings: object): MissionLog }
 
 export interface CoreDeps {
-  options: Pick<ResolvedOptions, 'channels' | 'health' | 'missions' | 'prometheus' | 'server' | 'websocket'> & {
+  options: Pick<
+    ResolvedOptions, 'alerts' | 'channels' | 'health' | 'missions' | 'prometheus' | 'server' | 'websocket'
+  > & {
     backplane?: Backplane | undefined
   }
   clock: Clock
@@ -28,6 +30,7 @@ export interface CoreDeps {
 export interface Core {
   missions: MissionRegistry
   monitoring: MonitoringService
+  alerts: AlertService
   endings: Endings
   /** Only with a backplane. */
   cluster: Cluster | undefined
@@ -57,12 +60,11 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
   })
   const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
   const endings = new Endings({ clock, ...endedIds, keepsSubjects: access.isNarrowed })
+  const alerts = createAlertService({
+    options, clock, missions, monitoring, endings, cluster: () => cluster, onCallbackError
+  })
   const { backplane } = options
-  if (backplane === undefined) {
-    missions.updates.onEnded((mission, update) => endings.put(mission, update))
-    return { missions, monitoring, endings, cluster: undefined }
-  }
-  const cluster = new Cluster({
+  const cluster = backplane && new Cluster({
     clock,
     backplane,
     member: { service: options.server.name, label: hostname() },
@@ -70,13 +72,38 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endings,
     endedIds,
     monitoring,
+    alerts: alerts.operators,
     hidesUnknownParents: access.isRestricted,
     options,
     onWarning: createWarning(log, onCallbackError),
     onListenerError: onCallbackError.bind(undefined, 'mission_listener'),
     defer: defer ?? (clock === systemClock ? setImmediate : queueMicrotask)
   })
-  return { missions, monitoring, endings, cluster }
+  alerts.shared = cluster?.alerts
+  if (cluster === undefined) missions.updates.onEnded((mission, update) => endings.put(mission, update))
+  return { missions, monitoring, alerts, endings, cluster }
+}
+
+interface CreateAlertServiceDeps extends Pick<CoreDeps, 'options' | 'clock'>, Omit<Core, 'alerts' | 'cluster'> {
+  cluster: () => Cluster | undefined
+  onCallbackError: (where: string, err: unknown) => void
+}
+
+// The alerts read the missions where they are kept anyway: here, or with several processes in the shared log.
+function createAlertService (deps: CreateAlertServiceDeps): AlertService {
+  const { options, clock, missions, monitoring, endings, cluster, onCallbackError } = deps
+  return new AlertService({
+    clock,
+    options: options.alerts,
+    intervalMs: options.channels.anomalyAlertMs,
+    missions: (tenant) => ({
+      totals: () => missions.queries.totals(tenant),
+      active: () => cluster()?.picture.active.of(tenant) ?? missions.groups.active(tenant),
+      endedAfter: (last) => endings.after(tenant, last)
+    }),
+    health: () => cluster()?.health.all() ?? monitoring.health(),
+    onCallbackError
+  })
 }
 
 // Ids of ended missions are remembered for as long as clients can receive their endings.

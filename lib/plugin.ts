@@ -32,7 +32,7 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   const clock = (options.clock as Clock | undefined) ?? systemClock
   const log = app.log.child({ plugin: 'fastify-mission-control' })
   const services = createServices({ options, clock, log })
-  const { missions, monitoring, hub, exposition, cluster } = services
+  const { missions, monitoring, alerts, hub, exposition, cluster } = services
 
   // Added before @fastify/websocket is registered: hooks run in order, and its own would close connections without a
   // close code.
@@ -50,17 +50,19 @@ export async function registerMissionControl (app: FastifyInstance, input: Missi
   SERVERS.add(app.server)
 
   app.decorate('missions', createMissions(missions))
-  app.decorate('monitoring', createMonitoring(monitoring))
+  app.decorate('monitoring', createMonitoring(monitoring, alerts))
   app.decorate('missionControl', createMissionControl(services))
 
   app.addHook('onReady', async () => {
     monitoring.start()
+    alerts.start()
     hub.start()
     await cluster?.start(JOIN_MS)
   })
   app.addHook('onClose', async () => {
     missions.close()
     monitoring.close()
+    alerts.close()
     exposition.close()
   })
   if (options.monitoring.trackRequests) trackRequests(app, monitoring)

@@ -5,7 +5,7 @@ import { systemClock, type Clock } from './base/clock.js'
 import { resolveOptions } from './base/options.js'
 import { createCore, type CoreLog } from './core.js'
 import { createMissions, type Missions } from './missions/index.js'
-import { createMonitoring, type Monitoring } from './monitoring/index.js'
+import { createMonitoring, type AlertOptions, type Monitoring } from './monitoring/index.js'
 
 /** Options of `connectReporter`. */
 export interface ReporterOptions {
@@ -15,6 +15,8 @@ export interface ReporterOptions {
   service?: { name?: string, version?: string }
   missions?: OptionsInput['missions']
   health?: OptionsInput['health']
+  /** The same as those of the service: one process evaluates the alert rules for all, and it may be this one. */
+  alerts?: AlertOptions
   /** A logger like that of Fastify or pino; silent by default. */
   log?: CoreLog
   clock?: Clock
@@ -57,8 +59,8 @@ const EVERYTHING = { isRestricted: false, isNarrowed: false }
  * @throws FST_MC_INVALID_OPTION
  */
 export async function connectReporter (options: ReporterOptions): Promise<Reporter> {
-  const { backplane, service, missions, health, log = SILENT, clock = systemClock } = options
-  const resolved = resolveOptions({ backplane, server: service, missions, health }, {})
+  const { backplane, service, missions, health, alerts, log = SILENT, clock = systemClock } = options
+  const resolved = resolveOptions({ backplane, server: service, missions, health, alerts } as OptionsInput, {})
   const core = createCore({
     options: { ...resolved, backplane }, clock, log, access: EVERYTHING, callbackErrors: new CallbackErrors(log)
   })
@@ -67,15 +69,16 @@ export async function connectReporter (options: ReporterOptions): Promise<Report
   let closing: Promise<void> | undefined
   return {
     missions: createMissions(core.missions),
-    monitoring: createMonitoring(core.monitoring),
+    monitoring: createMonitoring(core.monitoring, core.alerts),
     close: async () => await (closing ??= closeCore(core))
   }
 }
 
-async function closeCore ({ missions, monitoring, cluster }: ReturnType<typeof createCore>): Promise<void> {
+async function closeCore ({ missions, monitoring, alerts, cluster }: ReturnType<typeof createCore>): Promise<void> {
   await missions.shutdown()
   await cluster!.flush(FLUSH_MS)
   await cluster!.close()
   missions.close()
   monitoring.close()
+  alerts.close()
 }

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { MissionSubject } from '../schemas/access.js'
+import type { Anomaly } from '../schemas/anomaly.js'
 import type { ChannelName } from '../schemas/channels/index.js'
 import type { HealthSnapshot } from '../schemas/health.js'
 import type { ResolvedOptions } from '../schemas/options.js'
@@ -11,11 +12,12 @@ import type { Clock } from './base/clock.js'
 import type { Unsubscribe } from './base/events.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
+import type { AlertOrigin } from './cluster/cluster-alerts.js'
 import { createCore, type Core } from './core.js'
 import { createPublisher, isReliablePayload, type PublishPort } from './hub/host-publish.js'
 import { Hub } from './hub/hub.js'
 import { createMissionLookup, toUpdate } from './missions/index.js'
-import { Alerts, evaluateRules, type MonitoringService } from './monitoring/index.js'
+import { withoutMissions, type MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
 /** The engines behind the decorators. */
@@ -44,6 +46,10 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   const core = createCore({ options: { ...options, backplane }, clock, log, access, callbackErrors })
   const { missions, monitoring, cluster } = core
   const hub = createHub({ ...core, options, clock, access, onCallbackError: callbackErrors.report })
+  core.alerts.observe(() => {
+    const { eventLoopDelayMs, closed } = hub.totals()
+    return { eventLoopDelayMs, slowConsumers: closed['slow_consumer']! }
+  })
   cluster?.connect({
     restart: (epoch, cause) => hub.restart(epoch, cause),
     publish: createDelivery(hub)
@@ -90,13 +96,16 @@ function createDelivery (hub: Hub) {
   }
 }
 
+/** How many alerts a client receives that asks for no number. */
+const HISTORY_SIZE = 50
+
 interface CreateHubDeps extends Pick<ServicesDeps, 'options' | 'clock'>, Core {
   access: Access
   onCallbackError: (where: string, err: unknown) => void
 }
 
 function createHub (deps: CreateHubDeps): Hub {
-  const { options, clock, access, missions, endings, cluster, onCallbackError } = deps
+  const { options, clock, access, missions, alerts, endings, cluster, onCallbackError } = deps
   const channels: ChannelsDeps = {
     clock,
     options: options.channels,
@@ -115,6 +124,10 @@ function createHub (deps: CreateHubDeps): Hub {
     createChannels: (tenant) => createChannels(channels, tenant),
     access,
     commands: missions.commands,
+    alertHistory (tenant, limit = HISTORY_SIZE) {
+      const history = alerts.of(tenant).history(limit)
+      return access.isNarrowed ? history.map(withoutMissions) : history
+    },
     findMission: createMissionLookup({ registry: missions, endings }),
     onCallbackError,
     ...(cluster !== undefined && { epoch: () => cluster.epoch })
@@ -155,24 +168,21 @@ function both (one: Unsubscribe, other: Unsubscribe): Unsubscribe {
   }
 }
 
-const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
-
-// The alerts of a tenant are about its missions only, not about the process.
-function createAlerts (tenant: string | undefined, { missions, monitoring, cluster }: CreateHubDeps): AlertSource {
-  if (cluster !== undefined && tenant === undefined) {
-    const { alerts } = cluster
-    const firing = () => alerts.firing()
-    return {
-      evaluate: firing,
-      firing,
-      onPublished: (listener) => alerts.onPublished(listener),
-      origin: () => alerts.origin()
-    }
+// Several processes share the log of the alerts for operators. A process evaluates the alerts of its tenants itself.
+function createAlerts (tenant: string | undefined, { alerts, access, cluster }: CreateHubDeps): AlertSource {
+  const viewed = alerts.of(tenant)
+  const show = access.isNarrowed ? withoutMissions : (anomaly: Anomaly) => anomaly
+  const firing = () => viewed.firing().map(show)
+  if (cluster === undefined || tenant !== undefined) {
+    return { firing, onChanged: (listener) => viewed.onChanged((anomaly) => listener(show(anomaly))) }
   }
-  const alerts = new Alerts()
-  const health = () => tenant === undefined ? monitoring.health() : NO_COMPONENTS
+  const shown = ({ payload, place }: AlertOrigin['recent'][number]) => ({ payload: show(payload), place })
   return {
-    evaluate: () => alerts.evaluate(evaluateRules({ totals: missions.queries.totals(tenant), health: health() })),
-    firing: () => alerts.firing()
+    firing,
+    onChanged: (listener) => cluster.alerts.onPublished((anomaly, place) => listener(show(anomaly), place)),
+    origin () {
+      const { head, recent } = cluster.alerts.origin()
+      return { head, recent: recent.map(shown) }
+    }
   }
 }

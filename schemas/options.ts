@@ -1,5 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { HealthReport } from './health.js'
+import { alerts } from './options/alerts.js'
 import { count, group, Host, hostValue, label, milliseconds, Origin, path, route } from './options/fields.js'
 import { missions } from './options/missions.js'
 
@@ -192,6 +193,7 @@ export const Options = Type.Object({
     })
   }),
   prometheus,
+  alerts,
   missions,
   onRequest: Type.Optional(hostValue<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list ' +
     'of them',

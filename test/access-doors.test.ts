@@ -350,7 +350,7 @@ t.test('alerts of a tenant are about its own missions', async (t) => {
   for (const client of [busy!, quiet!, operator!]) await client.subscribe('anomaly_alert')
   for (let at = 0; at < 12; at++) app.missions.start({ name: 'job', tenant: 'busy' })
   app.missions.start({ name: 'job', tenant: 'quiet' })
-  clock.advance(15_000)
+  clock.advance(75_000)
   const alertsOf = async (client: Client) => (await client.settle()).flatMap((message) => message.type === 'anomaly_alert' ? [[message.payload.rule, message.payload.value]] : [])
   t.strictSame(await Promise.all([busy!, quiet!, operator!].map(alertsOf)), [[['mission_active', 12]], [], [['mission_active', 13]]])
   const late = await as(app, { id: 'c', tenant: 'quiet' })

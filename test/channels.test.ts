@@ -213,8 +213,8 @@ t.test('anomaly_alert', async (t) => {
     await client.subscribe('anomaly_alert')
     t.same(await client.settle(), [])
     const missions = Array.from({ length: 11 }, () => app.missions.start('job'))
-    clock.advance(14_999)
-    t.same(await client.settle(), [])
+    clock.advance(74_999)
+    t.same(await client.settle(), [], 'the condition must be true for a minute')
     clock.advance(1)
     const firing = (await client.next('anomaly_alert')).payload
     t.match(firing, { category: 'mission', severity: 'warning', rule: 'mission_active', metric: 'active', value: 11, threshold: 10, state: 'firing' })
@@ -228,14 +228,17 @@ t.test('anomaly_alert', async (t) => {
     clock.advance(15_000)
     t.match((await client.next('anomaly_alert')).payload, { alertId: firing.alertId, severity: 'critical', threshold: 25, state: 'firing' })
     for (const mission of missions) mission.complete()
+    clock.advance(300_000)
+    t.same(await client.settle(), [], 'and false for five minutes')
     clock.advance(15_000)
     t.match((await client.next('anomaly_alert')).payload, { alertId: firing.alertId, severity: 'info', state: 'resolved' })
     t.same(await client.settle(), [])
   })
 
-  t.test('is current for the first subscriber after a time without subscribers', async (t) => {
-    const { app, client } = await setup(t)
+  t.test('is evaluated without subscribers, so that it is current for the first one', async (t) => {
+    const { clock, app, client } = await setup(t)
     for (let i = 0; i < 5; i++) app.missions.start('job').fail('no')
+    clock.advance(75_000)
     await client.subscribe('anomaly_alert')
     t.match((await client.next('anomaly_alert')).payload, { rule: 'mission_error_rate', severity: 'critical', state: 'firing', snapshot: true })
   })

@@ -70,7 +70,7 @@ t.test('numbers of the whole', async (t) => {
 
 t.test('alerts', async (t) => {
   t.test('one process evaluates the rules, all clients get each change once, and another process goes on', async (t) => {
-    const [one, two] = await startProcesses(t, 2, { channels: { anomalyAlertMs: 20 }, leaseMs: 300 })
+    const [one, two] = await startProcesses(t, 2, { channels: { anomalyAlertMs: 20 }, alerts: { rules: { mission_active: { forMs: 0, keepMs: 0 } } }, leaseMs: 300 })
     await until(() => two!.backplane.calls.filter((name) => name === 'renew').length > 1)
     const clients = await Promise.all([one!, two!].map(async ({ app }) => await (await connect(app)).subscribe('anomaly_alert')))
     for (let i = 0; i < 11; i++) (i % 2 === 0 ? one! : two!).app.missions.start({ id: `m${i}`, name: 'import' })

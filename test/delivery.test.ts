@@ -320,6 +320,7 @@ async function play (moves: readonly Move[], log: { maxMessages: number, maxAgeM
     createChannels: () => [...sources.values()].map(({ channel }) => channel),
     access: openAccess(clock),
     commands: {} as never,
+    alertHistory: () => [],
     findMission: () => undefined,
     onCallbackError: (where, err) => { failures.push(`${where}: ${String((err as Error).stack)}`) }
   })

@@ -902,6 +902,7 @@ t.test('a failing channel fails the request of the client, not the process', asy
     createChannels: () => [{ name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot () { throw new Error('canary') } }],
     access: openAccess(clock),
     commands: {} as never,
+    alertHistory: () => [],
     findMission: () => undefined,
     onCallbackError: (where, err) => { failures.push(`${where}: ${(err as Error).message}`) }
   })

@@ -1,17 +1,16 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { Alerts, evaluateRules, MonitoringService, type AlertCondition, type MonitoringEvents } from '../lib/monitoring/index.js'
+import { MonitoringService, type MonitoringEvents } from '../lib/monitoring/index.js'
 import { LatencyWindow } from '../lib/monitoring/operations/latency-window.js'
 import { compile } from '../lib/base/validation.js'
-import { Anomaly, LatencySnapshot, Operation, OperationLatency, type HealthComponent, type HealthSnapshot, type MissionTotals } from '../schemas/index.js'
+import { LatencySnapshot, Operation, OperationLatency } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
 
 const SECRET = 'hunter2'
 const isLatencySnapshot = compile(LatencySnapshot)
 const isOperation = compile(Operation)
 const isOperationLatency = compile(OperationLatency)
-const isAnomaly = compile(Anomaly)
 
 const setup = () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
@@ -355,129 +354,5 @@ t.test('after close', async (t) => {
     t.equal(monitoring.latency().count, 1)
     t.equal(monitoring.health().status, 'unknown')
     t.equal(metrics.length, 1)
-  })
-})
-
-t.test('alert rules', async (t) => {
-  const totals = (some: Partial<MissionTotals> = {}): MissionTotals =>
-    ({ active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0, ...some })
-  const health = (components: Record<string, Partial<HealthComponent>> = {}): HealthSnapshot => ({
-    status: 'healthy',
-    checkedAt: 0,
-    components: Object.fromEntries(Object.entries(components).map(([name, component]) =>
-      [name, { status: 'healthy', critical: false, responseTimeMs: 1, error: null, checkedAt: 0, ...component }]))
-  })
-  const evaluate = (some: { totals?: Partial<MissionTotals>, components?: Record<string, Partial<HealthComponent>> }) =>
-    evaluateRules({ totals: totals(some.totals), health: health(some.components) })
-  const brief = (conditions: AlertCondition[]) => conditions.map(({ rule, severity, value, threshold }) => [rule, severity, value, threshold])
-
-  t.test('find nothing in a healthy service', async (t) => {
-    t.strictSame(evaluate({ totals: { active: 10, completed: 7, errors: 3 }, components: { db: { responseTimeMs: 1_000 }, host: { responseTimeMs: null } } }), [])
-  })
-
-  t.test('warn of more than 10 active missions and call more than 25 critical', async (t) => {
-    t.strictSame(brief(evaluate({ totals: { active: 11 } })), [['mission_active', 'warning', 11, 10]])
-    t.strictSame(brief(evaluate({ totals: { active: 25 } })), [['mission_active', 'warning', 25, 10]])
-    t.strictSame(brief(evaluate({ totals: { active: 26 } })), [['mission_active', 'critical', 26, 25]])
-    t.match(evaluate({ totals: { active: 26 } }), [{ key: 'mission_active', category: 'mission', metric: 'active', details: null, message: '26 missions are active, more than 25' }])
-  })
-
-  t.test('evaluate the error rate once five missions have ended', async (t) => {
-    t.strictSame(evaluate({ totals: { errors: 4 } }), [])
-    t.strictSame(brief(evaluate({ totals: { errors: 5 } })), [['mission_error_rate', 'critical', 1, 0.5]])
-    t.strictSame(brief(evaluate({ totals: { errors: 5, completed: 3, cancelled: 2 } })), [['mission_error_rate', 'warning', 0.5, 0.3]])
-    t.strictSame(brief(evaluate({ totals: { errors: 3, completed: 3, cancelled: 4 } })), [])
-    t.match(evaluate({ totals: { errors: 4, completed: 6 } }), [{ category: 'mission', metric: 'error_rate', message: '4 of 10 ended missions failed, more than 30 %' }])
-  })
-
-  t.test('find each unhealthy component separately, as critical', async (t) => {
-    const found = evaluate({ components: { db: { status: 'unhealthy', error: 'check_timeout' }, cache: { status: 'unhealthy' }, mail: { status: 'degraded' } } })
-    t.match(found, [
-      { key: 'health_component:db', rule: 'health_component', category: 'health', severity: 'critical', metric: null, value: null, threshold: null, details: { component: 'db', error: 'check_timeout' } },
-      { key: 'health_component:cache', severity: 'critical' }
-    ])
-    t.equal(found.length, 2)
-  })
-
-  t.test('warn of a component that takes more than a second to respond to respond', async (t) => {
-    t.match(evaluate({ components: { db: { responseTimeMs: 1_000.5 } } }), [{
-      key: 'health_response_time:db',
-      rule: 'health_response_time',
-      category: 'health',
-      severity: 'warning',
-      metric: 'response_time_ms',
-      value: 1_000.5,
-      threshold: 1_000,
-      details: { component: 'db' },
-      message: 'The component db took more than 1000 ms to respond'
-    }])
-  })
-})
-
-t.test('alerts', async (t) => {
-  const condition = (some: Partial<AlertCondition> = {}): AlertCondition => ({
-    key: 'mission_active',
-    rule: 'mission_active',
-    category: 'mission',
-    severity: 'warning',
-    message: '11 missions are active',
-    metric: 'active',
-    value: 11,
-    threshold: 10,
-    details: null,
-    ...some
-  })
-
-  t.test('fire once, no matter how long the condition is true', async (t) => {
-    const alerts = new Alerts()
-    const [fired] = alerts.evaluate([condition()])
-    t.ok(isAnomaly(fired))
-    t.match(fired, { state: 'firing', severity: 'warning', alertId: /^alert_/, rule: 'mission_active', value: 11 })
-    t.notOk(fired && 'key' in fired)
-    for (let i = 0; i < 20; i++) t.strictSame(alerts.evaluate([condition({ value: 12 + i })]), [])
-  })
-
-  t.test('fire again with the same id when their severity changes', async (t) => {
-    const alerts = new Alerts()
-    const [first] = alerts.evaluate([condition()])
-    const [worse] = alerts.evaluate([condition({ severity: 'critical', value: 26 })])
-    t.match(worse, { alertId: first!.alertId, state: 'firing', severity: 'critical', value: 26 })
-    const [milder] = alerts.evaluate([condition({ value: 24 })])
-    t.match(milder, { alertId: first!.alertId, state: 'firing', severity: 'warning', value: 24 })
-  })
-
-  t.test('are resolved once, and have a new id the next time', async (t) => {
-    const alerts = new Alerts()
-    const [first] = alerts.evaluate([condition({ severity: 'critical' })])
-    const [resolved, ...more] = alerts.evaluate([])
-    t.ok(isAnomaly(resolved))
-    t.strictSame(resolved, { ...first, state: 'resolved', severity: 'info', message: 'Resolved: 11 missions are active', value: null })
-    t.strictSame(more, [])
-    t.strictSame(alerts.evaluate([]), [])
-    const [again] = alerts.evaluate([condition()])
-    t.not(again!.alertId, first!.alertId)
-  })
-
-  t.test('with different keys do not affect each other', async (t) => {
-    const alerts = new Alerts()
-    const a = condition({ key: 'health_component:a' })
-    const b = condition({ key: 'health_component:b' })
-    const [firstA] = alerts.evaluate([a])
-    const [firstB, ...none] = alerts.evaluate([a, b])
-    t.strictSame(none, [])
-    t.not(firstA!.alertId, firstB!.alertId)
-    t.match(alerts.evaluate([b]), [{ alertId: firstA!.alertId, state: 'resolved' }])
-  })
-
-  t.test('that are firing are sent to a new subscriber with their latest values', async (t) => {
-    const alerts = new Alerts()
-    t.strictSame(alerts.firing(), [])
-    const [first] = alerts.evaluate([condition()])
-    alerts.evaluate([condition({ value: 19 })])
-    const firing = alerts.firing()
-    t.strictSame(firing, [{ ...first, value: 19, snapshot: true }])
-    t.ok(firing.every((anomaly) => isAnomaly(anomaly)))
-    alerts.evaluate([])
-    t.strictSame(alerts.firing(), [])
   })
 })

@@ -12,6 +12,16 @@ export function optionsTables (options, environment, describeBounds) {
   return groups(options).map(({ title, rows }) => `### ${title}\n\n${table(header, rows.map(toRow))}`).join('\n\n')
 }
 
+/** The options of each alert rule; `common` are those that every rule has. */
+export function ruleOptionsTable (rules, common) {
+  const toRow = (rule, [name, schema]) => [rule === 'all' ? rule : code(rule), code(name), defaultOf(schema), required(schema.description, name)]
+  const isOwn = ([name, schema]) => !(name in common.properties) || schema.default !== common.properties[name].default
+  const rows = Object.entries(rules.properties).flatMap(([rule, { properties }]) =>
+    Object.entries(properties).filter(isOwn).map((entry) => toRow(rule, entry)))
+  const all = Object.entries(common.properties).map((entry) => toRow('all', entry))
+  return table(['Rule', 'Option', 'Default', 'What it does'], [...rows, ...all])
+}
+
 /** Error codes and their meaning. */
 export function codesTable (codes) {
   return table(['Code', 'Meaning'], Object.entries(codes).map(([name, meaning]) => [code(name), meaning]))
@@ -50,7 +60,7 @@ function groups (options) {
 }
 
 function leaves (schema, path) {
-  if (schema.properties === undefined) return [{ path: path.join('.'), schema }]
+  if (schema.properties === undefined || schema.expected !== undefined) return [{ path: path.join('.'), schema }]
   return Object.entries(schema.properties).flatMap(([key, child]) => leaves(child, [...path, key]))
 }
 

@@ -1,30 +1,21 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
-import type { Clock, Timer } from '../base/clock.js'
 import type { Unsubscribe } from '../base/events.js'
 import type { Channel, ChannelOrigin, Placement, Publish } from '../hub/channel.js'
 
 /** Alerts that this process evaluates, or that the process which does so has published in a shared log. */
 export interface AlertSource {
-  /** The changes since the last evaluation. */
-  evaluate (): Anomaly[]
   firing (): Anomaly[]
-  /** Calls `listener` with the changes that another process has found; then `evaluate` is not called. */
-  onPublished?: ((listener: (anomaly: Anomaly, place: Placement) => void) => Unsubscribe) | undefined
+  /** Calls `listener` with every change; `place` is that in the shared log, if there is one. */
+  onChanged (listener: (anomaly: Anomaly, place?: Placement) => void): Unsubscribe
   origin?: (() => ChannelOrigin<'anomaly_alert'> | undefined) | undefined
 }
 
-export interface AnomalyAlertChannelDeps extends AlertSource {
-  clock: Clock
-  intervalMs: number
-}
-
 /**
- * `anomaly_alert`: alerts that began, changed their severity or ended since the last evaluation. An unchanged alert is
- * not repeated. A new subscriber gets the alerts that are firing.
+ * `anomaly_alert`: alerts that began, changed their severity or ended, and reminders of those that go on. A new
+ * subscriber gets the alerts that are firing.
  */
-export function createAnomalyAlertChannel (deps: AnomalyAlertChannelDeps): Channel<'anomaly_alert'> {
-  const { clock, intervalMs, evaluate, firing, onPublished, origin } = deps
-  let timer: Timer | undefined
+export function createAnomalyAlertChannel (source: { alerts: AlertSource }): Channel<'anomaly_alert'> {
+  const { firing, onChanged, origin } = source.alerts
   let unsubscribe: Unsubscribe | undefined
 
   return {
@@ -32,18 +23,9 @@ export function createAnomalyAlertChannel (deps: AnomalyAlertChannelDeps): Chann
     delivery: () => ({}),
     ...(origin !== undefined && { origin }),
     start (publish: Publish<'anomaly_alert'>) {
-      if (onPublished !== undefined) {
-        unsubscribe = onPublished((anomaly, place) => publish(anomaly, { place }))
-        return
-      }
-      // Nothing was evaluated without subscribers. The new subscriber gets the result as its snapshot.
-      evaluate()
-      timer = clock.every(intervalMs, () => { for (const anomaly of evaluate()) publish(anomaly) })
+      unsubscribe = onChanged((anomaly, place) => publish(anomaly, { place }))
     },
-    stop () {
-      timer?.cancel()
-      unsubscribe?.()
-    },
+    stop () { unsubscribe?.() },
     snapshot: () => firing(),
     size: () => firing().length
   }

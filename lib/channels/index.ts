@@ -27,7 +27,7 @@ export interface ChannelsDeps {
   onLatency: (listener: () => void) => Unsubscribe
   health: () => HealthSnapshot
   onHealth: (listener: (health: HealthSnapshot) => void) => Unsubscribe
-  /** Creates the alerts for a tenant, or without a tenant those for operators. */
+  /** The alerts of a tenant, or without a tenant those of operators. */
   createAlerts: (tenant: string | undefined) => AlertSource
   /** Whether a viewer may see a mission; only if the host decides that for each one. */
   sees?: Sees | undefined
@@ -39,7 +39,6 @@ export interface ChannelsDeps {
  */
 export function createChannels (deps: ChannelsDeps, tenant: string | undefined): Channel[] {
   const { clock, options, feed, toSnapshot, endings, latency, onLatency, totals, createAlerts, sees } = deps
-  const alerts = createAlerts(tenant)
   if (feed.origin === undefined) endings.restart(tenant)
   const show = tenant === undefined ? (health: HealthSnapshot) => health : hideComponents
   const channels = [
@@ -66,7 +65,7 @@ export function createChannels (deps: ChannelsDeps, tenant: string | undefined):
       sees,
       tenant
     }),
-    createAnomalyAlertChannel({ clock, intervalMs: options.anomalyAlertMs, ...alerts })
+    createAnomalyAlertChannel({ alerts: createAlerts(tenant) })
   ]
   // Each channel has its own payload type. The hub looks channels up by name, which restores the pair.
   return channels as unknown as Channel[]

@@ -1,25 +1,33 @@
 import { Anomaly } from '../../schemas/anomaly.js'
-import { SavedAlerts } from '../../schemas/cluster/messages.js'
+import { SavedAlerts, SavedHistory, SavedSilences } from '../../schemas/cluster/saved-alerts.js'
 import type { PublicationEntry } from '../backplane/contract.js'
 import type { Clock, Timer } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { compile } from '../base/validation.js'
 import type { UpdatePlace } from '../missions/index.js'
-import { Alerts, evaluateRules, type AlertFacts } from '../monitoring/index.js'
+import type { ScopeAlerts, SharedAlerts, Silence } from '../monitoring/index.js'
 import { createPublication, type PendingStep } from './log/steps.js'
 import type { Picture } from './picture/picture.js'
 
 const CHANNEL = 'anomaly_alert'
-const RETAINED = 'alerts'
+/** The keys of the values that the log retains. */
+const ALERTS = 'alerts'
+const HISTORY = 'alert_history'
+const SILENCES = 'alert_silences'
+/** A longer value is not retained, so the oldest alerts are left out. */
+const MAX_RETAINED = 60_000
 
 const isAnomaly = compile(Anomaly)
 const isSaved = compile(SavedAlerts)
+const isHistory = compile(SavedHistory)
+const isSilences = compile(SavedSilences)
 
 export interface ClusterAlertsDeps {
   clock: Clock
   intervalMs: number
   picture: Picture
-  facts: () => AlertFacts
+  /** The alerts as this process evaluates them. */
+  alerts: ScopeAlerts
   /** Whether this process evaluates the rules now. */
   isEvaluating: () => boolean
   append: (step: PendingStep) => void
@@ -33,14 +41,15 @@ export interface AlertOrigin {
 
 /**
  * The alerts of the whole service. One process at a time evaluates the rules and publishes the changes through the log,
- * together with the alerts that fire, so that another one can go on.
+ * together with the alerts that fire and those that were resolved, so that another one can go on.
  */
-export class ClusterAlerts {
+export class ClusterAlerts implements SharedAlerts {
   readonly #deps: ClusterAlertsDeps
   readonly #events: Events<{ published: [anomaly: Anomaly, place: UpdatePlace] }>
   readonly #timer: Timer
-  #restored: string | undefined
-  #alerts = new Alerts()
+  /** The retained values that this process has taken over, and those that it has written, by key. */
+  readonly #taken = new Map<string, string>()
+  readonly #written = new Map<string, string>()
 
   constructor (deps: ClusterAlertsDeps) {
     this.#deps = deps
@@ -50,7 +59,20 @@ export class ClusterAlerts {
 
   firing (): Anomaly[] {
     this.#restore()
-    return this.#alerts.firing()
+    return this.#deps.alerts.lifecycle.firing()
+  }
+
+  history (limit: number): Anomaly[] {
+    this.#restore()
+    return this.#deps.alerts.lifecycle.history(limit)
+  }
+
+  silence (fingerprint: string, until: number, by: string): void {
+    const { alerts: { lifecycle: { silences }, time }, append } = this.#deps
+    this.#restore()
+    silences.set(fingerprint, { until, by }, time.now)
+    const retain = this.#keep(SILENCES, silences.read())
+    append(createPublication({ channel: CHANNEL, tenant: undefined, isReliable: false, payload: undefined, retain }))
   }
 
   /** Calls `listener` with every change. */
@@ -83,25 +105,59 @@ export class ClusterAlerts {
   }
 
   #evaluate (): void {
-    const { isEvaluating, facts, append } = this.#deps
+    const { isEvaluating, alerts, append } = this.#deps
     if (!isEvaluating()) return
     this.#restore()
-    const changes = this.#alerts.evaluate(evaluateRules(facts()))
+    const changes = alerts.evaluate()
+    const saved = { channel: CHANNEL, tenant: undefined, payload: undefined, isReliable: false }
+    if (changes.some(({ state }) => state === 'resolved')) {
+      const history = this.#keep(HISTORY, shorten(alerts.lifecycle.saveHistory()))
+      append(createPublication({ ...saved, retain: history }))
+    }
     for (const [index, payload] of changes.entries()) {
       const isLast = index === changes.length - 1
-      const retain = isLast ? { key: RETAINED, value: this.#restored = JSON.stringify(this.#alerts.save()) } : undefined
-      append(createPublication({ channel: CHANNEL, tenant: undefined, isReliable: true, payload, retain }))
+      const retain = isLast ? this.#keep(ALERTS, alerts.lifecycle.save(alerts.time)) : undefined
+      append(createPublication({ ...saved, isReliable: true, payload, retain }))
     }
+  }
+
+  #keep (key: string, saved: unknown): { key: string, value: string } {
+    const value = JSON.stringify(saved)
+    this.#written.set(key, value)
+    return { key, value }
   }
 
   // The last evaluation may have been that of another process.
   #restore (): void {
-    const retained = this.#deps.picture.retained.get(RETAINED) ?? '[]'
-    if (retained === this.#restored) return
-    this.#restored = retained
-    const saved = parse(retained)
-    this.#alerts.restore(isSaved(saved) ? saved : [])
+    const { alerts: { lifecycle, time } } = this.#deps
+    this.#take(ALERTS, isSaved, (saved) => lifecycle.restore(saved, time))
+    this.#take(HISTORY, isHistory, (saved) => lifecycle.restoreHistory(saved))
+    this.#take(SILENCES, isSilences, (saved) => lifecycle.silences.replace(saved as Array<[string, Silence]>))
   }
+
+  #take<Saved> (
+    key: string, isValid: (value: unknown) => value is Saved[], restore: (saved: Saved[]) => void
+  ): void {
+    const retained = this.#deps.picture.retained.get(key) ?? '[]'
+    const before = this.#taken.get(key) ?? '[]'
+    this.#taken.set(key, retained)
+    // Until an own value has come back, the log still has the one before it.
+    if (retained === before || retained === this.#written.get(key)) return
+    const saved = parse(retained)
+    restore(isValid(saved) ? saved : [])
+  }
+}
+
+/** The newest alerts whose JSON is not too long. */
+function shorten (alerts: readonly Anomaly[]): Anomaly[] {
+  const kept: Anomaly[] = []
+  let length = 0
+  for (const alert of [...alerts].reverse()) {
+    length += JSON.stringify(alert).length
+    if (length > MAX_RETAINED) break
+    kept.unshift(alert)
+  }
+  return kept
 }
 
 function readAnomaly (text: string): Anomaly | undefined {

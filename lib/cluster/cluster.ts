@@ -3,7 +3,7 @@ import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Backplane, SharedLog } from '../backplane/contract.js'
 import { afterAtMost, type Clock } from '../base/clock.js'
 import type { Endings, MissionRegistry } from '../missions/index.js'
-import type { MonitoringService } from '../monitoring/index.js'
+import type { MonitoringService, ScopeAlerts } from '../monitoring/index.js'
 import { Cancels } from './cancels.js'
 import { ClusterAlerts } from './cluster-alerts.js'
 import { ClusterHealth } from './cluster-health.js'
@@ -25,6 +25,8 @@ export interface ClusterDeps {
   /** How many ended missions are known, and for how long in ms. */
   endedIds: { max: number, maxAgeMs: number }
   monitoring: MonitoringService
+  /** Evaluates the alerts, if this process does that for all. */
+  alerts: ScopeAlerts
   hidesUnknownParents: boolean
   options: Pick<ResolvedOptions, 'channels' | 'missions' | 'websocket'>
   /** Receives problems with the backplane. */
@@ -81,7 +83,7 @@ export class Cluster {
     this.alerts = new ClusterAlerts({
       ...shared,
       intervalMs: options.channels.anomalyAlertMs,
-      facts: () => ({ totals: this.missions.totals(), health: this.health.all() }),
+      alerts: deps.alerts,
       isEvaluating: () => this.membership.isLeader && !this.health.isAway,
       append
     })

@@ -14,6 +14,7 @@ export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> =
   mission_cancel: 'Requests that a mission is cancelled. It ends when its work ends, at the latest after a grace ' +
     'period.',
   mission_get: 'Requests the current state of one mission. This also works for a while after the mission has ended.',
+  anomaly_history: 'Requests the last alerts, newest first. Without `limit`, up to 50.',
   auth_refresh: 'Presents a new token before the one of the connection expires.'
 }
 
@@ -24,11 +25,12 @@ export const SERVER_MESSAGE_TEXTS: Readonly<Record<ServerMessageType, string>> =
   mission_stats: 'Totals over all missions, sent at a fixed interval. Replaceable.',
   mission_update: 'One update of one mission. Progress updates are replaceable, all others reliable. With `replyTo` ' +
     'it is the reply to a `mission_get`.',
-  anomaly_alert: 'An alert was fired, changed its severity or was resolved. Reliable.',
+  anomaly_alert: 'An alert was fired, changed its severity or was resolved, or is repeated as a reminder. Reliable.',
   subscription_ack: 'A subscription to one channel started or ended. When it started, `outcome` says how the client ' +
     'catches up: `messages` messages follow, and lead to the state of `asOf`.',
   subscription_error: 'One of the requested channels is unknown or forbidden. The request applies to the others.',
   mission_ack: 'A start or a cancel was accepted. The ack of a start comes before the first update of its mission.',
+  anomaly_history: 'The reply to an `anomaly_history`: the last alerts that the client may see.',
   subscription_gap: 'Messages of a channel are missing, because the client read too slowly. `messages` messages ' +
     'with the current state follow.',
   server_draining: 'The connection is about to be closed. Reconnect after `retryAfterMs`.',

@@ -1,3 +1,4 @@
+import type { Anomaly } from '../../schemas/anomaly.js'
 import { CHANNEL_NAMES, type ChannelName } from '../../schemas/channels/index.js'
 import type { ClientMessage, ClientMessages } from '../../schemas/messages/client-messages.js'
 import { PROTOCOL_ERRORS, type ProtocolErrorCode, type ServerMessages } from '../../schemas/messages/server-messages.js'
@@ -15,6 +16,8 @@ export interface DispatcherDeps extends SubscribeCommandsDeps {
   onCallbackError: (where: string, err: unknown) => void
   renewal: Renewal
   server: ServerIdentity
+  /** The last alerts of a tenant, or without a tenant those of operators, newest first. */
+  alertHistory: (tenant: string | undefined, limit: number | undefined) => Anomaly[]
   /** What a client may send, for `whoami`. */
   limits: ServerMessages['whoami']['payload']['limits']
 }
@@ -36,6 +39,7 @@ export class Dispatcher {
     mission_start: (connection, message) => this.#deps.missions.start(connection, message),
     mission_cancel: (connection, message) => this.#deps.missions.cancel(connection, message),
     mission_get: (connection, message) => this.#deps.missions.get(connection, message),
+    anomaly_history: (connection, message) => this.#anomalyHistory(connection, message),
     auth_refresh: (connection, message) => this.#authRefresh(connection, message)
   }
 
@@ -115,6 +119,15 @@ export class Dispatcher {
       limits
     }
     connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
+  }
+
+  #anomalyHistory (connection: Connection, { limit, id }: ClientMessages['anomaly_history']): void {
+    const { access, envelope, alertHistory } = this.#deps
+    const { viewer } = connection
+    const may = (action: 'subscribe' | 'replay') => access.allows(viewer, { action, channel: 'anomaly_alert' })
+    if (!may('subscribe') || !may('replay')) return this.fail(connection, 'forbidden', id)
+    const alerts = alertHistory(viewer.tenant, limit)
+    connection.outbox.send(envelope.message('anomaly_history', { payload: { alerts } }, { replyTo: id }))
   }
 
   #authRefresh (connection: Connection, { token, id }: ClientMessages['auth_refresh']): void {

@@ -13,7 +13,7 @@ import { Renewal, revoke } from './renewal.js'
 import { Scopes, type Scope, type ScopesDeps } from './scopes.js'
 import { CLOSE_GRACE_MS, Connection, type Socket } from './connections/connection.js'
 import { HubMetrics } from './metrics.js'
-import { Dispatcher } from './dispatcher.js'
+import { Dispatcher, type DispatcherDeps } from './dispatcher.js'
 import type { PublishPlaces } from './host-publish.js'
 import { MissionRequests, type CommandPort, type MissionRequestsDeps } from './mission-requests.js'
 import { Drain } from './connections/drain.js'
@@ -32,6 +32,7 @@ export interface HubDeps {
   access: Access
   commands: CommandPort
   findMission: MissionRequestsDeps['findMission']
+  alertHistory: DispatcherDeps['alertHistory']
   onCallbackError: (where: string, err: unknown) => void
   /** The epoch of the shared log, if there is one. */
   epoch?: (() => string | undefined) | undefined
@@ -59,7 +60,7 @@ export class Hub {
   #closing: Promise<void> | undefined
 
   constructor (deps: HubDeps) {
-    const { clock, server, options, createChannels, access, commands, findMission, onCallbackError } = deps
+    const { clock, server, options, createChannels, access, commands, findMission } = deps
     const metrics = this.#metrics
     const envelope = new MessageEnvelope(clock, server)
     const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
@@ -88,6 +89,7 @@ export class Hub {
     })
     const broadcasterOf = (connection: Connection) => this.#scopeOf.get(connection)!.broadcaster
     this.#dispatcher = new Dispatcher({
+      ...deps,
       envelope,
       broadcasterOf,
       metrics,
@@ -98,9 +100,7 @@ export class Hub {
         findMission,
         fail: (...refusal) => this.#dispatcher.fail(...refusal)
       }),
-      access,
       work: scheduler.work,
-      onCallbackError,
       renewal: new Renewal({
         clock,
         access,
@@ -108,7 +108,6 @@ export class Hub {
         broadcasterOf,
         onRenewed: (connection) => this.#expiry.renewed(connection)
       }),
-      server,
       limits: { maxPayloadBytes: options.maxPayloadBytes, maxMessagesPerSecond: options.maxMessagesPerSecond }
     })
     this.#heartbeat = new Heartbeat({

@@ -1,8 +1,18 @@
 export {
   createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
 } from './monitoring.js'
-export { Alerts, type SavedAlert } from './alerts/alerts.js'
-export { evaluateRules, type AlertCondition, type AlertFacts } from './alerts/alert-rules.js'
+export { AlertService, type AlertServiceDeps, type SharedAlerts, type ViewedAlerts } from './alerts/alert-service.js'
+export type { AlertOptions } from './alerts/alert-options.js'
+export type { HostAlertFacts, HostAlertRule } from './alerts/host-rules.js'
+export type { AlertTotals } from './alerts/alert-counts.js'
+export { ALERT_RULES, bindRules } from './alerts/alert-rules.js'
+export { evaluateRules } from './alerts/evaluate-rules.js'
+export type { AlertCondition } from './alerts/condition.js'
+export type { AlertFacts } from './alerts/facts/alert-facts.js'
+export type { SavedAlert } from './alerts/lifecycle/saved-alert.js'
+export type { Silence } from './alerts/lifecycle/silences.js'
+export { withoutMissions } from './alerts/views/without-missions.js'
+export type { ScopeAlerts } from './alerts/scope-alerts.js'
 export {
   DURATION_BOUNDS_MS, labelValue, type OperationCounts, type OperationTotals
 } from './operations/operations.js'

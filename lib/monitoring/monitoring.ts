@@ -1,9 +1,12 @@
+import type { Anomaly } from '../../schemas/anomaly.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { HealthSnapshot, HealthStatus } from '../../schemas/health.js'
 import type { LatencySnapshot, Operation, OperationLatency } from '../../schemas/metrics.js'
 import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
+import { InvalidSilence } from '../base/errors.js'
 import { callGuarded } from '../base/promises.js'
+import type { AlertService } from './alerts/alert-service.js'
 import { Health, type ReportedHealth } from './health/health.js'
 import type { HealthCheck } from './health/sources.js'
 import type { LatencyCounts } from './operations/latency-buckets.js'
@@ -69,6 +72,15 @@ export interface Monitoring {
   operationLatencies (): readonly OperationLatency[]
   /** Lifetime totals by component and operation. */
   operations (): OperationTotals
+  /** The alerts that fire, as clients receive them: those of operators, or with `tenant` those of one tenant. */
+  alerts (options?: { tenant?: string }): Anomaly[]
+  /**
+   * Silences an alert by its fingerprint until a time in ms since 1970: it is marked with `silencedUntil` and causes no
+   * reminders. `by` says who has decided that. A time that has passed ends the silence.
+   *
+   * @throws FST_MC_INVALID_SILENCE if an argument has the wrong type
+   */
+  silence (fingerprint: string, untilMs: number, by: string): void
   /**
    * Calls `listener` at every event of this name until the returned function is called. Errors of a listener are
    * counted and logged.
@@ -81,7 +93,7 @@ export interface Monitoring {
 /**
  * The facade over the service: its methods need no `this`, and the host cannot start or close the service through it.
  */
-export function createMonitoring (service: MonitoringService): Monitoring {
+export function createMonitoring (service: MonitoringService, alerts: AlertService): Monitoring {
   return {
     trackOperation: (operation) => service.trackOperation(operation),
     time: (component, operation, fn) => service.time(component, operation, fn),
@@ -91,6 +103,8 @@ export function createMonitoring (service: MonitoringService): Monitoring {
     latency: () => service.latency(),
     operationLatencies: () => service.operationLatencies(),
     operations: () => service.operations(),
+    alerts: ({ tenant } = {}) => alerts.of(tenant).firing(),
+    silence: (fingerprint, untilMs, by) => alerts.silence(...checkSilence(fingerprint, untilMs, by)),
     on: (event, listener) => service.on(event, listener)
   }
 }
@@ -100,7 +114,7 @@ export function createMonitoring (service: MonitoringService): Monitoring {
  * garbage without affecting anything else. After `close`, reports are ignored and questions are answered from the last
  * state.
  */
-export class MonitoringService implements Monitoring {
+export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'> {
   readonly #clock: Clock
   readonly #events: Events<MonitoringEvents>
   readonly #health: Health
@@ -202,6 +216,17 @@ export class MonitoringService implements Monitoring {
     if (durationMs !== undefined) this.#latency.record(durationMs, nowMs)
     this.#events.emit('operation_metric', operation)
   }
+}
+
+const MAX_BY = 128
+
+function checkSilence (fingerprint: unknown, untilMs: unknown, by: unknown): [string, number, string] {
+  if (typeof fingerprint !== 'string' || fingerprint === '') {
+    throw new InvalidSilence('the fingerprint must be a text, such as the one of an alert')
+  }
+  if (!Number.isFinite(untilMs)) throw new InvalidSilence('the time must be a number, in ms since 1970')
+  if (typeof by !== 'string' || by === '') throw new InvalidSilence('say who silences the alert')
+  return [fingerprint, Number(untilMs), by.slice(0, MAX_BY)]
 }
 
 const failingOf = ({ components }: HealthSnapshot): string[] =>

@@ -1,5 +1,4 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Anomaly } from '../anomaly.js'
 import { HealthSnapshot } from '../health.js'
 import { CancelKind, MissionId } from '../mission.js'
 
@@ -46,19 +45,3 @@ export type ClusterReport = Static<typeof ClusterReport>
 /** A message from one process to others. */
 export const ClusterMessage = Type.Union([CancelCall, CancelReply, ClusterReport])
 export type ClusterMessage = Static<typeof ClusterMessage>
-
-/** The firing alerts, which the process that evaluates the rules leaves to the next one. */
-export const SavedAlerts = Type.Array(Type.Object({
-  alertId: Anomaly.properties.alertId,
-  condition: Type.Object({
-    key: Type.String({ minLength: 1 }),
-    severity: Type.Union([Type.Literal('warning'), Type.Literal('critical')]),
-    rule: Anomaly.properties.rule,
-    category: Anomaly.properties.category,
-    message: Anomaly.properties.message,
-    metric: Anomaly.properties.metric,
-    value: Anomaly.properties.value,
-    threshold: Anomaly.properties.threshold,
-    details: Anomaly.properties.details
-  })
-}), { maxItems: 1_000 })

@@ -1,4 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
+import { MAX_ALERT_HISTORY } from '../anomaly.js'
 import { SubscriptionFilter } from '../filter.js'
 import { MissionId } from '../mission.js'
 import { cursorByChannel } from './envelope.js'
@@ -42,6 +43,11 @@ export const CLIENT_MESSAGES = {
   }, strict),
   mission_cancel: Type.Object({ type: Type.Literal('mission_cancel'), id, missionId: MissionId }, strict),
   mission_get: Type.Object({ type: Type.Literal('mission_get'), id, missionId: MissionId }, strict),
+  anomaly_history: Type.Object({
+    type: Type.Literal('anomaly_history'),
+    id,
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_ALERT_HISTORY }))
+  }, strict),
   auth_refresh: Type.Object({
     type: Type.Literal('auth_refresh'),
     id,

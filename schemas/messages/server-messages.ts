@@ -1,4 +1,5 @@
 import { Type, type Static, type TLiteral, type TUnion } from '@sinclair/typebox'
+import { Anomaly, MAX_ALERT_HISTORY } from '../anomaly.js'
 import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
 import { MissionId } from '../mission.js'
 import {
@@ -151,6 +152,9 @@ const WhoAmI = Type.Object({
   })
 })
 
+/** The last alerts that the client may see, newest first: those that fire, and those that were resolved. */
+const AnomalyHistory = Type.Object({ alerts: Type.Array(Anomaly, { maxItems: MAX_ALERT_HISTORY }) })
+
 /**
  * `heads` are the last positions of the subscribed channels; everything up to them was sent before the heartbeat.
  * `intervalMs` is the time until the next heartbeat.
@@ -173,6 +177,7 @@ export const SERVER_MESSAGES = {
   subscription_ack: withPayload('subscription_ack', SubscriptionAck),
   subscription_error: withError('subscription_error', SubscriptionError),
   mission_ack: withPayload('mission_ack', MissionAck),
+  anomaly_history: withPayload('anomaly_history', AnomalyHistory),
   subscription_gap: withPayload('subscription_gap', SubscriptionGap),
   server_draining: withPayload('server_draining', ServerDraining),
   auth_expiring: withPayload('auth_expiring', AuthExpiring),

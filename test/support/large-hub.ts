@@ -38,6 +38,7 @@ export class LargeHub {
       createChannels: () => [this.#createChannel()],
       access: openAccess(this.clock),
       commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
+      alertHistory: () => [],
       findMission: () => undefined,
       onCallbackError: (_where, err) => { this.errors.push(err) }
     })

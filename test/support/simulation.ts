@@ -97,6 +97,7 @@ class Service {
       createChannels: () => channels,
       access: openAccess(clock),
       commands: this.registry.commands,
+      alertHistory: () => [],
       findMission,
       onCallbackError
     })

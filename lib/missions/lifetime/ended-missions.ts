@@ -102,6 +102,14 @@ export class EndedMissions {
     return newest.reverse()
   }
 
+  /** The endings after `last`, oldest first; all of them if it is no longer kept, or not given. */
+  after (last: object | undefined): EndedMission[] {
+    const { entries } = this.#recent
+    let from = entries.length
+    while (from > 0 && entries.at(from - 1)!.ended !== last) from--
+    return entries.slice(from).map(({ ended }) => ended)
+  }
+
   // No message was published for the endings without an offset.
   #assignOffset (offset: number): void {
     this.#lastOffset = offset

@@ -66,6 +66,11 @@ export class Endings {
     for (const endings of [...this.#tenants.values()]) endings.shrinkTo(0)
   }
 
+  /** @see EndedMissions.after */
+  after (tenant: string | undefined, last: object | undefined): EndedMission[] {
+    return (tenant === undefined ? this.#all : this.#tenants.get(tenant))?.after(last) ?? []
+  }
+
   /** The ending of a mission; with a tenant, only if the mission belongs to it. */
   find (tenant: string | undefined, id: string): EndedMission | undefined {
     return (tenant === undefined ? this.#all : this.#tenants.get(tenant))?.find(id)

@@ -1,0 +1,169 @@
+import type { Anomaly, AnomalySeverity } from '../../../schemas/anomaly.js'
+import type { HealthSnapshot } from '../../../schemas/health.js'
+import type { AlertsOptions } from '../../../schemas/options/alerts.js'
+import type { Clock, Timer } from '../../base/clock.js'
+import { Events, type Unsubscribe } from '../../base/events.js'
+import { bindRules, type EvaluatedRule } from './alert-rules.js'
+import { bindHostRules, type HostAlertRule, type HostedRule } from './host-rules.js'
+import { AlertCounts, type AlertTotals } from './alert-counts.js'
+import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
+import { ProcessWatch, type ProcessSource } from './facts/process-watch.js'
+import { ScopeAlerts } from './scope-alerts.js'
+
+/** The alerts of all processes, which one of them evaluates. */
+export interface SharedAlerts {
+  firing (): Anomaly[]
+  history (limit: number): Anomaly[]
+  silence (fingerprint: string, until: number, by: string): void
+}
+
+export interface AlertServiceDeps {
+  clock: Clock
+  options: AlertsOptions
+  intervalMs: number
+  /** The missions of a tenant, or without a tenant all of them. */
+  missions: (tenant: string | undefined) => MissionSource
+  health: () => HealthSnapshot
+  /** Receives errors of rules and of listeners; `where` names the rule. */
+  onCallbackError: (where: string, err: unknown) => void
+}
+
+/** The alerts that a viewer may see. */
+export interface ViewedAlerts {
+  firing (): Anomaly[]
+  /** The last alerts, newest first. */
+  history (limit: number): Anomaly[]
+  /** Calls `listener` with every change. */
+  onChanged (listener: (anomaly: Anomaly) => void): Unsubscribe
+}
+
+type Scope = { readonly alerts: ScopeAlerts, readonly events: Events<{ changed: [anomaly: Anomaly] }> }
+
+/** Tenants whose alerts are evaluated; of too many, the one that nobody asked for longest is dropped. */
+const MAX_TENANTS = 1_000
+
+const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
+
+/**
+ * Evaluates the alert rules: for operators always, with subscribers or without, and for a tenant from the time on when
+ * one of its clients asks for its alerts. One timer serves all of them.
+ */
+export class AlertService {
+  readonly operators: ScopeAlerts
+  /** Set if another part evaluates the alerts of operators, because there are several processes. */
+  shared: SharedAlerts | undefined
+  readonly #deps: AlertServiceDeps
+  readonly #rules: readonly EvaluatedRule[]
+  readonly #hostRules: readonly HostedRule[]
+  readonly #counts = new AlertCounts()
+  readonly #scope: Scope
+  readonly #tenants = new Map<string, Scope>()
+  #process: ProcessWatch | undefined
+  #timer: Timer | undefined
+  #isClosed = false
+
+  constructor (deps: AlertServiceDeps) {
+    this.#deps = deps
+    const { rules, add = [] } = deps.options
+    this.#hostRules = bindHostRules(add as HostAlertRule[], deps.clock)
+    this.#rules = [...bindRules(rules), ...this.#hostRules]
+    for (const { rule } of this.#hostRules) this.#counts.add(rule)
+    this.#scope = this.#createScope(undefined)
+    this.operators = this.#scope.alerts
+  }
+
+  /** From now on, the rules about the process read its counters. */
+  observe (source: () => ProcessSource): void {
+    this.#process = new ProcessWatch(source)
+  }
+
+  start (): void {
+    if (this.shared === undefined) this.#run()
+  }
+
+  /** The alerts of a tenant, or without a tenant those of operators. */
+  of (tenant: string | undefined): ViewedAlerts {
+    const scope = (): Scope => tenant === undefined ? this.#scope : this.#tenantScope(tenant)
+    const shared = () => tenant === undefined ? this.shared : undefined
+    return {
+      firing: () => shared()?.firing() ?? scope().alerts.lifecycle.firing(),
+      history: (limit) => shared()?.history(limit) ?? scope().alerts.lifecycle.history(limit),
+      onChanged: (listener) => scope().events.on('changed', listener)
+    }
+  }
+
+  /** Silences the reminders of an alert until a time, in ms since 1970; a time that has passed ends the silence. */
+  silence (fingerprint: string, until: number, by: string): void {
+    const now = this.#deps.clock.now()
+    for (const { alerts } of this.#tenants.values()) alerts.lifecycle.silences.set(fingerprint, { until, by }, now)
+    if (this.shared !== undefined) this.shared.silence(fingerprint, until, by)
+    else this.operators.lifecycle.silences.set(fingerprint, { until, by }, now)
+  }
+
+  /** The alerts of operators by rule. */
+  alertTotals (): AlertTotals {
+    const firing = this.of(undefined).firing()
+    return this.#counts.read(firing as Array<{ rule: string, severity: AnomalySeverity }>)
+  }
+
+  close (): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    for (const rule of this.#hostRules) rule.close()
+    this.#scope.events.clear()
+    for (const { events } of this.#tenants.values()) events.clear()
+  }
+
+  #run (): void {
+    if (this.#isClosed) return
+    this.#timer ??= this.#deps.clock.every(this.#deps.intervalMs, () => this.#evaluate())
+  }
+
+  #evaluate (): void {
+    if (this.shared === undefined) evaluateScope(this.#scope)
+    for (const scope of this.#tenants.values()) evaluateScope(scope)
+  }
+
+  #tenantScope (tenant: string): Scope {
+    const scope = this.#tenants.get(tenant) ?? this.#createScope(tenant)
+    this.#tenants.delete(tenant)
+    this.#tenants.set(tenant, scope)
+    if (this.#tenants.size > MAX_TENANTS) this.#dropTenant()
+    this.#run()
+    return scope
+  }
+
+  // Not one whose clients are subscribed.
+  #dropTenant (): void {
+    for (const [tenant, { events }] of this.#tenants) {
+      if (events.count('changed') > 0) continue
+      this.#tenants.delete(tenant)
+      return
+    }
+  }
+
+  #createScope (tenant: string | undefined): Scope {
+    const { clock, options, missions, health, onCallbackError } = this.#deps
+    const isTenant = tenant !== undefined
+    const watch = new MissionWatch(missions(tenant))
+    const alerts = new ScopeAlerts({
+      clock,
+      repeatMs: options.repeatMs,
+      rules: isTenant ? this.#rules.filter(({ isAboutMissions }) => isAboutMissions) : this.#rules,
+      ...isTenant && { labels: { tenant } },
+      facts: (time) => ({
+        now: time.now,
+        missions: watch.read(time),
+        health: isTenant ? NO_COMPONENTS : health(),
+        process: isTenant ? undefined : this.#process?.read(time.at)
+      }),
+      onError: (rule, err) => onCallbackError(`alert_rule.${rule}`, err),
+      ...!isTenant && { onTransition: (rule, state) => this.#counts.changed(rule, state) }
+    })
+    return { alerts, events: new Events((err) => onCallbackError('alert_listener', err)) }
+  }
+}
+
+function evaluateScope ({ alerts, events }: Scope): void {
+  for (const anomaly of alerts.evaluate()) events.emit('changed', anomaly)
+}

@@ -1,0 +1,63 @@
+import type { HealthComponent, HealthSnapshot } from '../../../../schemas/health.js'
+import { defineRule, formatDuration, type AlertRule } from '../alert-rule.js'
+
+/** The rules about the service itself: its health, its process and its clients. */
+export const SERVICE_RULES: readonly AlertRule[] = [
+  defineRule({
+    rule: 'health_component',
+    category: 'health',
+    isAboutMissions: false,
+    wakes: 'The person on call, when a component is unhealthy.',
+    read: ({ health }) => components(health).map(([name, { status, error }]) => ({
+      labels: { component: name },
+      metric: null,
+      value: status === 'unhealthy' ? 1 : 0,
+      limits: { critical: 0 },
+      text: `The component ${name} is unhealthy`,
+      details: { component: name, error }
+    }))
+  }),
+  defineRule({
+    rule: 'health_response_time',
+    category: 'health',
+    isAboutMissions: false,
+    wakes: 'The person on call during working hours, when a component responds slowly.',
+    read: ({ health }, { warningMs }) => components(health).map(([name, { responseTimeMs }]) => ({
+      labels: { component: name },
+      metric: 'response_time_ms',
+      value: responseTimeMs ?? 0,
+      limits: { warning: warningMs },
+      text: `The component ${name} took ${formatDuration(responseTimeMs ?? 0)} to respond`,
+      describe: (limit) => `more than ${formatDuration(limit)}`,
+      details: { component: name }
+    }))
+  }),
+  defineRule({
+    rule: 'event_loop_late',
+    category: 'monitoring',
+    isAboutMissions: false,
+    wakes: 'The person on call, when the process is so busy that timers and messages are late.',
+    read: ({ process }, { warningMs, criticalMs }) => process && [{
+      metric: 'event_loop_delay_ms',
+      value: process.eventLoopDelayMs,
+      limits: { warning: warningMs, critical: criticalMs },
+      text: `The event loop is ${formatDuration(process.eventLoopDelayMs)} late`,
+      describe: (limit) => `more than ${formatDuration(limit)}`
+    }]
+  }),
+  defineRule({
+    rule: 'slow_consumers',
+    category: 'monitoring',
+    isAboutMissions: false,
+    wakes: 'The developers, when many clients are disconnected because they read too slowly.',
+    read: ({ process }, { least }) => process && [{
+      metric: 'slow_consumers',
+      value: process.slowConsumers,
+      limits: { warning: least },
+      text: `${process.slowConsumers} clients were disconnected within 15 minutes, because they read too slowly`,
+      describe: (limit) => `more than ${limit}`
+    }]
+  })
+]
+
+const components = (health: HealthSnapshot): Array<[string, HealthComponent]> => Object.entries(health.components)

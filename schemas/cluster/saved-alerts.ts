@@ -1,0 +1,38 @@
+import { Type } from '@sinclair/typebox'
+import { Anomaly, AnomalySeverity } from '../anomaly.js'
+
+const { properties } = Anomaly
+const Time = Type.Integer()
+
+/** The firing alerts, which the process that evaluates the rules leaves to the next one. */
+export const SavedAlerts = Type.Array(Type.Object({
+  alertId: properties.alertId,
+  severity: AnomalySeverity,
+  startsAt: Time,
+  sentAt: Time,
+  peak: Type.Union([Type.Number(), Type.Null()]),
+  absentSince: Type.Optional(Time),
+  namedUpTo: Type.Optional(Type.Number()),
+  isFlapping: Type.Optional(Type.Boolean()),
+  condition: Type.Object({
+    key: Type.String({ minLength: 1, maxLength: 512 }),
+    severity: AnomalySeverity,
+    labels: Type.Record(Type.String(), Type.String({ maxLength: 128 })),
+    rule: properties.rule,
+    category: properties.category,
+    message: properties.message,
+    metric: properties.metric,
+    value: properties.value,
+    threshold: properties.threshold,
+    details: properties.details,
+    namesEach: Type.Optional(Type.Boolean())
+  })
+}), { maxItems: 1_000 })
+
+/** The resolved alerts, oldest first. */
+export const SavedHistory = Type.Array(Anomaly, { maxItems: 1_000 })
+
+/** The silences by fingerprint. */
+export const SavedSilences = Type.Array(Type.Tuple([
+  Type.String({ maxLength: 512 }), Type.Object({ until: Type.Number(), by: Type.String({ maxLength: 128 }) })
+]), { maxItems: 1_000 })

@@ -1,0 +1,529 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import { compile } from '../lib/base/validation.js'
+import { ALERT_RULES, bindRules, evaluateRules, type AlertCondition, type AlertFacts } from '../lib/monitoring/index.js'
+import { AlertLifecycle } from '../lib/monitoring/alerts/lifecycle/lifecycle.js'
+import { formatDuration } from '../lib/monitoring/alerts/alert-rule.js'
+import type { ActiveFact, DurationFact, EndedFact, MissionFacts } from '../lib/monitoring/alerts/facts/alert-facts.js'
+import { groupErrors, normalizeError } from '../lib/monitoring/alerts/facts/error-groups.js'
+import { resolveOptions } from '../lib/base/options.js'
+import { Anomaly, type HealthComponent, type HealthSnapshot, type MissionTotals, type OptionsInput } from '../schemas/index.js'
+
+const START = Date.UTC(2026, 5, 1)
+const MINUTE = 60_000
+const isAnomaly = compile(Anomaly)
+
+const optionsOf = (alerts: OptionsInput['alerts'] = {}) => resolveOptions({ alerts }, {}).alerts
+
+const totalsOf = (some: Partial<MissionTotals> = {}): MissionTotals =>
+  ({ active: 0, completed: 0, cancelled: 0, errors: 0, total: 0, avgDurationMs: null, stalled: 0, lateOutcomes: 0, refused: 0, untracked: 0, ...some })
+
+const healthOf = (components: Record<string, Partial<HealthComponent>> = {}): HealthSnapshot => ({
+  status: 'healthy',
+  checkedAt: 0,
+  components: Object.fromEntries(Object.entries(components).map(([name, component]) =>
+    [name, { status: 'healthy', critical: false, responseTimeMs: 1, error: null, checkedAt: 0, ...component }]))
+})
+
+const ended = (status: EndedFact['status'], some: Partial<EndedFact> = {}): EndedFact =>
+  ({ id: 'm', name: 'job', status, durationMs: 1, error: status === 'error' ? { code: 'failed', message: 'no' } : null, cancelKind: undefined, at: 0, ...some })
+
+const times = <T>(count: number, create: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => create(at))
+
+const missionsOf = (some: Partial<MissionFacts> = {}): MissionFacts => ({
+  totals: totalsOf(),
+  load: 0,
+  recent: [],
+  stalled: [],
+  oldest: [],
+  names: new Map(),
+  outliers: [],
+  errorGroups: [],
+  loads: [],
+  sinceEndingMs: undefined,
+  medianGapMs: undefined,
+  gaps: 0,
+  ...some
+})
+
+const factsOf = ({ missions, components, ...some }: Omit<Partial<AlertFacts>, 'missions'> & { missions?: Partial<MissionFacts>, components?: Record<string, Partial<HealthComponent>> } = {}): AlertFacts =>
+  ({ now: START, missions: missionsOf(missions), health: healthOf(components), process: undefined, ...some })
+
+const evaluate = (facts: Parameters<typeof factsOf>[0], alerts: OptionsInput['alerts'] = {}): readonly AlertCondition[] =>
+  evaluateRules(bindRules(optionsOf(alerts).rules), factsOf(facts)).conditions
+
+const brief = (conditions: readonly AlertCondition[]) => conditions.map(({ rule, severity, value, threshold }) => [rule, severity, value, threshold])
+
+t.test('the rules', async (t) => {
+  t.test('find nothing in a healthy service', async (t) => {
+    const recent = [...times(7, () => ended('completed')), ...times(3, () => ended('error'))]
+    t.strictSame(evaluate({ missions: { load: 10, recent }, components: { db: { responseTimeMs: 1_000 }, host: { responseTimeMs: null } } }), [])
+  })
+
+  t.test('warn of more than 10 active missions and call more than 25 critical', async (t) => {
+    t.strictSame(brief(evaluate({ missions: { load: 11 } })), [['mission_active', 'warning', 11, 10]])
+    t.strictSame(brief(evaluate({ missions: { load: 25 } })), [['mission_active', 'warning', 25, 10]])
+    t.strictSame(brief(evaluate({ missions: { load: 26 } })), [['mission_active', 'critical', 26, 25]])
+    t.match(evaluate({ missions: { load: 26 } }), [{ key: 'mission_active', category: 'mission', metric: 'active', details: null, message: '26 missions are active, more than 25' }])
+  })
+
+  t.test('evaluate the error rate once five missions have ended', async (t) => {
+    const rate = (errors: number, others: number) => evaluate({ missions: { recent: [...times(errors, () => ended('error')), ...times(others, () => ended('completed'))] } })
+    t.strictSame(rate(4, 0), [])
+    t.strictSame(brief(rate(5, 0)), [['mission_error_rate', 'critical', 1, 0.5]])
+    t.strictSame(brief(rate(5, 5)), [['mission_error_rate', 'warning', 0.5, 0.3]])
+    t.strictSame(brief(rate(3, 7)), [])
+    t.match(rate(4, 6), [{ category: 'mission', metric: 'error_rate', message: '4 of 10 ended missions failed, more than 30 %' }])
+  })
+
+  t.test('evaluate the error rate over the lifetime of the service, if asked to', async (t) => {
+    const totals = totalsOf({ completed: 3, cancelled: 2, errors: 5 })
+    const alerts = { rules: { mission_error_rate: { window: 'lifetime' } } } as const
+    t.strictSame(brief(evaluate({ missions: { totals } }, alerts)), [['mission_error_rate', 'warning', 0.5, 0.3]])
+    t.strictSame(evaluate({ missions: { totals } }), [])
+  })
+
+  t.test('find each unhealthy component separately, as critical', async (t) => {
+    const found = evaluate({ components: { db: { status: 'unhealthy', error: 'check_timeout' }, cache: { status: 'unhealthy' }, mail: { status: 'degraded' } } })
+    t.match(found, [
+      { key: 'health_component{component="db"}', rule: 'health_component', category: 'health', severity: 'critical', metric: null, value: null, threshold: null, details: { component: 'db', error: 'check_timeout' } },
+      { key: 'health_component{component="cache"}', severity: 'critical' }
+    ])
+    t.equal(found.length, 2)
+  })
+
+  t.test('warn of a component that takes more than a second to respond', async (t) => {
+    t.match(evaluate({ components: { db: { responseTimeMs: 1_500 } } }), [{
+      key: 'health_response_time{component="db"}',
+      category: 'health',
+      severity: 'warning',
+      metric: 'response_time_ms',
+      value: 1_500,
+      threshold: 1_000,
+      details: { component: 'db' },
+      message: 'The component db took 1.5 s to respond, more than 1 s'
+    }])
+  })
+})
+
+const active = (some: Partial<ActiveFact> = {}): ActiveFact =>
+  ({ id: 'm', name: 'job', startedAt: START, updatedAt: START, isStalled: false, waiting: null, ...some })
+
+t.test('the rules about missions that do not get done', async (t) => {
+  const rulesOf = (missions: Partial<MissionFacts>) => brief(evaluate({ missions }))
+
+  t.test('find missions that were stalled for five more minutes, and do not count them as load', async (t) => {
+    const stalled = (ms: number) => active({ id: `s${ms}`, updatedAt: START - ms, isStalled: true })
+    t.strictSame(rulesOf({ stalled: [stalled(299_999)] }), [])
+    const [found] = evaluate({ missions: { totals: totalsOf({ active: 2, stalled: 2 }), stalled: [stalled(400_000), stalled(300_000)] } })
+    t.match(found, { rule: 'missions_stalled', severity: 'warning', value: 2, threshold: 0, missions: [{ id: 's400000' }, { id: 's300000' }], message: '2 missions show no activity, for more than 5 min since they stalled' })
+    t.match(evaluate({ missions: { stalled: [stalled(400_000)] } }), [{ message: '1 mission shows no activity, for more than 5 min since they stalled' }])
+    t.strictSame(rulesOf({ stalled: times(10, () => stalled(300_000)) }), [['missions_stalled', 'critical', 10, 9]])
+    t.match(evaluate({ missions: { load: 11, totals: totalsOf({ active: 12, stalled: 1 }) } }), [{ value: 11, details: { stalled: 1 } }])
+  })
+
+  t.test('find the oldest mission of a name that takes three times as long as others', async (t) => {
+    const names = new Map([['job', { count: 10, p95Ms: 5 * MINUTE }], ['fast', { count: 10, p95Ms: 1 }], ['new', { count: 9, p95Ms: 1 }]])
+    const old = (name: string, ms: number, some: Partial<ActiveFact> = {}) => active({ name, startedAt: START - ms, ...some })
+    t.strictSame(rulesOf({ names, oldest: [old('job', 15 * MINUTE), old('fast', 10 * MINUTE), old('new', 999 * MINUTE), old('unknown', 999 * MINUTE)] }), [])
+    t.strictSame(rulesOf({ names, oldest: [old('job', 16 * MINUTE, { waiting: 'for approval' })] }), [], 'a mission that waits is not late')
+    t.match(evaluate({ missions: { names, oldest: [old('job', 17 * MINUTE), old('job', 16 * MINUTE), old('fast', 11 * MINUTE)] } }), [
+      { key: 'oldest_active{name="job"}', value: 17 * MINUTE, threshold: 15 * MINUTE, message: 'A mission job runs for 17 min, more than 15 min; 95 % took up to 5 min' },
+      { key: 'oldest_active{name="fast"}', value: 11 * MINUTE, threshold: 10 * MINUTE }
+    ])
+  })
+
+  t.test('find a duration that is far from the others of its name, and never a short one', async (t) => {
+    const outlier = (some: Partial<DurationFact>): DurationFact => ({ id: 'm', name: 'job', durationMs: 6 * MINUTE, p95Ms: MINUTE, score: 4, samples: 30, ...some })
+    for (const none of [{ samples: 29 }, { score: 3.5 }, { durationMs: 5 * MINUTE }, { p95Ms: 3 * MINUTE }]) t.strictSame(rulesOf({ outliers: [outlier(none)] }), [])
+    t.match(evaluate({ missions: { outliers: [outlier({ id: 'a' }), outlier({ id: 'b', durationMs: 9 * MINUTE }), outlier({ id: 'c', durationMs: 7 * MINUTE })] } }), [
+      { key: 'duration_outlier{name="job"}', severity: 'info', value: 9 * MINUTE, missions: [{ id: 'b' }] }
+    ])
+  })
+
+  t.test('find a backlog that grows in each of three steps', async (t) => {
+    t.strictSame(rulesOf({ loads: [0, 1, 2] }), [], 'not long enough')
+    t.strictSame(rulesOf({ loads: [0, 9, 9, 11] }), [])
+    t.strictSame(rulesOf({ loads: [20, 22, 24, 31] }), [], 'less than half of all')
+    t.strictSame(rulesOf({ loads: [] }), [])
+    t.match(evaluate({ missions: { loads: [0, 4, 8, 11] } }), [{ rule: 'backlog_growth', value: 11, threshold: 10 }])
+    t.match(evaluate({ missions: { loads: [20, 30, 40, 50] } }), [{ rule: 'backlog_growth', value: 30, threshold: 25 }])
+  })
+
+  t.test('find that nothing ends any more, only while something could', async (t) => {
+    const facts = { load: 1, oldest: [active({ startedAt: START - 30 * MINUTE })], sinceEndingMs: 20 * MINUTE, medianGapMs: MINUTE, gaps: 20 }
+    t.strictSame(rulesOf(facts), [['throughput_drop', 'warning', 20 * MINUTE, 10 * MINUTE]])
+    t.strictSame(rulesOf({ ...facts, oldest: [] }), [])
+    t.strictSame(rulesOf({ ...facts, oldest: [active({ startedAt: START - 9 * MINUTE })] }), [], 'nothing was active before')
+    t.strictSame(rulesOf({ ...facts, medianGapMs: 5 * MINUTE }), [])
+    t.strictSame(rulesOf({ ...facts, gaps: 19 }), [])
+    t.strictSame(rulesOf({ ...facts, names: new Map([['job', { count: 1, p95Ms: 25 * MINUTE }]]) }), [], 'its kind takes long')
+    for (const none of [{ sinceEndingMs: undefined }, { medianGapMs: undefined }]) t.strictSame(rulesOf({ ...facts, ...none }), [])
+  })
+
+  t.test('find that most missions are cancelled, but not because of something else', async (t) => {
+    const cancelled = (cancelKind: EndedFact['cancelKind'], count: number) => times(count, () => ended('cancelled', { cancelKind }))
+    t.strictSame(rulesOf({ recent: cancelled('request', 4) }), [])
+    t.strictSame(rulesOf({ recent: [...cancelled('parent', 9), ...cancelled('shutdown', 9), ...cancelled('skipped', 9), ...cancelled('superseded', 9)] }), [])
+    t.strictSame(rulesOf({ recent: [...cancelled('timeout', 3), ...times(2, () => ended('completed'))] }), [['cancel_storm', 'warning', 0.6, 0.5]])
+  })
+
+  t.test('find an error that many missions share, and say which', async (t) => {
+    const failed = (message: string, count: number) => times(count, (at) => ended('error', { id: `${message}${at}`, error: { code: 'E', message } }))
+    const found = (recent: EndedFact[]) => evaluate({ missions: { recent, errorGroups: groupErrors(recent) } }, { rules: { mission_error_rate: { enabled: false } } })
+    t.strictSame(found([...failed('no', 4), ...failed('other', 4)]), [])
+    t.strictSame(found([...failed('no', 5), ...times(50, () => ended('completed'))]), [], 'one in ten is not many')
+    t.match(found([...failed('no', 5), ...failed('other', 4), ...times(40, () => ended('completed'))]), [
+      { key: /^repeated_error\{error="E#[0-9a-f]{8}"\}$/, value: 5, message: '5 missions failed with E: no, at least 5 and 10 % of those that ended within 15 minutes', details: { error: 'E', errorMessage: 'no' } }
+    ])
+  })
+
+  t.test('find errors that differ only in numbers, ids and quoted texts', async (t) => {
+    const messages = ['row 17 of "a.csv" at 0xfe: no', "row 4 of 'b.csv' at 0x01: no", 'row  9 of `c` at 0xabc: no']
+    t.strictSame([...new Set(messages.map((message) => normalizeError('E', message)))], ['E: row # of … at #: no'])
+    t.equal(normalizeError('E', 'user 3f0c2a1e-aaaa-bbbb-cccc-0123456789ab at 2026-01-05T09:00:15.304Z'), 'E: user # at #T#Z')
+    t.ok(normalizeError('E', 'x'.repeat(1_000_000)).length <= 96)
+    const groups = groupErrors([...times(9, (at) => ended('error', { error: { code: `E${at}`, message: 'no' } })), ended('error', { error: { code: 'E3', message: 'no' } }), ended('error', { error: null }), ended('completed')])
+    t.strictSame(groups.map(({ code, missions }) => [code, missions.length]), [['E3', 2], ['E0', 1], ['E1', 1], ['E2', 1], ['E4', 1]])
+  })
+
+  t.test('find a late event loop and slow clients, where the process is known', async (t) => {
+    const process = { eventLoopDelayMs: 201, slowConsumers: 11 }
+    t.strictSame(brief(evaluate({ process })), [['event_loop_late', 'warning', 201, 200], ['slow_consumers', 'warning', 11, 10]])
+    t.strictSame(brief(evaluate({ process: { eventLoopDelayMs: 1_001, slowConsumers: 10 } })), [['event_loop_late', 'critical', 1_001, 1_000]])
+    const { unknown } = evaluateRules(bindRules(optionsOf().rules), factsOf())
+    t.strictSame([...unknown], ['event_loop_late', 'slow_consumers'])
+  })
+})
+
+t.test('a rule that is disabled is not evaluated', async (t) => {
+  t.strictSame(evaluate({ missions: { load: 99 } }, { rules: { mission_active: { enabled: false } } }), [])
+  t.strictSame(brief(evaluate({ missions: { load: 3 } }, { rules: { mission_active: { warning: 2 } } })), [['mission_active', 'warning', 3, 2]])
+  t.throws(() => optionsOf({ rules: { mission_activ: {} } } as never), { message: /alerts\.rules\.mission_activ is not an option/ })
+  t.throws(() => optionsOf({ rules: { mission_active: { warning: -1 } } }), { message: /alerts\.rules\.mission_active\.warning is -1, but must be a number from 0/ })
+})
+
+t.test('an alert that fires ends below 80 % of its limit', async (t) => {
+  const rules = bindRules(optionsOf().rules)
+  const at = (load: number, before?: 'warning' | 'critical') => evaluateRules(rules, factsOf({ missions: { load } }), { firing: () => before }).conditions
+  t.strictSame(brief(at(9)), [])
+  t.match(at(9, 'warning'), [{ severity: 'warning', value: 9, message: '9 missions are active, after more than 10' }])
+  t.strictSame(brief(at(8, 'warning')), [])
+  t.strictSame(brief(at(21, 'warning')), [['mission_active', 'warning', 21, 10]], 'a severity that was not reached has its own limit')
+  t.strictSame(brief(at(21, 'critical')), [['mission_active', 'critical', 21, 25]])
+  t.strictSame(brief(at(20, 'critical')), [['mission_active', 'warning', 20, 10]])
+})
+
+t.test('durations are written for people', async (t) => {
+  t.strictSame([0.4, 999, 1_500, 90_000, 120_000, 7_200_000].map(formatDuration), ['0 ms', '999 ms', '1.5 s', '90 s', '2 min', '2 h'])
+})
+
+/** A lifecycle on a virtual clock that is evaluated every 15 s. */
+function createStand (rules: OptionsInput['alerts'] = {}) {
+  const clock = createVirtualClock(START)
+  const options = optionsOf(rules)
+  const lifecycle = new AlertLifecycle({
+    times: (rule) => (options.rules as Record<string, { forMs: number, keepMs: number }>)[rule]!, repeatMs: options.repeatMs
+  })
+  const time = () => ({ now: clock.now(), at: clock.monotonic() })
+  const sent: Anomaly[] = []
+  const step = (conditions: readonly AlertCondition[], unknown: string[] = []): Anomaly[] => {
+    const messages = lifecycle.evaluate({ conditions, unknown: new Set(unknown) }, time())
+    sent.push(...messages)
+    clock.advance(15_000)
+    return messages
+  }
+  /** Evaluates the same conditions for a time. */
+  const hold = (ms: number, ...conditions: AlertCondition[]): Anomaly[] => times(ms / 15_000, () => step(conditions)).flat()
+  return { clock, lifecycle, time, sent, step, hold }
+}
+
+const conditionOf = (some: Partial<AlertCondition> = {}): AlertCondition => ({
+  key: 'mission_active',
+  rule: 'mission_active',
+  category: 'mission',
+  labels: {},
+  severity: 'warning',
+  message: '11 missions are active',
+  metric: 'active',
+  value: 11,
+  threshold: 10,
+  details: null,
+  ...some
+})
+
+t.test('an alert', async (t) => {
+  t.test('fires once its condition was true for a minute, and is not repeated while it stays true', async (t) => {
+    const { hold, step } = createStand()
+    t.strictSame(hold(MINUTE, conditionOf()), [])
+    const [fired, ...more] = step([conditionOf({ value: 12 })])
+    t.ok(isAnomaly(fired))
+    t.match(fired, { state: 'firing', severity: 'warning', alertId: /^alert_/, fingerprint: 'mission_active', labels: {}, value: 12, peak: 12, startsAt: new Date(START + MINUTE).toISOString() })
+    t.strictSame(more, [])
+    t.notOk('key' in fired!)
+    t.strictSame(hold(60 * MINUTE, conditionOf({ value: 13 })), [])
+  })
+
+  t.test('does not fire if its condition is false in between', async (t) => {
+    const { hold, step } = createStand()
+    for (let at = 0; at < 10; at++) {
+      t.strictSame(hold(45_000, conditionOf()), [])
+      t.strictSame(step([]), [])
+    }
+  })
+
+  t.test('gets worse at once, and milder after the keep time', async (t) => {
+    const { hold, step } = createStand()
+    hold(MINUTE, conditionOf())
+    const [first] = step([conditionOf()])
+    const [worse] = step([conditionOf({ severity: 'critical', value: 26 })])
+    t.match(worse, { alertId: first!.alertId, state: 'firing', severity: 'critical', value: 26 })
+    t.strictSame(hold(5 * MINUTE, conditionOf({ value: 24 })), [])
+    t.match(step([conditionOf({ value: 24 })]), [{ alertId: first!.alertId, state: 'firing', severity: 'warning', value: 24, peak: 26 }])
+  })
+
+  t.test('is resolved once its condition was false for five minutes, and has a new id the next time', async (t) => {
+    const { hold, step, clock } = createStand()
+    hold(MINUTE, conditionOf())
+    const [first] = step([conditionOf({ value: 19 })])
+    t.strictSame(hold(5 * MINUTE), [])
+    const endsAt = new Date(clock.now()).toISOString()
+    const [resolved, ...more] = step([])
+    t.ok(isAnomaly(resolved))
+    t.match(resolved, { ...first, state: 'resolved', severity: 'info', message: 'Resolved: 11 missions are active', value: null, peak: 19, endsAt })
+    t.strictSame(more, [])
+    t.strictSame(hold(10 * MINUTE), [])
+    hold(MINUTE, conditionOf())
+    const [again] = step([conditionOf()])
+    t.equal(again!.fingerprint, first!.fingerprint)
+    t.not(again!.alertId, first!.alertId)
+  })
+
+  t.test('stays if its condition is true again within the keep time', async (t) => {
+    const { hold } = createStand()
+    t.equal(hold(2 * MINUTE, conditionOf()).length, 1)
+    for (let at = 0; at < 5; at++) {
+      t.strictSame(hold(4 * MINUTE), [])
+      t.strictSame(hold(MINUTE, conditionOf()), [])
+    }
+  })
+
+  t.test('of one fingerprint does not affect another', async (t) => {
+    const { hold } = createStand()
+    const a = conditionOf({ key: 'health_component{component="a"}', rule: 'health_component' })
+    const b = conditionOf({ key: 'health_component{component="b"}', rule: 'health_component' })
+    const [firstA] = hold(2 * MINUTE, a)
+    const [firstB, ...none] = hold(2 * MINUTE, a, b)
+    t.strictSame(none, [])
+    t.not(firstA!.alertId, firstB!.alertId)
+    t.match(hold(6 * MINUTE, b), [{ alertId: firstA!.alertId, state: 'resolved' }])
+  })
+
+  t.test('that fires is sent to a new subscriber with its latest value', async (t) => {
+    const { hold, lifecycle } = createStand()
+    t.strictSame(lifecycle.firing(), [])
+    const [first] = hold(2 * MINUTE, conditionOf())
+    hold(MINUTE, conditionOf({ value: 19 }))
+    const firing = lifecycle.firing()
+    t.strictSame(firing, [{ ...first, value: 19, peak: 19, snapshot: true }])
+    t.ok(firing.every((anomaly) => isAnomaly(anomaly)))
+    hold(6 * MINUTE)
+    t.strictSame(lifecycle.firing(), [])
+  })
+
+  t.test('keeps its state while its rule cannot be evaluated', async (t) => {
+    const { hold, step, lifecycle } = createStand()
+    const [fired] = hold(2 * MINUTE, conditionOf())
+    for (let at = 0; at < 100; at++) t.strictSame(step([], ['mission_active']), [])
+    t.match(lifecycle.firing(), [{ alertId: fired!.alertId }])
+    t.match(hold(6 * MINUTE), [{ state: 'resolved' }])
+  })
+})
+
+t.test('a firing alert', async (t) => {
+  t.test('is repeated as a reminder every four hours, unless reminders are disabled', async (t) => {
+    const { hold, sent } = createStand()
+    hold(9 * 60 * MINUTE, conditionOf())
+    t.match(sent, [{ state: 'firing' }, { state: 'firing', reminder: true, alertId: sent[0]!.alertId }, { reminder: true }])
+    t.notOk('reminder' in sent[0]!)
+    t.equal(sent.length, 3)
+    for (const alerts of [{ repeatMs: 0 }, { rules: { mission_active: { repeatMs: 0 } } }]) t.equal(createStand(alerts).hold(9 * 60 * MINUTE, conditionOf()).length, 1)
+    t.equal(createStand({ repeatMs: 0, rules: { mission_active: { repeatMs: 60 * MINUTE } } }).hold(4 * 60 * MINUTE, conditionOf()).length, 4)
+  })
+
+  t.test('that is silenced is marked and not repeated, until the silence is over', async (t) => {
+    const { hold, sent, lifecycle, time, clock } = createStand()
+    hold(2 * MINUTE, conditionOf())
+    const until = clock.now() + 8 * 60 * MINUTE
+    lifecycle.silences.set('mission_active', { until, by: 'ann' }, time().now)
+    hold(7 * 60 * MINUTE, conditionOf())
+    t.match(sent, [{ state: 'firing' }, { state: 'firing', silencedUntil: new Date(until).toISOString() }])
+    t.equal(sent.length, 2)
+    t.match(lifecycle.firing(), [{ silencedUntil: new Date(until).toISOString() }])
+    hold(60 * MINUTE, conditionOf())
+    t.equal(sent.length, 2)
+    hold(MINUTE, conditionOf())
+    t.equal(sent.length, 3)
+    t.notOk('silencedUntil' in sent[2]!)
+    lifecycle.silences.set('mission_active', { until: clock.now() + MINUTE, by: 'ann' }, time().now)
+    lifecycle.silences.set('mission_active', { until: 0, by: 'bob' }, time().now)
+    t.strictSame(hold(2 * MINUTE, conditionOf()), [])
+    t.match(hold(6 * MINUTE), [{ state: 'resolved' }])
+  })
+
+  t.test('keeps at most 200 silences', async (t) => {
+    const { lifecycle } = createStand()
+    for (let at = 0; at < 201; at++) lifecycle.silences.set(`rule${at}`, { until: 9, by: 'ann' }, 0)
+    t.equal(lifecycle.silences.read().length, 200)
+    t.equal(lifecycle.silences.until('rule0', 0), undefined)
+    t.equal(lifecycle.silences.until('rule200', 0), 9)
+  })
+
+  t.test('that fires more than four times within an hour is flapping, and is kept twice as long', async (t) => {
+    const { hold, step, lifecycle } = createStand()
+    const wave = () => [...hold(2 * MINUTE, conditionOf()), ...hold(6 * MINUTE)]
+    for (let at = 0; at < 4; at++) t.strictSame(wave().map(({ state, flapping }) => [state, flapping]), [['firing', undefined], ['resolved', undefined]])
+    const [fifth, ...none] = wave()
+    t.match(fifth, { state: 'firing', flapping: true })
+    t.strictSame(none, [])
+    t.match(hold(5 * MINUTE), [{ state: 'resolved', flapping: true }])
+    t.ok(step([]).every((anomaly) => isAnomaly(anomaly)))
+    hold(120 * MINUTE)
+    t.notOk('flapping' in wave()[0]!, 'an hour later it is as before')
+    t.equal(lifecycle.history(200).length, 6)
+  })
+
+  t.test('names each of its missions once, several together', async (t) => {
+    const { hold } = createStand()
+    const stalled = (...ids: string[]) => conditionOf({ key: 'missions_stalled', rule: 'missions_stalled', message: `${ids.length} missions`, namesEach: true, missions: ids.map((id, at) => ({ id, since: at })) })
+    t.match(hold(2 * MINUTE, stalled('a', 'b')), [{ missionIds: ['a', 'b'], message: '2 missions: a, b' }])
+    t.strictSame(hold(60 * MINUTE, stalled('a', 'b')), [])
+    t.strictSame(hold(MINUTE, stalled('a', 'b', 'c')), [])
+    const [news, ...more] = hold(4 * MINUTE, stalled('a', 'b', 'c', 'd'))
+    t.match(news, { missionIds: ['c', 'd'], message: '4 missions: c, d' })
+    t.strictSame(more, [])
+    const many = times(30, (at) => `m${at}`)
+    const [first, ...rest] = hold(30 * MINUTE, stalled('a', 'b', 'c', 'd', ...many))
+    t.match(first, { missionIds: many.slice(0, 10), message: /m9 and 20 more$/ })
+    t.strictSame(rest, [])
+  })
+
+  t.test('is one of at most 50, and a summary says that there are more', async (t) => {
+    const { hold, lifecycle, step } = createStand()
+    const many = times(600, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    const sent = hold(10 * MINUTE, ...many)
+    t.equal(lifecycle.firing().length, 50)
+    const summary = sent.filter(({ rule }) => rule === 'monitoring.alerts_suppressed')
+    t.match(summary, [{ state: 'firing', severity: 'warning', fingerprint: 'monitoring.alerts_suppressed' }])
+    t.ok(sent.every((anomaly) => isAnomaly(anomaly)))
+    const ends = hold(20 * MINUTE)
+    t.equal(ends.filter(({ state }) => state === 'resolved').length, 50)
+    t.strictSame(lifecycle.firing(), [])
+    t.strictSame(step([]), [])
+  })
+
+  t.test('sends at most 20 messages a minute, and what is outdated is never sent', async (t) => {
+    const { hold, sent, lifecycle } = createStand()
+    const many = times(40, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    hold(MINUTE, ...many)
+    hold(MINUTE, ...many)
+    t.equal(sent.length, 20, '19 and the summary')
+    hold(2 * MINUTE, ...many)
+    t.equal(sent.length, 41)
+    hold(5 * MINUTE)
+    const before = sent.length
+    hold(MINUTE)
+    t.ok(sent.length - before <= 20)
+    hold(10 * MINUTE)
+    t.equal(sent.filter(({ state }) => state === 'resolved').length, 41)
+    t.equal(new Set(sent.map(({ alertId }) => alertId)).size, 41)
+    const brief = createStand({ rules: { repeated_error: { keepMs: 0 } } })
+    brief.hold(75_000, ...many)
+    brief.hold(MINUTE)
+    t.equal(brief.sent.filter(({ state }) => state === 'firing').length, 20, 'the others had ended before they could be sent')
+    t.equal(lifecycle.history(200).length, 41)
+  })
+
+  t.test('goes on in another process with its id, its peak and its keep time', async (t) => {
+    const one = createStand()
+    const [fired] = one.hold(2 * MINUTE, conditionOf({ value: 30 }))
+    one.hold(4 * MINUTE)
+    const two = createStand()
+    two.clock.advance(6 * MINUTE)
+    two.lifecycle.restore(JSON.parse(JSON.stringify(one.lifecycle.save(one.time()))), two.time())
+    two.lifecycle.restoreHistory(one.lifecycle.saveHistory())
+    t.match(two.lifecycle.firing(), [{ alertId: fired!.alertId, peak: 30, startsAt: fired!.startsAt }])
+    t.strictSame(two.hold(MINUTE), [])
+    t.match(two.step([]), [{ alertId: fired!.alertId, state: 'resolved' }])
+  })
+
+  t.test('that was summarized or has named missions goes on in another process too', async (t) => {
+    const one = createStand()
+    const stalled = conditionOf({ key: 'missions_stalled', rule: 'missions_stalled', namesEach: true, missions: [{ id: 'a', since: 7 }] })
+    const many = times(60, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    one.hold(5 * MINUTE, stalled, ...many)
+    const two = createStand()
+    two.clock.advance(5 * MINUTE)
+    two.lifecycle.restore(one.lifecycle.save(one.time()), two.time())
+    t.equal(two.lifecycle.firing().filter(({ rule }) => rule === 'monitoring.alerts_suppressed').length, 1)
+    t.strictSame(two.hold(30 * MINUTE, stalled, ...many), [], 'the mission was named before')
+  })
+})
+
+t.test('the history has the last 200 alerts, newest first, those that fire included', async (t) => {
+  const { hold, lifecycle } = createStand({ rules: { repeated_error: { forMs: 0, keepMs: 0 } } })
+  for (let at = 0; at < 210; at++) {
+    hold(60_000, conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error', value: at }))
+    hold(15_000)
+  }
+  hold(15_000, conditionOf({ key: 'repeated_error{error="last"}', rule: 'repeated_error', value: 7 }))
+  const all = lifecycle.history(500)
+  t.equal(all.length, 200)
+  t.match(all.slice(0, 2), [{ state: 'firing', peak: 7, fingerprint: 'repeated_error{error="last"}' }, { state: 'resolved', peak: 209 }])
+  t.match(lifecycle.history(2), [{ peak: 7 }, { peak: 209, startsAt: /T/, endsAt: /T/ }])
+})
+
+t.test('whatever the conditions do, an alert follows a simple model', async () => {
+  const FOR = 4
+  const KEEP = 20
+  fc.assert(fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.constantFrom(undefined, 'warning', 'critical')), { minLength: 1, maxLength: 40 }), (phases) => {
+    const { step, sent, lifecycle } = createStand({ repeatMs: 0 })
+    const expected: string[] = []
+    const steps = phases.flatMap(([count, severity]) => times(count, () => severity as 'warning' | 'critical' | undefined))
+    // The model counts steps, and knows neither entries nor messages.
+    let trueFor = 0
+    let falseFor = 0
+    let milderFor = 0
+    let firings = 0
+    let current: 'warning' | 'critical' | undefined
+    for (const severity of steps) {
+      step(severity === undefined ? [] : [conditionOf({ severity })])
+      trueFor = severity === undefined ? 0 : trueFor + 1
+      falseFor = severity === undefined ? falseFor + 1 : 0
+      milderFor = current === 'critical' && severity === 'warning' ? milderFor + 1 : severity === undefined ? milderFor && milderFor + 1 : 0
+      const keep = firings > 4 ? 2 * KEEP : KEEP
+      if (current === undefined && trueFor > FOR) {
+        expected.push(`firing ${severity}`)
+        current = severity
+        firings++
+      } else if (current !== undefined && falseFor > keep) {
+        expected.push('resolved info')
+        current = undefined
+        milderFor = 0
+        trueFor = 0
+      } else if (current === 'warning' && severity === 'critical') expected.push(`firing ${(current = severity)}`)
+      else if (current === 'critical' && severity === 'warning' && milderFor > keep) {
+        expected.push(`firing ${(current = severity)}`)
+        milderFor = 0
+      }
+    }
+    const told = sent.map(({ state, severity }) => `${state} ${severity}`)
+    if (firings <= 4 && JSON.stringify(told) !== JSON.stringify(expected)) throw new Error(`${told.join(', ')} instead of ${expected.join(', ')}`)
+    if (lifecycle.firing().length !== (current === undefined ? 0 : 1) && firings <= 4) throw new Error('fires')
+  }), { numRuns: 300 })
+})
+
+t.test('every rule has an option, and every option a rule', async (t) => {
+  t.strictSame(ALERT_RULES.map(({ rule }) => rule).sort(), Object.keys(optionsOf().rules).sort())
+})
