@@ -116,6 +116,7 @@ function createHub (deps: CreateHubDeps): Hub {
     access,
     commands: missions.commands,
     findMission: createMissionLookup({ registry: missions, endings }),
+    listMissions: (query, caller) => missions.queries.list(query, caller),
     onCallbackError,
     ...(cluster !== undefined && { epoch: () => cluster.epoch })
   })

@@ -263,7 +263,7 @@ t.test('values that could run code or lead elsewhere are refused by name', async
   for (const [name, dashboard] of bad) {
     const app = Fastify()
     app.register(missionControl, { dashboard })
-    await t.rejects(app.ready().then(), { code: 'FST_MC_INVALID_OPTION', message: new RegExp(name.replace('.', '\\.')) }, name)
+    await t.rejects(async () => { await app.ready() }, { code: 'FST_MC_INVALID_OPTION', message: new RegExp(name.replace('.', '\\.')) }, name)
     await app.close()
   }
 })
@@ -291,7 +291,7 @@ t.test('a path that the host uses already is refused with the option that moves 
   t.teardown(() => app.close())
   app.get('/mission-control', async () => 'mine')
   app.register(missionControl)
-  await t.rejects(app.ready().then(), { code: 'FST_MC_INVALID_OPTION', message: /routes\.dashboard/ })
+  await t.rejects(async () => { await app.ready() }, { code: 'FST_MC_INVALID_OPTION', message: /routes\.dashboard/ })
 })
 
 t.test('a package without the page answers with a code, and recovers', async (t) => {

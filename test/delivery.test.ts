@@ -321,6 +321,7 @@ async function play (moves: readonly Move[], log: { maxMessages: number, maxAgeM
     access: openAccess(clock),
     commands: {} as never,
     findMission: () => undefined,
+    listMissions: () => ({ missions: [], nextCursor: null }),
     onCallbackError: (where, err) => { failures.push(`${where}: ${String((err as Error).stack)}`) }
   })
   const readers = [0, 1].map(() => new Reader(hub, sources))

@@ -903,6 +903,7 @@ t.test('a failing channel fails the request of the client, not the process', asy
     access: openAccess(clock),
     commands: {} as never,
     findMission: () => undefined,
+    listMissions: () => ({ missions: [], nextCursor: null }),
     onCallbackError: (where, err) => { failures.push(`${where}: ${(err as Error).message}`) }
   })
   const socket = {

@@ -14,6 +14,7 @@ export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> =
   mission_cancel: 'Requests that a mission is cancelled. It ends when its work ends, at the latest after a grace ' +
     'period.',
   mission_get: 'Requests the current state of one mission. This also works for a while after the mission has ended.',
+  mission_list: 'Requests one page of the active missions and of those that have ended, newest first.',
   auth_refresh: 'Presents a new token before the one of the connection expires.'
 }
 
@@ -29,6 +30,7 @@ export const SERVER_MESSAGE_TEXTS: Readonly<Record<ServerMessageType, string>> =
     'catches up: `messages` messages follow, and lead to the state of `asOf`.',
   subscription_error: 'One of the requested channels is unknown or forbidden. The request applies to the others.',
   mission_ack: 'A start or a cancel was accepted. The ack of a start comes before the first update of its mission.',
+  mission_list: 'The reply to a `mission_list`: one page of missions.',
   subscription_gap: 'Messages of a channel are missing, because the client read too slowly. `messages` messages ' +
     'with the current state follow.',
   server_draining: 'The connection is about to be closed. Reconnect after `retryAfterMs`.',

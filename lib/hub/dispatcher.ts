@@ -36,6 +36,7 @@ export class Dispatcher {
     mission_start: (connection, message) => this.#deps.missions.start(connection, message),
     mission_cancel: (connection, message) => this.#deps.missions.cancel(connection, message),
     mission_get: (connection, message) => this.#deps.missions.get(connection, message),
+    mission_list: (connection, message) => this.#deps.missions.list(connection, message),
     auth_refresh: (connection, message) => this.#authRefresh(connection, message)
   }
 

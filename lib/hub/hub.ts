@@ -24,14 +24,13 @@ import { LivenessTimer } from './connections/liveness-timer.js'
 import { Readings } from './readings.js'
 import { createSocketEvents, type SocketEvents } from './socket-events.js'
 
-export interface HubDeps {
+export interface HubDeps extends Pick<MissionRequestsDeps, 'findMission' | 'listMissions'> {
   clock: Clock
   server: ResolvedOptions['server']
   options: ResolvedOptions['websocket']
   createChannels: ScopesDeps['createChannels']
   access: Access
   commands: CommandPort
-  findMission: MissionRequestsDeps['findMission']
   onCallbackError: (where: string, err: unknown) => void
   /** The epoch of the shared log, if there is one. */
   epoch?: (() => string | undefined) | undefined
@@ -59,7 +58,8 @@ export class Hub {
   #closing: Promise<void> | undefined
 
   constructor (deps: HubDeps) {
-    const { clock, server, options, createChannels, access, commands, findMission, onCallbackError } = deps
+    const { clock, server, options, createChannels, access, commands, onCallbackError } = deps
+    const { findMission, listMissions } = deps
     const metrics = this.#metrics
     const envelope = new Envelope(clock, server)
     const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
@@ -96,6 +96,7 @@ export class Hub {
         access,
         commands,
         findMission,
+        listMissions,
         fail: (...refusal) => this.#dispatcher.fail(...refusal)
       }),
       access,

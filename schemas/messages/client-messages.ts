@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { SubscriptionFilter } from '../filter.js'
-import { MissionId } from '../mission.js'
+import { MissionId, MissionQuery } from '../mission.js'
 import { cursorByChannel } from './envelope.js'
 
 /** Maximum number of channel names in one message. */
@@ -42,6 +42,7 @@ export const CLIENT_MESSAGES = {
   }, strict),
   mission_cancel: Type.Object({ type: Type.Literal('mission_cancel'), id, missionId: MissionId }, strict),
   mission_get: Type.Object({ type: Type.Literal('mission_get'), id, missionId: MissionId }, strict),
+  mission_list: Type.Object({ type: Type.Literal('mission_list'), id, query: Type.Optional(MissionQuery) }, strict),
   auth_refresh: Type.Object({
     type: Type.Literal('auth_refresh'),
     id,

@@ -39,6 +39,7 @@ export class LargeHub {
       access: openAccess(this.clock),
       commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
       findMission: () => undefined,
+      listMissions: () => ({ missions: [], nextCursor: null }),
       onCallbackError: (_where, err) => { this.errors.push(err) }
     })
   }

@@ -98,6 +98,7 @@ class Service {
       access: openAccess(clock),
       commands: this.registry.commands,
       findMission,
+      listMissions: (query, caller) => this.registry.queries.list(query, caller),
       onCallbackError
     })
   }

@@ -6,12 +6,13 @@ import type { ClientTimer } from './platform.js'
 import { createSendQueue } from './send-queue.js'
 
 /** The type of a request and the payload of the message that answers it. */
-interface Answers {
+export interface Answers {
   ping: undefined
   whoami: ServerMessages['whoami']['payload']
   mission_start: ServerMessages['mission_ack']['payload']
   mission_cancel: ServerMessages['mission_ack']['payload']
   mission_get: ServerMessages['mission_update']['payload']
+  mission_list: ServerMessages['mission_list']['payload']
 }
 
 interface AskOptions { id?: string, timeoutMs?: number, retry?: boolean }
@@ -74,7 +75,9 @@ export function createRequests (context: ClientContext): Requests {
       if (context.closed) throw context.closed
       check(id, !requests.has(id))
       const message = { ...question, id } as Request['message']
-      for (const [name, value] of Object.entries(message)) check(name, typeof value === 'string')
+      for (const [name, value] of Object.entries(message)) {
+        check(name, name === 'query' ? Object(value) === value : typeof value === 'string')
+      }
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
