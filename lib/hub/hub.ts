@@ -58,8 +58,7 @@ export class Hub {
   #closing: Promise<void> | undefined
 
   constructor (deps: HubDeps) {
-    const { clock, server, options, createChannels, access, commands, onCallbackError } = deps
-    const { findMission, listMissions } = deps
+    const { clock, server, options, createChannels, access, onCallbackError } = deps
     const metrics = this.#metrics
     const envelope = new Envelope(clock, server)
     const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
@@ -92,11 +91,8 @@ export class Hub {
       broadcasterOf,
       metrics,
       missions: new MissionRequests({
+        ...deps,
         envelope,
-        access,
-        commands,
-        findMission,
-        listMissions,
         fail: (...refusal) => this.#dispatcher.fail(...refusal)
       }),
       access,

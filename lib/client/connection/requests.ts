@@ -75,9 +75,7 @@ export function createRequests (context: ClientContext): Requests {
       if (context.closed) throw context.closed
       check(id, !requests.has(id))
       const message = { ...question, id } as Request['message']
-      for (const [name, value] of Object.entries(message)) {
-        check(name, name === 'query' ? Object(value) === value : typeof value === 'string')
-      }
+      for (const [name, value] of Object.entries(message)) check(name, isValid(name, value))
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
@@ -107,6 +105,9 @@ export function createRequests (context: ClientContext): Requests {
     }
   }
 }
+
+const isValid = (name: string, value: unknown): boolean =>
+  name === 'query' ? Object(value) === value : typeof value === 'string'
 
 /** An error of the service, as far as this client knows it. */
 export interface ServiceError {
