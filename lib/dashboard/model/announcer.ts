@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals-core'
 import type { PageAlert } from './alerts.js'
 import { cleanLine } from './format.js'
-import type { Mission } from './mission.js'
+import type { Mission } from './missions/mission.js'
 
 /** Polite texts are collected for this time, so that a screen reader is not flooded. */
 export const ANNOUNCE_MS = 5_000
@@ -43,4 +43,5 @@ export class Announcer {
   }
 }
 
-const count = (missions: number, what: string): string => `${missions} ${missions === 1 ? 'mission' : 'missions'} ${what}`
+const count = (missions: number, what: string): string =>
+  `${missions} ${missions === 1 ? 'mission' : 'missions'} ${what}`

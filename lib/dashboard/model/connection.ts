@@ -45,6 +45,7 @@ export function describeConnection (facts: ConnectionFacts, nowMs: number): Conn
       if (cause === 'hidden') return wait('paused in the background')
       if (cause === 'token_failed') return wait('session expired, trying again', 'retry')
       return wait(retryAt === undefined ? 'reconnecting' : `reconnecting in ${seconds(retryAt - nowMs)} s`, 'retry')
-    case 'closed': return { tone: 'bad', text: FINAL[cause] ?? `disconnected: ${cause}`, isLive: false, action: 'reload' }
+    case 'closed':
+      return { tone: 'bad', text: FINAL[cause] ?? `disconnected: ${cause}`, isLive: false, action: 'reload' }
   }
 }

@@ -42,14 +42,16 @@ export const shortenId = (id: string): string => id.length <= 14 ? id : `${id.sl
 // Characters that would reverse or hide the text around them, or move the cursor of a terminal.
 // eslint-disable-next-line no-control-regex
 const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
-// eslint-disable-next-line no-control-regex
-const INVISIBLE_IN_LINES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
+
+const isBreak = (character: string): boolean => character === '\n' || character === '\t'
 
 /** Text of a mission for one line: characters that would spoof other text are shown as `␦`. */
-export const cleanLine = (text: string): string => text.replace(INVISIBLE, (character) => character === '\n' || character === '\t' ? ' ' : '␦')
+export const cleanLine = (text: string): string =>
+  text.replace(INVISIBLE, (character) => isBreak(character) ? ' ' : '␦')
 
 /** Text of a mission for a block that keeps its lines. */
-export const cleanBlock = (text: string): string => text.replaceAll('\r\n', '\n').replace(INVISIBLE_IN_LINES, '␦')
+export const cleanBlock = (text: string): string =>
+  text.replaceAll('\r\n', '\n').replace(INVISIBLE, (character) => isBreak(character) ? character : '␦')
 
 export interface LinkSubject { readonly id: string, readonly name: string, readonly tags: readonly string[] }
 

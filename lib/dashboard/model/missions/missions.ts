@@ -1,6 +1,6 @@
 import { batch, signal } from '@preact/signals-core'
-import type { ClientMissionState } from '../../client/index.js'
-import type { MissionView } from '../../../schemas/mission.js'
+import type { ClientMissionState } from '../../../client/index.js'
+import type { MissionView } from '../../../../schemas/mission.js'
 import { Entry } from './entry.js'
 import { fromState, fromView, phaseOf, type Mission, type Phase } from './mission.js'
 
@@ -44,6 +44,7 @@ export class Missions {
     const mission = fromState(state, known, nowMs)
     this.#put(mission, entry, state.progress, nowMs)
     const current = this.#entries.get(mission.id)
+    if (current !== undefined && mission.cancel !== undefined) current.stopSeenAt ??= nowMs
     if (!isSnapshot && current !== undefined) {
       current.addStep(nowMs, stepText(mission, known))
       if (state.progress !== undefined) current.addProgress(state.progress, nowMs)

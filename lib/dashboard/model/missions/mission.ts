@@ -1,7 +1,7 @@
-import type { ClientMissionState } from '../../client/index.js'
+import type { ClientMissionState } from '../../../client/index.js'
 import type {
   CancelState, MissionAttempt, MissionNote, MissionStatus, MissionView, Progress
-} from '../../../schemas/mission.js'
+} from '../../../../schemas/mission.js'
 
 export type Phase = 'active' | 'completed' | 'cancelled' | 'error'
 

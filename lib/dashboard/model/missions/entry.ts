@@ -1,5 +1,5 @@
 import { signal, type Signal } from '@preact/signals-core'
-import type { Progress } from '../../../schemas/mission.js'
+import type { Progress } from '../../../../schemas/mission.js'
 import type { Mission } from './mission.js'
 
 /** A step of a mission that this page has seen, or that it knows from the times of the mission. */
@@ -24,6 +24,8 @@ export class Entry {
   readonly tasks = new Map<string, TaskSpan>()
   /** When the page heard of the mission last. */
   seenAt: number
+  /** When the page saw that somebody wants the mission to stop. */
+  stopSeenAt: number | undefined
 
   constructor (mission: Mission, progress: Progress | undefined, nowMs: number) {
     this.id = mission.id

@@ -14,8 +14,8 @@ export function countRepeats (mission: Mission, entries: Iterable<Entry>, nowMs:
   let count = 0
   for (const { id, mission: other } of entries) {
     const { phase, error: text, errorCode, endedAt = 0 } = other.peek()
-    const isSame = phase === 'error' && errorCode === mission.errorCode && text !== undefined && normalizeError(text) === error
-    if (isSame && id !== mission.id && endedAt > nowMs - HOUR_MS) count++
+    const isRecent = id !== mission.id && phase === 'error' && endedAt > nowMs - HOUR_MS
+    if (isRecent && errorCode === mission.errorCode && normalizeError(text ?? '') === error) count++
   }
   return count
 }

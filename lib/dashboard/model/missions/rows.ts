@@ -1,6 +1,6 @@
 import type { Entry } from './entry.js'
 import { elapsedMs, type Mission } from './mission.js'
-import type { Route, SortKey } from './route.js'
+import type { Route, SortKey } from '../route.js'
 
 /** A row of the table. `depth` is how far it is indented, because its parent stands above it. */
 export interface Row { readonly entry: Entry, readonly depth: number }
