@@ -37,7 +37,8 @@ export class PageState {
     this.shown = computed(() => {
       const { missions } = session
       const route = this.route.value
-      const isReading = this.isReading.value && this.#released.value >= 0 && missions.version.value >= 0
+      const isChanged = missions.version.value + this.#released.value >= 0
+      const isReading = isChanged && this.isReading.value
       const fresh = selectRows(missions.all(), route, session.now.peek())
       return this.#reading.show(fresh, isReading, ({ id }) => missions.get(id) !== undefined)
     })

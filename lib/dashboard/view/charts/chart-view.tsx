@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks'
-import UPlot, { type AlignedData, type Options } from 'uplot'
+import type { AlignedData, Options } from 'uplot'
+import type UPlot from 'uplot'
 import { formatTime } from '../../model/format.js'
 import type { PageAlert } from '../../model/alerts.js'
 import type { PageState } from '../context.js'
@@ -13,6 +14,8 @@ export interface ChartViewProps {
   times: readonly number[]
   format: (value: number) => string
   state: PageState
+  /** Loaded when the first chart is shown. */
+  Plot: typeof UPlot
 }
 
 const HEIGHT = 148
@@ -22,13 +25,13 @@ const colorOf = (name: string): string => getComputedStyle(document.documentElem
 
 /** One chart. The last bucket is not over yet, so the line to it is dashed; times at which an alert fired are shaded. */
 export function ChartView (props: ChartViewProps) {
-  const { title, series, times, format, state } = props
+  const { title, series, times, format, state, Plot } = props
   const element = useRef<HTMLDivElement>(null)
   const chart = useRef<UPlot | undefined>(undefined)
   const theme = state.theme.value
   useEffect(() => {
     const target = element.current!
-    const plot = new UPlot(optionsFor(props, target.clientWidth), toData(props), target)
+    const plot = new Plot(optionsFor(props, target.clientWidth), toData(props), target)
     chart.current = plot
     const observer = new ResizeObserver(() => plot.setSize({ width: target.clientWidth, height: HEIGHT }))
     observer.observe(target)

@@ -1,10 +1,11 @@
 import { useSignal } from '@preact/signals'
 import { formatCount, formatDuration, formatPercent, formatTime } from '../../model/format.js'
 import type { Bucket } from '../../model/missions/trends.js'
-import type { PageState } from '../context.js'
-import { ChartView, type Series } from './chart-view.js'
+import { ChartView, type ChartViewProps, type Series } from './chart-view.js'
 import { operationSeries } from './operation-series.js'
 import { useTrends } from './use-trends.js'
+
+type ChartsProps = Pick<ChartViewProps, 'state' | 'Plot'>
 
 interface ChartSpec { title: string, series: Series[], times: number[], format: (value: number) => string }
 
@@ -13,7 +14,7 @@ const pick = (buckets: readonly Bucket[], field: Exclude<keyof Bucket, 'at'>) =>
 const duration = (value: number): string => formatDuration(value)
 
 /** Four charts of the last 30 minutes with one time axis. */
-export function Charts ({ state }: { state: PageState }) {
+export function Charts ({ state, Plot }: ChartsProps) {
   const buckets = useTrends(state.session)
   const operations = operationSeries(state.session.operations.value, buckets)
   const times = buckets.map(({ at }) => at / 1_000)
@@ -53,10 +54,10 @@ export function Charts ({ state }: { state: PageState }) {
       ]
     }
   ]
-  return <>{specs.map((spec) => <Chart key={spec.title} spec={spec} state={state} />)}</>
+  return <>{specs.map((spec) => <Chart key={spec.title} spec={spec} state={state} Plot={Plot} />)}</>
 }
 
-function Chart ({ spec, state }: { spec: ChartSpec, state: PageState }) {
+function Chart ({ spec, state, Plot }: ChartsProps & { spec: ChartSpec }) {
   const isTable = useSignal(false)
   const { title, series, times, format } = spec
   return (
@@ -70,7 +71,7 @@ function Chart ({ spec, state }: { spec: ChartSpec, state: PageState }) {
       </figcaption>
       {isTable.value
         ? <ChartTable spec={spec} nowMs={state.session.now.peek()} />
-        : <ChartView title={title} series={series} times={times} format={format} state={state} />}
+        : <ChartView title={title} series={series} times={times} format={format} state={state} Plot={Plot} />}
     </figure>
   )
 }

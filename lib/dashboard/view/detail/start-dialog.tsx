@@ -78,7 +78,6 @@ function Field ({ field: { name, label, kind, isRequired, hint, options }, value
             )}
             {kind === 'number' && (
               <input {...shared} type='number' step='any' value={String(value)} onInput={({ currentTarget }) => set(name, currentTarget.value)} />
-            )} onInput={({ currentTarget }) => set(name, currentTarget.value)} />
             )}
           </label>
           )}
