@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
-const MAX_BYTES = 7_424
+const MAX_BYTES = 7_680
 
 const { outputFiles: [bundle] } = await build({
   entryPoints: ['dist/lib/client/index.js'],

@@ -129,6 +129,7 @@ function createHub (deps: CreateHubDeps): Hub {
       return access.isNarrowed ? history.map(withoutMissions) : history
     },
     findMission: createMissionLookup({ registry: missions, endings }),
+    listMissions: (query, caller) => missions.queries.list(query, caller),
     onCallbackError,
     ...(cluster !== undefined && { epoch: () => cluster.epoch })
   })

@@ -193,7 +193,7 @@ export const MissionFilter = Type.Object({
   stalled: Type.Optional(Type.Boolean()),
   since: Type.Optional(Type.Number()),
   until: Type.Optional(Type.Number()),
-  /** A part of the id, the name or the objective; case-insensitive. */
+  /** A part of the id, name, objective, a tag, or the code or message of the error; case-insensitive. */
   q: Type.Optional(Type.String({ maxLength: 128 }))
 }, { additionalProperties: false })
 export type MissionFilter = Static<typeof MissionFilter>

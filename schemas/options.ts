@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { HealthReport } from './health.js'
 import { alerts } from './options/alerts.js'
+import { dashboard } from './options/dashboard.js'
 import { count, group, Host, hostValue, label, milliseconds, Origin, path, route } from './options/fields.js'
 import { missions } from './options/missions.js'
 
@@ -8,7 +9,7 @@ import { missions } from './options/missions.js'
 export type HostFunction = (...args: never[]) => unknown
 
 /** The routes of the plugin, as the option `routes.config` names them. */
-export type RouteName = 'websocket' | 'health' | 'prometheus' | 'wsMetrics' | 'asyncapi' | 'missions'
+export type RouteName = 'websocket' | 'health' | 'prometheus' | 'wsMetrics' | 'asyncapi' | 'missions' | 'dashboard'
 
 /**
  * What other plugins read from the `config` of a route, such as `rateLimit`. `logLevel` is also the log level of the
@@ -124,6 +125,7 @@ const routes = group({
   missions: route(false,
     'Path of the HTTP routes that list, show and cancel missions, such as `/mission-control/missions`; off by ' +
       'default.'),
+  dashboard: route('/mission-control', 'Path of the page that shows the missions; `false` disables the route.'),
   config: Type.Optional(hostValue<RouteConfigOption>('config', 'an object, or a function that returns one',
     'Added to the `config` of the routes, for other plugins; a function receives the name of a route. `logLevel`, ' +
       '`tags` and `hide` also set the log level and the OpenAPI schema.'))
@@ -194,6 +196,7 @@ export const Options = Type.Object({
   }),
   prometheus,
   alerts,
+  dashboard,
   missions,
   onRequest: Type.Optional(hostValue<HostFunction | HostFunction[]>('functions', 'a Fastify onRequest hook or a list ' +
     'of them',

@@ -95,6 +95,8 @@ t.test('with authorize, a user sees the missions that the host lets them see, an
     }
     const list = (await app.inject({ url: '/missions', headers: headersOf(ann) })).json()
     t.strictSame(list.missions.map(({ id }: { id: string }) => id), ['ann-2', 'ann-1'])
+    const { payload } = await client.send({ type: 'mission_list' }).next('mission_list')
+    t.strictSame(payload.missions.map(({ id }) => id), ['ann-2', 'ann-1'])
   })
 
   t.test('with a filter of their own', async (t) => {

@@ -1326,6 +1326,17 @@ t.test('iterating over missions', async (t) => {
   })
 })
 
+t.test('request sends any question of the protocol, again after a lost connection, and returns its answer', async (t) => {
+  const service = await connectSubscribed(t)
+  const page = service.client.request<'mission_list'>({ type: 'mission_list', query: { q: 'import' } })
+  await settle()
+  const { id, query } = service.socket.last('mission_list')
+  t.same(query, { q: 'import' })
+  service.send('mission_list', { replyTo: id, payload: { missions: [], nextCursor: '5' } })
+  t.same(await page, { missions: [], nextCursor: '5' })
+  t.match(await refusal(service.client.request<'mission_list'>({ type: 'mission_list', query: 'all' as never })), { code: 'MC_CLIENT_INVALID_OPTION' })
+})
+
 t.test('with a storage', async (t) => {
   t.test('a reload resumes from the cursor with a snapshot, and missed messages arrive once and before it', async (t) => {
     const storage = new MemoryStorage()

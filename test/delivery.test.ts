@@ -322,6 +322,7 @@ async function play (moves: readonly Move[], log: { maxMessages: number, maxAgeM
     commands: {} as never,
     alertHistory: () => [],
     findMission: () => undefined,
+    listMissions: () => ({ missions: [], nextCursor: null }),
     onCallbackError: (where, err) => { failures.push(`${where}: ${String((err as Error).stack)}`) }
   })
   const readers = [0, 1].map(() => new Reader(hub, sources))

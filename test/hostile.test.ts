@@ -904,6 +904,7 @@ t.test('a failing channel fails the request of the client, not the process', asy
     commands: {} as never,
     alertHistory: () => [],
     findMission: () => undefined,
+    listMissions: () => ({ missions: [], nextCursor: null }),
     onCallbackError: (where, err) => { failures.push(`${where}: ${(err as Error).message}`) }
   })
   const socket = {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { CHANNEL_NAMES } from '../schemas/index.js'
+import { CHANNEL_NAMES, type MissionQuery } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect } from './support/client.js'
 
@@ -196,6 +196,29 @@ t.test('whoami returns the server, its channels and its capabilities', async (t)
   t.same((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, ['mission_start'])
   app.missions.handle({ start: { start: () => app.missions.start('x') }, cancel: {} })
   t.same((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, ['mission_start', 'mission_cancel'])
+})
+
+t.test('mission_list pages through active and ended missions, and searches what they failed with', async (t) => {
+  const app = await boot(t)
+  const client = await connect(app)
+  app.missions.start({ id: 'a', name: 'import', tags: ['Nightly'] }).fail(new Error('Disk is FULL'))
+  app.missions.start({ id: 'b', name: 'import' }).complete()
+  app.missions.start({ id: 'c', name: 'export' })
+  const list = async (query?: MissionQuery) => (await client.send({ type: 'mission_list', id: 'q', ...query && { query } }).next('mission_list')).payload
+  t.same((await list()).missions.map(({ id, status }) => [id, status]), [['c', 'planning_started'], ['b', 'completed'], ['a', 'error']])
+  const first = await list({ limit: 2 })
+  t.same(first.missions.map(({ id }) => id), ['c', 'b'])
+  t.same(await list({ limit: 2, cursor: first.nextCursor! }).then(({ missions, nextCursor }) => [missions.map(({ id }) => id), nextCursor]), [['a'], null])
+  for (const q of ['disk is full', 'nightly', 'A']) t.ok((await list({ q })).missions.some(({ id }) => id === 'a'), q)
+  t.same((await list({ q: 'nothing' })).missions, [])
+  t.equal((await client.send({ type: 'mission_list', query: { limit: 201 } }).next('protocol_error')).error.code, 'invalid_message')
+})
+
+t.test('mission_list is refused to a client that may not read older messages', async (t) => {
+  const identify = () => ({ id: 'ann' })
+  const app = await boot(t, { access: { identify, authorize: (_principal, { action }) => action !== 'replay' } })
+  const client = await connect(app)
+  t.equal((await client.send({ type: 'mission_list' }).next('protocol_error')).error.code, 'forbidden')
 })
 
 t.test('mission_start', async (t) => {

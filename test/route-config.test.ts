@@ -10,6 +10,9 @@ const NAMES = {
   '/api/v1/metrics/prometheus': 'prometheus',
   '/mission-control/ws-metrics': 'wsMetrics',
   '/mission-control/asyncapi.json': 'asyncapi',
+  '/mission-control': 'dashboard',
+  '/mission-control/': 'dashboard',
+  '/mission-control/assets/:file': 'dashboard',
   '/missions': 'missions',
   '/missions/:id': 'missions',
   '/missions/:id/cancel': 'missions'
@@ -33,7 +36,7 @@ t.test('routes.config reaches every route before the plugins of the host read it
   const config = Object.freeze({ rateLimit: false })
   const { seen } = await bootWith(t, config)
   t.same([...seen.keys()].sort(), Object.keys(NAMES).sort())
-  for (const [url, { config }] of seen) t.match(config, { rateLimit: false, missionControl: /^(http|websocket|health)$/ }, url)
+  for (const [url, { config }] of seen) t.match(config, { rateLimit: false, missionControl: /^(http|websocket|health|dashboard)$/ }, url)
 })
 
 t.test('a function decides by the name of the route', async (t) => {
@@ -57,10 +60,11 @@ t.test('logLevel is the log level of the requests', async (t) => {
   t.same(urls, ['/api/v1/metrics/prometheus', '/ws/mission-control'])
 })
 
-t.test('tags and hide reach the OpenAPI document, and the WebSocket route stays hidden', async (t) => {
+t.test('tags and hide reach the OpenAPI document, and the WebSocket route and the page stay hidden', async (t) => {
   const tagged = await bootWith(t, { tags: ['ops'], hide: false })
   const { paths } = tagged.app.swagger() as unknown as { paths: Record<string, Record<string, { tags: string[] }>> }
-  t.same(Object.keys(paths).sort(), Object.keys(NAMES).filter((url) => url !== '/ws/mission-control').map((url) => url.replace(':id', '{id}')).sort())
+  const shown = Object.entries(NAMES).filter(([, name]) => name !== 'websocket' && name !== 'dashboard').map(([url]) => url)
+  t.same(Object.keys(paths).sort(), shown.map((url) => url.replace(':id', '{id}')).sort())
   for (const methods of Object.values(paths)) for (const { tags } of Object.values(methods)) t.same(tags, ['ops'])
   const hidden = await bootWith(t, { hide: true })
   t.same(hidden.app.swagger().paths, {})

@@ -165,3 +165,11 @@ export const BackplaneAway = createError<[reason: string, options?: { cause: unk
 /** Entries of the backplane were dropped because they are broken. */
 export const BackplaneEntry = createError<[number]>(
   'FST_MC_BACKPLANE_ENTRY', 'Broken entries in the backplane were dropped: %d since the start')
+
+/** A file of the page does not exist, for example after an update of the service while the page was open. */
+export const AssetNotFound = createError('FST_MC_ASSET_NOT_FOUND', 'There is no such file; reload the page', 404)
+
+/** The files of the page are not in the package: it was copied without its folder `dist/dashboard`. */
+export const DashboardMissing = createError(
+  'FST_MC_DASHBOARD_MISSING',
+  'fastify-mission-control: the page is missing from the package; install it again, or set routes.dashboard to false')

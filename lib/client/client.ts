@@ -1,6 +1,8 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { ServerMessages } from '../../schemas/messages/server-messages.js'
+import type { ClientMessages } from '../../schemas/messages/client-messages.js'
+import type { Answers } from './connection/requests.js'
 import type { ClientIterateOptions } from './missions/iterators.js'
 import type { ClientWaitOptions } from './missions/wait-for.js'
 import type { Cursors } from './subscriptions/cursors.js'
@@ -66,6 +68,14 @@ export interface Client {
    * @throws as `start`
    */
   cancel (missionId: string, options?: { timeoutMs?: number }): Promise<MissionAck>
+  /**
+   * Sends a request of the protocol and returns the payload of its answer. The request is sent again if the connection
+   * is lost before: use it for questions, such as `{ type: 'mission_list', query: { q: 'import' } }`.
+   * @throws as `start`
+   */
+  request<Type extends keyof Answers> (
+    request: Omit<ClientMessages[Type], 'id'>, options?: { timeoutMs?: number }
+  ): Promise<Answers[Type]>
   /** Measures the round-trip time in ms. @throws as `start` */
   ping (): Promise<number>
   /** Closes the connection permanently. Pending calls reject with MC_CLIENT_CLOSED; iterations end. */

@@ -60,9 +60,11 @@ export function createContext (options: ResolvedClientOptions): ClientContext {
 }
 
 /** Changes the state and emits it. Always the last step of an operation: a listener may close the client. */
-export function setState (context: ClientContext, state: ClientState, cause: StateCause): void {
+export function setState (
+  context: ClientContext, state: ClientState, cause: StateCause, wait?: { retryInMs: number }
+): void {
   context.state = state
   context.cause = cause
   context.touch()
-  context.emit('state', { state, cause })
+  context.emit('state', { state, cause, ...wait })
 }

@@ -55,7 +55,8 @@ export interface Divergence { expected: string, actual: string, isRepaired: bool
 
 /** Events of a client, besides the messages of its channels. */
 export interface ClientEvents {
-  state: { state: ClientState, cause: StateCause }
+  /** `retryInMs` is the time until the next attempt to connect, in the state `waiting`. */
+  state: { state: ClientState, cause: StateCause, retryInMs?: number }
   /** Emitted before the snapshot of the channel. */
   gap: ChannelGap
   error: ClientError

@@ -15,6 +15,7 @@ export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> =
     'period.',
   mission_get: 'Requests the current state of one mission. This also works for a while after the mission has ended.',
   anomaly_history: 'Requests the last alerts, newest first. Without `limit`, up to 50.',
+  mission_list: 'Requests one page of the active missions and of those that have ended, newest first.',
   auth_refresh: 'Presents a new token before the one of the connection expires.'
 }
 
@@ -31,6 +32,7 @@ export const SERVER_MESSAGE_TEXTS: Readonly<Record<ServerMessageType, string>> =
   subscription_error: 'One of the requested channels is unknown or forbidden. The request applies to the others.',
   mission_ack: 'A start or a cancel was accepted. The ack of a start comes before the first update of its mission.',
   anomaly_history: 'The reply to an `anomaly_history`: the last alerts that the client may see.',
+  mission_list: 'The reply to a `mission_list`: one page of missions.',
   subscription_gap: 'Messages of a channel are missing, because the client read too slowly. `messages` messages ' +
     'with the current state follow.',
   server_draining: 'The connection is about to be closed. Reconnect after `retryAfterMs`.',

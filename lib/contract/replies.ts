@@ -12,6 +12,7 @@ export const REPLIES: Readonly<Record<ClientMessageType, readonly ServerMessageT
   mission_cancel: ['mission_ack', 'protocol_error'],
   mission_get: ['mission_update', 'protocol_error'],
   anomaly_history: ['anomaly_history', 'protocol_error'],
+  mission_list: ['mission_list', 'protocol_error'],
   auth_refresh: ['auth_refreshed', 'protocol_error']
 }
 

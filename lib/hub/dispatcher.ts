@@ -40,6 +40,7 @@ export class Dispatcher {
     mission_cancel: (connection, message) => this.#deps.missions.cancel(connection, message),
     mission_get: (connection, message) => this.#deps.missions.get(connection, message),
     anomaly_history: (connection, message) => this.#anomalyHistory(connection, message),
+    mission_list: (connection, message) => this.#deps.missions.list(connection, message),
     auth_refresh: (connection, message) => this.#authRefresh(connection, message)
   }
 

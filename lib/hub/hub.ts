@@ -24,14 +24,13 @@ import { LivenessTimer } from './connections/liveness-timer.js'
 import { Readings } from './readings.js'
 import { createSocketEvents, type SocketEvents } from './socket-events.js'
 
-export interface HubDeps {
+export interface HubDeps extends Pick<MissionRequestsDeps, 'findMission' | 'listMissions'> {
   clock: Clock
   server: ResolvedOptions['server']
   options: ResolvedOptions['websocket']
   createChannels: ScopesDeps['createChannels']
   access: Access
   commands: CommandPort
-  findMission: MissionRequestsDeps['findMission']
   alertHistory: DispatcherDeps['alertHistory']
   onCallbackError: (where: string, err: unknown) => void
   /** The epoch of the shared log, if there is one. */
@@ -60,7 +59,7 @@ export class Hub {
   #closing: Promise<void> | undefined
 
   constructor (deps: HubDeps) {
-    const { clock, server, options, createChannels, access, commands, findMission } = deps
+    const { clock, server, options, createChannels, access } = deps
     const metrics = this.#metrics
     const envelope = new MessageEnvelope(clock, server)
     const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
@@ -94,10 +93,8 @@ export class Hub {
       broadcasterOf,
       metrics,
       missions: new MissionRequests({
+        ...deps,
         envelope,
-        access,
-        commands,
-        findMission,
         fail: (...refusal) => this.#dispatcher.fail(...refusal)
       }),
       work: scheduler.work,

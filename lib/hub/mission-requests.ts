@@ -1,4 +1,5 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
+import type { MissionQuery } from '../../schemas/mission.js'
 import type { ClientMessages } from '../../schemas/messages/client-messages.js'
 import type { ProtocolErrorCode, ServerMessages } from '../../schemas/messages/server-messages.js'
 import type { Access } from '../access/access.js'
@@ -26,10 +27,13 @@ export interface MissionRequestsDeps {
   commands: CommandPort
   /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */
   findMission: (missionId: string, caller: AccessCaller) => MissionUpdate | undefined
+  /** The missions that match and that the client may see, also those that have ended. */
+  listMissions: (query: MissionQuery, caller: AccessCaller) => MissionPage
   /** Replies with a `protocol_error`. */
   fail: (connection: Connection, code: ProtocolErrorCode, replyTo?: string) => void
 }
 
+type MissionPage = ServerMessages['mission_list']['payload']
 type MissionAck = ServerMessages['mission_ack']['payload']
 
 /** Carries out what clients ask of one mission. */
@@ -57,6 +61,15 @@ export class MissionRequests {
     const isHidden = payload?.endedAt !== undefined && !this.#may(connection, 'replay')
     if (payload === undefined || isHidden) return this.#deps.fail(connection, 'unknown_mission', id)
     connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
+  }
+
+  // A list contains endings from before the subscription, like a replay.
+  list (connection: Connection, { query = {}, id }: ClientMessages['mission_list']): void {
+    const { envelope, listMissions } = this.#deps
+    const isAllowed = this.#may(connection, 'subscribe') && this.#may(connection, 'replay')
+    if (!isAllowed) return this.#deps.fail(connection, 'forbidden', id)
+    const payload = listMissions(query, this.#callerOf(connection))
+    connection.outbox.send(envelope.message('mission_list', { payload }, { replyTo: id }))
   }
 
   cancel (connection: Connection, { missionId, id }: ClientMessages['mission_cancel']): void {

@@ -1,7 +1,7 @@
 import type { FastifySchema } from 'fastify'
 
 /** The schema of a route and its summary in an OpenAPI document. */
-export interface RouteSchema extends FastifySchema { summary: string, produces?: readonly string[] }
+export interface RouteSchema extends FastifySchema { summary: string, produces?: readonly string[], hide?: boolean }
 
 const TAGS = ['mission-control']
 

@@ -8,11 +8,12 @@ import type { Hub } from '../hub/hub.js'
 import type { MissionRegistry } from '../missions/index.js'
 import type { Exposition } from '../prometheus/exposition.js'
 import { mountAsyncApi } from './asyncapi.js'
+import { mountDashboard } from './dashboard/route.js'
 import { refuseTaken } from './duplicates.js'
 import { isPublicHealth, mountHealth } from './health.js'
 import { Identities } from './identify.js'
 import { mountMissions } from './missions.js'
-import { addressOf, scopeFor } from './own-route.js'
+import { addressOf, isDashboardRoute, scopeFor } from './own-route.js'
 import { hideQueryToken } from './query-token.js'
 import { mountPrometheus } from './prometheus.js'
 import { isOriginAllowed } from './websocket/origin.js'
@@ -42,12 +43,22 @@ export async function mountRoutes (scope: FastifyInstance, deps: RoutesDeps): Pr
   const { isHostServer } = await provideWebSocket(scope, options.websocket)
   const upgrades = guardRoutes(scope, { hub, clock, options: options.websocket })
   for (const hook of [options.onRequest ?? []].flat() as onRequestHookHandler[]) scope.addHook('onRequest', hook)
-  identities.guard(scope, isPublicHealth)
+  // The page contains no missions. A browser cannot send the token with which it would be loaded.
+  const isPublicPage = options.dashboard.getToken === undefined ? () => false : isDashboardRoute
+  identities.guard(scope, (request) => isPublicHealth(request) || isPublicPage(request))
   mountWebSocket(scopeFor(scope, 'websocket', options), {
     hub, upgrades, isHostServer, identities, options: options.websocket
   })
   mountReadRoutes(scope, { ...deps, identities })
-  const { missions } = options.routes
+  const { missions, dashboard } = options.routes
+  if (dashboard !== false) {
+    mountDashboard(scopeFor(scope, 'dashboard', options), {
+      url: dashboard,
+      webSocketPath: options.websocket.path,
+      options: options.dashboard,
+      version: options.server.version
+    })
+  }
   if (missions !== false) await mountMissionRoutes(scope, missions, { ...deps, identities })
 }
 

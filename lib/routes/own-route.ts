@@ -7,13 +7,16 @@ import { callSync } from '../base/promises.js'
 
 type ChildLoggerFactory = FastifyInstance['childLoggerFactory']
 
-interface Mark { missionControl?: 'http' | 'websocket' | 'health' }
+interface Mark { missionControl?: 'http' | 'websocket' | 'health' | 'dashboard' }
 
 /** The `config` that marks the WebSocket route. */
 export const WEBSOCKET_ROUTE: Mark = { missionControl: 'websocket' }
 
 /** The `config` that marks the health route. */
 export const HEALTH_ROUTE: Mark = { missionControl: 'health' }
+
+/** The `config` that marks the routes of the page. */
+export const DASHBOARD_ROUTE: Mark = { missionControl: 'dashboard' }
 
 /**
  * A view of the scope, which marks its routes as the plugin's and adds the option `routes.config`. A hook `onRoute`
@@ -64,6 +67,8 @@ const markOf = (request: FastifyRequest) => (request.routeOptions.config as Mark
 export const isOwnRoute = (request: FastifyRequest): boolean => markOf(request) !== undefined
 
 export const isHealthRoute = (request: FastifyRequest): boolean => markOf(request) === 'health'
+
+export const isDashboardRoute = (request: FastifyRequest): boolean => markOf(request) === 'dashboard'
 
 export const isWebSocketRoute = (request: FastifyRequest): boolean => markOf(request) === 'websocket'
 

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { MAX_ALERT_HISTORY } from '../anomaly.js'
 import { SubscriptionFilter } from '../filter.js'
-import { MissionId } from '../mission.js'
+import { MissionId, MissionQuery } from '../mission.js'
 import { cursorByChannel } from './envelope.js'
 
 /** Maximum number of channel names in one message. */
@@ -48,6 +48,7 @@ export const CLIENT_MESSAGES = {
     id,
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_ALERT_HISTORY }))
   }, strict),
+  mission_list: Type.Object({ type: Type.Literal('mission_list'), id, query: Type.Optional(MissionQuery) }, strict),
   auth_refresh: Type.Object({
     type: Type.Literal('auth_refresh'),
     id,

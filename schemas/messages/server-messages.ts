@@ -1,7 +1,7 @@
 import { Type, type Static, type TLiteral, type TUnion } from '@sinclair/typebox'
 import { Anomaly, MAX_ALERT_HISTORY } from '../anomaly.js'
 import { CHANNEL_NAMES, CHANNEL_PAYLOADS } from '../channels/index.js'
-import { MissionId } from '../mission.js'
+import { MissionId, MissionView } from '../mission.js'
 import {
   bare, common, Cursor, cursorByChannel, onChannel, replyTo, withError, withPayload
 } from './envelope.js'
@@ -57,6 +57,12 @@ const MissionAck = Type.Object({
   missionId: MissionId,
   status: Type.Literal('accepted'),
   action: Type.Optional(Type.Literal('cancel'))
+})
+
+/** One page of missions, newest first. Pass `nextCursor` as `cursor` to receive the next page. */
+const MissionPage = Type.Object({
+  missions: Type.Array(MissionView, { maxItems: 200 }),
+  nextCursor: Type.Union([Type.String(), Type.Null()])
 })
 
 /**
@@ -178,6 +184,7 @@ export const SERVER_MESSAGES = {
   subscription_error: withError('subscription_error', SubscriptionError),
   mission_ack: withPayload('mission_ack', MissionAck),
   anomaly_history: withPayload('anomaly_history', AnomalyHistory),
+  mission_list: withPayload('mission_list', MissionPage),
   subscription_gap: withPayload('subscription_gap', SubscriptionGap),
   server_draining: withPayload('server_draining', ServerDraining),
   auth_expiring: withPayload('auth_expiring', AuthExpiring),

@@ -53,7 +53,7 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
   // Level 5: HTTP and WebSocket routes.
   routes: {
     folders: ['schemas', 'base', 'contract', 'access', ...DOMAIN, 'hub', 'channels', 'prometheus'],
-    packages: ['@fastify/websocket', 'node:*'],
+    packages: ['@fastify/websocket', 'node:*', '#dashboard'],
     typePackages: ['fastify', 'ws']
   },
 
@@ -66,6 +66,9 @@ const FOLDERS: Readonly<Record<string, FolderRules>> = {
 
   // Beside the levels: the other end of a connection. Browsers load the client, so it must not need packages or Node.js.
   client: { typeFolders: ['schemas'], files: ['schemas/checksum.ts'] },
+  dashboard: {
+    folders: ['client'], typeFolders: ['schemas'], packages: ['preact', 'preact/*', '@preact/signals', '@preact/signals-core', 'uplot']
+  },
   conformance: { folders: ['schemas'], files: ['lib/base/validation.ts'], packages: ['node:*', 'ws'] }
 }
 

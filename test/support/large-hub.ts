@@ -40,6 +40,7 @@ export class LargeHub {
       commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
       alertHistory: () => [],
       findMission: () => undefined,
+      listMissions: () => ({ missions: [], nextCursor: null }),
       onCallbackError: (_where, err) => { this.errors.push(err) }
     })
   }

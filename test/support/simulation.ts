@@ -99,6 +99,7 @@ class Service {
       commands: this.registry.commands,
       alertHistory: () => [],
       findMission,
+      listMissions: (query, caller) => this.registry.queries.list(query, caller),
       onCallbackError
     })
   }

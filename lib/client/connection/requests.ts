@@ -6,12 +6,14 @@ import type { ClientTimer } from './platform.js'
 import { createSendQueue } from './send-queue.js'
 
 /** The type of a request and the payload of the message that answers it. */
-interface Answers {
+export interface Answers {
   ping: undefined
   whoami: ServerMessages['whoami']['payload']
   mission_start: ServerMessages['mission_ack']['payload']
   mission_cancel: ServerMessages['mission_ack']['payload']
   mission_get: ServerMessages['mission_update']['payload']
+  mission_list: ServerMessages['mission_list']['payload']
+  anomaly_history: ServerMessages['anomaly_history']['payload']
 }
 
 interface AskOptions { id?: string, timeoutMs?: number, retry?: boolean }
@@ -74,7 +76,7 @@ export function createRequests (context: ClientContext): Requests {
       if (context.closed) throw context.closed
       check(id, !requests.has(id))
       const message = { ...question, id } as Request['message']
-      for (const [name, value] of Object.entries(message)) check(name, typeof value === 'string')
+      for (const [name, value] of Object.entries(message)) check(name, isValid(name, value))
       const timer = clock.after(timeoutMs, () => take(id)!.reject(new ClientError('TIMEOUT', message.type)))
       const request: Request = { message, retry, timer, resolve, reject }
       requests.set(id, request)
@@ -104,6 +106,9 @@ export function createRequests (context: ClientContext): Requests {
     }
   }
 }
+
+const isValid = (name: string, value: unknown): boolean =>
+  name === 'query' ? Object(value) === value : name === 'limit' ? Number.isInteger(value) : typeof value === 'string'
 
 /** An error of the service, as far as this client knows it. */
 export interface ServiceError {

@@ -52,8 +52,9 @@ export function createTransport (context: ClientContext, events: TransportEvents
   function reconnect (cause: StateCause, policy: ReconnectPolicy = 'soon'): void {
     if (policy === 'never') return close(cause)
     connection!.release()
-    restart(nextDelayMs(policy), () => connect('retry'))
-    setState(context, 'waiting', cause)
+    const retryInMs = nextDelayMs(policy)
+    restart(retryInMs, () => connect('retry'))
+    setState(context, 'waiting', cause, { retryInMs })
   }
 
   function close (cause: StateCause): void {

@@ -12,6 +12,7 @@ const REQUESTS = [
   { type: 'subscribe', channels: ['mission_stats'] },
   { type: 'unsubscribe', channels: ['mission_stats'] },
   { type: 'mission_get', missionId: UNKNOWN },
+  { type: 'mission_list' },
   { type: 'mission_cancel', missionId: UNKNOWN }
 ]
 

@@ -58,5 +58,7 @@ function isVisible (mission: ListedMission, { parentId }: MissionFilter, caller:
 }
 
 function mentions (mission: ListedMission, text: string): boolean {
-  return [mission.id, mission.name, mission.objective ?? ''].some((field) => field.toLowerCase().includes(text))
+  const { id, name, objective, tags, error } = mission
+  return [id, name, objective ?? '', error?.code ?? '', error?.message ?? '', ...tags]
+    .some((field) => field.toLowerCase().includes(text))
 }

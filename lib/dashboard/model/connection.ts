@@ -1,0 +1,51 @@
+import type { ClientState, StateCause } from '../../client/index.js'
+
+export type Tone = 'good' | 'busy' | 'bad'
+
+/** The connection as the page tells it. `isLive`: what the page shows is true now. */
+export interface ConnectionView {
+  readonly tone: Tone
+  readonly text: string
+  readonly isLive: boolean
+  /** What the visitor can do about it. */
+  readonly action: 'retry' | 'reload' | undefined
+}
+
+export interface ConnectionFacts {
+  state: ClientState
+  cause: StateCause
+  /** When the next attempt to connect is due. */
+  retryAt: number | undefined
+  /** When the last message came. */
+  lastMessageAt: number | undefined
+  /** Whether there has been a connection before. */
+  wasOpen: boolean
+  /** Whether all channels have caught up on this connection. */
+  isCaughtUp: boolean
+}
+
+const LIVE: ConnectionView = { tone: 'good', text: 'live', isLive: true, action: undefined }
+
+const FINAL: Partial<Record<string, string>> = {
+  unauthorised: 'session expired',
+  invalid_token: 'session expired',
+  closed: 'disconnected'
+}
+
+/** The state of the connection in words. */
+export function describeConnection (facts: ConnectionFacts, nowMs: number): ConnectionView {
+  const { state, cause, retryAt, lastMessageAt, wasOpen, isCaughtUp } = facts
+  const seconds = (ms: number) => Math.max(0, Math.ceil(ms / 1_000))
+  const wait = (text: string, action?: 'retry'): ConnectionView => ({ tone: 'busy', text, isLive: false, action })
+  switch (state) {
+    case 'open': return isCaughtUp ? LIVE : wait(wasOpen ? 'catching up' : 'loading')
+    case 'stale': return wait(`stale for ${seconds(nowMs - (lastMessageAt ?? nowMs))} s`)
+    case 'connecting': return wait(wasOpen ? 'reconnecting' : 'connecting')
+    case 'waiting':
+      if (cause === 'hidden') return wait('paused in the background')
+      if (cause === 'token_failed') return wait('session expired, trying again', 'retry')
+      return wait(retryAt === undefined ? 'reconnecting' : `reconnecting in ${seconds(retryAt - nowMs)} s`, 'retry')
+    case 'closed':
+      return { tone: 'bad', text: FINAL[cause] ?? `disconnected: ${cause}`, isLive: false, action: 'reload' }
+  }
+}

@@ -1,0 +1,43 @@
+import { useEffect } from 'preact/hooks'
+import { ChartsSection } from './charts/section.js'
+import type { PageState } from './context.js'
+import { Drawer } from './detail/drawer.js'
+import { HelpDialog } from './detail/help-dialog.js'
+import { StartDialog } from './detail/start-dialog.js'
+import { StopDialog } from './detail/stop-dialog.js'
+import { AlertStrip } from './frame/alerts.js'
+import { Banners } from './frame/banners.js'
+import { Head } from './frame/head.js'
+import { Tiles } from './frame/tiles.js'
+import { listenToKeys } from './keys.js'
+import { MissionsSection } from './missions/section.js'
+
+export function App ({ state }: { state: PageState }) {
+  useEffect(() => listenToKeys(state), [])
+  const { announcer } = state.session
+  return (
+    <>
+      <a class='skip' href='#missions' onClick={skip}>Skip to missions</a>
+      <Head state={state} />
+      <Banners state={state} />
+      <AlertStrip state={state} />
+      <main class='main'>
+        <Tiles state={state} />
+        <ChartsSection state={state} />
+        <MissionsSection state={state} />
+      </main>
+      <Drawer state={state} />
+      <StopDialog state={state} />
+      <StartDialog state={state} />
+      <HelpDialog state={state} />
+      <p class='visually-hidden' role='status'>{announcer.polite}</p>
+      <p class='visually-hidden' role='alert'>{announcer.assertive}</p>
+    </>
+  )
+}
+
+// The part after `#` belongs to the view.
+function skip (event: Event): void {
+  event.preventDefault()
+  document.getElementById('missions')?.focus()
+}

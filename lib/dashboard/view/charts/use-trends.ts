@@ -1,0 +1,29 @@
+import { useSignal, useSignalEffect } from '@preact/signals'
+import { computeTrends, type Bucket } from '../../model/missions/trends.js'
+import type { Session } from '../../model/session.js'
+
+const EVERY_MS = 2_000
+
+interface Cached { at: number, version: number, buckets: Bucket[] }
+
+const cache = new WeakMap<Session, Cached>()
+
+/** The buckets of the last 30 minutes, computed at most every two seconds for all who show them. */
+export function trendsOf (session: Session): Bucket[] {
+  const nowMs = session.now.peek()
+  const version = session.missions.version.peek()
+  const known = cache.get(session)
+  if (known !== undefined && nowMs - known.at < EVERY_MS && (known.version === version || nowMs !== known.at)) return known.buckets
+  const buckets = computeTrends({ entries: session.missions.all(), nowMs, completeSinceMs: session.completeSinceMs.peek() })
+  cache.set(session, { at: nowMs, version, buckets })
+  return buckets
+}
+
+export function useTrends (session: Session): readonly Bucket[] {
+  const buckets = useSignal<readonly Bucket[]>(trendsOf(session))
+  useSignalEffect(() => {
+    // Each second, and when the first missions have been loaded.
+    if (session.now.value >= 0 && session.isLoaded.value !== undefined) buckets.value = trendsOf(session)
+  })
+  return buckets.value
+}

@@ -1,0 +1,92 @@
+import { computed, signal, type ReadonlySignal } from '@preact/signals'
+import type { DashboardConfig } from '../../../schemas/options/dashboard.js'
+import { Reading, type Shown } from '../model/missions/reading.js'
+import { selectRows } from '../model/missions/rows.js'
+import { formatRoute, HOME, parseRoute, type Route } from '../model/route.js'
+import type { Session } from '../model/session.js'
+
+export type Theme = DashboardConfig['theme']
+
+const THEME_KEY = 'mission-control theme'
+
+/** What the views share: the session, the address of the page, and what the visitor has chosen. */
+export class PageState {
+  readonly session: Session
+  readonly config: DashboardConfig
+  readonly route = signal<Route>(parseRoute(location.hash))
+  readonly theme = signal<Theme>('auto')
+  /** Ids of the missions that the visitor has ticked, to stop several at once. */
+  readonly selected = signal<ReadonlySet<string>>(new Set())
+  /** The mission that the keyboard is at. */
+  readonly cursor = signal<string | undefined>(undefined)
+  /** Whether somebody reads the table, so that nothing in it may move. */
+  readonly isReading = signal(false)
+  /** Missions that the dialog asks about. */
+  readonly stopping = signal<readonly string[]>([])
+  readonly isStarting = signal(false)
+  readonly isHelpOpen = signal(false)
+  readonly shown: ReadonlySignal<Shown>
+  readonly #released = signal(0)
+  readonly #reading = new Reading()
+
+  constructor (session: Session, config: DashboardConfig) {
+    this.session = session
+    this.config = config
+    this.theme.value = readTheme() ?? config.theme
+    // Elapsed times order the rows only when something else has changed: a table that moves by itself cannot be read.
+    this.shown = computed(() => {
+      const { missions } = session
+      const route = this.route.value
+      const isChanged = missions.version.value + this.#released.value >= 0
+      const isReading = isChanged && this.isReading.value
+      const fresh = selectRows(missions.all(), route, session.now.peek())
+      return this.#reading.show(fresh, isReading, ({ id }) => missions.get(id) !== undefined)
+    })
+    addEventListener('hashchange', () => this.#setRoute(parseRoute(location.hash)))
+  }
+
+  /** Changes the address. What narrows the table replaces the entry of the history, everything else adds one. */
+  go (change: Partial<Route>): void {
+    const route = { ...this.route.peek(), ...change }
+    const isOpening = 'mission' in change || 'panel' in change
+    history[isOpening ? 'pushState' : 'replaceState'](null, '', formatRoute(route))
+    this.#setRoute(route)
+  }
+
+  clearFilters (): void {
+    const { mission, panel, sort, isAscending } = this.route.peek()
+    this.go({ ...HOME, mission, panel, sort, isAscending })
+  }
+
+  /** Shows the missions that came while somebody was reading. */
+  showNew (): void {
+    this.#reading.release()
+    this.#released.value++
+  }
+
+  setTheme (theme: Theme): void {
+    this.theme.value = theme
+    try {
+      localStorage.setItem(THEME_KEY, theme)
+    } catch {
+      // Storage may be forbidden; the choice then holds until the page is closed.
+    }
+  }
+
+  #setRoute (route: Route): void {
+    const known = this.route.peek()
+    const isSameView = formatRoute({ ...route, mission: undefined, panel: undefined }) ===
+      formatRoute({ ...known, mission: undefined, panel: undefined })
+    if (!isSameView) this.#reading.release()
+    this.route.value = route
+  }
+}
+
+function readTheme (): Theme | undefined {
+  try {
+    const theme = localStorage.getItem(THEME_KEY)
+    return theme === 'light' || theme === 'dark' || theme === 'auto' ? theme : undefined
+  } catch {
+    return undefined
+  }
+}
