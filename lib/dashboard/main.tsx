@@ -12,19 +12,21 @@ const session = new Session({ now: Date.now, isReadOnly: config.readOnly })
 const getToken = tokenSource(config)
 const client = connect(config.webSocketUrl, {
   channels: ['mission_update', 'mission_stats', 'metrics_tick', 'health_delta', 'anomaly_alert'],
-  ...getToken !== undefined && { getToken }
+  ...(getToken !== undefined && { getToken })
 })
 session.follow(client)
 
 const state = new PageState(session, config)
-effect(() => { document.documentElement.dataset['theme'] = state.theme.value })
+effect(() => {
+  document.documentElement.dataset['theme'] = state.theme.value
+})
 effect(() => {
   const critical = session.alerts.firing.value.filter(({ anomaly }) => anomaly.severity === 'critical').length
   document.title = critical > 0 ? `(${critical}) ${config.title}` : config.title
 })
 
 // Changes are drawn at most five times a second; progress draws its own cell at once.
-setInterval(() => session.publish(), 200)
+setInterval(() => session.missions.publish(), 200)
 setInterval(() => session.tick(), 1_000)
 setInterval(() => session.announcer.publish(), ANNOUNCE_MS)
 

@@ -10,7 +10,7 @@ export interface PageAlert {
 }
 
 const SEVERITY: Record<Anomaly['severity'], number> = { critical: 0, warning: 1, info: 2 }
-export const MAX_ALERT_HISTORY = 200
+export const MAX_ALERT_ROWS = 200
 
 /** The alerts that fire, the worst first, and those of the past. */
 export class AlertList {
@@ -45,12 +45,12 @@ export class AlertList {
   }
 
   #keep (alerts: PageAlert[]): void {
-    this.history.value = alerts.sort((a, b) => b.startsAt - a.startsAt).slice(0, MAX_ALERT_HISTORY)
+    this.history.value = alerts.sort((a, b) => b.startsAt - a.startsAt).slice(0, MAX_ALERT_ROWS)
   }
 }
 
 function toAlert (anomaly: Anomaly, startedMs: number, nowMs: number): PageAlert {
-  const { alertId, state, startsAt, endsAt } = anomaly as Anomaly & { startsAt?: string, endsAt?: string }
+  const { alertId, state, startsAt, endsAt } = anomaly
   const resolvedAt = endsAt === undefined ? nowMs : Date.parse(endsAt)
   return {
     key: alertId,

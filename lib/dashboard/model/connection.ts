@@ -38,9 +38,12 @@ export function describeConnection (facts: ConnectionFacts, nowMs: number): Conn
   const seconds = (ms: number) => Math.max(0, Math.ceil(ms / 1_000))
   const wait = (text: string, action?: 'retry'): ConnectionView => ({ tone: 'busy', text, isLive: false, action })
   switch (state) {
-    case 'open': return isCaughtUp ? LIVE : wait(wasOpen ? 'catching up' : 'loading')
-    case 'stale': return wait(`stale for ${seconds(nowMs - (lastMessageAt ?? nowMs))} s`)
-    case 'connecting': return wait(wasOpen ? 'reconnecting' : 'connecting')
+    case 'open':
+      return isCaughtUp ? LIVE : wait(wasOpen ? 'catching up' : 'loading')
+    case 'stale':
+      return wait(`stale for ${seconds(nowMs - (lastMessageAt ?? nowMs))} s`)
+    case 'connecting':
+      return wait(wasOpen ? 'reconnecting' : 'connecting')
     case 'waiting':
       if (cause === 'hidden') return wait('paused in the background')
       if (cause === 'token_failed') return wait('session expired, trying again', 'retry')

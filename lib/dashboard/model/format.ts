@@ -10,9 +10,9 @@ export function formatDuration (ms: number): string {
   if (ms < SECOND) return `${Math.round(ms)} ms`
   if (ms < 10 * SECOND) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`
-  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} m ${two(Math.floor(ms % MINUTE / SECOND))} s`
-  if (ms < DAY) return `${Math.floor(ms / HOUR)} h ${two(Math.floor(ms % HOUR / MINUTE))} m`
-  return `${Math.floor(ms / DAY)} d ${Math.floor(ms % DAY / HOUR)} h`
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} m ${two(Math.floor((ms % MINUTE) / SECOND))} s`
+  if (ms < DAY) return `${Math.floor(ms / HOUR)} h ${two(Math.floor((ms % HOUR) / MINUTE))} m`
+  return `${Math.floor(ms / DAY)} d ${Math.floor((ms % DAY) / HOUR)} h`
 }
 
 /** The duration of something that runs: whole seconds, so that it changes once a second. */
@@ -37,7 +37,7 @@ export const formatNumber = (value: number): string =>
   Number.isInteger(value) ? formatCount(value) : String(Number(value.toPrecision(3)))
 
 /** The first and the last characters of a long id. */
-export const shortenId = (id: string): string => id.length <= 14 ? id : `${id.slice(0, 6)}…${id.slice(-5)}`
+export const shortenId = (id: string): string => (id.length <= 14 ? id : `${id.slice(0, 6)}…${id.slice(-5)}`)
 
 // Characters that would reverse or hide the text around them, or move the cursor of a terminal.
 // eslint-disable-next-line no-control-regex
@@ -47,13 +47,17 @@ const isBreak = (character: string): boolean => character === '\n' || character 
 
 /** Text of a mission for one line: characters that would spoof other text are shown as `␦`. */
 export const cleanLine = (text: string): string =>
-  text.replace(INVISIBLE, (character) => isBreak(character) ? ' ' : '␦')
+  text.replace(INVISIBLE, (character) => (isBreak(character) ? ' ' : '␦'))
 
 /** Text of a mission for a block that keeps its lines. */
 export const cleanBlock = (text: string): string =>
-  text.replaceAll('\r\n', '\n').replace(INVISIBLE, (character) => isBreak(character) ? character : '␦')
+  text.replaceAll('\r\n', '\n').replace(INVISIBLE, (character) => (isBreak(character) ? character : '␦'))
 
-export interface LinkSubject { readonly id: string, readonly name: string, readonly tags: readonly string[] }
+export interface LinkSubject {
+  readonly id: string
+  readonly name: string
+  readonly tags: readonly string[]
+}
 
 /** The address that a template of the host has for a mission: `{id}`, `{name}` and `{tag:KEY}`, for `KEY:value`. */
 export function fillTemplate (template: string, { id, name, tags }: LinkSubject): string {

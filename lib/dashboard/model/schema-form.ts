@@ -21,7 +21,7 @@ interface JsonSchema {
   required?: unknown
 }
 
-const text = (value: unknown): string | undefined => typeof value === 'string' ? value : undefined
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
 /** The fields for the properties of a schema; one field of JSON if it does not describe an object. */
 export function fieldsOf (schema: unknown): FormField[] {
@@ -50,8 +50,10 @@ function toField (name: string, schema: JsonSchema, isRequired: boolean): FormFi
 function optionsOf (schema: JsonSchema): string[] {
   const values = Array.isArray(schema.enum)
     ? schema.enum
-    : Array.isArray(schema.anyOf) ? schema.anyOf.map((one: JsonSchema) => one.const) : []
-  return values.every((value) => typeof value === 'string') ? values as string[] : []
+    : Array.isArray(schema.anyOf)
+      ? schema.anyOf.map((one: JsonSchema) => one.const)
+      : []
+  return values.every((value) => typeof value === 'string') ? (values as string[]) : []
 }
 
 function kindOf ({ type }: JsonSchema): FormField['kind'] {

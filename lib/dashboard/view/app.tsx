@@ -17,7 +17,9 @@ export function App ({ state }: { state: PageState }) {
   const { announcer } = state.session
   return (
     <>
-      <a class='skip' href='#missions' onClick={skip}>Skip to missions</a>
+      <a class='skip' href='#missions' onClick={skip}>
+        Skip to missions
+      </a>
       <Head state={state} />
       <Banners state={state} />
       <AlertStrip state={state} />
@@ -30,8 +32,12 @@ export function App ({ state }: { state: PageState }) {
       <StopDialog state={state} />
       <StartDialog state={state} />
       <HelpDialog state={state} />
-      <p class='visually-hidden' role='status'>{announcer.polite}</p>
-      <p class='visually-hidden' role='alert'>{announcer.assertive}</p>
+      <p class='visually-hidden' role='status'>
+        {announcer.polite}
+      </p>
+      <p class='visually-hidden' role='alert'>
+        {announcer.assertive}
+      </p>
     </>
   )
 }

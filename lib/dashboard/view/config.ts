@@ -20,7 +20,7 @@ export function tokenSource ({ getToken }: DashboardConfig): (() => Promise<stri
 async function fetchToken (address: string): Promise<string> {
   const response = await fetch(address, { credentials: 'same-origin', headers: { accept: 'application/json' } })
   if (!response.ok) throw new Error(`the token endpoint answered with ${response.status}`)
-  const { token } = await response.json() as { token: string }
+  const { token } = (await response.json()) as { token: string }
   return token
 }
 
@@ -29,7 +29,10 @@ async function askOpener (): Promise<string> {
   const source = (opener ?? (parent === window ? null : parent)) as Window | null
   if (source === null) throw new Error('no window has opened the page')
   return await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => finish(() => reject(new Error('the window that opened the page has not answered'))), OPENER_MS)
+    const timer = setTimeout(
+      () => finish(() => reject(new Error('the window that opened the page has not answered'))),
+      OPENER_MS
+    )
     const finish = (settle: () => void) => {
       clearTimeout(timer)
       removeEventListener('message', onMessage)

@@ -75,7 +75,8 @@ export class PageState {
 
   #setRoute (route: Route): void {
     const known = this.route.peek()
-    const isSameView = formatRoute({ ...route, mission: undefined, panel: undefined }) ===
+    const isSameView =
+      formatRoute({ ...route, mission: undefined, panel: undefined }) ===
       formatRoute({ ...known, mission: undefined, panel: undefined })
     if (!isSameView) this.#reading.release()
     this.route.value = route

@@ -24,7 +24,10 @@ const ACTIONS: Record<string, (state: PageState) => boolean> = {
   c: (state) => stop(state),
   n: (state) => done(() => state.showNew()),
   p: ({ session }) => done(() => session.setPaused(!session.isPaused.peek())),
-  '?': (state) => done(() => { state.isHelpOpen.value = true })
+  '?': (state) =>
+    done(() => {
+      state.isHelpOpen.value = true
+    })
 }
 
 function done (run: () => void): boolean {
@@ -51,9 +54,11 @@ function move (state: PageState, by: number): boolean {
   state.cursor.value = next
   if (state.route.peek().mission !== undefined) state.go({ mission: next })
   // The row may be drawn only after the page has scrolled to it.
-  requestAnimationFrame(() => requestAnimationFrame(() => {
-    document.querySelector<HTMLElement>('tr.mission[tabindex="0"]')?.focus({ preventScroll: true })
-  }))
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      document.querySelector<HTMLElement>('tr.mission[tabindex="0"]')?.focus({ preventScroll: true })
+    })
+  )
   return true
 }
 
@@ -70,7 +75,8 @@ function stop (state: PageState): boolean {
   const id = state.route.peek().mission ?? state.cursor.peek()
   const { session } = state
   const mission = id === undefined ? undefined : session.missions.get(id)?.mission.peek()
-  const canStop = session.service.peek()?.canCancel === true && mission?.phase === 'active' && mission.cancel === undefined
+  const canStop =
+    session.service.peek()?.canCancel === true && mission?.phase === 'active' && mission.cancel === undefined
   if (!canStop) return false
   state.stopping.value = [id!]
   return true

@@ -2,7 +2,11 @@ import type { Mission } from '../model/missions/mission.js'
 import { Icon, type IconName } from './icons.js'
 
 /** The status of a mission as people say it. */
-export interface StatusText { icon: IconName, tone: string, text: string }
+export interface StatusText {
+  icon: IconName
+  tone: string
+  text: string
+}
 
 const ACTIVE_TEXT: Record<string, string> = {
   planning_started: 'planning',
@@ -14,9 +18,12 @@ const ACTIVE_TEXT: Record<string, string> = {
 
 export function statusOf ({ phase, status, isStalled, waiting, cancel }: Mission): StatusText {
   switch (phase) {
-    case 'completed': return { icon: 'completed', tone: 'good', text: 'completed' }
-    case 'error': return { icon: 'error', tone: 'bad', text: 'error' }
-    case 'cancelled': return { icon: 'cancelled', tone: 'muted', text: 'cancelled' }
+    case 'completed':
+      return { icon: 'completed', tone: 'good', text: 'completed' }
+    case 'error':
+      return { icon: 'error', tone: 'bad', text: 'error' }
+    case 'cancelled':
+      return { icon: 'cancelled', tone: 'muted', text: 'cancelled' }
     case 'active':
       if (cancel !== undefined) return { icon: 'stopping', tone: 'warn', text: 'stopping…' }
       if (isStalled) return { icon: 'stalled', tone: 'warn', text: 'stalled' }
@@ -27,5 +34,9 @@ export function statusOf ({ phase, status, isStalled, waiting, cancel }: Mission
 
 export function Status ({ mission }: { mission: Mission }) {
   const { icon, tone, text } = statusOf(mission)
-  return <span class={`status tone-${tone}`}><Icon name={icon} /> {text}</span>
+  return (
+    <span class={`status tone-${tone}`}>
+      <Icon name={icon} /> {text}
+    </span>
+  )
 }

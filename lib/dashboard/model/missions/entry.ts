@@ -3,10 +3,18 @@ import type { Progress } from '../../../../schemas/mission.js'
 import type { Mission } from './mission.js'
 
 /** A step of a mission that this page has seen, or that it knows from the times of the mission. */
-export interface Step { readonly at: number, readonly text: string }
+export interface Step {
+  readonly at: number
+  readonly text: string
+}
 
 /** When this page saw a task first and last. `to` is set once the task has ended. */
-export interface TaskSpan { readonly taskId: string, readonly from: number, to: number | undefined, status: string }
+export interface TaskSpan {
+  readonly taskId: string
+  readonly from: number
+  to: number | undefined
+  status: string
+}
 
 const MAX_STEPS = 100
 const MAX_TASKS = 200
@@ -46,12 +54,12 @@ export class Entry {
     const known = this.tasks.get(taskId)
     if (known !== undefined) {
       known.status = status
-      known.to = hasEnded ? known.to ?? at : undefined
+      known.to = hasEnded ? (known.to ?? at) : undefined
       return
     }
     // A task that is reported only once it has ended began where the one before it ended.
     const before = [...this.tasks.values()].at(-1)
-    const from = hasEnded ? before?.to ?? this.mission.peek().startedAt : at
+    const from = hasEnded ? (before?.to ?? this.mission.peek().startedAt) : at
     if (this.tasks.size < MAX_TASKS) this.tasks.set(taskId, { taskId, from, to: hasEnded ? at : undefined, status })
   }
 }

@@ -1,6 +1,11 @@
 import type { ClientMissionState } from '../../../client/index.js'
 import type {
-  CancelState, MissionAttempt, MissionNote, MissionStatus, MissionView, Progress
+  CancelState,
+  MissionAttempt,
+  MissionNote,
+  MissionStatus,
+  MissionView,
+  Progress
 } from '../../../../schemas/mission.js'
 
 export type Phase = 'active' | 'completed' | 'cancelled' | 'error'
@@ -35,7 +40,7 @@ export interface Mission {
 
 const ENDINGS: ReadonlySet<string> = new Set(['completed', 'cancelled', 'error'])
 
-export const phaseOf = (status: MissionStatus): Phase => ENDINGS.has(status) ? status as Phase : 'active'
+export const phaseOf = (status: MissionStatus): Phase => (ENDINGS.has(status) ? (status as Phase) : 'active')
 
 /** Merges the state that the client has of a mission into what the page knows of it. */
 export function fromState (state: ClientMissionState, known: Mission | undefined, nowMs: number): Mission {

@@ -4,7 +4,9 @@ import type { MissionView } from '../../../../schemas/mission.js'
 import { Entry } from './entry.js'
 import { fromState, fromView, phaseOf, type Mission, type Phase } from './mission.js'
 
-export interface Counts extends Record<Phase, number> { stalled: number }
+export interface Counts extends Record<Phase, number> {
+  stalled: number
+}
 
 /** Ended missions that are kept while they arrive; the visitor can load older ones up to `MAX_LOADED`. */
 export const MAX_ENDED = 2_000
@@ -23,11 +25,17 @@ export class Missions {
   readonly #older = new Set<string>()
   #isChanged = false
 
-  get size (): number { return this.#entries.size }
+  get size (): number {
+    return this.#entries.size
+  }
 
-  get (id: string): Entry | undefined { return this.#entries.get(id) }
+  get (id: string): Entry | undefined {
+    return this.#entries.get(id)
+  }
 
-  all (): Iterable<Entry> { return this.#entries.values() }
+  all (): Iterable<Entry> {
+    return this.#entries.values()
+  }
 
   /**
    * Takes a new state of a mission, and returns it if its phase has changed. A snapshot is no news.
@@ -129,10 +137,18 @@ export class Missions {
 
 /** Whether only the progress can be news in a state. */
 function isProgressOnly (state: ClientMissionState, known: Mission): boolean {
-  return state.progress !== undefined && state.status === 'execution_progress' && known.status === state.status &&
-    (state.attempt ?? 1) === known.attempt && (state.stalled === true) === known.isStalled &&
-    state.waiting === known.waiting && state.cancel === known.cancel && state.error === known.error &&
-    (state.note === undefined || known.notes.some(({ at, text }) => at === state.note!.at && text === state.note!.text))
+  return (
+    state.progress !== undefined &&
+    state.status === 'execution_progress' &&
+    known.status === state.status &&
+    (state.attempt ?? 1) === known.attempt &&
+    (state.stalled === true) === known.isStalled &&
+    state.waiting === known.waiting &&
+    state.cancel === known.cancel &&
+    state.error === known.error &&
+    (state.note === undefined ||
+      known.notes.some(({ at, text }) => at === state.note!.at && text === state.note!.text))
+  )
 }
 
 function stepText (mission: Mission, known: Mission | undefined): string {

@@ -1,7 +1,10 @@
 import type { Entry } from './entry.js'
 import type { Row } from './rows.js'
 
-export interface Shown { readonly rows: readonly Row[], readonly newCount: number }
+export interface Shown {
+  readonly rows: readonly Row[]
+  readonly newCount: number
+}
 
 /**
  * Keeps the table still while somebody reads it: rows that were shown stay where they are, even if they no longer

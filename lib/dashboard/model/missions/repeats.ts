@@ -5,7 +5,10 @@ const HOUR_MS = 3_600_000
 
 /** An error without what differs between two occurrences of it: numbers, ids, quoted values. */
 export const normalizeError = (text: string): string =>
-  text.replace(/0x[0-9a-f]+|[0-9a-f]{8,}|\d+/gi, '#').replace(/(["'`]).*?\1/g, '…').trim()
+  text
+    .replace(/0x[0-9a-f]+|[0-9a-f]{8,}|\d+/gi, '#')
+    .replace(/(["'`]).*?\1/g, '…')
+    .trim()
 
 /** How many other missions failed with the same error within the last hour. */
 export function countRepeats (mission: Mission, entries: Iterable<Entry>, nowMs: number): number {

@@ -3,7 +3,10 @@ import { elapsedMs, type Mission } from './mission.js'
 import type { Route, SortKey } from '../route.js'
 
 /** A row of the table. `depth` is how far it is indented, because its parent stands above it. */
-export interface Row { readonly entry: Entry, readonly depth: number }
+export interface Row {
+  readonly entry: Entry
+  readonly depth: number
+}
 
 const MAX_DEPTH = 4
 const STATUS_ORDER = { error: 0, active: 1, cancelled: 2, completed: 3 } as const
@@ -24,8 +27,12 @@ export function selectRows (entries: Iterable<Entry>, route: Route, nowMs: numbe
 function matches (mission: Mission, { tab, name, tenant }: Route, since: number): boolean {
   const { phase, isStalled } = mission
   const isInTab = tab === 'all' || (tab === 'stalled' ? phase === 'active' && isStalled : phase === tab)
-  return isInTab && (name === '' || mission.name === name) && (tenant === '' || mission.tenant === tenant) &&
+  return (
+    isInTab &&
+    (name === '' || mission.name === name) &&
+    (tenant === '' || mission.tenant === tenant) &&
     mission.startedAt >= since
+  )
 }
 
 function mentions ({ id, name, tags, error, errorCode }: Mission, q: string): boolean {
@@ -38,7 +45,7 @@ type Compare = (a: Entry, b: Entry) => number
 const COMPARE: Record<SortKey, (a: Mission, b: Mission, nowMs: number) => number> = {
   started: (a, b) => a.startedAt - b.startedAt,
   elapsed: (a, b, nowMs) => elapsedMs(a, nowMs) - elapsedMs(b, nowMs),
-  name: (a, b) => a.name < b.name ? -1 : Number(a.name > b.name),
+  name: (a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)),
   status: (a, b) => STATUS_ORDER[a.phase] - STATUS_ORDER[b.phase]
 }
 
@@ -59,7 +66,7 @@ function nest (entries: readonly Entry[]): Row[] {
   for (const entry of entries) {
     const { parentId } = entry.mission.peek()
     if (parentId === undefined || parentId === entry.id || !byId.has(parentId)) roots.push(entry)
-    else children.set(parentId, [...children.get(parentId) ?? [], entry])
+    else children.set(parentId, [...(children.get(parentId) ?? []), entry])
   }
   const rows: Row[] = []
   const add = (entry: Entry, depth: number) => {

@@ -37,14 +37,36 @@ export function computeTrends ({ entries, nowMs, completeSinceMs }: TrendsInput)
   return buckets
 }
 
-const emptyBucket = (at: number): Bucket =>
-  ({ at, active: 0, stalled: 0, completed: 0, cancelled: 0, error: 0, errorShare: null, p50: null, p95: null })
-
-const unknownBucket = (at: number): Bucket => ({
-  at, active: null, stalled: null, completed: null, cancelled: null, error: null, errorShare: null, p50: null, p95: null
+const emptyBucket = (at: number): Bucket => ({
+  at,
+  active: 0,
+  stalled: 0,
+  completed: 0,
+  cancelled: 0,
+  error: 0,
+  errorShare: null,
+  p50: null,
+  p95: null
 })
 
-interface Sums { buckets: Bucket[], durations: number[][], first: number, nowMs: number }
+const unknownBucket = (at: number): Bucket => ({
+  at,
+  active: null,
+  stalled: null,
+  completed: null,
+  cancelled: null,
+  error: null,
+  errorShare: null,
+  p50: null,
+  p95: null
+})
+
+interface Sums {
+  buckets: Bucket[]
+  durations: number[][]
+  first: number
+  nowMs: number
+}
 
 function addMission (mission: Mission, { buckets, durations, first, nowMs }: Sums): void {
   const indexOf = (at: number) => Math.floor((at - first) / BUCKET_MS)

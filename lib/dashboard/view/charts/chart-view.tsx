@@ -5,7 +5,11 @@ import { formatTime } from '../../model/format.js'
 import type { PageAlert } from '../../model/alerts.js'
 import type { PageState } from '../context.js'
 
-export interface Series { label: string, color: 'accent' | 'good' | 'warn' | 'bad', values: ReadonlyArray<number | null> }
+export interface Series {
+  label: string
+  color: 'accent' | 'good' | 'warn' | 'bad'
+  values: ReadonlyArray<number | null>
+}
 
 export interface ChartViewProps {
   title: string
@@ -21,9 +25,10 @@ export interface ChartViewProps {
 const HEIGHT = 148
 const SYNC_KEY = 'mission-control'
 
-const colorOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
+const colorOf = (name: string): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
 
-/** One chart. The last bucket is not over yet, so the line to it is dashed; times at which an alert fired are shaded. */
+/** One chart. The last bucket is not over yet, so the line to it is dashed; times of alerts are shaded. */
 export function ChartView (props: ChartViewProps) {
   const { title, series, times, format, state, Plot } = props
   const element = useRef<HTMLDivElement>(null)
@@ -40,7 +45,9 @@ export function ChartView (props: ChartViewProps) {
       plot.destroy()
     }
   }, [theme])
-  useEffect(() => { chart.current?.setData(toData(props)) })
+  useEffect(() => {
+    chart.current?.setData(toData(props))
+  })
   const last = series.map(({ label, values }) => {
     const value = values.findLast((one) => one !== null)
     return `${label} ${value === null || value === undefined ? 'unknown' : format(value)}`
@@ -53,15 +60,20 @@ export function ChartView (props: ChartViewProps) {
 function toData ({ times, series }: ChartViewProps): AlignedData {
   const cut = times.length - 1
   const lines = series.flatMap(({ values }) => [
-    values.map((value, at) => at < cut ? value : null),
-    values.map((value, at) => at >= cut - 1 ? value : null)
+    values.map((value, at) => (at < cut ? value : null)),
+    values.map((value, at) => (at >= cut - 1 ? value : null))
   ])
   return [[...times], ...lines] as AlignedData
 }
 
 function optionsFor ({ series, format, state }: ChartViewProps, width: number): Options {
   const [grid, text] = [colorOf('line'), colorOf('muted')]
-  const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 }, font: '11px system-ui, sans-serif' }
+  const axis = {
+    stroke: text,
+    grid: { stroke: grid, width: 1 },
+    ticks: { stroke: grid, width: 1, size: 4 },
+    font: '11px system-ui, sans-serif'
+  }
   return {
     width,
     height: HEIGHT,
@@ -70,15 +82,25 @@ function optionsFor ({ series, format, state }: ChartViewProps, width: number): 
     cursor: { sync: { key: SYNC_KEY }, y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
     axes: [
-      { ...axis, values: (_, splits) => splits.map((at) => formatTime(at * 1_000, at * 1_000).slice(0, 5)), space: 60 },
+      {
+        ...axis,
+        values: (_, splits) => splits.map((at) => formatTime(at * 1_000, at * 1_000).slice(0, 5)),
+        space: 60
+      },
       { ...axis, values: (_, splits) => splits.map((value) => format(value)), size: 58, space: 34 }
     ],
-    series: [{}, ...series.flatMap(({ color }) => {
-      const stroke = colorOf(color)
-      const shared = { stroke, width: 1.5, spanGaps: true, points: { show: false } }
-      return [shared, { ...shared, dash: [3, 3] }]
-    })],
-    hooks: { drawClear: [(plot) => shadeAlerts(plot, state)], setCursor: [(plot) => showReading(plot, series, format)] }
+    series: [
+      {},
+      ...series.flatMap(({ color }) => {
+        const stroke = colorOf(color)
+        const shared = { stroke, width: 1.5, spanGaps: true, points: { show: false } }
+        return [shared, { ...shared, dash: [3, 3] }]
+      })
+    ],
+    hooks: {
+      drawClear: [(plot) => shadeAlerts(plot, state)],
+      setCursor: [(plot) => showReading(plot, series, format)]
+    }
   }
 }
 

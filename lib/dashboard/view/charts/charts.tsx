@@ -7,9 +7,15 @@ import { useTrends } from './use-trends.js'
 
 type ChartsProps = Pick<ChartViewProps, 'state' | 'Plot'>
 
-interface ChartSpec { title: string, series: Series[], times: number[], format: (value: number) => string }
+interface ChartSpec {
+  title: string
+  series: Series[]
+  times: number[]
+  format: (value: number) => string
+}
 
-const pick = (buckets: readonly Bucket[], field: Exclude<keyof Bucket, 'at'>) => buckets.map((bucket) => bucket[field])
+const pick = (buckets: readonly Bucket[], field: Exclude<keyof Bucket, 'at'>) =>
+  buckets.map((bucket) => bucket[field])
 
 const duration = (value: number): string => formatDuration(value)
 
@@ -54,7 +60,13 @@ export function Charts ({ state, Plot }: ChartsProps) {
       ]
     }
   ]
-  return <>{specs.map((spec) => <Chart key={spec.title} spec={spec} state={state} Plot={Plot} />)}</>
+  return (
+    <>
+      {specs.map((spec) => (
+        <Chart key={spec.title} spec={spec} state={state} Plot={Plot} />
+      ))}
+    </>
+  )
 }
 
 function Chart ({ spec, state, Plot }: ChartsProps & { spec: ChartSpec }) {
@@ -64,33 +76,68 @@ function Chart ({ spec, state, Plot }: ChartsProps & { spec: ChartSpec }) {
     <figure class='chart'>
       <figcaption>
         <h3>{title}</h3>
-        <span class='legend'>{series.map(({ label, color }) => <span key={label} class={`legend-item tone-${color}`}>{label}</span>)}</span>
-        <button type='button' class='link' aria-pressed={isTable.value} onClick={() => { isTable.value = !isTable.value }}>
-          {isTable.value ? 'Show as chart' : 'Show as table'}<span class='visually-hidden'>: {title}</span>
+        <span class='legend'>
+          {series.map(({ label, color }) => (
+            <span key={label} class={`legend-item tone-${color}`}>
+              {label}
+            </span>
+          ))}
+        </span>
+        <button
+          type='button'
+          class='link'
+          aria-pressed={isTable.value}
+          onClick={() => {
+            isTable.value = !isTable.value
+          }}
+        >
+          {isTable.value ? 'Show as chart' : 'Show as table'}
+          <span class='visually-hidden'>: {title}</span>
         </button>
       </figcaption>
       {isTable.value
-        ? <ChartTable spec={spec} nowMs={state.session.now.peek()} />
-        : <ChartView title={title} series={series} times={times} format={format} state={state} Plot={Plot} />}
+        ? (
+          <ChartTable spec={spec} nowMs={state.session.now.peek()} />
+          )
+        : (
+          <ChartView title={title} series={series} times={times} format={format} state={state} Plot={Plot} />
+          )}
     </figure>
   )
 }
 
-function ChartTable ({ spec: { title, series, times, format }, nowMs }: { spec: ChartSpec, nowMs: number }) {
+function ChartTable ({ spec: { title, series, times, format }, nowMs }: { spec: ChartSpec; nowMs: number }) {
   return (
     <div class='chart-table' tabIndex={0} role='region' aria-label={title}>
       <table>
-        <thead><tr><th scope='col'>Time</th>{series.map(({ label }) => <th key={label} scope='col'>{label}</th>)}</tr></thead>
+        <thead>
+          <tr>
+            <th scope='col'>Time</th>
+            {series.map(({ label }) => (
+              <th key={label} scope='col'>
+                {label}
+              </th>
+            ))}
+          </tr>
+        </thead>
         <tbody>
-          {times.map((time, at) => (
-            <tr key={time}>
-              <th scope='row' class='number'>{formatTime(time * 1_000, nowMs)}</th>
-              {series.map(({ label, values }) => {
-                const value = values[at]
-                return <td key={label} class='number'>{value === null || value === undefined ? '–' : format(value)}</td>
-              })}
-            </tr>
-          )).reverse()}
+          {times
+            .map((time, at) => (
+              <tr key={time}>
+                <th scope='row' class='number'>
+                  {formatTime(time * 1_000, nowMs)}
+                </th>
+                {series.map(({ label, values }) => {
+                  const value = values[at]
+                  return (
+                    <td key={label} class='number'>
+                      {value === null || value === undefined ? '–' : format(value)}
+                    </td>
+                  )
+                })}
+              </tr>
+            ))
+            .reverse()}
         </tbody>
       </table>
     </div>

@@ -4,7 +4,10 @@ import type { OperationPoint } from '../../model/session.js'
 type Values = Array<number | null>
 
 /** The last percentiles within each bucket. */
-export function operationSeries (points: readonly OperationPoint[], buckets: readonly Bucket[]): { p95: Values, p99: Values } {
+export function operationSeries (
+  points: readonly OperationPoint[],
+  buckets: readonly Bucket[]
+): { p95: Values; p99: Values } {
   const first = buckets[0]?.at ?? 0
   const p95: Values = buckets.map(() => null)
   const p99: Values = buckets.map(() => null)

@@ -11,7 +11,16 @@ export function ChartsSection ({ state }: { state: PageState }) {
   useEffect(() => {
     // A browser without idle callbacks waits a moment.
     const whenIdle = globalThis.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 200))
-    if (isLoaded) whenIdle(() => { import('uplot').then((module) => { loaded.value = { Plot: module.default } }, () => {}) })
+    if (isLoaded) {
+      whenIdle(() => {
+        import('uplot').then(
+          (module) => {
+            loaded.value = { Plot: module.default }
+          },
+          () => {}
+        )
+      })
+    }
   }, [isLoaded])
   const Plot = loaded.value?.Plot
   return (

@@ -4,7 +4,11 @@ import type { Session } from '../../model/session.js'
 
 const EVERY_MS = 2_000
 
-interface Cached { at: number, version: number, buckets: Bucket[] }
+interface Cached {
+  at: number
+  version: number
+  buckets: Bucket[]
+}
 
 const cache = new WeakMap<Session, Cached>()
 
@@ -13,8 +17,10 @@ export function trendsOf (session: Session): Bucket[] {
   const nowMs = session.now.peek()
   const version = session.missions.version.peek()
   const known = cache.get(session)
-  if (known !== undefined && nowMs - known.at < EVERY_MS && (known.version === version || nowMs !== known.at)) return known.buckets
-  const buckets = computeTrends({ entries: session.missions.all(), nowMs, completeSinceMs: session.completeSinceMs.peek() })
+  const isFresh = known !== undefined && nowMs - known.at < EVERY_MS
+  if (isFresh && (known.version === version || nowMs !== known.at)) return known.buckets
+  const completeSinceMs = session.archive.completeSinceMs.peek()
+  const buckets = computeTrends({ entries: session.missions.all(), nowMs, completeSinceMs })
   cache.set(session, { at: nowMs, version, buckets })
   return buckets
 }

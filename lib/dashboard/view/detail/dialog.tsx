@@ -1,7 +1,11 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 
-interface DialogProps { title: string, onClose: () => void, children: ComponentChildren }
+interface DialogProps {
+  title: string
+  onClose: () => void
+  children: ComponentChildren
+}
 
 /** A modal dialog of the browser, which keeps the focus inside and closes with Escape. */
 export function Dialog ({ title, onClose, children }: DialogProps) {
@@ -9,7 +13,9 @@ export function Dialog ({ title, onClose, children }: DialogProps) {
   useEffect(() => {
     const before = document.activeElement
     element.current!.showModal()
-    return () => { if (before instanceof HTMLElement) before.focus({ preventScroll: true }) }
+    return () => {
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true })
+    }
   }, [])
   return (
     <dialog ref={element} class='dialog' aria-labelledby='dialog-title' onClose={onClose} onCancel={onClose}>

@@ -4,19 +4,28 @@ import { cleanBlock, formatCount } from '../../model/format.js'
 const MAX_SHOWN = 20_000
 
 /** A value of the host as text, on demand: it may be long, and is cut then. The download has all of it. */
-export function LargeValue ({ title, value, fileName }: { title: string, value: unknown, fileName: string }) {
+export function LargeValue ({ title, value, fileName }: { title: string; value: unknown; fileName: string }) {
   const isOpen = useSignal(false)
   if (value === undefined || value === null) return null
   const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2)
   const isCut = text.length > MAX_SHOWN
   return (
-    <details class='large' onToggle={({ currentTarget }) => { isOpen.value = currentTarget.open }}>
-      <summary>{title} <span class='muted number'>{formatCount(text.length)} characters</span></summary>
+    <details
+      class='large'
+      onToggle={({ currentTarget }) => {
+        isOpen.value = currentTarget.open
+      }}
+    >
+      <summary>
+        {title} <span class='muted number'>{formatCount(text.length)} characters</span>
+      </summary>
       {isOpen.value && (
         <>
           {isCut && <p class='muted'>Shortened to {formatCount(MAX_SHOWN)} characters.</p>}
           <pre tabIndex={0}>{cleanBlock(isCut ? `${text.slice(0, MAX_SHOWN)}…` : text)}</pre>
-          <button type='button' class='button button-small' onClick={() => download(text, fileName)}>Download</button>
+          <button type='button' class='button button-small' onClick={() => download(text, fileName)}>
+            Download
+          </button>
         </>
       )}
     </details>

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact'
 import { cleanLine, fillTemplate, formatCount, formatDuration, formatTime } from '../../model/format.js'
 import type { Entry } from '../../model/missions/entry.js'
 import type { Mission } from '../../model/missions/mission.js'
@@ -14,28 +15,47 @@ import { Stopping } from './stopping.js'
 import { TaskTimeline } from './timeline.js'
 
 /** Everything about one mission. */
-export function MissionDetail ({ entry, state }: { entry: Entry, state: PageState }) {
+export function MissionDetail ({ entry, state }: { entry: Entry; state: PageState }) {
   const mission = entry.mission.value
   const { session, config } = state
-  const canStop = session.service.value?.canCancel === true && mission.phase === 'active' && mission.cancel === undefined
+  const canStop =
+    session.service.value?.canCancel === true && mission.phase === 'active' && mission.cancel === undefined
   const link = config.missionLink
   return (
     <div class='detail'>
       <p class='detail-status'>
         <Status mission={mission} />
-        <span class='number'><Elapsed mission={mission} session={session} /></span>
+        <span class='number'>
+          <Elapsed mission={mission} session={session} />
+        </span>
         {mission.attempt > 1 && <span class='chip'>attempt {mission.attempt}</span>}
         <span class='detail-tools'>
-          {link !== null && <a class='button button-small' href={fillTemplate(link, mission)} rel='noreferrer'><Icon name='link' /> Trace</a>}
-          <span class='button button-small'>JSON <Copy text={JSON.stringify(mission, null, 2)} what='mission as JSON' /></span>
+          {link !== null && (
+            <a class='button button-small' href={fillTemplate(link, mission)} rel='noreferrer'>
+              <Icon name='link' /> Trace
+            </a>
+          )}
+          <span class='button button-small'>
+            JSON <Copy text={JSON.stringify(mission, null, 2)} what='mission as JSON' />
+          </span>
           {canStop && (
-            <button type='button' class='button button-small button-danger' onClick={() => { state.stopping.value = [mission.id] }}>
+            <button
+              type='button'
+              class='button button-small button-danger'
+              onClick={() => {
+                state.stopping.value = [mission.id]
+              }}
+            >
               Stop…
             </button>
           )}
         </span>
       </p>
-      {mission.phase === 'active' && <p class='detail-progress'><ProgressCell entry={entry} /></p>}
+      {mission.phase === 'active' && (
+        <p class='detail-progress'>
+          <ProgressCell entry={entry} />
+        </p>
+      )}
       <Stopping entry={entry} session={session} />
       <MissionProblem mission={mission} state={state} />
       <Facts mission={mission} state={state} />
@@ -50,34 +70,54 @@ export function MissionDetail ({ entry, state }: { entry: Entry, state: PageStat
   )
 }
 
-function MissionProblem ({ mission, state: { session } }: { mission: Mission, state: PageState }) {
+function MissionProblem ({ mission, state: { session } }: { mission: Mission; state: PageState }) {
   if (mission.error === undefined) return null
   const repeats = countRepeats(mission, session.missions.all(), session.clock.peek())
   return (
     <section class='problem' aria-label='Error'>
-      <p class='problem-code'><Icon name='error' /> <code>{cleanLine(mission.errorCode ?? 'error')}</code>
-        {mission.errorCauses.length > 0 && <> caused by {mission.errorCauses.map((code) => <code key={code}>{cleanLine(code)}</code>)}</>}
+      <p class='problem-code'>
+        <Icon name='error' /> <code>{cleanLine(mission.errorCode ?? 'error')}</code>
+        {mission.errorCauses.length > 0 && (
+          <>
+            {' '}
+            caused by{' '}
+            {mission.errorCauses.map((code) => (
+              <code key={code}>{cleanLine(code)}</code>
+            ))}
+          </>
+        )}
       </p>
       <p class='problem-text'>{cleanLine(mission.error)}</p>
-      {repeats > 0 && <p class='muted'>{formatCount(repeats)} {repeats === 1 ? 'other' : 'others'} in the last hour</p>}
+      {repeats > 0 && (
+        <p class='muted'>
+          {formatCount(repeats)} {repeats === 1 ? 'other' : 'others'} in the last hour
+        </p>
+      )}
     </section>
   )
 }
 
 function Facts ({ mission, state: { session } }: { mission: Mission, state: PageState }) {
-  const { id, objective, tags, instance, tenant, waiting, startedAt, endedAt, durationMs, cancel } = mission
+  const { id, objective, tags, instance, tenant, waiting, startedAt, endedAt, durationMs, cancel, phase } = mission
+  const time = (at: number | undefined) => at !== undefined && <Time at={at} session={session} />
+  const text = (value: string | undefined) => value !== undefined && cleanLine(value)
+  const facts: Array<[label: string, value: ComponentChildren]> = [
+    ['Id', <span key='id'><span class='breakable'>{cleanLine(id)}</span> <Copy text={id} what='id' /></span>],
+    ['Objective', text(objective)],
+    ['Started', time(startedAt)],
+    ['Ended', time(endedAt)],
+    ['Duration', durationMs !== undefined && formatDuration(durationMs)],
+    ['Waits for', text(waiting)],
+    ['Cancelled', cancel !== undefined && phase !== 'active' && cancelText(mission)],
+    ['Tags', tags.length > 0 && tags.map((tag) => <span key={tag} class='tag'>{cleanLine(tag)}</span>)],
+    ['Process', text(instance)],
+    ['Tenant', text(tenant)]
+  ]
   return (
-    <dl class='facts'>
-      <dt>Id</dt><dd><span class='breakable'>{cleanLine(id)}</span> <Copy text={id} what='id' /></dd>
-      {objective !== undefined && <><dt>Objective</dt><dd>{cleanLine(objective)}</dd></>}
-      <dt>Started</dt><dd class='number'><Time at={startedAt} session={session} /></dd>
-      {endedAt !== undefined && <><dt>Ended</dt><dd class='number'><Time at={endedAt} session={session} /></dd></>}
-      {durationMs !== undefined && <><dt>Duration</dt><dd class='number'>{formatDuration(durationMs)}</dd></>}
-      {waiting !== undefined && <><dt>Waits for</dt><dd>{cleanLine(waiting)}</dd></>}
-      {cancel !== undefined && mission.phase !== 'active' && <><dt>Cancelled</dt><dd>{cancelText(mission)}</dd></>}
-      {tags.length > 0 && <><dt>Tags</dt><dd>{tags.map((tag) => <span key={tag} class='tag'>{cleanLine(tag)}</span>)}</dd></>}
-      {instance !== undefined && <><dt>Process</dt><dd>{cleanLine(instance)}</dd></>}
-      {tenant !== undefined && <><dt>Tenant</dt><dd>{cleanLine(tenant)}</dd></>}
+    <dl class='facts number'>
+      {facts.map(([label, value]) => value !== false && (
+        <div key={label} class='fact'><dt>{label}</dt><dd>{value}</dd></div>
+      ))}
     </dl>
   )
 }
@@ -89,9 +129,11 @@ function cancelText ({ cancel }: Mission): string {
   return `${who}${why}${forced === true ? ' (forced: the work did not end within the grace period)' : ''}`
 }
 
-function Relatives ({ mission, state }: { mission: Mission, state: PageState }) {
+function Relatives ({ mission, state }: { mission: Mission; state: PageState }) {
   const { missions, clock } = state.session
-  const children = [...missions.all()].map(({ mission: other }) => other.peek()).filter(({ parentId }) => parentId === mission.id)
+  const children = [...missions.all()]
+    .map(({ mission: other }) => other.peek())
+    .filter(({ parentId }) => parentId === mission.id)
   const parent = mission.parentId === undefined ? undefined : missions.get(mission.parentId)?.mission.peek()
   if (mission.parentId === undefined && children.length === 0) return null
   const link = (one: Mission) => (
@@ -106,7 +148,9 @@ function Relatives ({ mission, state }: { mission: Mission, state: PageState }) 
       <ul class='plain related'>
         {parent !== undefined && link(parent)}
         {parent === undefined && mission.parentId !== undefined && (
-          <li><a href={`#/m/${encodeURIComponent(mission.parentId)}`}>{cleanLine(mission.parentId)}</a> (parent)</li>
+          <li>
+            <a href={`#/m/${encodeURIComponent(mission.parentId)}`}>{cleanLine(mission.parentId)}</a> (parent)
+          </li>
         )}
         {children.map(link)}
       </ul>

@@ -1,7 +1,15 @@
 import { useSignal } from '@preact/signals'
+import { explain } from '../../model/commands.js'
 import { fieldsOf, readForm, type FormField } from '../../model/schema-form.js'
 import type { PageState } from '../context.js'
-import { Dialog } from './dialog.js'
+import { DialogForm } from './dialog-form.js'
+
+/** What a service without a schema takes: a text whose meaning it defines. */
+const COMMAND: FormField = {
+  name: 'command', label: 'Command', kind: 'text', isRequired: true, hint: undefined, options: [], initial: ''
+}
+
+type Value = string | boolean
 
 /** Starts a mission, with a form made from the schema of the service. */
 export function StartDialog ({ state }: { state: PageState }) {
@@ -11,77 +19,71 @@ export function StartDialog ({ state }: { state: PageState }) {
 function StartForm ({ state }: { state: PageState }) {
   const { session } = state
   const schema = session.service.value?.startSchema
-  const fields = schema === undefined ? [] : fieldsOf(schema)
-  const values = useSignal<ReadonlyMap<string, string | boolean>>(new Map())
-  const command = useSignal('')
-  const problem = useSignal('')
-  const isBusy = useSignal(false)
+  const fields = schema === undefined ? [COMMAND] : fieldsOf(schema)
+  const values = useSignal<ReadonlyMap<string, Value>>(new Map())
   const close = () => { state.isStarting.value = false }
-  const start = async (event: Event) => {
-    event.preventDefault()
+  const start = async () => {
     try {
-      const text = schema === undefined ? command.peek() : `/mission ${JSON.stringify(readForm(fields, values.peek()))}`
-      isBusy.value = true
+      const params = readForm(fields, values.peek())
+      const text = schema === undefined ? (params as { command: string }).command : `/mission ${JSON.stringify(params)}`
       const { missionId } = await session.client.start(text)
       close()
       state.go({ mission: missionId })
+      return undefined
     } catch (err) {
-      problem.value = err instanceof SyntaxError ? err.message : session.explain(err)
-    } finally {
-      isBusy.value = false
+      return err instanceof SyntaxError ? err.message : explain(err)
     }
   }
-  const set = (name: string, value: string | boolean) => { values.value = new Map(values.peek()).set(name, value) }
+  const set = (name: string, value: Value) => { values.value = new Map(values.peek()).set(name, value) }
   return (
-    <Dialog title='Start a mission' onClose={close}>
-      <form onSubmit={(event) => { start(event) }}>
-        {schema === undefined && (
-          <label class='field-block'>
-            Command
-            <textarea rows={3} required value={command.value} onInput={({ currentTarget }) => { command.value = currentTarget.value }} />
-          </label>
-        )}
-        {fields.map((field) => <Field key={field.name} field={field} value={values.value.get(field.name) ?? field.initial} set={set} />)}
-        {problem.value !== '' && <p class='problem-text' role='alert'>{problem.value}</p>}
-        <div class='dialog-buttons'>
-          <button type='button' class='button' onClick={close}>Close</button>
-          <button type='submit' class='button button-primary' disabled={isBusy.value}>{isBusy.value ? 'Starting…' : 'Start mission'}</button>
-        </div>
-      </form>
-    </Dialog>
+    <DialogForm
+      title='Start a mission' dismiss='Close' action='Start mission' busy='Starting…' tone='primary'
+      onClose={close} submit={start}
+    >
+      {fields.map((field) => (
+        <Field key={field.name} field={field} value={values.value.get(field.name) ?? field.initial} set={set} />
+      ))}
+    </DialogForm>
   )
 }
 
-interface FieldProps { field: FormField, value: string | boolean, set: (name: string, value: string | boolean) => void }
+interface FieldProps { field: FormField, value: Value, set: (name: string, value: Value) => void }
 
-function Field ({ field: { name, label, kind, isRequired, hint, options }, value, set }: FieldProps) {
-  const hintId = `hint-${name}`
-  const shared = { required: isRequired, ...hint !== undefined && { 'aria-describedby': hintId } }
+function Field (props: FieldProps) {
+  const { name, label, kind, isRequired, hint } = props.field
   return (
     <div class='field-block'>
-      {kind === 'checkbox'
-        ? <label><input type='checkbox' checked={value === true} onChange={({ currentTarget }) => set(name, currentTarget.checked)} /> {label}</label>
-        : (
-          <label>
-            {label}{!isRequired && <span class='muted'> (optional)</span>}
-            {kind === 'select' && (
-              <select {...shared} value={String(value)} onChange={({ currentTarget }) => set(name, currentTarget.value)}>
-                <option value='' />
-                {options.map((option) => <option key={option} value={option}>{option}</option>)}
-              </select>
-            )}
-            {kind === 'json' && (
-              <textarea {...shared} rows={4} spellcheck={false} value={String(value)} onInput={({ currentTarget }) => set(name, currentTarget.value)} />
-            )}
-            {kind === 'text' && (
-              <input {...shared} type='text' value={String(value)} onInput={({ currentTarget }) => set(name, currentTarget.value)} />
-            )}
-            {kind === 'number' && (
-              <input {...shared} type='number' step='any' value={String(value)} onInput={({ currentTarget }) => set(name, currentTarget.value)} />
-            )}
-          </label>
-          )}
-      {hint !== undefined && <p id={hintId} class='muted'>{hint}</p>}
+      <label>
+        {kind !== 'checkbox' && <>{label}{!isRequired && <span class='muted'> (optional)</span>}</>}
+        <FieldInput {...props} />
+        {kind === 'checkbox' && <> {label}</>}
+      </label>
+      {hint !== undefined && <p id={`hint-${name}`} class='muted'>{hint}</p>}
     </div>
   )
+}
+
+function FieldInput ({ field: { name, kind, isRequired, hint, options }, value, set }: FieldProps) {
+  const take = ({ currentTarget }: { currentTarget: { value: string } }) => set(name, currentTarget.value)
+  const shared = {
+    required: isRequired, value: String(value), ...hint !== undefined && { 'aria-describedby': `hint-${name}` }
+  }
+  switch (kind) {
+    case 'checkbox':
+      return (
+        <input
+          type='checkbox' checked={value === true} onChange={({ currentTarget }) => set(name, currentTarget.checked)}
+        />
+      )
+    case 'select':
+      return (
+        <select {...shared} onChange={take}>
+          <option value='' />
+          {options.map((option) => <option key={option} value={option}>{option}</option>)}
+        </select>
+      )
+    case 'json': return <textarea {...shared} rows={4} spellcheck={false} onInput={take} />
+    case 'number': return <input {...shared} type='number' step='any' onInput={take} />
+    case 'text': return <input {...shared} type='text' onInput={take} />
+  }
 }

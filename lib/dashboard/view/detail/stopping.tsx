@@ -3,7 +3,7 @@ import type { Session } from '../../model/session.js'
 import { cleanLine } from '../../model/format.js'
 
 /** That somebody wants an active mission to stop, and how long its work may still take. */
-export function Stopping ({ entry, session }: { entry: Entry, session: Session }) {
+export function Stopping ({ entry, session }: { entry: Entry; session: Session }) {
   const { cancel, phase } = entry.mission.value
   if (cancel === undefined || phase !== 'active') return null
   const graceMs = session.service.value?.cancelGraceMs
@@ -11,8 +11,14 @@ export function Stopping ({ entry, session }: { entry: Entry, session: Session }
   const leftMs = graceMs === undefined || since === undefined ? undefined : since + graceMs - session.now.value
   return (
     <p class='stopping' role='status'>
-      Stopping{cancel.by === null ? '' : ` for ${cleanLine(cancel.by)}`}{cancel.reason === null ? '' : `: ${cleanLine(cancel.reason)}`}.
-      {leftMs !== undefined && leftMs > 0 && <> The work has <span class='number'>{Math.ceil(leftMs / 1_000)} s</span> to end by itself.</>}
+      Stopping{cancel.by === null ? '' : ` for ${cleanLine(cancel.by)}`}
+      {cancel.reason === null ? '' : `: ${cleanLine(cancel.reason)}`}.
+      {leftMs !== undefined && leftMs > 0 && (
+        <>
+          {' '}
+          The work has <span class='number'>{Math.ceil(leftMs / 1_000)} s</span> to end by itself.
+        </>
+      )}
       {leftMs !== undefined && leftMs <= 0 && <> The grace period is over; the mission is being forced to end.</>}
     </p>
   )

@@ -5,13 +5,19 @@ import { Icon } from '../icons.js'
 
 /** Which missions an alert is about: the ones it names, or those of a tab. */
 function jumpFrom ({ anomaly }: PageAlert, state: PageState): (() => void) | undefined {
-  const { missionIds } = anomaly as { missionIds?: string[] }
+  const { missionIds } = anomaly
   const [id] = missionIds ?? []
   if (missionIds?.length === 1) return () => state.go({ mission: id })
   const { rule, category } = anomaly
   if (category !== 'mission' && missionIds === undefined) return undefined
-  const name = (anomaly as { labels?: { name?: string } }).labels?.name ?? ''
-  const tab = /error/.test(rule) ? 'error' : /stall/.test(rule) ? 'stalled' : /cancel/.test(rule) ? 'cancelled' : 'active'
+  const name = anomaly.labels?.['name'] ?? ''
+  const tab = /error/.test(rule)
+    ? 'error'
+    : /stall/.test(rule)
+      ? 'stalled'
+      : /cancel/.test(rule)
+        ? 'cancelled'
+        : 'active'
   return () => {
     state.go({ tab, name, q: '', panel: undefined })
     document.getElementById('missions')?.scrollIntoView()
@@ -26,7 +32,9 @@ export function AlertStrip ({ state }: { state: PageState }) {
   return (
     <section class='alerts' aria-label='Firing alerts'>
       <ul class='plain'>
-        {firing.slice(0, 3).map((alert) => <AlertRow key={alert.key} alert={alert} state={state} />)}
+        {firing.slice(0, 3).map((alert) => (
+          <AlertRow key={alert.key} alert={alert} state={state} />
+        ))}
       </ul>
       <button type='button' class='link' onClick={() => state.go({ panel: 'alerts' })}>
         {firing.length > 3 ? `${firing.length - 3} more and history` : 'History'}
@@ -35,8 +43,12 @@ export function AlertStrip ({ state }: { state: PageState }) {
   )
 }
 
-function AlertRow ({ alert, state }: { alert: PageAlert, state: PageState }) {
-  const { anomaly: { severity, message, value, threshold }, startsAt, endsAt } = alert
+function AlertRow ({ alert, state }: { alert: PageAlert; state: PageState }) {
+  const {
+    anomaly: { severity, message, value, threshold },
+    startsAt,
+    endsAt
+  } = alert
   const jump = jumpFrom(alert, state)
   const nowMs = state.session.now.value
   const isOver = endsAt !== undefined
@@ -47,10 +59,18 @@ function AlertRow ({ alert, state }: { alert: PageAlert, state: PageState }) {
       <strong class='alert-severity'>{isOver ? 'resolved' : severity}</strong>
       <span class='alert-message'>{cleanLine(message)}</span>
       {value !== null && threshold !== null && (
-        <span class='alert-value number'>{formatNumber(value)} of {formatNumber(threshold)}</span>
+        <span class='alert-value number'>
+          {formatNumber(value)} of {formatNumber(threshold)}
+        </span>
       )}
-      <span class='alert-since number'>{formatTime(startsAt, nowMs)} · {since}</span>
-      {jump && <button type='button' class='link' onClick={jump}>Show missions</button>}
+      <span class='alert-since number'>
+        {formatTime(startsAt, nowMs)} · {since}
+      </span>
+      {jump && (
+        <button type='button' class='link' onClick={jump}>
+          Show missions
+        </button>
+      )}
     </li>
   )
 }
@@ -64,10 +84,18 @@ export function AlertHistory ({ state }: { state: PageState }) {
     <>
       <h3>Firing</h3>
       {firing.value.length === 0 && <p class='muted'>Nothing fires.</p>}
-      <ul class='plain'>{firing.value.map((alert) => <AlertRow key={alert.key} alert={alert} state={state} />)}</ul>
+      <ul class='plain'>
+        {firing.value.map((alert) => (
+          <AlertRow key={alert.key} alert={alert} state={state} />
+        ))}
+      </ul>
       <h3>History</h3>
       {past.length === 0 && <p class='muted'>No alert has been resolved yet.</p>}
-      <ul class='plain'>{past.map((alert) => <AlertRow key={alert.key} alert={alert} state={state} />)}</ul>
+      <ul class='plain'>
+        {past.map((alert) => (
+          <AlertRow key={alert.key} alert={alert} state={state} />
+        ))}
+      </ul>
     </>
   )
 }

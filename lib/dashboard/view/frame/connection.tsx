@@ -14,9 +14,15 @@ export function Connection ({ state: { session } }: { state: PageState }) {
       {isLive && rttMs !== undefined && <small class='connection-rtt'>{Math.round(rttMs)} ms</small>}
       {!isLive && asOf !== undefined && <small>as of {formatTime(asOf, session.clock.value)}</small>}
       {action === 'retry' && (
-        <button type='button' class='link' onClick={() => dispatchEvent(new Event('online'))}>Retry now</button>
+        <button type='button' class='link' onClick={() => dispatchEvent(new Event('online'))}>
+          Retry now
+        </button>
       )}
-      {action === 'reload' && <button type='button' class='link' onClick={() => location.reload()}>Reload</button>}
+      {action === 'reload' && (
+        <button type='button' class='link' onClick={() => location.reload()}>
+          Reload
+        </button>
+      )}
     </p>
   )
 }

@@ -15,7 +15,10 @@ export function HealthBadge ({ session }: { session: Session }) {
           {components.map(([name, { status, responseTimeMs, error }]) => (
             <li key={name} class='health-row'>
               <span>{cleanLine(name)}</span>
-              <span class={`health-${status}`}>{status}{error !== null && ` (${error})`}</span>
+              <span class={`health-${status}`}>
+                {status}
+                {error !== null && ` (${error})`}
+              </span>
               <span class='number'>{responseTimeMs === null ? '' : formatDuration(responseTimeMs)}</span>
             </li>
           ))}

@@ -21,7 +21,11 @@ export function Empty ({ state }: { state: PageState }) {
   return (
     <div class='empty'>
       <h3>No missions match</h3>
-      <p><button type='button' class='button' onClick={() => state.clearFilters()}>Clear filters</button></p>
+      <p>
+        <button type='button' class='button' onClick={() => state.clearFilters()}>
+          Clear filters
+        </button>
+      </p>
     </div>
   )
 }
@@ -30,7 +34,9 @@ function Skeleton ({ text }: { text: string }) {
   return (
     <div class='skeleton' aria-busy='true'>
       <p class='visually-hidden'>{text}</p>
-      {[0, 1, 2, 3, 4].map((row) => <div key={row} class='skeleton-row' />)}
+      {[0, 1, 2, 3, 4].map((row) => (
+        <div key={row} class='skeleton-row' />
+      ))}
     </div>
   )
 }

@@ -2,6 +2,7 @@ import { useComputed } from '@preact/signals'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import { cleanLine, shortenId } from '../../model/format.js'
 import type { Entry } from '../../model/missions/entry.js'
+import type { Mission } from '../../model/missions/mission.js'
 import type { Row } from '../../model/missions/rows.js'
 import type { PageState } from '../context.js'
 import { Icon } from '../icons.js'
@@ -9,7 +10,12 @@ import { Status } from '../status.js'
 import { Elapsed, Time } from '../time.js'
 import { ProgressCell } from './progress.js'
 
-interface MissionRowProps { row: Row, index: number, state: PageState, canStop: boolean }
+interface MissionRowProps {
+  row: Row
+  index: number
+  state: PageState
+  canStop: boolean
+}
 
 const MAX_TAGS = 3
 
@@ -25,34 +31,60 @@ export function MissionRow ({ row: { entry, depth }, index, state, canStop }: Mi
   }, [isCurrent])
   return (
     <tr
-      ref={element} class={`mission${isOpen ? ' mission-open' : ''}`} role='row' aria-rowindex={index + 2} tabIndex={isCurrent ? 0 : -1}
-      onFocus={() => { state.cursor.value = id }} onClick={(event) => openFrom(event, state, id)}
+      ref={element}
+      class={`mission${isOpen ? ' mission-open' : ''}`}
+      role='row'
+      aria-rowindex={index + 2}
+      tabIndex={isCurrent ? 0 : -1}
+      onFocus={() => {
+        state.cursor.value = id
+      }}
+      onClick={(event) => openFrom(event, state, id)}
     >
-      {canStop && <td role='cell' class='cell-pick'><Pick entry={entry} state={state} /></td>}
-      <td role='cell' class='cell-status'><Status mission={mission} /></td>
-      <td role='cell' class='cell-name' data-depth={depth}>
-        <a class='mission-name' href={`#/m/${encodeURIComponent(id)}`} tabIndex={-1}>{cleanLine(mission.name)}</a>
-        {mission.attempt > 1 && <span class='chip'>attempt {mission.attempt}</span>}
-        <span class='mission-id'>
-          <span title={cleanLine(id)}>{shortenId(cleanLine(id))}</span>
-          <Copy text={id} what='id' />
-          {mission.instance !== undefined && <span title='Process'>{cleanLine(mission.instance)}</span>}
-          {mission.tags.slice(0, MAX_TAGS).map((tag) => <span key={tag} class='tag'>{cleanLine(tag)}</span>)}
-        </span>
-      </td>
-      <td role='cell' class='cell-progress'><ProgressCell entry={entry} /></td>
-      <td role='cell' class='cell-started number'><Time at={mission.startedAt} session={state.session} /></td>
-      <td role='cell' class='cell-elapsed number'><Elapsed mission={mission} session={state.session} /></td>
       {canStop && (
-        <td role='cell' class='cell-action'>
-          {mission.phase === 'active' && mission.cancel === undefined && (
-            <button type='button' class='button button-small' tabIndex={-1} onClick={() => { state.stopping.value = [id] }}>
-              Stop…<span class='visually-hidden'> {cleanLine(mission.name)}</span>
-            </button>
-          )}
+        <td role='cell' class='cell-pick'>
+          <Pick entry={entry} state={state} />
         </td>
       )}
+      <td role='cell' class='cell-status'>
+        <Status mission={mission} />
+      </td>
+      <td role='cell' class='cell-name' data-depth={depth}><Name mission={mission} /></td>
+      <td role='cell' class='cell-progress'>
+        <ProgressCell entry={entry} />
+      </td>
+      <td role='cell' class='cell-started number'>
+        <Time at={mission.startedAt} session={state.session} />
+      </td>
+      <td role='cell' class='cell-elapsed number'>
+        <Elapsed mission={mission} session={state.session} />
+      </td>
+      {canStop && <td role='cell' class='cell-action'><StopButton mission={mission} state={state} /></td>}
     </tr>
+  )
+}
+
+function Name ({ mission: { id, name, attempt, instance, tags } }: { mission: Mission }) {
+  return (
+    <>
+      <a class='mission-name' href={`#/m/${encodeURIComponent(id)}`} tabIndex={-1}>{cleanLine(name)}</a>
+      {attempt > 1 && <span class='chip'>attempt {attempt}</span>}
+      <span class='mission-id'>
+        <span title={cleanLine(id)}>{shortenId(cleanLine(id))}</span>
+        <Copy text={id} what='id' />
+        {instance !== undefined && <span title='Process'>{cleanLine(instance)}</span>}
+        {tags.slice(0, MAX_TAGS).map((tag) => <span key={tag} class='tag'>{cleanLine(tag)}</span>)}
+      </span>
+    </>
+  )
+}
+
+function StopButton ({ mission: { id, name, phase, cancel }, state }: { mission: Mission, state: PageState }) {
+  if (phase !== 'active' || cancel !== undefined) return null
+  return (
+    <button type='button' class='button button-small' tabIndex={-1} onClick={() => { state.stopping.value = [id] }}>
+      Stop…<span class='visually-hidden'> {cleanLine(name)}</span>
+    </button>
   )
 }
 
@@ -67,7 +99,7 @@ function openFrom (event: MouseEvent, state: PageState, id: string): void {
   state.go({ mission: id, panel: undefined })
 }
 
-function Pick ({ entry, state }: { entry: Entry, state: PageState }) {
+function Pick ({ entry, state }: { entry: Entry; state: PageState }) {
   const { id, name, phase } = entry.mission.value
   const isPicked = useComputed(() => state.selected.value.has(id)).value
   if (phase !== 'active') return null
@@ -84,7 +116,7 @@ function Pick ({ entry, state }: { entry: Entry, state: PageState }) {
   )
 }
 
-export function Copy ({ text, what }: { text: string, what: string }) {
+export function Copy ({ text, what }: { text: string; what: string }) {
   const button = useRef<HTMLButtonElement>(null)
   const copy = async () => {
     try {
@@ -96,8 +128,17 @@ export function Copy ({ text, what }: { text: string, what: string }) {
     }
   }
   return (
-    <button ref={button} type='button' class='copy' tabIndex={-1} onClick={() => { copy() }}>
-      <Icon name='copy' /><span class='visually-hidden'>Copy {what}</span>
+    <button
+      ref={button}
+      type='button'
+      class='copy'
+      tabIndex={-1}
+      onClick={() => {
+        copy()
+      }}
+    >
+      <Icon name='copy' />
+      <span class='visually-hidden'>Copy {what}</span>
     </button>
   )
 }

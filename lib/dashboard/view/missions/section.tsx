@@ -14,10 +14,24 @@ export function MissionsSection ({ state }: { state: PageState }) {
       <div class='section-head'>
         <h2>Missions</h2>
         {canStart && (
-          <button type='button' class='button button-primary' onClick={() => { state.isStarting.value = true }}>Start mission…</button>
+          <button
+            type='button'
+            class='button button-primary'
+            onClick={() => {
+              state.isStarting.value = true
+            }}
+          >
+            Start mission…
+          </button>
         )}
         {count > 0 && (
-          <button type='button' class='button button-danger' onClick={() => { state.stopping.value = [...selected.peek()] }}>
+          <button
+            type='button'
+            class='button button-danger'
+            onClick={() => {
+              state.stopping.value = [...selected.peek()]
+            }}
+          >
             Stop {formatCount(count)} selected…
           </button>
         )}
@@ -31,12 +45,12 @@ export function MissionsSection ({ state }: { state: PageState }) {
 
 function Older ({ state: { session } }: { state: PageState }) {
   const isLoading = useSignal(false)
-  const cursor = session.olderCursor.value
+  const cursor = session.archive.cursor.value
   if (cursor === null || cursor === undefined) return null
   const load = async () => {
     isLoading.value = true
     try {
-      await session.loadOlder()
+      await session.archive.loadOlder()
     } catch {
       session.announcer.say('Older missions could not be loaded')
     } finally {
@@ -45,7 +59,14 @@ function Older ({ state: { session } }: { state: PageState }) {
   }
   return (
     <p class='older'>
-      <button type='button' class='button' disabled={isLoading.value} onClick={() => { load() }}>
+      <button
+        type='button'
+        class='button'
+        disabled={isLoading.value}
+        onClick={() => {
+          load()
+        }}
+      >
         {isLoading.value ? 'Loading…' : 'Load older'}
       </button>
     </p>

@@ -26,21 +26,24 @@ export function MissionTable ({ state }: { state: PageState }) {
   return (
     <div class='table-frame'>
       {newCount > 0 && (
-        <button type='button' class='new-rows' onClick={() => { state.showNew() }}>{formatCount(newCount)} new: show</button>
+        <button
+          type='button'
+          class='new-rows'
+          onClick={() => {
+            state.showNew()
+          }}
+        >
+          {formatCount(newCount)} new: show
+        </button>
       )}
-      <table class={`missions${isLive ? '' : ' outdated'}`} role='table' aria-rowcount={rows.length + 1} aria-describedby='missions-hint'>
+      <table
+        class={`missions${isLive ? '' : ' outdated'}`}
+        role='table'
+        aria-rowcount={rows.length + 1}
+        aria-describedby='missions-hint'
+      >
         <caption class='visually-hidden'>Missions</caption>
-        <thead role='rowgroup'>
-          <tr role='row' aria-rowindex={1}>
-            {canStop && <th role='columnheader' class='cell-pick' scope='col'><span class='visually-hidden'>Select</span></th>}
-            <SortHeader state={state} sort='status' label='Status' />
-            <SortHeader state={state} sort='name' label='Mission' />
-            <th role='columnheader' scope='col' class='cell-progress'>Progress</th>
-            <SortHeader state={state} sort='started' label='Started' />
-            <SortHeader state={state} sort='elapsed' label='Elapsed' />
-            {canStop && <th role='columnheader' scope='col' class='cell-action'><span class='visually-hidden'>Actions</span></th>}
-          </tr>
-        </thead>
+        <TableHead state={state} canStop={canStop} />
         <tbody role='rowgroup' ref={body}>
           <Spacer height={start * height} columns={columns} />
           {rows.slice(start, end).map((row, at) => (
@@ -49,18 +52,43 @@ export function MissionTable ({ state }: { state: PageState }) {
           <Spacer height={(rows.length - end) * height} columns={columns} />
         </tbody>
       </table>
-      <p id='missions-hint' class='visually-hidden'>Move with j and k, open with Enter.</p>
+      <p id='missions-hint' class='visually-hidden'>
+        Move with j and k, open with Enter.
+      </p>
       {rows.length === 0 && <Empty state={state} />}
     </div>
   )
 }
 
-function Spacer ({ height, columns }: { height: number, columns: number }) {
-  if (height <= 0) return null
-  return <tr role='presentation' class='spacer' aria-hidden='true'><td colSpan={columns} style={{ height: `${height}px` }} /></tr>
+function TableHead ({ state, canStop }: { state: PageState, canStop: boolean }) {
+  const extra = (name: string, text: string) => canStop && (
+    <th role='columnheader' scope='col' class={name}><span class='visually-hidden'>{text}</span></th>
+  )
+  return (
+    <thead role='rowgroup'>
+      <tr role='row' aria-rowindex={1}>
+        {extra('cell-pick', 'Select')}
+        <SortHeader state={state} sort='status' label='Status' />
+        <SortHeader state={state} sort='name' label='Mission' />
+        <th role='columnheader' scope='col' class='cell-progress'>Progress</th>
+        <SortHeader state={state} sort='started' label='Started' />
+        <SortHeader state={state} sort='elapsed' label='Elapsed' />
+        {extra('cell-action', 'Actions')}
+      </tr>
+    </thead>
+  )
 }
 
-function SortHeader ({ state, sort, label }: { state: PageState, sort: SortKey, label: string }) {
+function Spacer ({ height, columns }: { height: number; columns: number }) {
+  if (height <= 0) return null
+  return (
+    <tr role='presentation' class='spacer' aria-hidden='true'>
+      <td colSpan={columns} style={{ height: `${height}px` }} />
+    </tr>
+  )
+}
+
+function SortHeader ({ state, sort, label }: { state: PageState; sort: SortKey; label: string }) {
   const route = state.route.value
   const isSorted = route.sort === sort
   const direction = route.isAscending ? 'ascending' : 'descending'
@@ -68,7 +96,8 @@ function SortHeader ({ state, sort, label }: { state: PageState, sort: SortKey, 
   return (
     <th role='columnheader' scope='col' class={`cell-${sort}`} aria-sort={isSorted ? direction : 'none'}>
       <button type='button' class='sort' onClick={flip}>
-        {label}{isSorted && <Icon name={route.isAscending ? 'up' : 'down'} />}
+        {label}
+        {isSorted && <Icon name={route.isAscending ? 'up' : 'down'} />}
       </button>
     </th>
   )
@@ -116,7 +145,9 @@ export function useMedia (query: string): boolean {
   const matches = useSignal(matchMedia(query).matches)
   useEffect(() => {
     const list = matchMedia(query)
-    const update = () => { matches.value = list.matches }
+    const update = () => {
+      matches.value = list.matches
+    }
     list.addEventListener('change', update)
     return () => list.removeEventListener('change', update)
   }, [query])

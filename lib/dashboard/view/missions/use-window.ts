@@ -2,7 +2,10 @@ import { useSignal } from '@preact/signals'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 
 /** The rows that are near the visible part of the page. `end` is the first one after them. */
-export interface VisibleRows { start: number, end: number }
+export interface VisibleRows {
+  start: number
+  end: number
+}
 
 const OVERSCAN = 8
 
@@ -21,7 +24,9 @@ export function useVisibleRows (count: number, rowHeight: number) {
       const { value } = visible
       if (value.start !== start || value.end !== end) visible.value = { start, end }
     }
-    const schedule = () => { frame ||= requestAnimationFrame(measure) }
+    const schedule = () => {
+      frame ||= requestAnimationFrame(measure)
+    }
     addEventListener('scroll', schedule, { passive: true })
     addEventListener('resize', schedule)
     const observer = new ResizeObserver(schedule)
