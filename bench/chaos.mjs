@@ -50,7 +50,8 @@ const examples = [
   ...unplayed, ...differences.examples, ...deaths,
   ...endings.lost.map(({ id, status, life }) => `${life.label}: the ending of ${id} as ${status} is lost`),
   ...endings.twice.map(({ id, status, life }) => `${life.label}: ${id} was also decided as ${status}`),
-  ...ledgers.flatMap(({ faults }) => faults.map(({ kind, what }) => `${kind}: ${what}`))
+  ...ledgers.flatMap(({ faults }) => faults.filter(({ missionId }) => !endings.excused.has(missionId))
+    .map(({ kind, what }) => `${kind}: ${what}`))
 ].slice(0, 20)
 const isGood = Object.values(verdict).every((count) => count === 0)
 if (isQuiet) console.log(JSON.stringify({ settings, missions, rows, verdict, examples, isGood }))

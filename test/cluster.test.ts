@@ -251,6 +251,16 @@ t.test('cancelling from any process', async (t) => {
     t.match(child.view().cancel, { kind: 'parent' })
   })
 
+  t.test('a cancelled mission of a process that dies is forced to end by the one that watches it from then on', async (t) => {
+    const [one, two] = await startProcesses(t, 2, { leaseMs: 300, missions: { cancelGraceMs: 100 } })
+    one!.app.missions.start({ id: 'a', name: 'import' })
+    await until(() => two!.app.missions.stats().active === 1)
+    t.equal(two!.app.missions.cancel('a'), 'requested')
+    await until(() => two!.app.missions.list().missions[0]!.cancel !== null)
+    one!.backplane.fault = 'silent'
+    t.match(await two!.app.missions.waitFor('a'), { status: 'cancelled', cancel: { kind: 'request', forced: true } })
+  })
+
   t.test('a mission that a function of another process has taken over is cancelled there', async (t) => {
     const { one, two } = await pair(t)
     one.missions.start({ id: 'job', name: 'import' })

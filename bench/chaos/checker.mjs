@@ -16,6 +16,8 @@ export function checkEndings (entries, picture, losses) {
   const decided = new Map()
   const result = { acknowledged: [], lost: [], twice: [], named: [], excused: new Set() }
   for (const entry of entries) {
+    // The log may have had it, and clients too, before the process was told so.
+    if (entry.kind === 'ended' && isExcused(entry, losses)) result.excused.add(entry.id)
     if (entry.kind !== 'settled') continue
     const { id, attempt, status, at } = entry
     result.acknowledged.push(at)

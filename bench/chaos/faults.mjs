@@ -30,10 +30,19 @@ const killRedis = (fsync) => async (stage) => {
   await group.kill(random.between(500, 5_000) * stage.scale)
 }
 
-async function failOverWithLoss ({ group, loses }) {
+async function failOverWithLoss ({ group, loses }, meanwhile) {
   const from = machineMs()
-  await group.failOver(1_500)
-  loses(from, machineMs())
+  await group.failOver(1_500, meanwhile).finally(() => loses(from, machineMs()))
+}
+
+// Nobody can tell again what this process has reported last.
+async function failOverWithKill (stage) {
+  const member = pickMember(stage)
+  try {
+    await failOverWithLoss(stage, async () => await member.kill())
+  } finally {
+    if (!member.isAlive) await member.start()
+  }
 }
 
 const partition = (how) => async (stage) => {
@@ -95,7 +104,8 @@ export function faultsFor ({ fsync, clock }) {
     fixed('Redis is read-only', async ({ group, random, scale }) =>
       await group.makeReadOnly(random.between(3_000, 15_000) * scale)),
     fixed('failover without loss', async ({ group }) => await group.failOver(0)),
-    fixed('failover that loses writes', failOverWithLoss),
+    fixed('failover that loses writes', async (stage) => await failOverWithLoss(stage)),
+    fixed('failover that loses writes of a killed process', failOverWithKill),
     ...BREAKS.map((how) => fixed(`partition: ${how}`, partition(how))),
     ...clock === undefined ? [] : CLOCK_STEPS.map(([name, seconds]) => fixed(`clock step ${name}`, stepClock(seconds))),
     fixed('rolling restart', restartAll)

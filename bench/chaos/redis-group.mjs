@@ -1,5 +1,6 @@
 // A primary, a replica and a Sentinel. Processes reach the first two through proxies.
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -75,16 +76,20 @@ export class RedisGroup {
     }
   }
 
-  /** The replica takes over. With `lossMs`, what was written in this time is lost. */
-  async failOver (lossMs) {
+  /**
+   * The replica takes over. With `lossMs`, what was written in this time is lost; `meanwhile` runs at the end of it.
+   */
+  async failOver (lossMs, meanwhile = async () => {}) {
     const { primary, replica } = this
+    const mark = randomUUID()
     if (lossMs > 0) {
       await replica.client.replicaof(...NOWHERE)
-      await primary.client.set(PROBE, '1')
+      await primary.client.set(PROBE, mark)
       await sleep(lossMs)
+      await meanwhile()
       await primary.kill()
     } else {
-      await primary.client.set(PROBE, '1')
+      await primary.client.set(PROBE, mark)
       // Otherwise what is written until the primary learns of it would be lost.
       await primary.client.call('client', 'pause', 10_000, 'write')
       await sleep(500)
@@ -95,7 +100,7 @@ export class RedisGroup {
     // Sentinel would do it too, but later.
     await primary.client.replicaof('127.0.0.1', replica.port)
     await primary.client.call('client', 'unpause')
-    const isKept = await replica.client.exists(PROBE) === 1
+    const isKept = await replica.client.get(PROBE) === mark
     if (isKept === (lossMs > 0)) throw new Error(`the failover has ${isKept ? 'kept' : 'lost'} what was written`)
   }
 
