@@ -38,6 +38,6 @@ export interface AccessQuestion {
   action: AccessAction
   /** Set for `subscribe` and `replay`. */
   channel?: ChannelName
-  /** Set for `see` and `cancel`. */
+  /** Set for `see` and `cancel`, except for the `cancel` of `whoami`: whether the principal may cancel any mission. */
   mission?: MissionSubject
 }

@@ -231,6 +231,8 @@ t.test('the matrix of roles, actions and channels holds at the doors', async (t)
         t.equal(answers[0]?.type, may('subscribe', channel) ? 'subscription_ack' : 'subscription_error', `${principal.id} subscribes to ${channel}`)
       }
       t.strictSame((await client.send({ type: 'whoami' }).next('whoami')).payload.channels, CHANNEL_NAMES.filter((channel) => may('subscribe', channel)))
+      const commands = ['mission_start', 'mission_cancel'].filter((command) => may(command === 'mission_start' ? 'start' : 'cancel'))
+      t.strictSame((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, commands)
       const ended = app.missions.start({ name: 'ended', tenant: 'acme' })
       ended.complete()
       await client.settle()

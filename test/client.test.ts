@@ -938,6 +938,9 @@ t.test('commands', async (t) => {
     t.strictSame(await started, { missionId: 'm2', status: 'accepted' })
     t.match(await refusal(cancelled), { code: 'MC_CLIENT_REFUSED', reason: 'unknown_mission', message: 'None.' })
     t.strictSame(service.errors, [], 'only the caller receives it')
+    service.client.cancel('m4', { reason: 'wrong file' }).catch(() => {})
+    const { id: _, ...sent } = service.socket.last('mission_cancel')
+    t.strictSame(sent, { type: 'mission_cancel', missionId: 'm4', reason: 'wrong file' })
     const twice = [service.client.start('a', { id: 'same' }), service.client.start('b', { id: 'same' })]
     t.match(await refusal(twice[1]!), { code: 'MC_CLIENT_INVALID_OPTION' })
     service.send('mission_ack', { replyTo: 'same', payload: { missionId: 'm3', status: 'accepted' } })

@@ -206,9 +206,10 @@ t.test('cancelling from any process', async (t) => {
     })
     await until(() => two.missions.stats().active === 1)
     const client = await connect(two)
-    client.send({ type: 'mission_cancel', missionId: 'a', id: 'c' })
+    client.send({ type: 'mission_cancel', missionId: 'a', id: 'c', reason: 'wrong file '.repeat(1_000) })
     t.match(await client.next('mission_ack'), { payload: { missionId: 'a', action: 'cancel' }, replyTo: 'c' })
-    t.match(await mission.done, { status: 'cancelled', cancel: { kind: 'client' } })
+    const { cancel, status } = await mission.done
+    t.match({ cancel, status }, { status: 'cancelled', cancel: { kind: 'client', reason: /^(wrong file )+wr…$/ } })
     await two.missions.waitFor('a')
   })
 

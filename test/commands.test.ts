@@ -98,6 +98,59 @@ t.test('the last call of handle() decides which commands clients may send', asyn
   t.match([await start(client), await cancel(client, mission.id)], [/^mission_/, 'unsupported'])
 })
 
+t.test('whoami lists only the commands that the client may send', async (t) => {
+  const start = { start: (() => {}) as never }
+  const rules: Array<[title: string, authorize: AccessOptions['authorize'], expected: string[]]> = [
+    ['no authorize', undefined, ['mission_start', 'mission_cancel']],
+    ['nothing is allowed', () => false, []],
+    ['start only', (_principal, { action }) => action === 'start', ['mission_start']],
+    ['cancel only', (_principal, { action }) => action === 'cancel', ['mission_cancel']],
+    ['the answer depends on a mission', (_principal, { mission }) => mission!.name === 'job', ['mission_cancel']]
+  ]
+  for (const [title, authorize, expected] of rules) {
+    const { app } = await serve(t, { start, cancel: {} }, { access: { ...BY_USER, ...(authorize && { authorize }) } })
+    const client = await connect(app)
+    t.strictSame((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, expected, title)
+    const isThrown = title.startsWith('the answer')
+    t.equal(await callbackErrors(app, 'authorize') > 0, isThrown, 'a cancel without a mission is no error, another question is')
+  }
+})
+
+t.test('an authorize that needs the mission of a cancel is not reported as an error by whoami', async (t) => {
+  const authorize: AccessOptions['authorize'] = (_principal, { action, mission }) => action !== 'cancel' || mission!.name === 'job'
+  const { app } = await serve(t, { cancel: {} }, { access: { ...BY_USER, authorize } })
+  const client = await connect(app)
+  const { payload: { capabilities } } = await client.send({ type: 'whoami' }).next('whoami')
+  t.strictSame([capabilities, await callbackErrors(app, 'authorize')], [['mission_cancel'], 0])
+})
+
+t.test('whoami has the schema of the params, for clients that may start missions', async (t) => {
+  const circular: Record<string, unknown> = { type: 'object' }
+  circular['default'] = circular
+  const schema = { type: 'object', properties: { table: { type: 'string', title: 'Table' } } }
+  const sized = (bytes: number) => ({ description: 'é'.repeat((bytes - '{"description":""}'.length) / 2) })
+  const schemas: Array<[title: string, schema: object | undefined, expected: unknown]> = [
+    ['a JSON Schema', schema, structuredClone(schema)],
+    ['a TypeBox type', Type.Object({ table: Type.String() }), { type: 'object', required: ['table'], properties: { table: { type: 'string' } } }],
+    ['none', undefined, undefined],
+    ['8 KiB', sized(8_192), sized(8_192)],
+    ['more than 8 KiB', sized(8_194), undefined],
+    ['no JSON', circular, undefined],
+    ['no object as JSON', Object.assign(Object.create({ toJSON: () => [] }), schema), undefined],
+    ['null as JSON', Object.assign(Object.create({ toJSON: () => null }), schema), undefined],
+    ['text as JSON', Object.assign(Object.create({ toJSON: () => 'text' }), schema), undefined]
+  ]
+  const access: AccessOptions = { ...BY_USER, authorize: ({ id }, { action }) => action !== 'start' || id === 'ann' }
+  const { app } = await serve(t, {}, { access })
+  const [ann, ben] = [await connect(app, { headers: { 'x-user': 'ann' } }), await connect(app, { headers: { 'x-user': 'ben' } })]
+  const ask = async (client: Client) => (await client.send({ type: 'whoami' }).next('whoami')).payload.startSchema
+  for (const [title, schema, expected] of schemas) {
+    app.missions.handle({ start: { start: () => app.missions.start('job'), ...(schema && { schema }) } })
+    if (schema?.constructor === Object) Object.assign(schema, { type: 'changed later' })
+    t.strictSame([await ask(ann), await ask(ben)], [expected, undefined], title)
+  }
+})
+
 t.test('handle() rejects handlers of the wrong shape, misspelt names included', async (t) => {
   const { app } = await serve(t)
   const client = await connect(app)
@@ -874,6 +927,24 @@ t.test('mission_cancel', async (t) => {
       t.match(requested, { status: phase, cancel: { requested: true, kind: 'client' } }, 'the status stays')
       t.match(ended, { status: 'cancelled' })
     }
+  })
+
+  t.test('takes a reason, which everybody who sees the mission receives; a long one is cut', async (t) => {
+    const { app } = await serve(t, { cancel: {} })
+    const [client, watcher] = [await connect(app), await connect(app)]
+    await watcher.subscribe('mission_update')
+    const reasons = [['wrong file', 'wrong file'], ['', ''], [undefined, null], ['x'.repeat(257), `${'x'.repeat(255)}…`]] as const
+    for (const [given, shown] of reasons) {
+      const mission = app.missions.start('job')
+      await command(client, { type: 'mission_cancel', missionId: mission.id, reason: given })
+      t.match(mission.signal.reason, { cancel: { kind: 'client', reason: shown, by: null } })
+      await watcher.settle()
+      t.equal(updatesOf(watcher, mission.id).at(-1)!.cancel!.reason, shown)
+      await command(client, { type: 'mission_cancel', missionId: mission.id, reason: 'another one' })
+      t.equal(mission.view().cancel!.reason, shown, 'the first request counts')
+    }
+    client.send({ type: 'mission_cancel', missionId: 'm', reason: 5, id: 'wrong' })
+    t.match(await client.next('protocol_error', ({ replyTo }) => replyTo === 'wrong'), { error: { code: 'invalid_message' } })
   })
 
   t.test('is acknowledged each time and emitted once', async (t) => {

@@ -146,7 +146,7 @@ t.test('list', async (t) => {
     for (let i = 0; i < 10; i++) missions.start({ id: `m${i}`, name: 'job', tenant: i % 2 === 0 ? 'acme' : 'other' })
     const may = (action: string, mission?: MissionSubject) => action === 'see' && mission!.tenant === 'acme'
     for (const tenant of ['acme', undefined]) {
-      const caller = { request: {}, connectionId: null, principal: undefined, id: undefined, tenant, may }
+      const caller = { request: {}, connectionId: null, principal: undefined, id: undefined, tenant, may, mayCancelAny: () => true }
       const first = registry.queries.list({ limit: 3 }, caller)
       t.strictSame(ids(first), ['m8', 'm6', 'm4'])
       const second = registry.queries.list({ limit: 3, cursor: first.nextCursor! }, caller)

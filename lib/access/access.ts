@@ -75,17 +75,33 @@ export class Access {
     if (principal === undefined) return false
     const { mission } = question
     if (tenant !== undefined && (isOfOperators(question) || (mission && mission.tenant !== tenant))) return false
-    if (rules.authorize === undefined) return true
-    try {
-      return callSync(() => rules.authorize!(principal as never, question)) === true
-    } catch (err) {
+    return this.#decide(principal, question, (err) => {
       onCallbackError('authorize', err)
       return false
-    }
+    })
+  }
+
+  /**
+   * Whether there may be a mission that a viewer may cancel. A function of the host that reads the mission throws
+   * without one. It then decides about each mission, so this is no error and the answer is yes.
+   */
+  mayCancelAny ({ principal }: Viewer): boolean {
+    if (!this.isRestricted) return true
+    return principal !== undefined && this.#decide(principal, { action: 'cancel' }, () => true)
   }
 
   sees (viewer: Viewer, mission: MissionSubject): boolean {
     return this.allows(viewer, { action: 'see', mission })
+  }
+
+  #decide (principal: Principal, question: AccessQuestion, onThrown: (err: unknown) => boolean): boolean {
+    const authorize = this.#deps.rules?.authorize
+    if (authorize === undefined) return true
+    try {
+      return callSync(() => authorize(principal as never, question)) === true
+    } catch (err) {
+      return onThrown(err)
+    }
   }
 
   // The timer ends the wait for a function that never settles.

@@ -34,4 +34,7 @@ export class AccessCaller {
   may (action: AccessAction, mission?: MissionSubject): boolean {
     return this.#access.allows(this.#viewer, mission === undefined ? { action } : { action, mission })
   }
+
+  /** @see Access.mayCancelAny */
+  mayCancelAny (): boolean { return this.#access.mayCancelAny(this.#viewer) }
 }

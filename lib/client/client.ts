@@ -64,10 +64,11 @@ export interface Client {
    */
   start (command: string, options?: StartOptions): Promise<MissionAck>
   /**
-   * Cancels a mission. The request is sent again if the connection is lost, because cancelling is idempotent.
+   * Cancels a mission; everybody who sees it sees the reason. The request is sent again if the connection is lost,
+   * because cancelling is idempotent.
    * @throws as `start`
    */
-  cancel (missionId: string, options?: { timeoutMs?: number }): Promise<MissionAck>
+  cancel (missionId: string, options?: { timeoutMs?: number, reason?: string }): Promise<MissionAck>
   /**
    * Sends a request of the protocol and returns the payload of its answer. The request is sent again if the connection
    * is lost before: use it for questions, such as `{ type: 'mission_list', query: { q: 'import' } }`.

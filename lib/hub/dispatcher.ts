@@ -111,13 +111,15 @@ export class Dispatcher {
   }
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
-    const { server, envelope, limits } = this.#deps
+    const { server, envelope, limits, missions, access } = this.#deps
+    const { capabilities, startSchema } = missions.offer(connection)
     const payload = {
       server: server.name,
       version: server.version,
       channels: CHANNEL_NAMES.filter((name) => this.#maySubscribe(connection, name)),
-      capabilities: this.#capabilities(),
-      limits
+      capabilities: access.canRefresh ? [...capabilities, 'auth_refresh'] : capabilities,
+      limits,
+      ...(startSchema !== undefined && { startSchema })
     }
     connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
   }
@@ -134,11 +136,6 @@ export class Dispatcher {
   #authRefresh (connection: Connection, { token, id }: ClientMessages['auth_refresh']): void {
     const refusal = this.#deps.renewal.renew(connection, token, id)
     if (refusal !== undefined) this.fail(connection, refusal, id)
-  }
-
-  #capabilities (): string[] {
-    const { access, missions: { capabilities } } = this.#deps
-    return access.canRefresh ? [...capabilities, 'auth_refresh'] : capabilities
   }
 
   #maySubscribe ({ viewer }: Connection, channel: ChannelName): boolean {

@@ -12,13 +12,14 @@ export type CommandOutcome = { accepted: true, missionId: string } | { accepted:
 
 /** Executes the mission commands of clients. Its promises never reject. */
 export interface CommandPort {
-  readonly capabilities: string[]
+  /** The commands that the caller may send, and the schema of the params of a start command. */
+  offer (caller: AccessCaller): Pick<WhoAmI, 'capabilities' | 'startSchema'>
   /** `acknowledge` is called exactly once, before any update of the new mission is published. */
   start (
     asked: { command: string, id: string | undefined, caller: AccessCaller },
     acknowledge: (outcome: CommandOutcome) => void
   ): Promise<void>
-  cancel (missionId: string, caller: AccessCaller): Promise<CommandOutcome>
+  cancel (missionId: string, caller: AccessCaller, reason?: string): Promise<CommandOutcome>
 }
 
 export interface MissionRequestsDeps {
@@ -35,6 +36,7 @@ export interface MissionRequestsDeps {
 
 type MissionPage = ServerMessages['mission_list']['payload']
 type MissionAck = ServerMessages['mission_ack']['payload']
+type WhoAmI = ServerMessages['whoami']['payload']
 
 /** Carries out what clients ask of one mission. */
 export class MissionRequests {
@@ -44,8 +46,10 @@ export class MissionRequests {
     this.#deps = deps
   }
 
-  /** The commands that clients may send. */
-  get capabilities (): string[] { return this.#deps.commands.capabilities }
+  /** What this client may send. */
+  offer (connection: Connection): ReturnType<CommandPort['offer']> {
+    return this.#deps.commands.offer(this.#callerOf(connection))
+  }
 
   start (connection: Connection, { command, id }: ClientMessages['mission_start']): void {
     this.#deps.commands.start({ command, id, caller: this.#callerOf(connection) }, (outcome) => {
@@ -72,8 +76,8 @@ export class MissionRequests {
     connection.outbox.send(envelope.message('mission_list', { payload }, { replyTo: id }))
   }
 
-  cancel (connection: Connection, { missionId, id }: ClientMessages['mission_cancel']): void {
-    this.#deps.commands.cancel(missionId, this.#callerOf(connection)).then((outcome) => {
+  cancel (connection: Connection, { missionId, reason, id }: ClientMessages['mission_cancel']): void {
+    this.#deps.commands.cancel(missionId, this.#callerOf(connection), reason).then((outcome) => {
       if (!outcome.accepted) return this.#deps.fail(connection, outcome.code, id)
       this.#acknowledgeMission(connection, { missionId, status: 'accepted', action: 'cancel' }, id)
     })

@@ -22,6 +22,8 @@ const since = Type.Object(cursorByChannel(), strict)
  * `filter` and `endings` apply to `mission_update`, which `channels` must list then: `endings` is the number of
  * newest endings that a client without a cursor receives. `snapshot: true` requests the current state
  * even if nothing was missed, for a client that stored only its cursor.
+ *
+ * The `reason` of `mission_cancel` is cut to 256 characters and shown to everybody who sees the mission.
  */
 export const CLIENT_MESSAGES = {
   subscribe: Type.Object({
@@ -41,7 +43,12 @@ export const CLIENT_MESSAGES = {
     id,
     command: Type.String({ minLength: 1 })
   }, strict),
-  mission_cancel: Type.Object({ type: Type.Literal('mission_cancel'), id, missionId: MissionId }, strict),
+  mission_cancel: Type.Object({
+    type: Type.Literal('mission_cancel'),
+    id,
+    missionId: MissionId,
+    reason: Type.Optional(Type.String())
+  }, strict),
   mission_get: Type.Object({ type: Type.Literal('mission_get'), id, missionId: MissionId }, strict),
   anomaly_history: Type.Object({
     type: Type.Literal('anomaly_history'),

@@ -8,8 +8,8 @@ export function createCommands (
 ): Pick<Client, 'start' | 'cancel' | 'request' | 'ping'> {
   return {
     start: (command, options) => ask<'mission_start'>({ type: 'mission_start', command }, options),
-    cancel: (missionId, options) =>
-      ask<'mission_cancel'>({ type: 'mission_cancel', missionId }, { ...options, retry: true }),
+    cancel: (missionId, { reason, ...options } = {}) => ask<'mission_cancel'>(
+      { type: 'mission_cancel', missionId, ...(reason !== undefined && { reason }) }, { ...options, retry: true }),
     request: (request, options) => ask(request, { ...options, retry: true }),
     async ping () {
       await ask({ type: 'ping' }, { retry: true })

@@ -14,4 +14,6 @@ export interface Caller {
   readonly tenant: string | undefined
   /** Whether it may do something, with this mission or in general. Never throws. */
   may (action: 'see' | 'cancel' | 'start', mission?: MissionSubject): boolean
+  /** Whether there may be a mission that it may cancel. Never throws. */
+  mayCancelAny (): boolean
 }

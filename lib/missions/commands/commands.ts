@@ -5,12 +5,14 @@ import { limitOwner } from '../../base/limits/limit-owner.js'
 import type { CancelResult } from '../types.js'
 import type { MissionIndex } from '../shared/mission-index.js'
 import type { MissionState } from '../state/mission-state.js'
+import { readCancelRequest } from '../input/cancel.js'
 import type { AckGate, PendingStart } from './ack-gate.js'
 import {
   checkHandlers, parseCommand, type CheckedHandlers, type CommandContext, type MissionHandlers
 } from './handlers.js'
 import type { Caller } from './caller.js'
 import { Idempotency } from './idempotency.js'
+import { createOffer, type CommandOffer } from './offer.js'
 import { StartLimit } from './start-limit.js'
 
 /** Why a command was refused; the codes are those of the protocol. */
@@ -74,10 +76,8 @@ export class Commands {
     this.#handlers = checkHandlers(handlers)
   }
 
-  /** The commands that clients may send. */
-  get capabilities (): string[] {
-    return [...(this.#handlers.start ? ['mission_start'] : []), ...(this.#handlers.cancel ? ['mission_cancel'] : [])]
-  }
+  /** What a client may send. The `authorize` functions of the handlers decide about each command, later. */
+  offer (caller: Caller): CommandOffer { return createOffer(this.#handlers, caller) }
 
   /**
    * Runs a start command: validate, look up its id, limit, authorize, handler. `acknowledge` is called once with the
@@ -104,8 +104,11 @@ export class Commands {
     }
   }
 
-  /** Runs a cancel command. A mission that is not visible to the client is answered like one that does not exist. */
-  async cancel (missionId: string, caller: Caller): Promise<CommandResult> {
+  /**
+   * Runs a cancel command. A mission that is not visible to the client is answered like one that does not exist. A
+   * reason that is too long is cut.
+   */
+  async cancel (missionId: string, caller: Caller, reason?: string): Promise<CommandResult> {
     return await this.#guard('cancel_handler', async (isAwaited) => {
       const { cancel } = this.#handlers
       if (cancel === undefined) return refuse('unsupported')
@@ -115,9 +118,10 @@ export class Commands {
       const mayCancel = cancel.authorize === undefined || await cancel.authorize(mission.handle, context) === true
       if (!mayCancel) return refuse('unknown_mission')
       if (!isAwaited()) return TOO_LATE
-      const answer = await this.#deps.index.shared?.forwardCancel(mission, 'client', {})
+      const request = readCancelRequest({ ...(reason !== undefined && { reason }) }, mission.cuts)
+      const answer = await this.#deps.index.shared?.forwardCancel(mission, 'client', request)
       if (answer === 'owner_unavailable') return refuse(answer)
-      return { accepted: true, missionId, cancel: answer ?? mission.requestCancel('client') }
+      return { accepted: true, missionId, cancel: answer ?? mission.requestCancel('client', request) }
     })
   }
 

@@ -3,6 +3,7 @@ import { copyObject } from '../../base/copy.js'
 import { InvalidHandler } from '../../base/errors.js'
 import { compileForeign, type Validate } from '../../base/validation.js'
 import type { Mission } from '../mission.js'
+import { toStartSchema } from './offer.js'
 
 type Answer<T> = T | Promise<T>
 
@@ -25,7 +26,10 @@ export interface MissionHandlers<Request = unknown> {
   start?: {
     /** Whether this client may start missions; without it, every connected client may. */
     authorize?: (command: string, context: CommandContext<Request>) => Answer<boolean>
-    /** JSON Schema or TypeBox type of `params`; with it, commands other than `/mission {json}` are refused. */
+    /**
+     * JSON Schema or TypeBox type of `params`; with it, commands other than `/mission {json}` are refused. Clients that
+     * may start missions receive it, for a form.
+     */
     schema?: object
     /** Starts the work and returns its mission, within 10 s. */
     start: (command: string, context: CommandContext<Request>) => Answer<Mission>
@@ -36,8 +40,11 @@ export interface MissionHandlers<Request = unknown> {
   }
 }
 
-/** Checked handlers with their compiled schema. */
-export interface CheckedHandlers extends MissionHandlers { validateParams?: Validate<unknown> }
+/** Checked handlers with their compiled schema, and a copy of it for clients. */
+export interface CheckedHandlers extends MissionHandlers {
+  validateParams?: Validate<unknown>
+  startSchema?: Record<string, unknown> | undefined
+}
 
 const GROUPS = { start: ['start', 'authorize', 'schema'], cancel: ['authorize'] } as const
 
@@ -53,7 +60,8 @@ export function checkHandlers (given: MissionHandlers): CheckedHandlers {
   for (const [group, names] of Object.entries(GROUPS)) checkGroup(group, handlers[group as keyof typeof GROUPS], names)
   const { start } = handlers
   if (start !== undefined && start.start === undefined) throw new InvalidHandler('start.start must be a function')
-  return { ...handlers, ...(start?.schema !== undefined && { validateParams: compileParams(start.schema) }) }
+  if (start?.schema === undefined) return handlers
+  return { ...handlers, validateParams: compileParams(start.schema), startSchema: toStartSchema(start.schema) }
 }
 
 function checkGroup (group: string, given: object | undefined, names: readonly string[]): void {
