@@ -112,14 +112,14 @@ export class Dispatcher {
 
   #whoami (connection: Connection, replyTo: string | undefined): void {
     const { server, envelope, limits, missions, access } = this.#deps
-    const { capabilities, startSchema } = missions.offer(connection)
+    const { capabilities, ...offer } = missions.offer(connection)
     const payload = {
       server: server.name,
       version: server.version,
       channels: CHANNEL_NAMES.filter((name) => this.#maySubscribe(connection, name)),
       capabilities: access.canRefresh ? [...capabilities, 'auth_refresh'] : capabilities,
       limits,
-      ...(startSchema !== undefined && { startSchema })
+      ...offer
     }
     connection.outbox.send(envelope.message('whoami', { payload }, { replyTo }))
   }

@@ -13,7 +13,7 @@ export type CommandOutcome = { accepted: true, missionId: string } | { accepted:
 /** Executes the mission commands of clients. Its promises never reject. */
 export interface CommandPort {
   /** The commands that the caller may send, and the schema of the params of a start command. */
-  offer (caller: AccessCaller): Pick<WhoAmI, 'capabilities' | 'startSchema'>
+  offer (caller: AccessCaller): Pick<WhoAmI, 'capabilities' | 'startSchema' | 'cancelGraceMs'>
   /** `acknowledge` is called exactly once, before any update of the new mission is published. */
   start (
     asked: { command: string, id: string | undefined, caller: AccessCaller },

@@ -74,6 +74,7 @@ export class MissionRegistry {
 
   constructor (deps: MissionRegistryDeps) {
     const { clock, options, endedIds, onCallbackError } = deps
+    const { cancelGraceMs } = options
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
     this.groups = new MissionGroups(deps.tenantLabels)
@@ -84,7 +85,7 @@ export class MissionRegistry {
     this.#lineage = new Lineage((id) => this.index.read(id), deps.hidesUnknownParents)
     this.#events = new Events(onListenerError)
     this.deadlines = new DeadlineQueue(clock)
-    this.commands = new Commands({ clock, ackGate: this.#ackGate, index: this.index, onCallbackError })
+    this.commands = new Commands({ clock, ackGate: this.#ackGate, index: this.index, cancelGraceMs, onCallbackError })
     this.updates = new UpdateStream({
       clock,
       deadlines: this.deadlines,

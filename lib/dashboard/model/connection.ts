@@ -18,8 +18,8 @@ export interface ConnectionFacts {
   retryAt: number | undefined
   /** When the last message came. */
   lastMessageAt: number | undefined
-  /** Whether there has been a connection before. */
-  wasOpen: boolean
+  /** Whether the page has been live before. */
+  wasLive: boolean
   /** Whether all channels have caught up on this connection. */
   isCaughtUp: boolean
 }
@@ -34,16 +34,16 @@ const FINAL: Partial<Record<string, string>> = {
 
 /** The state of the connection in words. */
 export function describeConnection (facts: ConnectionFacts, nowMs: number): ConnectionView {
-  const { state, cause, retryAt, lastMessageAt, wasOpen, isCaughtUp } = facts
+  const { state, cause, retryAt, lastMessageAt, wasLive, isCaughtUp } = facts
   const seconds = (ms: number) => Math.max(0, Math.ceil(ms / 1_000))
   const wait = (text: string, action?: 'retry'): ConnectionView => ({ tone: 'busy', text, isLive: false, action })
   switch (state) {
     case 'open':
-      return isCaughtUp ? LIVE : wait(wasOpen ? 'catching up' : 'loading')
+      return isCaughtUp ? LIVE : wait(wasLive ? 'catching up' : 'loading')
     case 'stale':
       return wait(`stale for ${seconds(nowMs - (lastMessageAt ?? nowMs))} s`)
     case 'connecting':
-      return wait(wasOpen ? 'reconnecting' : 'connecting')
+      return wait(wasLive ? 'reconnecting' : 'connecting')
     case 'waiting':
       if (cause === 'hidden') return wait('paused in the background')
       if (cause === 'token_failed') return wait('session expired, trying again', 'retry')

@@ -60,7 +60,7 @@ export class Session {
   /** Endings since the last totals of the service. */
   readonly #endings = signal<Record<TerminalStatus, number>>(NO_ENDINGS)
   readonly #facts = signal<ConnectionFacts>({
-    state: 'connecting', cause: 'start', retryAt: undefined, lastMessageAt: undefined, wasOpen: false, isCaughtUp: false
+    state: 'connecting', cause: 'start', retryAt: undefined, lastMessageAt: undefined, wasLive: false, isCaughtUp: false
   })
 
   readonly #held: Array<() => void> = []
@@ -179,14 +179,14 @@ export class Session {
   }
 
   #onState ({ state, cause, retryInMs }: ClientEvents['state']): void {
-    const { wasOpen, isCaughtUp } = this.#facts.peek()
+    const { wasLive, isCaughtUp } = this.#facts.peek()
     const isUp = state === 'open' || state === 'stale'
     this.#facts.value = {
       state,
       cause,
       retryAt: retryInMs === undefined ? undefined : this.#options.now() + retryInMs,
       lastMessageAt: undefined,
-      wasOpen: wasOpen || isUp,
+      wasLive,
       isCaughtUp: isUp && isCaughtUp
     }
     if (state === 'open' && cause === 'connected') this.#introduce().catch(() => {})
@@ -198,10 +198,10 @@ export class Session {
     const { client } = this
     const whoami = await client.request<'whoami'>({ type: 'whoami' })
     const can = (command: string) => !this.#options.isReadOnly && whoami.capabilities.includes(command)
-    const { startSchema, cancelGraceMs } = whoami as { startSchema?: unknown, cancelGraceMs?: number }
+    const { server: name, version, startSchema, cancelGraceMs } = whoami
     this.service.value = {
-      name: whoami.server,
-      version: whoami.version,
+      name,
+      version,
       canStart: can('mission_start'),
       canCancel: can('mission_cancel'),
       startSchema,
@@ -211,7 +211,7 @@ export class Session {
     await this.#refresh()
     batch(() => {
       this.isLoaded.value = true
-      this.#facts.value = { ...this.#facts.peek(), isCaughtUp: client.state === 'open' }
+      this.#facts.value = { ...this.#facts.peek(), wasLive: true, isCaughtUp: client.state === 'open' }
     })
     this.tick()
   }

@@ -44,6 +44,7 @@ export interface CommandsDeps {
   clock: Clock
   ackGate: AckGate
   index: MissionIndex
+  cancelGraceMs: number
   onCallbackError: (where: string, err: unknown) => void
 }
 
@@ -77,7 +78,9 @@ export class Commands {
   }
 
   /** What a client may send. The `authorize` functions of the handlers decide about each command, later. */
-  offer (caller: Caller): CommandOffer { return createOffer(this.#handlers, caller) }
+  offer (caller: Caller): CommandOffer {
+    return createOffer(this.#handlers, caller, this.#deps.cancelGraceMs)
+  }
 
   /**
    * Runs a start command: validate, look up its id, limit, authorize, handler. `acknowledge` is called once with the

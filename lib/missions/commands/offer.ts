@@ -6,18 +6,22 @@ export interface CommandOffer {
   capabilities: string[]
   /** JSON Schema of the params of `/mission {json}`; absent without one. */
   startSchema?: Record<string, unknown>
+  /** How long work may take to end after a cancel; absent if the client may not cancel. */
+  cancelGraceMs?: number
 }
 
 /** A larger schema is not sent: every answer to `whoami` contains it. */
 const MAX_SCHEMA_BYTES = 8_192
 
 /** The commands that have a handler and that the caller may send. */
-export function createOffer ({ start, cancel, startSchema }: CheckedHandlers, caller: Caller): CommandOffer {
+export function createOffer (handlers: CheckedHandlers, caller: Caller, cancelGraceMs: number): CommandOffer {
+  const { start, cancel, startSchema } = handlers
   const mayStart = start !== undefined && caller.may('start')
   const mayCancel = cancel !== undefined && caller.mayCancelAny()
   return {
     capabilities: [...(mayStart ? ['mission_start'] : []), ...(mayCancel ? ['mission_cancel'] : [])],
-    ...(mayStart && startSchema !== undefined && { startSchema })
+    ...(mayStart && startSchema !== undefined && { startSchema }),
+    ...(mayCancel && { cancelGraceMs })
   }
 }
 

@@ -2,7 +2,7 @@ import type { CommandResult } from '../../../lib/missions/index.js'
 import type { SimulatedProcess } from './process.js'
 
 /** A client that may do everything. */
-const CALLER = { request: undefined, connectionId: null, principal: undefined, id: undefined, tenant: undefined, may: () => true }
+const CALLER = { request: undefined, connectionId: null, principal: undefined, id: undefined, tenant: undefined, may: () => true, mayCancelAny: () => true }
 
 /** How long the answer may take, in ms. */
 const ANSWER_MS = 1_000

@@ -17,6 +17,7 @@ export class Archive {
   /** Everything that ended after this time is known. */
   readonly completeSinceMs = signal(Infinity)
   readonly #deps: ArchiveDeps
+  #beginning: Promise<void> | undefined
 
   constructor (deps: ArchiveDeps) {
     this.#deps = deps
@@ -24,7 +25,13 @@ export class Archive {
 
   /** Loads the newest missions. A viewer may be allowed to see missions only from now on; then there are none. */
   async begin (): Promise<void> {
+    this.#beginning ??= this.#begin().finally(() => { this.#beginning = undefined })
+    await this.#beginning
+  }
+
+  async #begin (): Promise<void> {
     this.cursor.value = undefined
+    this.completeSinceMs.value = Infinity
     const wantedMs = this.#deps.now() - BUCKETS * BUCKET_MS
     try {
       for (let page = 0; page < FIRST_PAGES && this.completeSinceMs.value > wantedMs; page++) await this.loadOlder()
