@@ -8,13 +8,15 @@ import { runRound } from './host/round.js'
 import { Screen } from './host/screen.js'
 import { createService } from './host/service.js'
 import { renderRound, renderUrls } from './host/summary.js'
+import { runUpkeep } from './host/upkeep.js'
 import { InputError, interruption, parseFlags, readWholeNumber, runProgram } from './flags.js'
 
 const USAGE = `Usage: npm run demo -- [--once] [--port N] [--dir PATH]
 
-A service that audits installed packages, one mission per npm scope, and shows its live updates.
+A service that audits installed packages, one mission per npm scope. It shows its missions on a page, and prints their
+updates.
 
-  --once       run one round, print a summary and exit
+  --once       run one round of audits, print a summary and exit
   --port N     the port to listen on; 0 for any free port; default: PORT, or 3000
   --dir PATH   the folder of packages to audit; default: node_modules of this project`
 
@@ -62,16 +64,19 @@ await runProgram(USAGE, async () => {
   try {
     const actualPort = await listen(app, port, screen)
     const hint = isOnce ? '' : '\nPress Ctrl-C to stop.\n'
-    screen.line(`Auditing the packages in ${root}\n\n${renderUrls(actualPort)}\n${hint}`)
+    screen.line(`${renderUrls(actualPort)}\n\nAuditing the packages in ${root}\n${hint}`)
     const viewer = await follow(`ws://127.0.0.1:${actualPort}/ws/mission-control`, screen)
+    const work = { app, root, paceMs: isOnce ? 0 : PACE_MS }
+    const upkeep = isOnce ? undefined : runUpkeep(work, signal)
     while (!signal.aborted) {
-      const round = await runRound({ app, root, paceMs: isOnce ? 0 : PACE_MS, signal })
+      const round = await runRound({ ...work, signal })
       finishRound(round)
       await viewer.settled()
       screen.line(`\n${renderRound(round, app.monitoring.latency().p95)}\n`)
       if (isOnce) break
       await sleep(PAUSE_MS, undefined, { signal }).catch(() => undefined)
     }
+    await upkeep
     await viewer.close()
   } finally {
     await app.close()

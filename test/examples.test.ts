@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -80,6 +80,8 @@ t.test('one round of the demo audits the installed packages and exits', async (t
 t.test('the demo prints its URLs in full', async (t) => {
   const { stdout } = await run(HOST, ['--once', '--port', '0', '--dir', installPackages(t)])
   const port = /ws:\/\/127\.0\.0\.1:(\d+)/.exec(stdout)![1]
+  const [first] = /\w+:\/\/\S+/.exec(stdout)!
+  t.equal(first, `http://127.0.0.1:${port}/mission-control/`, 'the page comes first')
   for (const url of [
     `ws://127.0.0.1:${port}/ws/mission-control`,
     `http://127.0.0.1:${port}/health?details=true`,
@@ -155,17 +157,51 @@ t.test('Ctrl-C cancels the active missions', async (t) => {
   t.match(stdout, /cancelled .*, the service is closing/)
 })
 
+t.test('the page of the demo shows parents with children, several attempts, errors, and a mission that waits', async (t) => {
+  const root = t.testdir({
+    '@scope': { one: { 'package.json': manifest('MIT'), 'a.js': '12345', 'b.js': '12345' } },
+    broken: { 'package.json': JSON.stringify({ name: 'broken', license: 'MIT', main: 'lib' }) },
+    whole: { 'package.json': JSON.stringify({ name: 'whole', license: 'MIT', main: 'lib' }), 'lib.js': '' }
+  })
+  const host = startExample(t, HOST, ['--port', '0', '--dir', root])
+  const [url] = await host.says(/http:\S+/)
+  const page = await fetch(new URL('/', url))
+  t.equal(page.url, url, 'the root leads to the page')
+  t.match(await page.text(), /Package audit/)
+  const client = await connectTo(url.replace(/^http(.*)mission-control.$/, 'ws$1ws/mission-control'))
+  client.send({ type: 'subscribe', channels: ['mission_update'], endings: 100 })
+  const seen = async (name: string, properties: object) => {
+    const isMeant = ({ payload }: { payload: { name: string } }) => payload.name === name && Object.entries(properties).every(([key, value]) => payload[key as never] === value)
+    return (await client.next('mission_update', isMeant)).payload
+  }
+  t.ok((await seen('hash files', { status: 'completed' })).parentId)
+  await seen('find copies', { status: 'completed' })
+  await seen('await installation', { status: 'execution_started' })
+  t.match(await seen('check main files', { status: 'error' }), { error: 'no main file: broken', errorCode: 'main_file_missing' })
+  writeFileSync(join(root, 'broken', 'lib.js'), '')
+  t.match(await seen('check main files', { status: 'completed' }), { attempt: 2 })
+  mkdirSync(join(root, 'new'))
+  await seen('await installation', { status: 'completed' })
+  await client.close()
+  host.signal('SIGINT')
+  t.match(await host.ended, { code: 0, stderr: '' })
+})
+
 t.test('clients of the demo may start the audit of a scope and cancel it', async (t) => {
   const host = startExample(t, HOST, ['--port', '0', '--dir', installPackages(t)])
   const [url] = await host.says(/ws:\/\/\S+/)
   const client = await connectTo(url)
   await client.subscribe('mission_update')
-  client.send({ type: 'mission_start', command: '@scope', id: 'start' })
+  client.send({ type: 'whoami' })
+  t.match((await client.next('whoami')).payload, { startSchema: { properties: { scope: { enum: ['@scope', 'packages b'] } } } })
+  client.send({ type: 'mission_start', command: '/mission {"scope":"@scope"}', id: 'start' })
   const { payload: { missionId } } = await client.next('mission_ack')
   const { payload } = await client.next('mission_update', (message) => message.payload.missionId === missionId && message.payload.durationMs !== undefined)
   t.match(payload, { name: '@scope', status: 'completed' })
-  client.send({ type: 'mission_start', command: 'rm -rf' })
-  t.equal((await client.next('protocol_error')).error.code, 'forbidden')
+  for (const command of ['rm -rf', '/mission {"scope":"@other"}', '/mission {"scope":"@scope","root":"/"}']) {
+    client.send({ type: 'mission_start', command })
+    t.equal((await client.next('protocol_error')).error.code, 'invalid_command')
+  }
   client.send({ type: 'mission_cancel', missionId })
   t.equal((await client.next('mission_ack')).payload.action, 'cancel')
   await client.close()

@@ -1,22 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
 import type { Mission } from 'fastify-mission-control'
 import { auditPackage, type PackageAudit, type Scope } from './packages.js'
+import type { WorkOptions } from './work.js'
 
 /** A mission that audits one scope, and its results so far. */
 export interface Audit { mission: Mission, audits: readonly PackageAudit[] }
 
-export interface AuditOptions {
-  /** The `node_modules` folder. */
-  root: string
-  /** Pause after every package in ms, to limit the load on the disk. */
-  paceMs: number
+export interface AuditOptions extends WorkOptions {
   /** Time-out of the audit. */
   timeoutMs: number
 }
 
 /** Starts the mission of one scope, with one task per package. It fails if a package has no licence. */
-export function startAudit (app: FastifyInstance, scope: Scope, { root, paceMs, timeoutMs }: AuditOptions): Audit {
+export function startAudit (scope: Scope, { app, root, paceMs, timeoutMs }: AuditOptions): Audit {
   const { name, packages } = scope
   const audits: PackageAudit[] = []
   const objective = `Audit the ${packages.length} packages of ${name}`

@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile } from 'node:fs/promises'
+import { lstat, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Packages that are audited together: an npm scope, or an alphabetical range of packages without a scope. */
@@ -24,6 +24,28 @@ export async function listScopes (root: string): Promise<Scope[]> {
     return { name, packages: members.map((member) => `${name}/${member}`) }
   }))
   return [...scopes, ...groupByLetter(names.filter((name) => !name.startsWith('@')))]
+}
+
+/** The names of all packages of a `node_modules` folder. */
+export async function listPackages (root: string): Promise<string[]> {
+  return (await listScopes(root)).flatMap(({ packages }) => packages).sort()
+}
+
+/** The paths of all files of a package. @throws the reason of `signal` when it aborts */
+export async function listFiles (root: string, name: string, signal: AbortSignal): Promise<string[]> {
+  const entries = await readdir(join(root, name), { withFileTypes: true, recursive: true })
+  signal.throwIfAborted()
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
+
+/** Whether the file exists that package.json names as `main`. Packages without `main` have other entry points. */
+export async function hasMainFile (root: string, name: string): Promise<boolean> {
+  const folder = join(root, name)
+  const { main } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { main?: unknown }
+  if (typeof main !== 'string' || main === '') return true
+  const candidates = ['', '.js', '.json', '.node', '/index.js'].map((ending) => join(folder, `${main}${ending}`))
+  const found = await Promise.all(candidates.map((path) => stat(path).then((entry) => entry.isFile(), () => false)))
+  return found.includes(true)
 }
 
 /** Counts the files and bytes of a package and reads its licence. @throws the reason of `signal` when it aborts */

@@ -8,9 +8,12 @@ import type { Round } from './round.js'
 
 export interface Service {
   app: FastifyInstance
-  /** Publishes the result of a round to the health check and to `GET /`. */
+  /** Publishes the result of a round to the health check and to `GET /last-round`. */
   finishRound (round: Round): void
 }
+
+/** Time without activity after which a mission counts as stalled, short enough to see it. */
+const STALL_MS = 15_000
 
 const SLOW_LOOP_MS = 200
 const MAX_FAILURE_RATE = 0.25
@@ -21,10 +24,17 @@ export async function createService (root: string): Promise<Service> {
   const app = Fastify({ logger: { level: 'error', stream: process.stderr } })
   await app.register(missionControl, {
     server: { name: 'package-audit', version: '1.0.0' },
+    dashboard: {
+      title: 'Package audit',
+      environment: { label: 'demo' },
+      links: [{ label: 'Last round', href: '/last-round' }]
+    },
     health: { intervalMs: 2_000 },
+    missions: { stallMs: STALL_MS },
     monitoring: { trackRequests: true }
   })
-  app.get('/', async () => ({ lastRound: lastRound ?? null, missions: app.missions.stats() }))
+  app.get('/', async (_request, reply) => await reply.redirect('/mission-control/'))
+  app.get('/last-round', async () => ({ lastRound: lastRound ?? null, missions: app.missions.stats() }))
   addHealthChecks(app, root, () => lastRound)
   await acceptCommands(app, root)
   return { app, finishRound (round) { lastRound = round } }
@@ -54,13 +64,22 @@ function addHealthChecks (app: FastifyInstance, root: string, lastRound: () => R
   })
 }
 
-/** `{"type":"mission_start","command":"@fastify"}` audits that scope. Clients can cancel any running mission. */
+/** The command `/mission {"scope":"@fastify"}` audits that scope. Clients can cancel any running mission. */
 async function acceptCommands (app: FastifyInstance, root: string): Promise<void> {
   const scopes = new Map((await listScopes(root)).map((scope) => [scope.name, scope]))
   app.missions.handle({
     start: {
-      authorize: (command) => scopes.has(command),
-      start: (command) => startAudit(app, scopes.get(command)!, { root, paceMs: 0, timeoutMs: 60_000 }).mission
+      // The page makes a form from it.
+      schema: {
+        type: 'object',
+        required: ['scope'],
+        additionalProperties: false,
+        properties: { scope: { type: 'string', title: 'Scope to audit', enum: [...scopes.keys()] } }
+      },
+      start (_command, { params }) {
+        const { scope } = params as { scope: string }
+        return startAudit(scopes.get(scope)!, { app, root, paceMs: 0, timeoutMs: 60_000 }).mission
+      }
     },
     cancel: {}
   })

@@ -5,11 +5,12 @@ export function renderUrls (port: number): string {
   const http = `http://127.0.0.1:${port}`
   const websocket = `ws://127.0.0.1:${port}/ws/mission-control`
   return [
+    `  Page         ${http}/mission-control/`,
     `  WebSocket    ${websocket}`,
     `  Health       ${http}/health?details=true`,
     `  Prometheus   ${http}/api/v1/metrics/prometheus`,
     `  WS metrics   ${http}/mission-control/ws-metrics`,
-    `  Last round   ${http}/`,
+    `  Last round   ${http}/last-round`,
     `  Watch        node examples/watch.mjs ${websocket}`
   ].join('\n')
 }
