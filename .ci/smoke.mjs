@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundle, compile, TOOLS } from './consumers.mjs'
 
-const SHIPPED = /^(package\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
+const SHIPPED = /^(package\.json|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|LICENSE|dist\/dashboard\/.+|(dist\/)?(lib|schemas)\/.+|docs\/.+)$/
 const EXPECTED = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/lib/index.js', 'dist/lib/index.d.ts', 'dist/lib/client/index.js', 'dist/lib/client/index.d.ts',
   ...['lib/backplane/index', 'lib/backplane/redis/index', 'lib/reporter', 'schemas/index'].flatMap((name) => [`dist/${name}.js`, `dist/${name}.d.ts`]),
-  'dist/lib/conformance/cli.js', 'docs/conformance.md', 'docs/options.md', 'docs/scaling.md',
+  'dist/dashboard/assets.js', 'dist/lib/conformance/cli.js', 'docs/conformance.md', 'docs/options.md', 'docs/scaling.md',
   ...['client-messages', 'server-messages', 'http', 'asyncapi', 'openapi'].map((name) => `schemas/json/${name}.json`)]
 
 const folder = mkdtempSync(join(tmpdir(), 'mission-control-smoke-'))
@@ -18,6 +18,7 @@ try {
   install(tarball)
   run('node', ['import.mjs'])
   run('node', ['require.cjs'])
+  run('node', ['dashboard.mjs'])
   run('node', ['follow.mjs'])
   run('node', ['conform.mjs'])
   run('node', ['worker.mjs'])
