@@ -108,9 +108,11 @@ t.test('whoami lists only the commands that the client may send', async (t) => {
     ['the answer depends on a mission', (_principal, { mission }) => mission!.name === 'job', ['mission_cancel']]
   ]
   for (const [title, authorize, expected] of rules) {
-    const { app } = await serve(t, { start, cancel: {} }, { access: { ...BY_USER, ...(authorize && { authorize }) } })
+    const access = { ...BY_USER, ...(authorize && { authorize }) }
+    const { app } = await serve(t, { start, cancel: {} }, { missions: { cancelGraceMs: 2_500 }, access })
     const client = await connect(app)
-    t.strictSame((await client.send({ type: 'whoami' }).next('whoami')).payload.capabilities, expected, title)
+    const { capabilities, cancelGraceMs } = (await client.send({ type: 'whoami' }).next('whoami')).payload
+    t.strictSame([capabilities, cancelGraceMs], [expected, expected.includes('mission_cancel') ? 2_500 : undefined], title)
     const isThrown = title.startsWith('the answer')
     t.equal(await callbackErrors(app, 'authorize') > 0, isThrown, 'a cancel without a mission is no error, another question is')
   }
