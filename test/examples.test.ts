@@ -148,7 +148,7 @@ t.test('the demo runs until Ctrl-C, and its watchers receive the close code of a
 
 t.test('Ctrl-C cancels the active missions', async (t) => {
   const host = startExample(t, HOST, ['--port', '0'])
-  await host.says(/execution_started/)
+  await host.says(/execution_started +[@p]/)
   host.signal('SIGINT')
   const { code, stdout } = await host.ended
   t.equal(code, 0)

@@ -146,8 +146,8 @@ const SubscriptionRevoked = Type.Object({ channel: oneOf(CHANNEL_NAMES) })
 /**
  * `server` is the name of the service. `channels` are those that the client may subscribe to, and `capabilities` the
  * commands that it may send. `limits` are those of messages from a client. `startSchema` is the JSON Schema of the
- * params of `/mission {json}`, if the service has one of at most 8 KiB and the client may start missions. `cancelGraceMs`
- * is how long work may take to end after a cancel, if the client may cancel missions.
+ * params of `/mission {json}`, if the service has one of at most 8 KiB and the client may start missions.
+ * `cancelGraceMs` is how long work may take to end after a cancel, if the client may cancel missions.
  */
 const WhoAmI = Type.Object({
   server: Type.String(),
