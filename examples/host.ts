@@ -21,7 +21,7 @@ updates.
   --dir PATH   the folder of packages to audit; default: node_modules of this project`
 
 const PACE_MS = 60
-const PAUSE_MS = 10_000
+const PAUSE_MS = 3_000
 
 interface Flags { isOnce: boolean, port: number, root: string }
 

@@ -5,7 +5,7 @@ import { checkMainFiles } from './main-files.js'
 import { untilDone, type WorkOptions } from './work.js'
 
 /** Pause between two missions of one kind in ms. */
-const PAUSE_MS = 20_000
+const PAUSE_MS = 8_000
 
 /** Repeats the missions beside the rounds, one of each kind at a time, until `signal` aborts. */
 export async function runUpkeep (work: WorkOptions, signal: AbortSignal): Promise<void> {
