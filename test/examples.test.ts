@@ -174,7 +174,8 @@ t.test('the page of the demo shows parents with children, several attempts, erro
     const isMeant = ({ payload }: { payload: { name: string } }) => payload.name === name && Object.entries(properties).every(([key, value]) => payload[key as never] === value)
     return (await client.next('mission_update', isMeant)).payload
   }
-  t.ok((await seen('hash files', { status: 'completed' })).parentId)
+  await client.next('mission_update', ({ payload: { name, parentId } }) => name === 'hash files' && parentId !== undefined)
+  await seen('hash files', { status: 'completed' })
   await seen('find copies', { status: 'completed' })
   await seen('await installation', { status: 'execution_started' })
   t.match(await seen('check main files', { status: 'error' }), { error: 'no main file: broken', errorCode: 'main_file_missing' })

@@ -101,7 +101,7 @@ function checkFile (path: string, imports: readonly Import[], files: ReadonlyMap
 
 function checkRelative (path: string, from: string, one: Import, files: ReadonlyMap<string, unknown>): string | undefined {
   if (!one.specifier.endsWith('.js')) return 'imports %, but a relative import ends in .js'
-  const target = resolveImport(path, one)
+  const target = resolveImport(path, one, files)
   if (!files.has(target)) return 'imports %, which is no source file of the package'
   const to = folderOf(target)
   if (to === undefined || to === from || FOLDERS[from]!.folders?.includes(to) || FOLDERS[from]!.files?.includes(target)) return undefined
@@ -126,8 +126,10 @@ const isRelative = (one: Import): boolean => one.specifier.startsWith('.')
 const isListed = (packages: readonly string[] | undefined, specifier: string): boolean =>
   packages?.some((name) => name.endsWith('*') ? specifier.startsWith(name.slice(0, -1)) : specifier === name) ?? false
 
-const resolveImport = (path: string, one: Import): string =>
-  posix.join(posix.dirname(path), one.specifier).replace(/\.js$/, '.ts')
+function resolveImport (path: string, one: Import, files: ReadonlyMap<string, unknown>): string {
+  const target = posix.join(posix.dirname(path), one.specifier).replace(/\.js$/, '.ts')
+  return files.has(`${target}x`) ? `${target}x` : target
+}
 
 function folderOf (path: string): string | undefined {
   const [top, second = '', ...rest] = path.split('/')
@@ -171,7 +173,8 @@ function at (node: ts.Node | undefined, isType: boolean): Import | undefined {
 type Graph = ReadonlyMap<string, readonly string[]>
 
 function filesBelow (imports: ReadonlyMap<string, readonly Import[]>): Graph {
-  return new Map([...imports].map(([path, list]) => [path, list.filter(isRelative).map((one) => resolveImport(path, one))]))
+  return new Map([...imports].map(([path, list]) =>
+    [path, list.filter(isRelative).map((one) => resolveImport(path, one, imports))]))
 }
 
 /** Imports between folders side by side. A folder and its subfolders are one unit, in which files import each other both ways. */

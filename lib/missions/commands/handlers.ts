@@ -3,7 +3,7 @@ import { copyObject } from '../../base/copy.js'
 import { InvalidHandler } from '../../base/errors.js'
 import { compileForeign, type Validate } from '../../base/validation.js'
 import type { Mission } from '../mission.js'
-import { toStartSchema } from './offer.js'
+import { toStartSchema } from './start-schema.js'
 
 type Answer<T> = T | Promise<T>
 

@@ -10,9 +10,6 @@ export interface CommandOffer {
   cancelGraceMs?: number
 }
 
-/** A larger schema is not sent: every answer to `whoami` contains it. */
-const MAX_SCHEMA_BYTES = 8_192
-
 /** The commands that have a handler and that the caller may send. */
 export function createOffer (handlers: CheckedHandlers, caller: Caller, cancelGraceMs: number): CommandOffer {
   const { start, cancel, startSchema } = handlers
@@ -22,18 +19,5 @@ export function createOffer (handlers: CheckedHandlers, caller: Caller, cancelGr
     capabilities: [...(mayStart ? ['mission_start'] : []), ...(mayCancel ? ['mission_cancel'] : [])],
     ...(mayStart && startSchema !== undefined && { startSchema }),
     ...(mayCancel && { cancelGraceMs })
-  }
-}
-
-/** A copy of a schema as JSON; `undefined` if it is too large, or is no JSON object. */
-export function toStartSchema (schema: object): Record<string, unknown> | undefined {
-  try {
-    const text = JSON.stringify(schema)
-    if (Buffer.byteLength(text) > MAX_SCHEMA_BYTES) return undefined
-    const copy: unknown = JSON.parse(text)
-    return typeof copy === 'object' && copy !== null && !Array.isArray(copy) ? { ...copy } : undefined
-  } catch {
-    // It contains itself, or a value that JSON does not have. It validates all the same.
-    return undefined
   }
 }
