@@ -85,6 +85,7 @@ function optionsFor ({ series, format, state }: ChartViewProps, width: number): 
       {
         ...axis,
         values: (_, splits) => splits.map((at) => formatTime(at * 1_000, at * 1_000).slice(0, 5)),
+        size: 26,
         space: 60
       },
       { ...axis, values: (_, splits) => splits.map((value) => format(value)), size: 58, space: 34 }

@@ -25,6 +25,7 @@ export function ChartsSection ({ state }: { state: PageState }) {
   const Plot = loaded.value?.Plot
   return (
     <section class='charts' aria-label='Charts'>
+      <h2 class='visually-hidden'>Charts</h2>
       {Plot === undefined ? <div class='chart-space' /> : <Charts state={state} Plot={Plot} />}
     </section>
   )

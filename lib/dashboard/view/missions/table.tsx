@@ -9,7 +9,7 @@ import { MissionRow } from './row.js'
 import { useVisibleRows } from './use-window.js'
 
 const ROW_HEIGHT = 53
-const CARD_HEIGHT = 113
+const CARD_HEIGHT = 129
 const NARROW = '(max-width: 720px)'
 
 /** The missions. Only the rows near the visible part are drawn. */
@@ -103,7 +103,7 @@ function SortHeader ({ state, sort, label }: { state: PageState; sort: SortKey; 
   )
 }
 
-// Somebody reads while the table is scrolled, pointed at, or focused.
+// Somebody reads while the table is scrolled, pointed at, or focused. The pointer may go to the button for new rows.
 function watchReading (state: PageState, body: () => HTMLElement | null): () => void {
   let isOver = false
   const update = () => {
@@ -115,7 +115,7 @@ function watchReading (state: PageState, body: () => HTMLElement | null): () => 
     isOver = type === 'pointerenter' && pointerType === 'mouse'
     update()
   }
-  const element = body()
+  const element = body()?.closest<HTMLElement>('.table-frame')
   element?.addEventListener('pointerenter', onPointer)
   element?.addEventListener('pointerleave', onPointer)
   addEventListener('scroll', update, { passive: true })
