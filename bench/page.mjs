@@ -39,7 +39,7 @@ try {
   Object.assign(figures, await measureLoad(browser, service))
   service.fill({ active: 5_000, ended: 2_000 })
   Object.assign(figures, await measureUpdates(browser, service, { updatesPerSecond: 200, seconds }))
-  service.fill({ active: 5_000, ended: 0 })
+  service.fill({ active: 10_000, ended: 0 })
   Object.assign(figures, await measureScrolling(browser, service))
 } finally {
   await browser.close()

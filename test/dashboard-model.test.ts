@@ -15,7 +15,7 @@ import { selectRows } from '../lib/dashboard/model/missions/rows.js'
 import { BUCKET_MS, BUCKETS, computeTrends, quantile } from '../lib/dashboard/model/missions/trends.js'
 import { formatRoute, HOME, parseRoute, SORT_KEYS, TABS, TIME_RANGES, type Route } from '../lib/dashboard/model/route.js'
 import { fieldsOf, readForm } from '../lib/dashboard/model/schema-form.js'
-import { Session } from '../lib/dashboard/model/session.js'
+import { MAX_HELD, Session } from '../lib/dashboard/model/session.js'
 import type { Anomaly, MissionView } from '../schemas/index.js'
 import { FakeClient } from './support/fake-client.js'
 
@@ -439,6 +439,28 @@ t.test('a pause holds everything back, and nothing is lost', async (t) => {
   session.setPaused(false)
   t.equal(session.missions.size, 1)
   t.equal(session.now.value, NOW + 5_000)
+})
+
+t.test('a page that is paused for long keeps only the newest message about each mission, and a bounded number', async (t) => {
+  const { session, fake } = follow()
+  fake.emit('state', { state: 'open', cause: 'connected' })
+  await fake.settle()
+  session.setPaused(true)
+  for (let at = 0; at < MAX_HELD; at++) fake.update(state(`m${at}`))
+  for (let at = 0; at < MAX_HELD; at++) fake.update(ended(`m${at}`))
+  t.equal(session.missions.size, 0)
+  fake.update(state('late'))
+  t.equal(session.isPaused.value, false, 'it resumes when it has to keep too much')
+  t.equal(session.missions.get('late')!.mission.value.phase, 'active')
+  t.equal(session.missions.counts.value.completed, MAX_ENDED)
+})
+
+t.test('a visitor whom the service refuses is told that the session has expired', async (t) => {
+  const { session, fake } = follow()
+  fake.emit('state', { state: 'open', cause: 'connected' })
+  await fake.settle()
+  session.expire()
+  t.equal(session.connection.value.text, 'session expired')
 })
 
 t.test('a lost connection stops the times, and a restart is told', async (t) => {

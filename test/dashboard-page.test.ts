@@ -140,6 +140,15 @@ t.test('the page in a browser', onlyWith(browser), async (t) => {
     t.ok(await page.getByRole('button', { name: /reload/i }).count() > 0)
   })
 
+  await t.test('says so too when the service refuses it only as it reconnects', async (t) => {
+    let isSignedIn = true
+    const { origin, dropAll } = await serve(t, { options: { access: { identify: () => isSignedIn ? { id: 'ann' } : null } } })
+    const { page } = await visit(t, chrome, origin)
+    isSignedIn = false
+    dropAll()
+    await page.getByText(/Your session has expired/).waitFor({ timeout: 30_000 })
+  })
+
   await t.test('greys what it shows while the network is away, and replaces it afterwards', async (t) => {
     const { app, origin, dropAll } = await serve(t)
     fill(app)

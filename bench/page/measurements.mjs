@@ -23,7 +23,7 @@ async function open (browser, { url }) {
   const page = await context.newPage()
   await page.addInitScript(WATCH)
   await page.goto(url)
-  await page.waitForFunction('window.interactiveMs !== undefined', undefined, { timeout: 60_000 })
+  await page.waitForFunction(() => globalThis.interactiveMs !== undefined, undefined, { timeout: 60_000 })
   return page
 }
 

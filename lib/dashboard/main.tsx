@@ -4,7 +4,7 @@ import { connect } from '../client/index.js'
 import { ANNOUNCE_MS } from './model/announcer.js'
 import { Session } from './model/session.js'
 import { App } from './view/app.js'
-import { readConfig, tokenSource } from './view/config.js'
+import { isRefused, readConfig, tokenSource } from './view/config.js'
 import { PageState } from './view/context.js'
 
 const config = readConfig()
@@ -15,6 +15,9 @@ const client = connect(config.webSocketUrl, {
   ...(getToken !== undefined && { getToken })
 })
 session.follow(client)
+client.on('state', ({ cause }) => {
+  if (cause === 'unreachable') isRefused().then((isOver) => isOver && session.expire(), () => {})
+})
 
 const state = new PageState(session, config)
 effect(() => {

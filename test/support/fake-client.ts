@@ -22,7 +22,8 @@ export class FakeClient {
       this.requests.push(request)
       return this.answer(request)
     },
-    ping: async () => 12
+    ping: async () => 12,
+    close: () => { this.emit('state', { state: 'closed', cause: 'closed' }) }
   } as unknown as Client
 
   emit (name: string, event: unknown): void {

@@ -9,6 +9,7 @@ import type { TerminalStatus } from '../../../schemas/mission.js'
 import { AlertList, MAX_ALERT_ROWS } from './alerts.js'
 import { Announcer } from './announcer.js'
 import { describeConnection, type ConnectionFacts, type ConnectionView } from './connection.js'
+import { listenVia } from './messages.js'
 import { Archive } from './missions/archive.js'
 import type { Mission } from './missions/mission.js'
 import { Missions, type Counts } from './missions/missions.js'
@@ -32,6 +33,8 @@ export interface SessionOptions { now: () => number, isReadOnly: boolean }
 
 const NO_ENDINGS = { completed: 0, cancelled: 0, error: 0 }
 const MAX_OPERATION_POINTS = 720
+/** Messages that a paused page keeps; with more, it resumes. */
+export const MAX_HELD = 10_000
 
 /** Everything that the page knows, fed by one client. The views read its signals and call its methods. */
 export class Session {
@@ -63,7 +66,8 @@ export class Session {
     state: 'connecting', cause: 'start', retryAt: undefined, lastMessageAt: undefined, wasLive: false, isCaughtUp: false
   })
 
-  readonly #held: Array<() => void> = []
+  readonly #held = new Map<string, () => void>()
+  #isExpired = false
   readonly #options: SessionOptions
   #client: Client | undefined
   #lastMessageAt: number | undefined
@@ -87,16 +91,16 @@ export class Session {
   /** Follows a client that subscribes to all channels. */
   follow (client: Client): void {
     this.#client = client
-    const take = <T>(apply: (payload: T) => void) => (payload: T) => this.#receive(() => apply(payload))
+    const take = listenVia(client, (key, apply) => this.#receive(key, apply))
     client.on('state', (event) => this.#onState(event))
     client.on('version', () => { this.isNewer.value = true })
     client.on('gap', (event) => this.#onGap(event))
-    client.on('lost', take(({ missionId }) => this.missions.remove(missionId)))
-    client.on('mission_update', take((update) => this.#onUpdate(update)))
-    client.on('mission_stats', take((stats) => this.#onStats(stats)))
-    client.on('health_delta', take(({ health }) => { this.health.value = health }))
-    client.on('anomaly_alert', take((anomaly) => this.#onAlert(anomaly)))
-    client.on('metrics_tick', take((tick) => this.#onTick(tick)))
+    take('lost', ({ missionId }) => this.missions.remove(missionId))
+    take('mission_update', (update) => this.#onUpdate(update))
+    take('mission_stats', (stats) => this.#onStats(stats))
+    take('health_delta', ({ health }) => { this.health.value = health })
+    take('anomaly_alert', (anomaly) => this.#onAlert(anomaly))
+    take('metrics_tick', (tick) => this.#onTick(tick))
   }
 
   /** To be called once a second. */
@@ -109,19 +113,29 @@ export class Session {
     })
   }
 
-  /** Stops or continues to show what comes; nothing is lost meanwhile. */
+  /** Stops or continues to show what comes; meanwhile the newest message about each thing is kept. */
   setPaused (isPaused: boolean): void {
     this.isPaused.value = isPaused
     if (isPaused) return
-    batch(() => { for (const apply of this.#held.splice(0)) apply() })
+    batch(() => { for (const apply of this.#held.values()) apply() })
+    this.#held.clear()
     this.missions.publish()
     this.tick()
   }
 
-  #receive (apply: () => void): void {
+  /** The service refuses the visitor. Nothing more comes, and the page says why. */
+  expire (): void {
+    this.#isExpired = true
+    this.client.close()
+  }
+
+  // While the page is paused, a newer message replaces an older one about the same thing.
+  #receive (key: string, apply: () => void): void {
     this.#lastMessageAt = this.#options.now()
-    if (this.isPaused.peek()) this.#held.push(apply)
-    else apply()
+    if (!this.isPaused.peek()) return apply()
+    this.#held.delete(key)
+    this.#held.set(key, apply)
+    if (this.#held.size > MAX_HELD) this.setPaused(false)
   }
 
   // The client has merged an update into what it knows; of a mission that it keeps no longer, there is only the update.
@@ -183,7 +197,7 @@ export class Session {
     const isUp = state === 'open' || state === 'stale'
     this.#facts.value = {
       state,
-      cause,
+      cause: this.#isExpired ? 'unauthorised' : cause,
       retryAt: retryInMs === undefined ? undefined : this.#options.now() + retryInMs,
       lastMessageAt: undefined,
       wasLive,

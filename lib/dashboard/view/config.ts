@@ -6,6 +6,13 @@ export function readConfig (): DashboardConfig {
   return JSON.parse(meta.content) as DashboardConfig
 }
 
+/** Whether the service refuses the page itself; a browser does not tell a page why its WebSocket was refused. */
+export async function isRefused (): Promise<boolean> {
+  const { status } = await fetch('.', { method: 'HEAD', redirect: 'manual' })
+  // A redirect, for example to a form for signing in, has the status 0.
+  return [0, 401, 403].includes(status)
+}
+
 const OPENER_MS = 10_000
 
 /**

@@ -18,7 +18,7 @@ const PATHS = {
   down: 'M3.5 6 8 10.5 12.5 6',
   up: 'M3.5 10 8 5.5l4.5 4.5',
   help: 'M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13M6 6.2a2 2 0 1 1 2.8 1.9c-.6.3-.8.6-.8 1.3M8 11.6v.2',
-  link: 'M6.500 9.500l6-6M8.500 3.500h4v4M11 9.500v3.500H3V5h3.500'
+  link: 'M6.5 9.5l6-6M8.5 3.5h4v4M11 9.5V13H3V5h3.5'
 } as const
 
 export type IconName = keyof typeof PATHS

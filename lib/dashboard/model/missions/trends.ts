@@ -27,35 +27,23 @@ export interface TrendsInput {
 /** The last 30 minutes from the missions that the page knows; the last bucket is not over yet. */
 export function computeTrends ({ entries, nowMs, completeSinceMs }: TrendsInput): Bucket[] {
   const first = Math.floor(nowMs / BUCKET_MS) * BUCKET_MS - (BUCKETS - 1) * BUCKET_MS
-  const buckets = Array.from({ length: BUCKETS }, (_, index) => emptyBucket(first + index * BUCKET_MS))
+  const buckets = Array.from({ length: BUCKETS }, (_, index) => newBucket(first + index * BUCKET_MS, 0))
   const durations = buckets.map((): number[] => [])
   for (const { mission } of entries) addMission(mission.peek(), { buckets, durations, first, nowMs })
   for (const [index, bucket] of buckets.entries()) {
-    if (bucket.at + BUCKET_MS <= completeSinceMs) buckets[index] = unknownBucket(bucket.at)
+    if (bucket.at + BUCKET_MS <= completeSinceMs) buckets[index] = newBucket(bucket.at, null)
     else summarize(bucket, durations[index]!)
   }
   return buckets
 }
 
-const emptyBucket = (at: number): Bucket => ({
+const newBucket = (at: number, count: 0 | null): Bucket => ({
   at,
-  active: 0,
-  stalled: 0,
-  completed: 0,
-  cancelled: 0,
-  error: 0,
-  errorShare: null,
-  p50: null,
-  p95: null
-})
-
-const unknownBucket = (at: number): Bucket => ({
-  at,
-  active: null,
-  stalled: null,
-  completed: null,
-  cancelled: null,
-  error: null,
+  active: count,
+  stalled: count,
+  completed: count,
+  cancelled: count,
+  error: count,
   errorShare: null,
   p50: null,
   p95: null
