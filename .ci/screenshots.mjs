@@ -15,9 +15,16 @@ const openFirst = async (page, text) => {
 const SHOTS = {
   'page-light': DESKTOP,
   'page-dark': { ...DESKTOP, colorScheme: 'dark' },
-  'page-phone': { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+  'page-phone': { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, act: (page) => page.locator('#missions').scrollIntoViewIfNeeded().then(() => page.mouse.wheel(0, 1_150)) },
   'page-mission': { ...DESKTOP, act: (page) => openFirst(page, 'verify') },
-  'page-alert': { ...DESKTOP, isAlerting: true, act: async (page) => { await page.locator('.alert').first().waitFor({ timeout: 60_000 }) } }
+  'page-alert': {
+    ...DESKTOP,
+    isAlerting: true,
+    act: async (page) => {
+      await page.locator('.alert').first().waitFor({ timeout: 60_000 })
+      await page.waitForTimeout(12_000)
+    }
+  }
 }
 
 const WAIT_MS = 9_000

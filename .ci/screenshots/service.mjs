@@ -76,17 +76,22 @@ function run (app) {
     mission.executionStarted()
     return { mission, total, index: index % 3, speed: 2 + index % 3 }
   })
-  missions[3].mission.child({ name: 'index shard 3' }).executionStarted()
+  const child = missions[3].mission.child({ name: 'index shard 3', tags: ['team:search', 'eu-west'] })
+  child.executionStarted()
   missions[2].mission.waiting('a free slot of the model')
   let tick = 0
   return setInterval(() => {
     for (const one of [missions[1], ...missions.slice(3)]) {
-      if (tick % one.speed !== 0 || one.index >= one.total - 1) continue
       const taskId = TASKS[one.index % TASKS.length]
+      if (tick % one.speed !== 0 || one.index >= one.total - 1) {
+        one.mission.progress({ taskId, index: one.index + 1, total: one.total, status: 'running' })
+        continue
+      }
       one.mission.progress({ taskId, index: one.index + 1, total: one.total, status: 'completed' })
       one.index++
       if (one.index < one.total) one.mission.progress({ taskId: TASKS[one.index % TASKS.length], index: one.index + 1, total: one.total, status: 'running' })
     }
+    child.progress({ taskId: 'write segments', index: 2, total: 3, status: 'running' })
     tick++
   }, 1_300)
 }

@@ -60,7 +60,7 @@ function AlertRow ({ alert, state }: { alert: PageAlert; state: PageState }) {
       <span class='alert-message'>{cleanLine(message)}</span>
       {value !== null && threshold !== null && (
         <span class='alert-value number'>
-          {formatNumber(value)} of {formatNumber(threshold)}
+          {formatNumber(value)}, limit {formatNumber(threshold)}
         </span>
       )}
       <span class='alert-since number'>
