@@ -15,7 +15,7 @@ const openFirst = async (page, text) => {
 const SHOTS = {
   'page-light': DESKTOP,
   'page-dark': { ...DESKTOP, colorScheme: 'dark' },
-  'page-phone': { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, act: (page) => page.locator('#missions').scrollIntoViewIfNeeded().then(() => page.mouse.wheel(0, 1_150)) },
+  'page-phone': { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, act: (page) => page.evaluate("document.getElementById('missions').scrollIntoView()") },
   'page-mission': { ...DESKTOP, act: (page) => openFirst(page, 'verify') },
   'page-alert': {
     ...DESKTOP,
