@@ -68,15 +68,8 @@ export class Access {
 
   /** Whether a viewer may do something. Missions of other tenants are denied even if the host would allow them. */
   allows (viewer: Viewer, question: AccessQuestion): boolean {
-    const { rules, onCallbackError } = this.#deps
-    if (rules === undefined) return true
-    const { principal, tenant } = viewer
-    // `identify` has not run for this request.
-    if (principal === undefined) return false
-    const { mission } = question
-    if (tenant !== undefined && (isOfOperators(question) || (mission && mission.tenant !== tenant))) return false
-    return this.#decide(principal, question, (err) => {
-      onCallbackError('authorize', err)
+    return this.#decide(viewer, question, (err) => {
+      this.#deps.onCallbackError('authorize', err)
       return false
     })
   }
@@ -85,20 +78,23 @@ export class Access {
    * Whether there may be a mission that a viewer may cancel. A function of the host that reads the mission throws
    * without one. It then decides about each mission, so this is no error and the answer is yes.
    */
-  mayCancelAny ({ principal }: Viewer): boolean {
-    if (!this.isRestricted) return true
-    return principal !== undefined && this.#decide(principal, { action: 'cancel' }, () => true)
-  }
+  mayCancelAny (viewer: Viewer): boolean { return this.#decide(viewer, { action: 'cancel' }, () => true) }
 
   sees (viewer: Viewer, mission: MissionSubject): boolean {
     return this.allows(viewer, { action: 'see', mission })
   }
 
-  #decide (principal: Principal, question: AccessQuestion, onThrown: (err: unknown) => boolean): boolean {
-    const authorize = this.#deps.rules?.authorize
-    if (authorize === undefined) return true
+  #decide (viewer: Viewer, question: AccessQuestion, onThrown: (err: unknown) => boolean): boolean {
+    const { rules } = this.#deps
+    if (rules === undefined) return true
+    const { principal, tenant } = viewer
+    // `identify` has not run for this request.
+    if (principal === undefined) return false
+    const { mission } = question
+    if (tenant !== undefined && (isOfOperators(question) || (mission && mission.tenant !== tenant))) return false
+    if (rules.authorize === undefined) return true
     try {
-      return callSync(() => authorize(principal as never, question)) === true
+      return callSync(() => rules.authorize!(principal as never, question)) === true
     } catch (err) {
       return onThrown(err)
     }
