@@ -242,6 +242,7 @@ t.test('a log that has lost entries is shown to clients when nothing is missing 
   const lost = [mission('active', 'planned'), mission('back', 'completed'), mission('older', 'planned', 2)]
   know(mission('back', 'planned'), mission('older', 'planned'))
   repair.compare(lost as never)
+  t.strictSame(repair.endings(), [lost[1]])
   repair.begin()
   for (const one of lost) {
     repair.followed()
