@@ -116,7 +116,7 @@ export class LogLink {
       appender: this.#appender,
       reconciler: this.#reconciler,
       outbox: this.outbox,
-      restate: (missions) => this.#restatements.afterLoss(new Set(missions))
+      restatements: this.#restatements
     })
     this.#repair = new Repair({ ...deps, onRepaired: () => this.#restartHub('epoch_changed') })
     this.#listen()
