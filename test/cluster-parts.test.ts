@@ -14,6 +14,7 @@ import { Restatements } from '../lib/cluster/log/restatements.js'
 import { UncertainBatch } from '../lib/cluster/log/uncertain-batch.js'
 import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
 import missionControl, { createVirtualClock } from '../lib/index.js'
+import { SharedMission } from '../lib/missions/index.js'
 import { createCore } from '../lib/core.js'
 import { CallbackErrors } from '../lib/base/callback-errors.js'
 import { resolveOptions } from '../lib/base/options.js'
@@ -205,6 +206,18 @@ t.test('endings are kept until the log is known to have them, however long it wa
   t.equal(kept()[0], 'm1')
 })
 
+t.test('the ending of a shared mission is that of the mission, without what is not kept', async (t) => {
+  const copy = { name: 'import', startedAt: 1, updatedAt: 3, endedAt: 3, durationMs: 2, metadata: { file: 'x' }, tags: ['a'], notes: [{ text: 'a note', at: 2 }] }
+  const mission = new SharedMission({
+    id: 'a', tenant: null, attempt: 1, status: 'completed', seq: 4, owner: 'x', isRun: false, startedAt: 1, sequence: 2, offset: 3, tenantOffset: 0, state: JSON.stringify(copy)
+  }, () => true)
+  const { at, subject, id, status, seq, firstSeq, metadata, notes, isStalled, waiting, update } = mission.toEnded(7, mission.subject)
+  t.strictSame({ at, id, status, seq, firstSeq, metadata, notes, isStalled, waiting }, { at: 7, id: 'a', status: 'completed', seq: 4, firstSeq: 0, metadata: null, notes: undefined, isStalled: false, waiting: null })
+  t.equal(subject, mission.subject)
+  t.match(update, { missionId: 'a', status: 'completed', name: 'import', tags: ['a'], endedAt: 3, durationMs: 2 })
+  t.notMatch(update, { metadata: {} })
+})
+
 t.test('a batch that was on its way when the log was loaded again, and whose process was fenced, is not sent again', async (t) => {
   const batch = { number: 3, steps: [{ mission: { id: 'a' } }, { mission: undefined }] }
   let hasRead = false
@@ -214,7 +227,7 @@ t.test('a batch that was on its way when the log was loaded again, and whose pro
     appender: { sending: batch, suspend: () => batch, open: () => { done.push('open') } } as never,
     reconciler: { hasRead: () => hasRead, reload: () => { done.push('reload') } } as never,
     outbox: { steps: () => [], putBack: () => { done.push('put back') } } as never,
-    restate: (missions) => { done.push(missions) }
+    restatements: { afterLoss: (missions: Iterable<unknown>) => { done.push([...missions]) } } as never
   })
   const fence = (): unknown[] => {
     uncertain.suspend('x')
@@ -242,6 +255,7 @@ t.test('a log that has lost entries is shown to clients when nothing is missing 
   const lost = [mission('active', 'planned'), mission('back', 'completed'), mission('older', 'planned', 2)]
   know(mission('back', 'planned'), mission('older', 'planned'))
   repair.compare(lost as never)
+  t.strictSame(repair.endings(), [lost[1]])
   repair.begin()
   for (const one of lost) {
     repair.followed()

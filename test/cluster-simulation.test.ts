@@ -69,9 +69,9 @@ t.test('the same seed always makes the same story', async (t) => {
   }
 })
 
-t.test('a failover that has lost a mission', async (t) => {
-  /** Two processes, of which the first one has a mission that the failover loses. The first one comes back after `awayMs`, or never. */
-  const failOver = async (awayMs: number): Promise<{ snapshots: string[][], afterMs: number }> => {
+t.test('a failover that loses entries', async (t) => {
+  /** Two processes that have joined. */
+  const open = async (): Promise<{ clock: WorldClock, server: SimulatedServer, all: SimulatedProcess[], pass: (ms: number, isOver?: () => boolean) => Promise<void> }> => {
     const clock = new WorldClock(Date.UTC(2026, 0, 1))
     const server = new SimulatedServer({ clock, leaseMs: LEASE_MS, maxBatches: 1_000 })
     const world: World = { clock, chance: createChance(1), server, faults: { ...NO_FAULTS, latencyMs: 1 }, connections: new Set(), isAway: false, deferred: [] }
@@ -82,6 +82,12 @@ t.test('a failover that has lost a mission', async (t) => {
     for (const name of ['one', 'two']) all.push(new SimulatedProcess({ world, name, leaseMs: LEASE_MS, options: {}, all }))
     await letHappen(world)
     await pass(5_000)
+    return { clock, server, all, pass }
+  }
+
+  /** A process has a mission that the failover loses, and comes back after `awayMs`. Returns what the clients of the other one see. */
+  const loseMission = async (awayMs: number): Promise<{ snapshots: string[][], afterMs: number }> => {
+    const { clock, server, all, pass } = await open()
     const [one, two] = all
     one!.missions.start({ id: 'a', name: 'import' })
     await pass(1_000)
@@ -99,15 +105,33 @@ t.test('a failover that has lost a mission', async (t) => {
     return { snapshots: snapshots.slice(before), afterMs: clock.monotonic() - begin }
   }
 
-  t.test('shows clients no snapshot without it before its owner has told it again', async (t) => {
-    const { snapshots, afterMs } = await failOver(1_500)
+  t.test('clients see no snapshot without a lost mission before its owner has told it again', async (t) => {
+    const { snapshots, afterMs } = await loseMission(1_500)
     t.strictSame(snapshots, [['a']])
     t.ok(afterMs >= 1_500)
   })
 
-  t.test('shows them within some seconds that it is gone, if its owner does not come back', async (t) => {
-    const { snapshots } = await failOver(9_000)
+  t.test('clients see within some seconds that a mission is gone, if its owner does not come back', async (t) => {
+    const { snapshots } = await loseMission(9_000)
     t.strictSame(snapshots[0], [])
+  })
+
+  t.test('an ending of a process that is dead is told again by one that has read it', async (t) => {
+    const { server, all, pass } = await open()
+    const [one, two] = all
+    one!.run('a', undefined, true)
+    await pass(1_000)
+    for (const running of one!.running) running.settle(undefined)
+    await pass(1_000)
+    t.equal(two!.cluster.picture.find('a')?.status, 'completed')
+    one!.kill()
+    server.failover(1)
+    two!.connection.break()
+    await pass(LEASE_MS * 3)
+    t.equal(server.log.missions(['a'])[0]!.status, 'completed')
+    t.match(two!.missions.stats(), { active: 0, completed: 1, errors: 0 })
+    t.strictSame(two!.witnesses[0]!.snapshots.at(-1), [])
+    two!.kill()
   })
 })
 

@@ -13,7 +13,7 @@ import { loadPicture } from './log/loader.js'
 import { StepOutbox } from './log/outbox.js'
 import { Repair } from './log/repair.js'
 import { RecentEndings } from './log/recent-endings.js'
-import { createMissionStep, createRestatement, type PendingStep } from './log/steps.js'
+import { createKnownEnding, createMissionStep, createRestatement, type PendingStep } from './log/steps.js'
 import { Restatements } from './log/restatements.js'
 import { UncertainBatch } from './log/uncertain-batch.js'
 import type { Membership } from './membership.js'
@@ -116,7 +116,7 @@ export class LogLink {
       appender: this.#appender,
       reconciler: this.#reconciler,
       outbox: this.outbox,
-      restate: (missions) => this.#restatements.afterLoss(new Set(missions))
+      restatements: this.#restatements
     })
     this.#repair = new Repair({ ...deps, onRepaired: () => this.#restartHub('epoch_changed') })
     this.#listen()
@@ -189,8 +189,11 @@ export class LogLink {
 
   #loaded (cause: ReloadCause | undefined): void {
     const { onJoined } = this.#deps
-    if (cause === 'epoch_changed') this.#repair.begin()
-    else {
+    if (cause === 'epoch_changed') {
+      // Their owners may be dead, and nobody must decide them anew.
+      for (const mission of this.#repair.endings()) this.append(createKnownEnding(mission))
+      this.#repair.begin()
+    } else {
       this.#repair.stop()
       this.#restartHub(cause ?? 'epoch_changed')
     }

@@ -45,8 +45,7 @@ export class Untracked {
         settled () {},
         extendTimeout () {},
         isShared: () => false,
-        forwardCancel: () => false,
-        isOwnedElsewhere: () => false
+        forwardCancel: () => false
       }
     }
   }

@@ -33,6 +33,13 @@ export class Repair {
     for (const mission of before) if (this.#isLost(mission)) this.#lost.set(mission.id, mission)
   }
 
+  /** The endings that the log has lost of missions that it still has. */
+  endings (): SharedMission[] {
+    const { picture } = this.#deps
+    return [...this.#lost.values()].filter((mission) =>
+      mission.isTerminal && picture.find(mission.id)?.attempt === mission.attempt)
+  }
+
   /** Clients see the picture as soon as nothing is lost any more, or after five seconds. */
   begin (): void {
     this.#timer ??= this.#deps.clock.after(MAX_MS, () => this.#end())

@@ -67,7 +67,17 @@ export function createRestatement (mission: MissionState): PendingStep {
 /** Ends a mission that was lost with the process that ran it. */
 export function createLoss (mission: SharedMission, now: number): PendingStep {
   const lost = lose(mission, now)
-  const update = toUpdate(lost.mission, { previousStatus: mission.status })
+  return endShared(lost, toUpdate(lost, { previousStatus: mission.status }), mission.owner)
+}
+
+/** The ending of a mission of another process, as this one has read it before the log has lost it. */
+export function createKnownEnding (mission: SharedMission): PendingStep {
+  const { snapshot, attempts, notes, ...update } = toUpdate(mission)
+  return endShared(mission, update, undefined)
+}
+
+function endShared (mission: SharedMission, update: MissionUpdate, lostWith: string | undefined): PendingStep {
+  const { id, tenant, attempt, status, isRun } = mission
   return {
     mission: undefined,
     isEnding: true,
@@ -77,33 +87,32 @@ export function createLoss (mission: SharedMission, now: number): PendingStep {
     update,
     build: () => ({
       kind: 'mission',
-      id: mission.id,
-      tenant: mission.tenant,
-      attempt: mission.attempt,
-      status: 'error',
-      isRun: true,
+      id,
+      tenant,
+      attempt,
+      status,
+      isRun,
       isStart: false,
       isReliable: true,
-      lostWith: mission.owner,
-      durationMs: lost.mission.durationMs!,
+      lostWith,
+      durationMs: Number(mission.durationMs),
       messageId: createUnifiedId('message'),
       update: JSON.stringify(update),
-      state: lost.state
+      state: JSON.stringify(mission.copy)
     })
   }
 }
 
 const PROCESS_LOST = { code: 'process_lost', message: 'The process that ran the mission has died' }
 
-function lose (mission: SharedMission, now: number): { mission: SharedMission, state: string } {
+function lose (mission: SharedMission, now: number): SharedMission {
   const endedAt = Math.max(now, mission.startedAt)
   const copy: MissionCopy = { ...mission.copy, error: PROCESS_LOST, endedAt, durationMs: endedAt - mission.startedAt }
   copy.statusBeforeEnd = mission.status
   copy.updatedAt = endedAt
   delete copy.waiting
   delete copy.stalled
-  const state = JSON.stringify(copy)
-  return { state, mission: new SharedMission({ ...headerOf(mission), status: 'error', state }, mission.showsParent) }
+  return new SharedMission({ ...headerOf(mission), status: 'error', state: JSON.stringify(copy) }, mission.showsParent)
 }
 
 const headerOf = (mission: SharedMission) => ({

@@ -1,6 +1,7 @@
 import type { MissionState } from '../../missions/index.js'
 import type { Appender, Sending } from './appender.js'
 import type { StepOutbox } from './outbox.js'
+import type { Restatements } from './restatements.js'
 import type { Picture } from '../picture/picture.js'
 import type { Reconciler } from '../reconciler.js'
 
@@ -9,8 +10,7 @@ export interface UncertainBatchDeps {
   appender: Appender
   reconciler: Reconciler
   outbox: StepOutbox
-  /** Tells the present state of missions where it differs from the log. */
-  restate: (missions: readonly MissionState[]) => void
+  restatements: Restatements
 }
 
 interface Uncertain extends Sending {
@@ -57,12 +57,12 @@ export class UncertainBatch {
   }
 
   #settle (batch: Uncertain): void {
-    const { reconciler, outbox, restate } = this.#deps
+    const { reconciler, outbox, restatements } = this.#deps
     const isRead = reconciler.hasRead(batch.instance, batch.number)
     if (!isRead && !batch.isHidden) return outbox.putBack(batch.steps)
     // What was refused of it will not be read.
     reconciler.reload(outbox.steps())
-    if (!isRead) restate(missionsOf(batch))
+    if (!isRead) restatements.afterLoss(new Set(missionsOf(batch)))
   }
 
   /** The log was loaded again, and does not show it any more. Returns the missions whose state tells. */
