@@ -4,7 +4,7 @@ import { createMemoryBackplane } from '../lib/backplane/index.js'
 import type { Backplane, SharedLog } from '../lib/backplane/contract.js'
 import { systemClock } from '../lib/base/clock.js'
 import type { SubscriptionState } from '../lib/hub/delivery/catch-up.js'
-import { Envelope } from '../lib/hub/wire/envelope.js'
+import { MessageEnvelope } from '../lib/hub/wire/envelope.js'
 import type { LoggedMessage, Message } from '../lib/hub/wire/message.js'
 import type { ChannelName } from '../schemas/index.js'
 import { Restatements } from '../lib/cluster/log/restatements.js'
@@ -182,7 +182,7 @@ t.test('a restart of the log reaches a connection whatever it has pending', asyn
     const writer = { bufferedBytes: 0, write: () => -1, writeAll: (messages: readonly Message[]) => { texts.push(...messages.map(({ text }) => String(text))); return 1 } }
     const subscriptions = new Map<ChannelName, SubscriptionState>([['mission_update', { sequence: 1, offset: 1 }]])
     const outbox = stand.open({ writer, subscriptions })
-    const envelope = new Envelope(stand.clock, { name: 'x', version: '1' })
+    const envelope = new MessageEnvelope(stand.clock, { name: 'x', version: '1' })
     const publish = (isReliable: boolean) => {
       const position = isReliable ? stand.log.nextPosition('mission_update') : undefined
       const message = envelope.message('mission_update', { payload: { missionId: 'a' } } as never, { channel: 'mission_update', position, key: isReliable ? undefined : 'a', epoch: stand.log.epoch })

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { Envelope } from '../lib/hub/wire/envelope.js'
+import { MessageEnvelope } from '../lib/hub/wire/envelope.js'
 import type { Mission, MissionDetails } from '../lib/missions/index.js'
 import type { MissionStatus, MissionTotals, MissionUpdate, OptionsInput } from '../schemas/index.js'
 import { build, findStreamFaults, settle, type Stand } from './support/missions.js'
@@ -288,7 +288,7 @@ t.test('size limits', async (t) => {
 
   t.test('a message with its envelope stays within 64 KiB, even if its parts are within their own limits', async (t) => {
     const longest = '\u0001'.repeat(128)
-    const envelope = new Envelope(createVirtualClock(), { name: longest, version: longest })
+    const envelope = new MessageEnvelope(createVirtualClock(), { name: longest, version: longest })
     const wire = (payload: MissionUpdate) => envelope.message('mission_update', { payload }, { replyTo: longest }).bytes
     const stand = build({ maxMetadataBytes: 1_048_576 })
     const mission = stand.missions.start({ id: longest, name: longest, objective: '\u0001'.repeat(2_048) })

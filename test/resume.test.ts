@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { Envelope } from '../lib/hub/wire/envelope.js'
+import { MessageEnvelope } from '../lib/hub/wire/envelope.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
 import type { Channel } from '../lib/hub/channel.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
@@ -686,7 +686,7 @@ t.test('many subscribes in one tick by a client that does not read stay within t
 
 t.test('a gap of a channel without a log has no position', async (t) => {
   const clock = createVirtualClock()
-  const envelope = new Envelope(clock, { name: 'x', version: '1' })
+  const envelope = new MessageEnvelope(clock, { name: 'x', version: '1' })
   const log = new MessageLog({ clock, options: { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 } })
   const channel: Channel = { name: 'mission_stats', delivery: () => ({}), start () {}, stop () {}, snapshot: () => [] }
   const snapshots = new SnapshotCache({ clock, envelope, log, channel: () => channel, onGap () {} })

@@ -10,7 +10,7 @@ import type { Writable } from '../lib/hub/delivery/batch.js'
 import { MessageLog } from '../lib/hub/history/message-log.js'
 import { SnapshotCache } from '../lib/hub/history/snapshot-cache.js'
 import { SnapshotCopies } from '../lib/hub/history/snapshot-copies.js'
-import { Envelope } from '../lib/hub/wire/envelope.js'
+import { MessageEnvelope } from '../lib/hub/wire/envelope.js'
 import { Message, MessageBody, type LoggedMessage, type MessageOptions } from '../lib/hub/wire/message.js'
 import { HIGH_WATER_BYTES, type Outbox } from '../lib/hub/delivery/outbox.js'
 import missionControl, { type MissionControlOptions } from '../lib/index.js'
@@ -434,7 +434,7 @@ t.test('a state of a snapshot is encoded once until it changes, and kept for fiv
   const channel = { name: 'mission_update', delivery: () => ({}), snapshot: () => [...payloads], forgetSnapshot: () => { forgotten++ } } as unknown as Channel
   const snapshots = new SnapshotCache({
     clock,
-    envelope: new Envelope(clock, { name: 'x', version: '1' }),
+    envelope: new MessageEnvelope(clock, { name: 'x', version: '1' }),
     log: new MessageLog({ clock, options: { maxMessages: 10, maxBytes: 10_000, maxAgeMs: 1_000 } }),
     channel: () => channel,
     onGap () {}
@@ -463,7 +463,7 @@ t.test('a state of a snapshot is encoded once until it changes, and kept for fiv
 t.test('snapshots that are sent within 20 ms share messages, unless a message would be older than a snapshot, or a receiver has it', async (t) => {
   let now = 1_000
   const clock = { ...createVirtualClock(), now: () => now }
-  const envelope = new Envelope(clock, { name: 'größer', version: '1' })
+  const envelope = new MessageEnvelope(clock, { name: 'größer', version: '1' })
   const copies = new SnapshotCopies(clock, envelope)
   const body = envelope.body({ missionId: 'a' }, { type: 'mission_update', channel: 'mission_update' })
   const [one, two, three, four, five] = Array.from({ length: 5 }, () => copies.begin({}))

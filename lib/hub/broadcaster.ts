@@ -5,7 +5,7 @@ import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { Clock } from '../base/clock.js'
 import type { Channel, Placement, PublishOptions } from './channel.js'
 import type { HubMetrics } from './metrics.js'
-import type { Envelope } from './wire/envelope.js'
+import type { MessageEnvelope } from './wire/envelope.js'
 import { SubscribeFlow } from './subscriptions/subscribe.js'
 import { MessageLog } from './history/message-log.js'
 import type { LoggedMessage, Message } from './wire/message.js'
@@ -20,7 +20,7 @@ import type { FlushScheduler } from './delivery/flush-scheduler.js'
 export interface SharedBroadcasterDeps {
   clock: Clock
   options: ResolvedOptions['websocket']
-  envelope: Envelope
+  envelope: MessageEnvelope
   metrics: HubMetrics
   scheduler: FlushScheduler
   /** Whether the client may receive messages from before its subscription. */
@@ -55,7 +55,7 @@ export class Broadcaster {
   readonly subscriptions: Subscriptions
   readonly subscribeFlow: SubscribeFlow
 
-  readonly #envelope: Envelope
+  readonly #envelope: MessageEnvelope
 
   constructor (deps: BroadcasterDeps) {
     const { clock, options, channels, envelope, metrics, scheduler, canReplay, epoch, budget, onIdle } = deps

@@ -17,7 +17,7 @@ import { Dispatcher, type DispatcherDeps } from './dispatcher.js'
 import type { PublishPlaces } from './host-publish.js'
 import { MissionRequests, type CommandPort, type MissionRequestsDeps } from './mission-requests.js'
 import { Drain } from './connections/drain.js'
-import { Envelope } from './wire/envelope.js'
+import { MessageEnvelope } from './wire/envelope.js'
 import { Heartbeat } from './connections/heartbeat.js'
 import { pingIntervalMs } from './connections/liveness.js'
 import { LivenessTimer } from './connections/liveness-timer.js'
@@ -62,7 +62,7 @@ export class Hub {
   constructor (deps: HubDeps) {
     const { clock, server, options, createChannels, access, commands, findMission } = deps
     const metrics = this.#metrics
-    const envelope = new Envelope(clock, server)
+    const envelope = new MessageEnvelope(clock, server)
     const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
     this.#deps = deps
     this.#scopes = new Scopes({

@@ -4,7 +4,7 @@ import type { ProtocolErrorCode, ServerMessages } from '../../schemas/messages/s
 import type { Access } from '../access/access.js'
 import { AccessCaller } from '../access/caller.js'
 import type { Connection } from './connections/connection.js'
-import type { Envelope } from './wire/envelope.js'
+import type { MessageEnvelope } from './wire/envelope.js'
 
 /** The result of a command; the codes are those of `protocol_error`. */
 export type CommandOutcome = { accepted: true, missionId: string } | { accepted: false, code: ProtocolErrorCode }
@@ -21,7 +21,7 @@ export interface CommandPort {
 }
 
 export interface MissionRequestsDeps {
-  envelope: Envelope
+  envelope: MessageEnvelope
   access: Access
   commands: CommandPort
   /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */

@@ -4,12 +4,12 @@ import type { Clock } from '../base/clock.js'
 import { callSync } from '../base/promises.js'
 import type { Broadcaster } from './broadcaster.js'
 import type { Connection } from './connections/connection.js'
-import type { Envelope } from './wire/envelope.js'
+import type { MessageEnvelope } from './wire/envelope.js'
 
 export interface RenewalDeps {
   clock: Clock
   access: Access
-  envelope: Envelope
+  envelope: MessageEnvelope
   /** The broadcaster of the scope of a connection. */
   broadcasterOf: (connection: Connection) => Broadcaster
   /** Called when the principal of a connection was renewed, and may expire at another time. */

@@ -8,7 +8,7 @@ import type { FrameWriter } from '../../lib/hub/delivery/write-queue.js'
 import { MessageLog } from '../../lib/hub/history/message-log.js'
 import { SnapshotCache } from '../../lib/hub/history/snapshot-cache.js'
 import { HubMetrics } from '../../lib/hub/metrics.js'
-import { Envelope } from '../../lib/hub/wire/envelope.js'
+import { MessageEnvelope } from '../../lib/hub/wire/envelope.js'
 import type { Message } from '../../lib/hub/wire/message.js'
 
 export interface OpenOptions {
@@ -50,7 +50,7 @@ export class OutboxStand {
     } as unknown as Channel
     this.snapshots = new SnapshotCache({
       clock,
-      envelope: new Envelope(clock, { name: 'x', version: '1' }),
+      envelope: new MessageEnvelope(clock, { name: 'x', version: '1' }),
       log: this.log,
       channel: () => channel,
       onGap: (cause) => metrics.gaps.add(cause)

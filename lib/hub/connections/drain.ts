@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.js'
 import { InvalidOption } from '../../base/errors.js'
 import type { Connection } from './connection.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 
 const MAX_WAVES = 10
 /** Up to this number, all clients are closed in one wave. */
@@ -22,7 +22,7 @@ export function checkDrainMs (withinMs: unknown): number {
 
 export interface DrainDeps {
   clock: Clock
-  envelope: Envelope
+  envelope: MessageEnvelope
   connections: ReadonlySet<Connection>
 }
 

@@ -1,12 +1,12 @@
 import { LONGEST_TIMER_MS } from '../../../schemas/limits.js'
 import type { Clock, Timer } from '../../base/clock.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 import type { Connection } from './connection.js'
 
 /** How long before the expiry of its principal a client is warned. */
 const WARNING_MS = 60_000
 
-export interface ExpiryDeps { clock: Clock, envelope: Envelope }
+export interface ExpiryDeps { clock: Clock, envelope: MessageEnvelope }
 
 /**
  * Warns each client before its principal expires, and closes the connection if the principal was not renewed by then.

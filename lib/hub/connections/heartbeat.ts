@@ -1,11 +1,11 @@
 import { LOGGED_CHANNELS } from '../../../schemas/channels/index.js'
 import type { Connection } from './connection.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { Message } from '../wire/message.js'
 
 export interface HeartbeatDeps {
-  envelope: Envelope
+  envelope: MessageEnvelope
   /** The log of the channels that a connection is subscribed to. */
   logOf: (connection: Connection) => MessageLog
   /** Time between two heartbeats, in ms; part of the message. */

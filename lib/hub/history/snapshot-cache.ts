@@ -4,7 +4,7 @@ import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { AsOf, GapCause } from '../../../schemas/messages/server-messages.js'
 import type { Clock } from '../../base/clock.js'
 import type { Channel, EndingsRange, Selection } from '../channel.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 import type { MessageBody } from '../wire/message.js'
 import type { MessageLog } from './message-log.js'
 import { SnapshotCopies } from './snapshot-copies.js'
@@ -32,7 +32,7 @@ export interface SnapshotRequest { filter: SubscriptionFilter | undefined, endin
 
 export interface SnapshotCacheDeps {
   clock: Clock
-  envelope: Envelope
+  envelope: MessageEnvelope
   log: MessageLog
   channel: (name: ChannelName) => Channel
   onGap: (cause: GapCause) => void

@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 import { Message, type MessageBody } from '../wire/message.js'
 
 /** A snapshot on its way to one receiver. It contains each body at most once. */
@@ -30,10 +30,10 @@ const SHARED_FOR_MS = 20
  */
 export class SnapshotCopies {
   readonly #clock: Clock
-  readonly #envelope: Envelope
+  readonly #envelope: MessageEnvelope
   #period: Period = { startedAt: NaN, createdCount: 0, receivers: new Set() }
 
-  constructor (clock: Clock, envelope: Envelope) {
+  constructor (clock: Clock, envelope: MessageEnvelope) {
     this.#clock = clock
     this.#envelope = envelope
   }

@@ -8,12 +8,12 @@ import type { Selection } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
 import type { Steps } from '../delivery/turn-work.js'
 import type { HubMetrics } from '../metrics.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 import { acknowledge } from './subscribe.js'
 import type { Subscriptions } from './subscriptions.js'
 
 export interface SubscribeCommandsDeps {
-  envelope: Envelope
+  envelope: MessageEnvelope
   metrics: HubMetrics
   access: Access
   /** What the client sees. */

@@ -4,7 +4,7 @@ import type { Cursor } from '../../../schemas/messages/envelope.js'
 import type { GapCause, ServerMessages, SubscriptionOutcome } from '../../../schemas/messages/server-messages.js'
 import type { EndingsRange } from '../channel.js'
 import type { Connection } from '../connections/connection.js'
-import type { Envelope } from '../wire/envelope.js'
+import type { MessageEnvelope } from '../wire/envelope.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { Message } from '../wire/message.js'
 import type { HandOver, Snapshot, SnapshotCache } from '../history/snapshot-cache.js'
@@ -23,7 +23,7 @@ export interface SubscribeRequest {
 }
 
 export interface SubscribeFlowDeps {
-  envelope: Envelope
+  envelope: MessageEnvelope
   log: MessageLog
   snapshots: SnapshotCache
   subscriptions: Subscriptions
@@ -190,7 +190,7 @@ const isResumed = ({ since }: SubscribeRequest, cause: GapCause | undefined): bo
 
 /** Answers a `subscribe` or `unsubscribe` for one channel. */
 export function acknowledge (
-  envelope: Envelope, connection: Connection, payload: Ack, replyTo: string | undefined
+  envelope: MessageEnvelope, connection: Connection, payload: Ack, replyTo: string | undefined
 ): void {
   connection.outbox.send(envelope.message('subscription_ack', { payload }, { replyTo }))
 }

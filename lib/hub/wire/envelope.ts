@@ -8,7 +8,7 @@ type EnvelopeKey =
 
 type Body<Type extends ServerMessageType> = Omit<ServerMessages[Type], EnvelopeKey>
 
-export interface EnvelopeOptions extends MessageOptions {
+export interface MessageEnvelopeOptions extends MessageOptions {
   /** The id of the message of the client that this one answers. */
   replyTo?: string | undefined
   /** The epoch of the log; required for a message with a position. */
@@ -21,7 +21,7 @@ export interface EnvelopeOptions extends MessageOptions {
 const BODY_START = '"payload":'
 
 /** Wraps messages in the envelope of the protocol and encodes them. One call creates one message with one id. */
-export class Envelope {
+export class MessageEnvelope {
   readonly #clock: Clock
   readonly #server: ServerIdentity
   readonly #serverText: string
@@ -32,7 +32,7 @@ export class Envelope {
     this.#serverText = JSON.stringify(this.#server)
   }
 
-  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: EnvelopeOptions = {}): Message {
+  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: MessageEnvelopeOptions = {}): Message {
     const { replyTo, position, epoch, at: unix = this.#clock.now(), id = createUnifiedId('message') } = options
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,
