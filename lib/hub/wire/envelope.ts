@@ -32,7 +32,9 @@ export class MessageEnvelope {
     this.#serverText = JSON.stringify(this.#server)
   }
 
-  message<Type extends ServerMessageType> (type: Type, body: Body<Type>, options: MessageEnvelopeOptions = {}): Message {
+  message<Type extends ServerMessageType> (
+    type: Type, body: Body<Type>, options: MessageEnvelopeOptions = {}
+  ): Message {
     const { replyTo, position, epoch, at: unix = this.#clock.now(), id = createUnifiedId('message') } = options
     return new Message(JSON.stringify({
       protocolVersion: PROTOCOL_VERSION,

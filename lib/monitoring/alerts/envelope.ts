@@ -59,10 +59,10 @@ const LEAST_RESTS = 1_000
 const MOST_UNEXPLAINED = 0.6
 
 /**
- * Detects unusual values of one signal, sample by sample. Single samples, and the mean of about 64 samples, are compared
- * with the widest range that they had before. The range is relative to a baseline of about 500 samples, so a slow trend
- * is not unusual. With times, the mean is also compared with the same hour (UTC) of the last ten days, where the hour
- * of day explains much of the signal.
+ * Detects unusual values of one signal, sample by sample. Single samples, and the mean of about 64, are compared with
+ * the widest range that they had before. The range is relative to a baseline of about 500 samples, so a slow trend is
+ * not unusual. With times, the mean is also compared with the same hour (UTC) of the last ten days, where the hour of
+ * day explains much of the signal.
  *
  * Constant time and memory. Samples and times that are not finite are skipped. No alert before the 100th sample. The
  * compiled file imports nothing, so it can be loaded alone.

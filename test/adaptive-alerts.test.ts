@@ -1,0 +1,254 @@
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import t from 'tap'
+import { Envelope } from '../lib/monitoring/alerts/envelope.js'
+import type { EnvelopeOptions, EnvelopeVerdict } from '../lib/monitoring/alerts/envelope-types.js'
+import { onlyWith, pathOf } from './support/skip.js'
+import { traceFile } from './support/trace-data.js'
+
+const HOUR_MS = 3_600_000
+
+interface NabResult { rows: number, windows: Array<[number, number]>, alerts: number[] }
+interface NabScore { standard: number, lowFalsePositives: number, lowFalseNegatives: number, falseAlarms: number, found: number }
+const { scoreNab, probationOf } = await import(new URL('../bench/alerts/nab-score.mjs', import.meta.url).href) as {
+  scoreNab: (results: NabResult[]) => NabScore
+  probationOf: (rows: number) => number
+}
+
+/** A sample of regular work: between 90 and 110, in no order. */
+const usual = (index: number): number => 90 + index * 7_919 % 21
+
+/** An envelope that has seen regular work. */
+function learned (options?: EnvelopeOptions, samples = 1_000): Envelope {
+  const envelope = new Envelope(options)
+  for (let i = 0; i < samples; i++) envelope.push(usual(i))
+  return envelope
+}
+
+const anyNumber = fc.oneof(
+  fc.double(),
+  fc.constantFrom(0, -0, 1e308, -1e308, 1e154, -1e154, Number.MAX_VALUE, Number.MIN_VALUE, NaN, Infinity, -Infinity),
+  fc.integer({ min: -5, max: 5 })
+)
+
+t.test('regular work is no alert, and a value far outside of it is one', async (t) => {
+  const envelope = new Envelope()
+  for (let i = 0; i < 1_000; i++) t.notOk(envelope.push(usual(i)).alert, `sample ${i}`)
+  const { alert, score, view, observed, baseline, low, high } = envelope.push(300)
+  t.ok(alert)
+  t.ok(score >= 1)
+  t.equal(view, 'sample')
+  t.equal(observed, 300)
+  t.ok(baseline > 99 && baseline < 102, `baseline ${baseline}`)
+  t.ok(low < -8 && low > -16 && high > 8 && high < 16, `range ${low} to ${high}`)
+})
+
+t.test('a small shift that lasts is found in the mean of the samples', async (t) => {
+  const envelope = learned()
+  const verdicts = Array.from({ length: 100 }, (_, i) => envelope.push(usual(i) + 9))
+  const [found, ...others] = verdicts.filter(({ alert }) => alert)
+  t.equal(found?.view, 'level')
+  t.strictSame(others, [])
+})
+
+t.test('an alert starts once: not again while the disturbance lasts, and after 20 quiet samples it may', async (t) => {
+  const envelope = learned()
+  t.ok(envelope.push(1_000).alert)
+  t.notOk(envelope.push(2_000).alert)
+  for (let i = 0; i < 19; i++) envelope.push(usual(i))
+  t.notOk(envelope.push(5_000).alert, 'after 19')
+  for (let i = 0; i < 20; i++) envelope.push(usual(i))
+  t.ok(envelope.push(20_000).alert, 'after 20')
+})
+
+t.test('no input gives an alert before the 100th sample', async () => {
+  fc.assert(fc.property(fc.array(anyNumber, { minLength: 99, maxLength: 99 }), (values) => {
+    const envelope = new Envelope({ sensitivity: 'max' })
+    return values.every((value) => !envelope.push(value).alert)
+  }), { numRuns: 50 })
+})
+
+t.test('any numbers and times leave a finite state and give a finite score', async () => {
+  const samples = fc.array(fc.tuple(anyNumber, fc.option(anyNumber, { nil: undefined }), fc.double({ min: 0, max: 1, noNaN: true })), { maxLength: 300 })
+  const directions = fc.constantFrom('up', 'down', 'both')
+  const sensitivities = fc.constantFrom('low', 'normal', 'high', 'max')
+  fc.assert(fc.property(samples, directions, sensitivities, (list, direction, sensitivity) => {
+    const envelope = new Envelope({ direction, sensitivity })
+    for (const [value, atMs, pace] of list) {
+      const { alert, view, ...numbers } = envelope.push(value, atMs, pace)
+      if (!Object.values(numbers).every(Number.isFinite)) return false
+    }
+    return envelope.save().every(Number.isFinite)
+  }), { numRuns: 300 })
+})
+
+t.test('a sample that is not finite changes nothing', async (t) => {
+  const envelope = learned()
+  const before = envelope.save()
+  for (const value of [NaN, Infinity, -Infinity]) t.match(envelope.push(value, 0), { score: 0, alert: false })
+  t.strictSame(envelope.save(), before)
+})
+
+t.test('a time that is not finite is as no time', async (t) => {
+  const [one, other] = [learned(), learned()]
+  for (let i = 0; i < 200; i++) t.strictSame(one.push(usual(i) * i, [NaN, Infinity, -Infinity][i % 3]), other.push(usual(i) * i))
+  t.strictSame(one.save(), other.save())
+})
+
+t.test('the unit of a signal does not matter', async () => {
+  fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 1_000 }), { minLength: 120 }), fc.constantFrom(2 ** -10, 2 ** 20), (values, unit) => {
+    const [one, other] = [new Envelope({ minDelta: 3 }), new Envelope({ minDelta: 3 * unit })]
+    return [7, ...values].every((value) => one.push(value).score === other.push(value * unit).score)
+  }), { numRuns: 50 })
+})
+
+t.test('`direction` says on which side an excess counts', async (t) => {
+  t.ok(learned().push(300).alert && learned().push(-300).alert)
+  t.ok(learned({ direction: 'up' }).push(300).alert && !learned({ direction: 'up' }).push(-300).alert)
+  t.ok(!learned({ direction: 'down' }).push(300).alert && learned({ direction: 'down' }).push(-300).alert)
+  fc.assert(fc.property(fc.array(fc.integer({ min: -1_000, max: 1_000 })), (values) => {
+    const [up, down] = [new Envelope({ direction: 'up' }), new Envelope({ direction: 'down' })]
+    return values.every((value) => up.push(value).score === down.push(-value).score)
+  }), { numRuns: 50 })
+})
+
+t.test('an excess below `minDelta` does not matter', async (t) => {
+  t.ok(learned({ sensitivity: 'max' }).push(120).alert)
+  t.notOk(learned({ sensitivity: 'max', minDelta: 20 }).push(120).alert)
+  t.ok(learned({ sensitivity: 'max', minDelta: 20 }).push(140).alert)
+})
+
+t.test('a higher sensitivity gives a higher score', async (t) => {
+  const scores = (['low', 'normal', 'high', 'max'] as const).map((sensitivity) => learned({ sensitivity }).push(125).score)
+  t.strictSame(scores, [...scores].sort((a, b) => a - b))
+  t.equal(new Set(scores).size, 4)
+})
+
+t.test('an unknown sensitivity is refused', async (t) => {
+  t.throws(() => new Envelope({ sensitivity: 'loud' as 'low' }), { name: 'RangeError', message: 'sensitivity must be low, normal, high or max, not loud' })
+})
+
+t.test('a slower pace keeps the baseline during a disturbance', async (t) => {
+  const [slow, full] = [learned(), learned()]
+  for (let i = 0; i < 200; i++) {
+    slow.push(1_000, undefined, 0.25)
+    full.push(1_000)
+  }
+  t.ok(slow.look('sample').baseline < 300)
+  t.ok(full.look('sample').baseline > 500)
+})
+
+t.test('a restored envelope goes on as if nothing had happened, with and without times', async (t) => {
+  for (const timeOf of [() => undefined, (i: number) => i * 900_000]) {
+    const whole = new Envelope()
+    let restored = new Envelope()
+    const verdicts: EnvelopeVerdict[][] = [[], []]
+    for (let i = 0; i < 2_000; i++) {
+      const value = usual(i) + 50 * Math.sin(i * Math.PI / 48) + (i % 700 === 699 ? 500 : 0)
+      verdicts[0]!.push(whole.push(value, timeOf(i)))
+      verdicts[1]!.push(restored.push(value, timeOf(i)))
+      if (i % 100 === 50) {
+        const saved = JSON.parse(JSON.stringify(restored.save())) as number[]
+        t.equal(saved.length, timeOf(i) === undefined ? 16 : 75)
+        restored = new Envelope()
+        t.ok(restored.restore(saved))
+      }
+    }
+    t.strictSame(verdicts[1], verdicts[0])
+    t.ok(verdicts[0]!.some(({ alert }) => alert))
+  }
+})
+
+t.test('a state without times replaces one with times', async (t) => {
+  const envelope = new Envelope()
+  for (let i = 0; i < 100; i++) envelope.push(usual(i), i * HOUR_MS)
+  t.equal(envelope.save().length, 75)
+  const other = learned()
+  t.ok(envelope.restore(other.save()))
+  t.strictSame(envelope.save(), other.save())
+})
+
+t.test('a saved state of another kind is refused or harmless', async (t) => {
+  const envelope = learned()
+  const before = envelope.save()
+  const withTimes = Array<number>(75).fill(0)
+  for (const state of [[], [1], before.slice(1), [NaN, ...before.slice(1)], [-1, ...before.slice(1)], withTimes.fill(24, 24, 25), withTimes.fill(0.5, 24, 25)]) {
+    t.notOk(envelope.restore(state), JSON.stringify(state))
+  }
+  t.strictSame(envelope.save(), before)
+  const states = fc.oneof(fc.array(fc.double(), { minLength: 16, maxLength: 16 }), fc.array(fc.double({ min: 0, max: 23 }).map(Math.round), { minLength: 75, maxLength: 75 }))
+  fc.assert(fc.property(states, fc.array(fc.tuple(anyNumber, anyNumber), { maxLength: 50 }), (state, samples) => {
+    const restored = new Envelope()
+    restored.restore(state)
+    return samples.every(([value, atMs]) => Number.isFinite(restored.push(value, atMs).score))
+  }), { numRuns: 300 })
+})
+
+/** The alerts in busy days and quiet nights of a service, one sample in five minutes, after the first two days. */
+function playDays (envelope: Envelope, days: number, isTimed: boolean, change: (day: number, hour: number, level: number) => number): EnvelopeVerdict[] {
+  const verdicts: EnvelopeVerdict[] = []
+  for (let i = 0; i < days * 288; i++) {
+    const [day, hour] = [Math.floor(i / 288), Math.floor(i / 12) % 24]
+    const level = 100 + 80 * Math.sin(i * 2 * Math.PI / 288)
+    const verdict = envelope.push(change(day, hour, level) + i * 7_919 % 11, isTimed ? i * 300_000 : undefined)
+    if (day >= 2) verdicts.push(verdict)
+  }
+  return verdicts.filter(({ alert }) => alert)
+}
+
+t.test('a night as busy as a day is an alert for a signal with times, and no alert without', async (t) => {
+  const busyNight = (day: number, hour: number, level: number): number => day === 11 && hour >= 15 && hour < 21 ? 180 : level
+  t.strictSame(playDays(new Envelope(), 12, false, busyNight), [])
+  const [found, ...others] = playDays(new Envelope(), 12, true, busyNight)
+  t.equal(found?.view, 'hour')
+  t.ok(found!.observed - found!.baseline > found!.high)
+  t.strictSame(others, [])
+  t.strictSame(playDays(new Envelope(), 12, true, (_day, _hour, level) => level), [])
+})
+
+t.test('times before 1970 count the hours of the day too', async (t) => {
+  const envelope = new Envelope()
+  envelope.push(1, -1)
+  t.equal(envelope.save()[24], 23)
+})
+
+t.test('the score of the anomaly benchmark is that of its formula, in cases computed by hand', async (t) => {
+  const S = (y: number): number => 2 / (1 + Math.exp(5 * y)) - 1
+  const rows = 1_000
+  const windows: Array<[number, number]> = [[400, 499]]
+  const score = (alerts: number[]): NabScore => scoreNab([{ rows, windows, alerts }])
+  const near = (found: number, wanted: number, title: string): unknown => t.ok(Math.abs(found - wanted) < 1e-9, `${title}: ${found}, ${wanted}`)
+
+  t.equal(probationOf(1_000), 150)
+  t.equal(probationOf(100_000), 750)
+  t.match(score([]), { standard: 0, lowFalsePositives: 0, lowFalseNegatives: 0, falseAlarms: 0 }, 'silence')
+  t.match(score([400]), { standard: 100, lowFalsePositives: 100, lowFalseNegatives: 100, falseAlarms: 0, found: 1 }, 'the first row of the window')
+  t.match(score([149, 400]), { standard: 100, falseAlarms: 0 }, 'an alert in the probation does not count')
+  near(score([450, 400, 470]).standard, 100, 'the best alert of a window counts, once')
+  near(score([499]).standard, 100 * (1 + S(-0.01) / S(-1)) / 2, 'the last row of the window')
+  near(score([200, 400]).standard, 100 * (2 - 0.11) / 2, 'an alert before the first window costs a full one')
+  near(score([200, 400]).lowFalsePositives, 100 * (2 - 0.22) / 2, 'and twice that where false alarms matter')
+  near(score([400, 549]).standard, 100 * (2 + 0.11 * S(50 / 99)) / 2, 'an alert soon after the window costs less')
+  near(score([400, 900]).standard, 100 * (2 - 0.11) / 2, 'and a full one three lengths later')
+  near(score([600]).lowFalseNegatives, 100 * (-2 + 0.11 * S(101 / 99) + 2) / 3, 'a missed window costs two where misses matter')
+  near(scoreNab([{ rows, windows, alerts: [400] }, { rows, windows: [[300, 309], [700, 709]], alerts: [700] }]).standard, 100 * (2 - 1 + 3) / 6, 'all windows of all series weigh the same')
+})
+
+const nabSeries = traceFile('nab-dev.ndjson.gz')
+
+t.test('the detector keeps its score on labelled series, with one set of parameters', onlyWith(nabSeries), async (t) => {
+  interface Series { windows: Array<[number, number]>, t: number[], x: number[] }
+  const series = gunzipSync(readFileSync(pathOf(nabSeries))).toString().trim().split('\n').map((line) => JSON.parse(line) as Series)
+  const score = (sensitivity: 'max' | 'normal', isTimed: boolean): NabScore => scoreNab(series.map(({ windows, t: times, x }) => {
+    const envelope = new Envelope({ sensitivity })
+    let seconds = 0
+    const alerts = x.flatMap((value, row) => envelope.push(value, isTimed ? (seconds += times[row]!) * 1_000 : undefined).alert ? [row] : [])
+    return { rows: x.length, windows, alerts }
+  }))
+  const [max, maxTimed, normal, normalTimed] = [score('max', false), score('max', true), score('normal', false), score('normal', true)]
+  t.ok(max.standard >= 69.4 && max.lowFalsePositives >= 64.3, JSON.stringify(max))
+  t.ok(maxTimed.standard >= 72.4 && maxTimed.lowFalsePositives >= 67.3, JSON.stringify(maxTimed))
+  t.ok(normal.standard >= 57.8 && normal.lowFalsePositives >= 56 && normal.falseAlarms <= 19, JSON.stringify(normal))
+  t.ok(normalTimed.standard >= 60.8 && normalTimed.lowFalsePositives >= 59 && normalTimed.falseAlarms <= 19, JSON.stringify(normalTimed))
+})
