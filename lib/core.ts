@@ -73,6 +73,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endedIds,
     monitoring,
     alerts: alerts.operators,
+    signals: alerts.signals,
     hidesUnknownParents: access.isRestricted,
     options,
     onWarning: createWarning(log, onCallbackError),
@@ -102,6 +103,7 @@ function createAlertService (deps: CreateAlertServiceDeps): AlertService {
       endedAfter: (last) => endings.after(tenant, last)
     }),
     health: () => cluster()?.health.all() ?? monitoring.health(),
+    latencies: () => monitoring.operationLatencies(),
     onCallbackError
   })
 }

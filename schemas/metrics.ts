@@ -23,6 +23,17 @@ export const LatencySnapshot = Type.Object({
 })
 export type LatencySnapshot = Static<typeof LatencySnapshot>
 
+/** The latency of one operation within the last minute, in ms. The names are label values. */
+export const OperationLatency = Type.Object({
+  component: Type.String({ minLength: 1, maxLength: 64 }),
+  operation: Type.String({ minLength: 1, maxLength: 64 }),
+  count: Type.Integer({ minimum: 0 }),
+  p50Ms: Type.Number({ minimum: 0 }),
+  p95Ms: Type.Number({ minimum: 0 }),
+  p99Ms: Type.Number({ minimum: 0 })
+})
+export type OperationLatency = Static<typeof OperationLatency>
+
 /** Counters of the WebSocket route; `channels[].count` is the current number of subscribers. */
 export const WsMetrics = Type.Object({
   connectionsOpen: Type.Integer({ minimum: 0 }),

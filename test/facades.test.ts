@@ -16,7 +16,7 @@ const MEMBERS = {
     'cancelled', 'settled', 'task', 'child', 'setParent', 'retry', 'annotate', 'note', 'heartbeat', 'waiting', 'extendTimeout', 'cancel', 'view', 'toJSON',
     '[Symbol.asyncDispose]'
   ],
-  Monitoring: ['trackOperation', 'time', 'addHealthCheck', 'reportHealth', 'health', 'latency', 'operations', 'alerts', 'silence', 'on'],
+  Monitoring: ['trackOperation', 'time', 'addHealthCheck', 'reportHealth', 'health', 'latency', 'operationLatencies', 'operations', 'alerts', 'silence', 'on'],
   MissionControl: ['wsMetrics', 'metrics', 'publish', 'revoke', 'drain']
 } as const
 

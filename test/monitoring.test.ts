@@ -4,12 +4,13 @@ import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { MonitoringService, type MonitoringEvents } from '../lib/monitoring/index.js'
 import { LatencyWindow } from '../lib/monitoring/operations/latency-window.js'
 import { compile } from '../lib/base/validation.js'
-import { LatencySnapshot, Operation } from '../schemas/index.js'
+import { LatencySnapshot, Operation, OperationLatency } from '../schemas/index.js'
 import { uncaught } from './support/app.js'
 
 const SECRET = 'hunter2'
 const isLatencySnapshot = compile(LatencySnapshot)
 const isOperation = compile(Operation)
+const isOperationLatency = compile(OperationLatency)
 
 const setup = () => {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
@@ -91,6 +92,27 @@ t.test('latency', async (t) => {
     t.ok(isClose(latency.p99, 3_000))
     clock.advance(61_000)
     t.strictSame(monitoring.latency(), { p50: 0, p95: 0, p99: 0, count: 0, windowMs: 60_000 })
+  })
+
+  t.test('is known for each of the 20 busiest operations of the last minute, busiest first', async (t) => {
+    const { clock, monitoring, track } = setup()
+    t.strictSame(monitoring.operationLatencies(), [])
+    track({ operation: 'idle', durationMs: 5 })
+    clock.advance(61_000)
+    for (let i = 1; i <= 25; i++) {
+      for (let n = 0; n < i; n++) track({ component: 'a b', operation: `op${i}`, durationMs: i, status: n === 0 ? 'error' : 'success' })
+    }
+    track({ operation: 'uncounted' })
+    const latencies = monitoring.operationLatencies()
+    t.strictSame(latencies.map(({ component, operation, count }) => [component, operation, count]),
+      Array.from({ length: 20 }, (_, i) => ['a_b', `op${25 - i}`, 25 - i]))
+    t.ok(latencies.every(({ p50Ms, p95Ms, p99Ms, count }) => [p50Ms, p95Ms, p99Ms].every((ms) => isClose(ms, count))))
+    t.ok(latencies.every((one) => isOperationLatency(one)))
+    for (let n = 0; n < 90; n++) track({ operation: 'skewed', durationMs: 10 })
+    for (let n = 0; n < 10; n++) track({ operation: 'skewed', durationMs: 1_000 })
+    const [skewed] = monitoring.operationLatencies()
+    t.match(skewed, { component: 'db', operation: 'skewed', count: 100 })
+    t.ok(isClose(skewed!.p50Ms, 10) && isClose(skewed!.p95Ms, 1_000) && isClose(skewed!.p99Ms, 1_000))
   })
 
   t.test('does not depend on the wall clock', async (t) => {

@@ -1,7 +1,7 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { HealthSnapshot, HealthStatus } from '../../schemas/health.js'
-import type { LatencySnapshot, Operation } from '../../schemas/metrics.js'
+import type { LatencySnapshot, Operation, OperationLatency } from '../../schemas/metrics.js'
 import type { Clock } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { InvalidSilence } from '../base/errors.js'
@@ -9,9 +9,11 @@ import { callGuarded } from '../base/promises.js'
 import type { AlertService } from './alerts/alert-service.js'
 import { Health, type ReportedHealth } from './health/health.js'
 import type { HealthCheck } from './health/sources.js'
-import { LatencyWindow, type LatencyCounts } from './operations/latency-window.js'
+import type { LatencyCounts } from './operations/latency-buckets.js'
+import { LatencyWindow } from './operations/latency-window.js'
 import { readOperation, timeOperation } from './operations/operation.js'
-import { Operations, type OperationTotals } from './operations/operations.js'
+import { MAX_OPERATION_LATENCIES, operationLatencyOf } from './operations/operation-latency.js'
+import { Operations, type OperationCounts, type OperationTotals } from './operations/operations.js'
 
 /** Events of `app.monitoring`: an operation as it was counted, or the health after a change of its overall status. */
 export type MonitoringEvents = {
@@ -66,6 +68,8 @@ export interface Monitoring {
   health (): HealthSnapshot
   /** The latency of the last minute. */
   latency (): LatencySnapshot
+  /** The latency of the last minute for the 20 operations with the most durations, busiest first. */
+  operationLatencies (): readonly OperationLatency[]
   /** Lifetime totals by component and operation. */
   operations (): OperationTotals
   /** The alerts that fire, as clients receive them: those of operators, or with `tenant` those of one tenant. */
@@ -97,6 +101,7 @@ export function createMonitoring (service: MonitoringService, alerts: AlertServi
     reportHealth: (status, health) => service.reportHealth(status, health),
     health: () => service.health(),
     latency: () => service.latency(),
+    operationLatencies: () => service.operationLatencies(),
     operations: () => service.operations(),
     alerts: ({ tenant } = {}) => alerts.of(tenant).firing(),
     silence: (fingerprint, untilMs, by) => alerts.silence(...checkSilence(fingerprint, untilMs, by)),
@@ -172,6 +177,15 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
     return this.#latency.counts(this.#clock.monotonic())
   }
 
+  operationLatencies (): readonly OperationLatency[] {
+    return operationLatencyOf([this.operationCounts()])
+  }
+
+  /** The durations of the busiest operations within the last minute, to be added to those of other processes. */
+  operationCounts (): OperationCounts[] {
+    return this.#operations.busiest(MAX_OPERATION_LATENCIES, this.#clock.monotonic())
+  }
+
   operations (): OperationTotals {
     return this.#operations.totals()
   }
@@ -196,8 +210,10 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
 
   #record (operation: Operation): void {
     const { durationMs } = operation
-    this.#operations.record(operation.component, operation.operation, operation.status === 'success', durationMs)
-    if (durationMs !== undefined) this.#latency.record(durationMs, this.#clock.monotonic())
+    const nowMs = this.#clock.monotonic()
+    const isSuccess = operation.status === 'success'
+    this.#operations.record(operation.component, operation.operation, { isSuccess, durationMs, nowMs })
+    if (durationMs !== undefined) this.#latency.record(durationMs, nowMs)
     this.#events.emit('operation_metric', operation)
   }
 }

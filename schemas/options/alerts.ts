@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { LONGEST_TIMER_MS } from '../limits.js'
+import { adaptive } from './adaptive.js'
 import { group, hostValue } from './fields.js'
 
 const MINUTE = 60_000
@@ -108,6 +109,7 @@ type HostRuleObject = object
 export const alerts = group({
   repeatMs: duration(240 * MINUTE, 'Time until a firing alert is sent again as a reminder; 0 disables reminders.'),
   rules,
+  adaptive,
   add: Type.Optional(Type.Array(hostValue<HostRuleObject>('object', 'a rule object', 'A rule.'), {
     maxItems: 100,
     description: 'Rules of your own; see the page on operations.',

@@ -1,8 +1,10 @@
 import type { Anomaly, AnomalySeverity } from '../../../schemas/anomaly.js'
 import type { HealthSnapshot } from '../../../schemas/health.js'
+import type { OperationLatency } from '../../../schemas/metrics.js'
 import type { AlertsOptions } from '../../../schemas/options/alerts.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import { Events, type Unsubscribe } from '../../base/events.js'
+import { AdaptiveSignals } from './adaptive/adaptive-signals.js'
 import { bindRules, type EvaluatedRule } from './alert-rules.js'
 import { AlertCounts, type AlertTotals } from './alert-counts.js'
 import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
@@ -23,6 +25,8 @@ export interface AlertServiceDeps {
   /** The missions of a tenant, or without a tenant all of them. */
   missions: (tenant: string | undefined) => MissionSource
   health: () => HealthSnapshot
+  /** The latency of the busiest operations in the last minute. */
+  latencies: () => readonly OperationLatency[]
   /** Receives errors of rules and of listeners; `where` names the rule. */
   onCallbackError: (where: string, err: unknown) => void
 }
@@ -49,6 +53,8 @@ const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, comp
  */
 export class AlertService {
   readonly operators: ScopeAlerts
+  /** What the alerts of operators about unusual values have learned. */
+  readonly signals: AdaptiveSignals
   /** Set if another part evaluates the alerts of operators, because there are several processes. */
   shared: SharedAlerts | undefined
   readonly #deps: AlertServiceDeps
@@ -63,6 +69,8 @@ export class AlertService {
   constructor (deps: AlertServiceDeps) {
     this.#deps = deps
     this.#rules = bindRules(deps.options.rules)
+    this.signals = new AdaptiveSignals({ options: deps.options.adaptive, latencies: deps.latencies })
+    for (const rule of Object.keys(this.signals.times)) this.#counts.add(rule)
     this.#scope = this.#createScope(undefined)
     this.operators = this.#scope.alerts
   }
@@ -144,7 +152,7 @@ export class AlertService {
       clock,
       repeatMs: options.repeatMs,
       rules: isTenant ? this.#rules.filter(({ isAboutMissions }) => isAboutMissions) : this.#rules,
-      ...isTenant && { labels: { tenant } },
+      ...isTenant ? { labels: { tenant } } : { sources: [this.signals] },
       facts: (time) => ({
         now: time.now,
         missions: watch.read(time),

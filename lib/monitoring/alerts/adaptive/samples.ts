@@ -17,6 +17,7 @@ const LEAST_FOR_P99 = 50
 const DURATIONS_PER_SAMPLE = 5
 /** How many names have durations waiting for others. */
 const MAX_NAMES = 200
+const MAX_LABEL = 128
 
 interface Counters { readonly at: number, readonly started: number, readonly ended: number }
 
@@ -55,7 +56,7 @@ export class Samples {
     if (durations.length < DURATIONS_PER_SAMPLE) return []
     this.#durations.delete(name)
     const median = durations.sort((a, b) => a - b)[DURATIONS_PER_SAMPLE >> 1]!
-    return [{ rule: 'adaptive_duration', labels: { name }, value: median }]
+    return [{ rule: 'adaptive_duration', labels: { name: name.slice(0, MAX_LABEL) }, value: median }]
   }
 }
 
