@@ -6,11 +6,17 @@ import { SavedSignals } from '../schemas/cluster/saved-signals.js'
 import type { OperationLatency } from '../schemas/metrics.js'
 import type { AdaptiveOptions } from '../schemas/options/adaptive.js'
 import { compile } from '../lib/base/validation.js'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import { ClusterAlerts } from '../lib/cluster/cluster-alerts.js'
+import type { Picture } from '../lib/cluster/picture/picture.js'
 import { AdaptiveSignals } from '../lib/monitoring/alerts/adaptive/adaptive-signals.js'
 import type { SavedSignal } from '../lib/monitoring/alerts/adaptive/signal.js'
 import type { AlertCondition } from '../lib/monitoring/alerts/condition.js'
 import { Envelope } from '../lib/monitoring/alerts/envelope.js'
 import type { EnvelopeOptions, EnvelopeVerdict } from '../lib/monitoring/alerts/envelope-types.js'
+import { AlertLifecycle } from '../lib/monitoring/alerts/lifecycle/lifecycle.js'
+import type { ScopeAlerts } from '../lib/monitoring/alerts/scope-alerts.js'
+import { boot } from './support/app.js'
 import { onlyWith, pathOf } from './support/skip.js'
 import { traceFile } from './support/trace-data.js'
 
@@ -180,7 +186,7 @@ t.test('a saved state of another kind is refused or harmless', async (t) => {
   const envelope = learned()
   const before = envelope.save()
   const withTimes = Array<number>(75).fill(0)
-  for (const state of [[], [1], before.slice(1), [NaN, ...before.slice(1)], [-1, ...before.slice(1)], withTimes.fill(24, 24, 25), withTimes.fill(0.5, 24, 25)]) {
+  for (const state of [[], [1], before.slice(1), [NaN, ...before.slice(1)], [-1, ...before.slice(1)], withTimes.with(24, 24), withTimes.with(24, 0.5)]) {
     t.notOk(envelope.restore(state), JSON.stringify(state))
   }
   t.strictSame(envelope.save(), before)
@@ -459,4 +465,68 @@ t.test('another process goes on with the saved signals, alerts included', async 
   service.signals = service.create()
   service.signals.restore([{ ...broken!, envelope: [1, 2, 3] }, ...rest], service.time)
   t.strictSame(service.signals.save()[0]?.envelope[0], 0, 'a state of another kind starts anew')
+})
+
+t.test('a service tells its operators of an unusual load, and its resolution', async (t) => {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1))
+  const rules = { mission_active: { enabled: false }, backlog_growth: { enabled: false } }
+  const app = await boot(t, { clock, alerts: { rules } })
+  await app.ready()
+  const playMinute = (starts: number): void => {
+    for (let i = 0; i < 4; i++) {
+      for (let n = 0; n < starts / 4; n++) app.missions.start({ name: 'import' }).complete()
+      app.monitoring.trackOperation({ component: 'db', operation: 'query', status: 'success', durationMs: 10 })
+      clock.advance(15_000)
+    }
+  }
+  for (let minute = 0; minute < 200; minute++) playMinute(20 + 4 * (minute % 3))
+  t.strictSame(app.monitoring.alerts(), [])
+  for (let minute = 0; minute < 4; minute++) playMinute(200)
+  const [alert, ...others] = app.monitoring.alerts()
+  t.strictSame(others, [])
+  t.match(alert, { rule: 'adaptive_starts', category: 'mission', severity: 'info', state: 'firing', fingerprint: 'adaptive_starts', value: 200 })
+  t.match(alert!.message, /^missions started per minute 200; 17\d(\.\d)? above its baseline of 2\d(\.\d)?, envelope so far \d+(\.\d)? to \d+(\.\d)?$/)
+  for (let minute = 0; minute < 25; minute++) playMinute(20 + 4 * (minute % 3))
+  t.strictSame(app.monitoring.alerts(), [])
+})
+
+t.test('with several processes, the learned signals are retained every five minutes for the next one that evaluates', async (t) => {
+  const service = playService()
+  playUsual(t, service, 300, (index) => ({ operations: [latencyOf(2_000 + index % 5)] }))
+  const clock = createVirtualClock(service.time.now)
+  const retained = new Map<string, string>()
+  const lifecycle = new AlertLifecycle({ times: () => ({ forMs: 0, keepMs: 0 }), repeatMs: 0 })
+  const alerts = { lifecycle, evaluate: () => [], time: service.time } as unknown as ScopeAlerts
+  const create = (signals: AdaptiveSignals, isEvaluating: boolean) => new ClusterAlerts({
+    clock,
+    intervalMs: 15_000,
+    picture: { retained } as unknown as Picture,
+    alerts,
+    signals,
+    isEvaluating: () => isEvaluating,
+    append (step) {
+      const { retain } = step.build(true) as { retain?: { key: string, value: string } }
+      if (retain !== undefined) retained.set(retain.key, retain.value)
+    },
+    onListenerError: (err) => { throw err }
+  })
+  const one = create(service.signals, true)
+  clock.advance(290_000)
+  t.notOk(retained.has('alert_signals'))
+  clock.advance(15_000)
+  t.ok(retained.get('alert_signals')!.length < 60_000)
+  one.close()
+
+  const next = service.create()
+  const other = create(next, true)
+  clock.advance(15_000)
+  t.strictSame(next.save(), JSON.parse(retained.get('alert_signals')!))
+  other.close()
+
+  retained.set('alert_signals', '[{"rule":1}]')
+  const broken = service.create()
+  const third = create(broken, true)
+  clock.advance(15_000)
+  t.strictSame(broken.save(), [])
+  third.close()
 })

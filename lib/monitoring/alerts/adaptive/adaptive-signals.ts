@@ -23,9 +23,9 @@ export interface AdaptiveSignalsDeps {
 }
 
 /**
- * Alerts about unusual values: each signal is compared with its own history, one sample per minute, and reported once it
- * was unusual in two samples. Silent for the first 100 samples of a signal. An alert ends after 20 usual samples.
- * The number of signals is bounded.
+ * Alerts about unusual values. Each signal takes one sample per minute and is compared with its own history. It is
+ * reported once it was unusual in two samples, but not within its first 100. Its alert ends after 20 usual samples. The
+ * number of signals is bounded.
  */
 export class AdaptiveSignals implements ConditionSource {
   readonly times: Readonly<Record<string, RuleTimes>>

@@ -5,7 +5,8 @@ import type { Direction } from '../envelope-types.js'
 
 /** The names of the adaptive rules. */
 export type AdaptiveRule =
-  'adaptive_active' | 'adaptive_starts' | 'adaptive_endings' | 'adaptive_errors' | 'adaptive_latency' | 'adaptive_duration'
+  'adaptive_active' | 'adaptive_starts' | 'adaptive_endings' |
+  'adaptive_errors' | 'adaptive_latency' | 'adaptive_duration'
 
 /** What identifies a signal within its rule. */
 export type SignalLabels = Readonly<Record<string, string>>

@@ -7,6 +7,8 @@ const DISTURBED_PACE = 0.25
 /** A disturbance is reported once it has lasted for so many samples, and has ended after so many usual ones. */
 const CONFIRMED_AFTER = 2
 const CALM_SAMPLES = 20
+/** During a disturbance, a sample is usual up to this share of the range beyond it, and up to `minDelta`. */
+const LEAVE_SHARE = 0.1
 /** Without samples for so long, there is nothing left to report. */
 const ABANDONED_MS = 3_600_000
 
@@ -52,6 +54,7 @@ export class Signal {
   readonly kind: SignalKind
   readonly labels: SignalLabels
   readonly #envelope: Envelope
+  readonly #minDelta: number
   #disturbance: Disturbance | undefined
   #sampledAt = 0
 
@@ -59,8 +62,8 @@ export class Signal {
     this.kind = kind
     this.labels = labels
     // A ratio is a difference of logarithms.
-    const delta = kind.ratioFrom === undefined ? minDelta : Math.log1p(minDelta)
-    this.#envelope = new Envelope({ sensitivity, minDelta: delta, direction: kind.direction })
+    this.#minDelta = kind.ratioFrom === undefined ? minDelta : Math.log1p(minDelta)
+    this.#envelope = new Envelope({ sensitivity, minDelta: this.#minDelta, direction: kind.direction })
   }
 
   /** Takes a sample at `now`, in ms since 1970. */
@@ -69,7 +72,7 @@ export class Signal {
     const isDisturbed = this.#disturbance !== undefined
     const verdict = this.#envelope.push(this.#scale(value), undefined, isDisturbed ? DISTURBED_PACE : 1)
     if (this.#disturbance !== undefined) this.#disturbance = this.#continue(this.#disturbance)
-    else if (verdict.alert) this.#disturbance = { view: verdict.view, low: verdict.low, high: verdict.high, unusual: 1, calm: 0 }
+    else if (verdict.alert) this.#disturbance = begin(verdict)
   }
 
   /** What is unusual at `now`. */
@@ -93,8 +96,14 @@ export class Signal {
 
   save (): SavedSignal {
     const { kind: { rule }, labels } = this
-    const disturbance = this.#disturbance && { ...this.#disturbance }
-    return { rule, labels, sampledAt: this.#sampledAt, envelope: this.#envelope.save().map(shorten), disturbance }
+    const disturbance = this.#disturbance
+    return {
+      rule,
+      labels,
+      sampledAt: this.#sampledAt,
+      envelope: this.#envelope.save().map(shorten),
+      ...disturbance !== undefined && { disturbance: { ...disturbance } }
+    }
   }
 
   restore ({ sampledAt, envelope, disturbance }: SavedSignal): void {
@@ -105,7 +114,8 @@ export class Signal {
 
   #continue (disturbance: Disturbance): Disturbance | undefined {
     const { view, low, high, unusual, calm } = disturbance
-    const isUnusual = isOutside(this.#envelope.look(view), low, high, this.kind.direction)
+    const slack = this.#minDelta + LEAVE_SHARE * (high - low)
+    const isUnusual = isOutside(this.#envelope.look(view), low - slack, high + slack, this.kind.direction)
     // A single unusual sample is no disturbance.
     if (!isUnusual && unusual < CONFIRMED_AFTER) return undefined
     const next = isUnusual ? { unusual: unusual + 1, calm: 0 } : { unusual, calm: calm + 1 }
@@ -123,6 +133,8 @@ export class Signal {
     return Math.max(0, ratioFrom === undefined ? value : Math.exp(value) - ratioFrom)
   }
 }
+
+const begin = ({ view, low, high }: EnvelopeVerdict): Disturbance => ({ view, low, high, unusual: 1, calm: 0 })
 
 function isOutside (
   { observed, baseline }: EnvelopeVerdict, low: number, high: number, direction: SignalKind['direction']
