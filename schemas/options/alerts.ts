@@ -53,7 +53,7 @@ const rules = Type.Object({
   missions_stalled: rule({
     stalledMs: duration(5 * MINUTE, 'How long a mission must be stalled, in addition to `missions.stallMs`.'),
     critical: whole(10, 'The alert is critical from this number of stalled missions on.')
-  }, { forMs: 0, repeatMs: 0 }),
+  }, { repeatMs: 0 }),
   oldest_active: rule({
     minMs: duration(10 * MINUTE, 'A younger mission never fires an alert.'),
     factor: limit(3, 'A mission is too old after this many times the p95 of the durations of its name.'),
@@ -79,7 +79,8 @@ const rules = Type.Object({
     minEnded: whole(5, 'The rule needs this number of ended missions within 15 minutes.')
   }),
   repeated_error: rule({
-    least: whole(5, 'The alert fires when this number of missions failed with the same error within 15 minutes.')
+    least: whole(5, 'The alert fires when this number of missions failed with the same error within 15 minutes.'),
+    share: limit(0.1, 'The alert fires only if more than this share of the missions that ended have the error.')
   }),
   health_component: rule({}),
   health_response_time: rule({

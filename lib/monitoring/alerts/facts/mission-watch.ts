@@ -49,6 +49,7 @@ export class MissionWatch {
   /** The last endings, oldest first. */
   #recent: EndedFact[] = []
   #last: EndedSource | undefined
+  #medianGapMs: number | undefined
 
   constructor (source: MissionSource) {
     this.#source = source
@@ -61,7 +62,6 @@ export class MissionWatch {
     const load = Math.max(0, totals.active - totals.stalled)
     this.#loads.add(at, load)
     const lastEnding = this.#recent.at(-1)
-    const gaps = gapsOf(this.#recent)
     const recent = this.#recent.filter((ended) => at - ended.at < WINDOW_MS)
     return {
       totals,
@@ -73,8 +73,8 @@ export class MissionWatch {
       errorGroups: groupErrors(recent),
       loads: this.#loads.read(at),
       sinceEndingMs: lastEnding && at - lastEnding.at,
-      medianGapMs: gaps.length < LEAST_GAPS ? undefined : middleOf(gaps),
-      gaps: gaps.length
+      medianGapMs: this.#medianGapMs,
+      gaps: Math.max(0, this.#recent.length - 1)
     }
   }
 
@@ -88,7 +88,10 @@ export class MissionWatch {
       return this.#durations.add(fact) ?? []
     })
     this.#last = ended.at(-1) ?? this.#last
-    this.#recent = this.#recent.slice(-MAX_RECENT)
+    if (ended.length > 0) {
+      this.#recent = this.#recent.slice(-MAX_RECENT)
+      this.#medianGapMs = medianGapOf(this.#recent)
+    }
     return isFirst ? [] : outliers
   }
 
@@ -121,6 +124,7 @@ function factOf (mission: EndedSource, { now, at }: AlertTime): EndedFact {
   }
 }
 
-function gapsOf (ended: readonly EndedFact[]): number[] {
-  return ended.slice(1).map((one, index) => Math.max(0, one.at - ended[index]!.at)).sort((a, b) => a - b)
+function medianGapOf (ended: readonly EndedFact[]): number | undefined {
+  if (ended.length <= LEAST_GAPS) return undefined
+  return middleOf(ended.slice(1).map((one, index) => Math.max(0, one.at - ended[index]!.at)).sort((a, b) => a - b))
 }

@@ -5,8 +5,10 @@ import type { AlertCondition, NamedMission } from '../condition.js'
 /** The same moment on both clocks, in ms: the wall clock since 1970, and the monotonic clock. */
 export interface AlertTime { readonly now: number, readonly at: number }
 
-/** How long the missions that an alert has not named yet wait for others, so that they are named together. */
-const NAMING_MS = 300_000
+/** How long missions that an alert has not named yet wait for others, so that they are named together. */
+const NAMING_MS = 60_000
+/** The shortest time between two messages that name missions. */
+const NAMING_PAUSE_MS = 300_000
 /** How many named missions are remembered. */
 const MAX_NAMED = 1_000
 
@@ -37,6 +39,7 @@ export class AlertEntry {
   /** The missions up to this time were named. */
   namedUpTo = -Infinity
   #named = new Set<string>()
+  #unnamedSince: number | undefined
 
   constructor (condition: AlertCondition, at: number) {
     this.condition = condition
@@ -66,9 +69,11 @@ export class AlertEntry {
     return missions.filter(({ id, since }) => since > this.namedUpTo && !this.#named.has(id))
   }
 
-  /** Whether the missions that were not named yet have waited for long enough. */
+  /** Whether there are missions that were not named yet, and that have waited for long enough. */
   isNamingDue (at: number): boolean {
-    return at - this.sentAt >= NAMING_MS && this.unnamed().length > 0
+    if (this.unnamed().length === 0) return false
+    this.#unnamedSince ??= at
+    return at - this.#unnamedSince >= NAMING_MS && at - this.sentAt >= NAMING_PAUSE_MS
   }
 
   /** The message that the alert fires; with `isNews`, it names the missions that were not named yet. */
@@ -105,6 +110,7 @@ export class AlertEntry {
     this.told = this.severity
     this.sentAt = at
     this.isSilenceNews = false
+    this.#unnamedSince = undefined
     const unnamed = this.unnamed()
     const current = new Set(this.condition.missions?.map(({ id }) => id))
     for (const id of this.#named) if (!current.has(id)) this.#named.delete(id)

@@ -85,13 +85,13 @@ export const MISSION_RULES: readonly AlertRule[] = [
     category: 'mission',
     isAboutMissions: true,
     wakes: 'The developers, when many missions fail for the same reason. The message says which.',
-    read: ({ missions: { errorGroups } }, { least }) => errorGroups.map(({ key, code, message, missions }) => ({
+    read: ({ missions: { errorGroups, recent } }, { least, share }) => errorGroups.map(({ key, code, message, missions }) => ({
       labels: { error: key },
       metric: 'errors',
       value: missions.length,
-      limits: { warning: least - 1 },
+      limits: { warning: Math.max(least - 1, share * recent.length) },
       text: `${count(missions.length)} failed with ${code}: ${message}`,
-      describe: () => `at least ${least} within 15 minutes`,
+      describe: () => `at least ${least} and ${formatShare(share)} of those that ended within 15 minutes`,
       details: { error: code, errorMessage: message }
     }))
   })
