@@ -9,7 +9,7 @@ const minDelta = (value: number, description: string) =>
   })
 
 /** The alerts about unusual values. */
-export const adaptive = group({
+export const adaptive = Type.Object({
   enabled: Type.Boolean({ default: true, description: 'Whether unusual values fire alerts.' }),
   sensitivity: Type.Union([Type.Literal('low'), Type.Literal('normal'), Type.Literal('high'), Type.Literal('max')], {
     default: 'normal',
@@ -24,6 +24,11 @@ export const adaptive = group({
     latency: minDelta(0.5, 'An excess of the p95 or p99 of an operation that does not matter, as a share of it.'),
     duration: minDelta(0.5, 'An excess of the durations of a mission name that does not matter, as a share of them.')
   })
+}, {
+  additionalProperties: false,
+  default: {},
+  expected: 'an object with enabled, sensitivity and minDelta',
+  description: 'The alerts about unusual values; [operations.md](operations.md#unusual-values) lists their options.'
 })
 
 /** The options of the adaptive alerts after defaults were filled in. */
