@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { httpSchema, messagesSchema } from './emit/json-schema.mjs'
 import { openApiOf } from './emit/openapi.mjs'
+import { metricsTables } from './emit/metrics.mjs'
 import { fillSection, firstDifference } from './emit/sections.mjs'
 import { checksTable, closeCodesTable, codesTable, errorsTable, groupOptionsTable, optionsTables, ruleOptionsTable } from './emit/tables.mjs'
 
@@ -17,6 +18,8 @@ const errors = await load('dist/lib/base/errors.js')
 const jsonSchema = await load('dist/lib/contract/json-schema.js')
 const { createAsyncApi } = await load('dist/lib/contract/asyncapi.js')
 const { default: missionControl } = await load('dist/lib/index.js')
+const { describeSections } = await load('dist/lib/prometheus/metrics/plugin-metrics.js')
+const { describeScrape } = await load('dist/lib/prometheus/metrics/process-metrics.js')
 const { CHECKS } = await load('dist/lib/conformance/checks/index.js')
 const { CLIENT_MESSAGES, SERVER_MESSAGES, MissionQuery, MissionView, Options } = schemas
 const { adaptive, rules } = Options.properties.alerts.properties
@@ -41,6 +44,9 @@ const sections = {
     'protocol-errors': codesTable(schemas.PROTOCOL_ERRORS),
     'subscription-errors': codesTable(schemas.SUBSCRIPTION_ERRORS),
     'close-codes': closeCodesTable(schemas.CLOSE_CODES)
+  },
+  'docs/metrics.md': {
+    metrics: metricsTables(describeSections, describeScrape)
   },
   'docs/conformance.md': {
     'conformance-checks': checksTable(CHECKS)

@@ -50,6 +50,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endedIds,
     onCallbackError,
     tenantLabels: tenants && new TenantLabels(tenants),
+    measured: options.prometheus,
     hidesUnknownParents: access.isRestricted,
     // A logger of the host that throws must not keep the function from running.
     onUntracked: (reason, err) => callGuarded(
@@ -58,7 +59,13 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     ),
     makeLog: (missionId) => log.child({ missionId })
   })
-  const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
+  const monitoring = new MonitoringService({
+    clock,
+    health: options.health,
+    operationBucketsMs: options.prometheus.operationBucketsMs,
+    log,
+    onCallbackError
+  })
   const endings = new Endings({ clock, ...endedIds, keepsSubjects: access.isNarrowed })
   const alerts = createAlertService({
     options, clock, missions, monitoring, endings, cluster: () => cluster, onCallbackError

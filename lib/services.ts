@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { MissionSubject } from '../schemas/access.js'
 import type { ChannelName } from '../schemas/channels/index.js'
 import type { HealthSnapshot } from '../schemas/health.js'
+import { PROTOCOL_VERSION } from '../schemas/messages/envelope.js'
 import type { ResolvedOptions } from '../schemas/options.js'
 import type { Viewer } from './access/viewer.js'
 import { Access, type AccessRules } from './access/access.js'
@@ -9,6 +10,7 @@ import type { Backplane, PublicationEntry } from './backplane/contract.js'
 import { CallbackErrors } from './base/callback-errors.js'
 import type { Clock } from './base/clock.js'
 import type { Unsubscribe } from './base/events.js'
+import { VERSION } from './base/version.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
 import { createCore, type Core } from './core.js'
@@ -65,11 +67,20 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
       missionCounts: () => ({
         ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
       }),
+      missionMeasures: () => ({
+        ...missions.groups.measures.read(), oldestActiveMs: missions.groups.oldestActiveMs(clock.now())
+      }),
+      ...(options.prometheus.missionNames !== undefined && {
+        missionsByName: () => missions.groups.measures.readNamed()
+      }),
       ...(options.prometheus.tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() }),
       operations: () => monitoring.operations(),
       health,
+      healthTransitions: () => monitoring.healthTransitions(),
+      alerts: () => core.alerts.totals(),
       hub: () => hub.totals(),
       ...(cluster !== undefined && { backplane: () => cluster.totals }),
+      build: () => ({ version: VERSION, protocolVersion: PROTOCOL_VERSION, serviceVersion: options.server.version }),
       callbackErrors: () => callbackErrors.read()
     }
   })

@@ -31,6 +31,7 @@ const protocol = read('docs/protocol.md')
 const operations = read('docs/operations.md')
 const errorsPage = read('docs/errors.md')
 const optionsPage = read('docs/options.md')
+const metricsPage = read('docs/metrics.md')
 const missionsPage = read('docs/missions.md')
 
 const sorted = (values: Iterable<string>): string[] => [...new Set(values)].sort()
@@ -111,17 +112,19 @@ t.test('the tables list exactly the message types, channels, statuses and alert 
 const alertRules = (): string[] => sorted(ALERT_RULES.map(({ rule }) => rule))
 
 t.test('the metrics table lists exactly the names, types and labels of a real scrape', async (t) => {
-  const app = await boot(t, { prometheus: { tenants: {} }, backplane: createMemoryBackplane() } as object)
+  const app = await boot(t, { prometheus: { tenants: {}, missionNames: ['import'] }, backplane: createMemoryBackplane() } as object)
   app.missions.on('mission_update', () => { throw new Error('a listener of the host') })
   app.missions.start({ name: 'import' }).complete()
   app.monitoring.trackOperation({ component: 'imports', operation: 'read', status: 'success', durationMs: 5 })
-  app.monitoring.reportHealth('healthy', { components: { database: { status: 'healthy' } } })
+  app.monitoring.reportHealth('healthy', { components: { database: { status: 'healthy', responseTimeMs: 5 } } })
   const page = parseExposition((await app.inject('/api/v1/metrics/prometheus')).body, 'text')
   const scraped = [...page.values()].map(({ name, type, samples }) => [name, type, labelNames(samples)].join(' | '))
-  const table = rows(under('## Metrics', operations)).map(([name, type, labels]) => [name, type, sorted(matches(labels!, /(\w+)/g)).join(', ')].join(' | '))
+  const table = rows(between('metrics', metricsPage)).map(([name, type, labels]) => [name, type, sorted(matches(labels!, /(\w+)/g)).join(', ')].join(' | '))
   t.ok(scraped.length > 20)
-  t.strictSame(sorted(table), sorted(scraped))
-  const known = [...page.keys()].flatMap((name) => [name, `${name}_bucket`])
+  // Alerts are exposed where the plugin evaluates rules.
+  const alerts = table.filter((row) => row.startsWith('mission_control_alert'))
+  t.strictSame(sorted(table), sorted([...scraped, ...alerts]))
+  const known = [...page.keys(), ...alerts.map((row) => row.split(' ')[0]!)].flatMap((name) => [name, `${name}_bucket`, `${name}_count`])
   for (const { path, text } of pages) {
     const named = matches(text, /((?:oneagent_mission|mission_control)_\w+)/g).filter((name) => !name.endsWith('_'))
     t.strictSame(named.filter((name) => !known.includes(name)), [], path)
@@ -307,5 +310,5 @@ t.test('promtool accepts the alert rules and the scrape configuration', onlyWith
     t.equal(status, 0, stdout + stderr)
   }
   check('rules', blocks('yaml', under('## What should I alert on?', operations))[0]!)
-  check('config', blocks('yaml', under('## Scrape with Prometheus', operations))[0]!)
+  check('config', blocks('yaml', under('## Scrape', metricsPage))[0]!)
 })

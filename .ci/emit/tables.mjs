@@ -94,9 +94,9 @@ function required (text, name) {
   return text
 }
 
-const code = (text) => `\`${text}\``
+export const code = (text) => `\`${text}\``
 
-function table (header, rows) {
+export function table (header, rows) {
   const line = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
 }

@@ -4,6 +4,7 @@ import { HEALTH_EVENTS, worstOf, type HealthEvent } from './severity.js'
 import { readReportedHealth, reportedComponents } from './report.js'
 import { COMPONENT_SEVERITY, type HealthCheck, type HealthReading } from './sources.js'
 import { HealthHysteresis } from './hysteresis.js'
+import { HealthTransitions } from './transitions.js'
 
 export interface HealthDeps extends Omit<HealthChecksDeps, 'onRound'> {
   /** Called once per change of the overall status that is announced. */
@@ -20,6 +21,7 @@ interface ReportedStatus { status: HealthStatus, components: [string, HealthComp
  * reported by the host applies at once and stays until the next report.
  */
 export class Health {
+  readonly transitions = new HealthTransitions()
   readonly #deps: HealthDeps
   readonly #checks: HealthChecks
   readonly #hysteresis = new HealthHysteresis()
@@ -77,6 +79,7 @@ export class Health {
   #recompute (): HealthSnapshot['status'] {
     const status = worstOf(this.#hysteresis.status, this.#reported?.status ?? 'unknown')
     const components = mergeComponents([...this.#reported?.components ?? [], ...this.#round])
+    this.transitions.changed(this.#snapshot.status, status)
     this.#snapshot = freeze({ status, checkedAt: this.#checkedAt, components })
     return status
   }
