@@ -59,7 +59,7 @@ export {
   type ProgressParts, type Refusal, type ReportDetails, type ReportResult, type SubscribeFilter, type WaitForOptions
 } from './missions/index.js'
 export type {
-  CheckReport, HealthCheck, HealthEvent, HealthProvider, Monitoring, MonitoringEvents, OperationSeries, OperationTotals,
-  ReportedHealth
+  AlertOptions, CheckReport, HealthCheck, HealthEvent, HealthProvider, HostAlertFacts, HostAlertRule, Monitoring,
+  MonitoringEvents, OperationSeries, OperationTotals, ReportedHealth
 } from './monitoring/index.js'
 export type * from '../schemas/index.js'

@@ -8,9 +8,10 @@ import type { Clock } from './base/clock.js'
 import { checkDrainMs } from './hub/connections/drain.js'
 import { createPublisher } from './hub/host-publish.js'
 import type { CommandContext, MissionHandlers, Missions } from './missions/index.js'
+import type { AlertOptions } from './monitoring/index.js'
 import type { Services } from './services.js'
 
-type TypedOptions = 'prefix' | 'onRequest' | 'clock' | 'access' | 'backplane'
+type TypedOptions = 'prefix' | 'alerts' | 'onRequest' | 'clock' | 'access' | 'backplane'
 
 /** Options of `app.register(missionControl, options)`. All are optional; docs/options.md describes each. */
 export interface MissionControlOptions extends Omit<OptionsInput, TypedOptions> {
@@ -18,6 +19,8 @@ export interface MissionControlOptions extends Omit<OptionsInput, TypedOptions> 
   prefix?: string
   /** Identifies clients and limits what they may do. Without it, guard the routes with `onRequest`. */
   access?: AccessOptions | undefined
+  /** The alert rules and how their alerts are sent. */
+  alerts?: AlertOptions | undefined
   /** Hooks in front of every route of the plugin, including the WebSocket upgrade. */
   onRequest?: onRequestHookHandler | onRequestHookHandler[] | undefined
   /** The source of time, for tests and replays. */

@@ -5,7 +5,7 @@ import { systemClock, type Clock } from './base/clock.js'
 import { resolveOptions } from './base/options.js'
 import { createCore, type CoreLog } from './core.js'
 import { createMissions, type Missions } from './missions/index.js'
-import { createMonitoring, type Monitoring } from './monitoring/index.js'
+import { createMonitoring, type AlertOptions, type Monitoring } from './monitoring/index.js'
 
 /** Options of `connectReporter`. */
 export interface ReporterOptions {
@@ -16,7 +16,7 @@ export interface ReporterOptions {
   missions?: OptionsInput['missions']
   health?: OptionsInput['health']
   /** The same as those of the service: one process evaluates the alert rules for all, and it may be this one. */
-  alerts?: OptionsInput['alerts']
+  alerts?: AlertOptions
   /** A logger like that of Fastify or pino; silent by default. */
   log?: CoreLog
   clock?: Clock
@@ -60,7 +60,7 @@ const EVERYTHING = { isRestricted: false, isNarrowed: false }
  */
 export async function connectReporter (options: ReporterOptions): Promise<Reporter> {
   const { backplane, service, missions, health, alerts, log = SILENT, clock = systemClock } = options
-  const resolved = resolveOptions({ backplane, server: service, missions, health, alerts }, {})
+  const resolved = resolveOptions({ backplane, server: service, missions, health, alerts } as OptionsInput, {})
   const core = createCore({
     options: { ...resolved, backplane }, clock, log, access: EVERYTHING, callbackErrors: new CallbackErrors(log)
   })

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { MissionSubject } from '../schemas/access.js'
+import type { Anomaly } from '../schemas/anomaly.js'
 import type { ChannelName } from '../schemas/channels/index.js'
 import type { HealthSnapshot } from '../schemas/health.js'
 import { PROTOCOL_VERSION } from '../schemas/messages/envelope.js'
@@ -13,11 +14,12 @@ import type { Unsubscribe } from './base/events.js'
 import { VERSION } from './base/version.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
+import type { AlertOrigin } from './cluster/cluster-alerts.js'
 import { createCore, type Core } from './core.js'
 import { createPublisher, isReliablePayload, type PublishPort } from './hub/host-publish.js'
 import { Hub } from './hub/hub.js'
 import { createMissionLookup, toUpdate } from './missions/index.js'
-import type { MonitoringService } from './monitoring/index.js'
+import { withoutMissions, type MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
 
 /** The engines behind the decorators. */
@@ -133,7 +135,10 @@ function createHub (deps: CreateHubDeps): Hub {
     createChannels: (tenant) => createChannels(channels, tenant),
     access,
     commands: missions.commands,
-    alertHistory: (tenant, limit = HISTORY_SIZE) => alerts.of(tenant).history(limit),
+    alertHistory (tenant, limit = HISTORY_SIZE) {
+      const history = alerts.of(tenant).history(limit)
+      return access.isNarrowed ? history.map(withoutMissions) : history
+    },
     findMission: createMissionLookup({ registry: missions, endings }),
     onCallbackError,
     ...(cluster !== undefined && { epoch: () => cluster.epoch })
@@ -175,12 +180,20 @@ function both (one: Unsubscribe, other: Unsubscribe): Unsubscribe {
 }
 
 // Several processes share the log of the alerts for operators. A process evaluates the alerts of its tenants itself.
-function createAlerts (tenant: string | undefined, { alerts, cluster }: CreateHubDeps): AlertSource {
+function createAlerts (tenant: string | undefined, { alerts, access, cluster }: CreateHubDeps): AlertSource {
   const viewed = alerts.of(tenant)
-  if (cluster === undefined || tenant !== undefined) return viewed
+  const show = access.isNarrowed ? withoutMissions : (anomaly: Anomaly) => anomaly
+  const firing = () => viewed.firing().map(show)
+  if (cluster === undefined || tenant !== undefined) {
+    return { firing, onChanged: (listener) => viewed.onChanged((anomaly) => listener(show(anomaly))) }
+  }
+  const shown = ({ payload, place }: AlertOrigin['recent'][number]) => ({ payload: show(payload), place })
   return {
-    firing: () => viewed.firing(),
-    onChanged: (listener) => cluster.alerts.onPublished(listener),
-    origin: () => cluster.alerts.origin()
+    firing,
+    onChanged: (listener) => cluster.alerts.onPublished((anomaly, place) => listener(show(anomaly), place)),
+    origin () {
+      const { head, recent } = cluster.alerts.origin()
+      return { head, recent: recent.map(shown) }
+    }
   }
 }

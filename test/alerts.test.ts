@@ -4,7 +4,9 @@ import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { compile } from '../lib/base/validation.js'
 import { ALERT_RULES, bindRules, evaluateRules, type AlertCondition, type AlertFacts } from '../lib/monitoring/index.js'
 import { AlertLifecycle } from '../lib/monitoring/alerts/lifecycle/lifecycle.js'
-import type { EndedFact, MissionFacts } from '../lib/monitoring/alerts/facts/alert-facts.js'
+import { formatDuration } from '../lib/monitoring/alerts/alert-rule.js'
+import type { ActiveFact, DurationFact, EndedFact, MissionFacts } from '../lib/monitoring/alerts/facts/alert-facts.js'
+import { groupErrors, normalizeError } from '../lib/monitoring/alerts/facts/error-groups.js'
 import { resolveOptions } from '../lib/base/options.js'
 import { Anomaly, type HealthComponent, type HealthSnapshot, type MissionTotals, type OptionsInput } from '../schemas/index.js'
 
@@ -103,6 +105,118 @@ t.test('the rules', async (t) => {
       message: 'The component db took 1.5 s to respond, more than 1 s'
     }])
   })
+})
+
+const active = (some: Partial<ActiveFact> = {}): ActiveFact =>
+  ({ id: 'm', name: 'job', startedAt: START, updatedAt: START, isStalled: false, waiting: null, ...some })
+
+t.test('the rules about missions that do not get done', async (t) => {
+  const rulesOf = (missions: Partial<MissionFacts>) => brief(evaluate({ missions }))
+
+  t.test('find missions that were stalled for five more minutes, and do not count them as load', async (t) => {
+    const stalled = (ms: number) => active({ id: `s${ms}`, updatedAt: START - ms, isStalled: true })
+    t.strictSame(rulesOf({ stalled: [stalled(299_999)] }), [])
+    const [found] = evaluate({ missions: { totals: totalsOf({ active: 2, stalled: 2 }), stalled: [stalled(400_000), stalled(300_000)] } })
+    t.match(found, { rule: 'missions_stalled', severity: 'warning', value: 2, threshold: 0, missions: [{ id: 's400000' }, { id: 's300000' }], message: '2 missions show no activity, for more than 5 min since they stalled' })
+    t.match(evaluate({ missions: { stalled: [stalled(400_000)] } }), [{ message: '1 mission shows no activity, for more than 5 min since they stalled' }])
+    t.strictSame(rulesOf({ stalled: times(10, () => stalled(300_000)) }), [['missions_stalled', 'critical', 10, 9]])
+    t.match(evaluate({ missions: { load: 11, totals: totalsOf({ active: 12, stalled: 1 }) } }), [{ value: 11, details: { stalled: 1 } }])
+  })
+
+  t.test('find the oldest mission of a name that takes three times as long as others', async (t) => {
+    const names = new Map([['job', { count: 10, p95Ms: 5 * MINUTE }], ['fast', { count: 10, p95Ms: 1 }], ['new', { count: 9, p95Ms: 1 }]])
+    const old = (name: string, ms: number, some: Partial<ActiveFact> = {}) => active({ name, startedAt: START - ms, ...some })
+    t.strictSame(rulesOf({ names, oldest: [old('job', 15 * MINUTE), old('fast', 10 * MINUTE), old('new', 999 * MINUTE), old('unknown', 999 * MINUTE)] }), [])
+    t.strictSame(rulesOf({ names, oldest: [old('job', 16 * MINUTE, { waiting: 'for approval' })] }), [], 'a mission that waits is not late')
+    t.match(evaluate({ missions: { names, oldest: [old('job', 17 * MINUTE), old('job', 16 * MINUTE), old('fast', 11 * MINUTE)] } }), [
+      { key: 'oldest_active{name="job"}', value: 17 * MINUTE, threshold: 15 * MINUTE, message: 'A mission job runs for 17 min, more than 15 min; 95 % took up to 5 min' },
+      { key: 'oldest_active{name="fast"}', value: 11 * MINUTE, threshold: 10 * MINUTE }
+    ])
+  })
+
+  t.test('find a duration that is far from the others of its name, and never a short one', async (t) => {
+    const outlier = (some: Partial<DurationFact>): DurationFact => ({ id: 'm', name: 'job', durationMs: 6 * MINUTE, p95Ms: MINUTE, score: 4, samples: 30, ...some })
+    for (const none of [{ samples: 29 }, { score: 3.5 }, { durationMs: 5 * MINUTE }, { p95Ms: 3 * MINUTE }]) t.strictSame(rulesOf({ outliers: [outlier(none)] }), [])
+    t.match(evaluate({ missions: { outliers: [outlier({ id: 'a' }), outlier({ id: 'b', durationMs: 9 * MINUTE }), outlier({ id: 'c', durationMs: 7 * MINUTE })] } }), [
+      { key: 'duration_outlier{name="job"}', severity: 'info', value: 9 * MINUTE, missions: [{ id: 'b' }] }
+    ])
+  })
+
+  t.test('find a backlog that grows in each of three steps', async (t) => {
+    t.strictSame(rulesOf({ loads: [0, 1, 2] }), [], 'not long enough')
+    t.strictSame(rulesOf({ loads: [0, 9, 9, 11] }), [])
+    t.strictSame(rulesOf({ loads: [20, 22, 24, 31] }), [], 'less than half of all')
+    t.strictSame(rulesOf({ loads: [] }), [])
+    t.match(evaluate({ missions: { loads: [0, 4, 8, 11] } }), [{ rule: 'backlog_growth', value: 11, threshold: 10 }])
+    t.match(evaluate({ missions: { loads: [20, 30, 40, 50] } }), [{ rule: 'backlog_growth', value: 30, threshold: 25 }])
+  })
+
+  t.test('find that nothing ends any more, only while something could', async (t) => {
+    const facts = { load: 1, oldest: [active({ startedAt: START - 30 * MINUTE })], sinceEndingMs: 20 * MINUTE, medianGapMs: MINUTE, gaps: 20 }
+    t.strictSame(rulesOf(facts), [['throughput_drop', 'warning', 20 * MINUTE, 10 * MINUTE]])
+    t.strictSame(rulesOf({ ...facts, oldest: [] }), [])
+    t.strictSame(rulesOf({ ...facts, oldest: [active({ startedAt: START - 9 * MINUTE })] }), [], 'nothing was active before')
+    t.strictSame(rulesOf({ ...facts, medianGapMs: 5 * MINUTE }), [])
+    t.strictSame(rulesOf({ ...facts, gaps: 19 }), [])
+    t.strictSame(rulesOf({ ...facts, names: new Map([['job', { count: 1, p95Ms: 25 * MINUTE }]]) }), [], 'its kind takes long')
+    for (const none of [{ sinceEndingMs: undefined }, { medianGapMs: undefined }]) t.strictSame(rulesOf({ ...facts, ...none }), [])
+  })
+
+  t.test('find that most missions are cancelled, but not because of something else', async (t) => {
+    const cancelled = (cancelKind: EndedFact['cancelKind'], count: number) => times(count, () => ended('cancelled', { cancelKind }))
+    t.strictSame(rulesOf({ recent: cancelled('request', 4) }), [])
+    t.strictSame(rulesOf({ recent: [...cancelled('parent', 9), ...cancelled('shutdown', 9), ...cancelled('skipped', 9), ...cancelled('superseded', 9)] }), [])
+    t.strictSame(rulesOf({ recent: [...cancelled('timeout', 3), ...times(2, () => ended('completed'))] }), [['cancel_storm', 'warning', 0.6, 0.5]])
+  })
+
+  t.test('find an error that many missions share, and say which', async (t) => {
+    const failed = (message: string, count: number) => times(count, (at) => ended('error', { id: `${message}${at}`, error: { code: 'E', message } }))
+    const found = (recent: EndedFact[]) => evaluate({ missions: { recent, errorGroups: groupErrors(recent) } }, { rules: { mission_error_rate: { enabled: false } } })
+    t.strictSame(found([...failed('no', 4), ...failed('other', 4)]), [])
+    t.strictSame(found([...failed('no', 5), ...times(50, () => ended('completed'))]), [], 'one in ten is not many')
+    t.match(found([...failed('no', 5), ...failed('other', 4), ...times(40, () => ended('completed'))]), [
+      { key: /^repeated_error\{error="E#[0-9a-f]{8}"\}$/, value: 5, message: '5 missions failed with E: no, at least 5 and 10 % of those that ended within 15 minutes', details: { error: 'E', errorMessage: 'no' } }
+    ])
+  })
+
+  t.test('find errors that differ only in numbers, ids and quoted texts', async (t) => {
+    const messages = ['row 17 of "a.csv" at 0xfe: no', "row 4 of 'b.csv' at 0x01: no", 'row  9 of `c` at 0xabc: no']
+    t.strictSame([...new Set(messages.map((message) => normalizeError('E', message)))], ['E: row # of … at #: no'])
+    t.equal(normalizeError('E', 'user 3f0c2a1e-aaaa-bbbb-cccc-0123456789ab at 2026-01-05T09:00:15.304Z'), 'E: user # at #T#Z')
+    t.ok(normalizeError('E', 'x'.repeat(1_000_000)).length <= 96)
+    const groups = groupErrors([...times(9, (at) => ended('error', { error: { code: `E${at}`, message: 'no' } })), ended('error', { error: { code: 'E3', message: 'no' } }), ended('error', { error: null }), ended('completed')])
+    t.strictSame(groups.map(({ code, missions }) => [code, missions.length]), [['E3', 2], ['E0', 1], ['E1', 1], ['E2', 1], ['E4', 1]])
+  })
+
+  t.test('find a late event loop and slow clients, where the process is known', async (t) => {
+    const process = { eventLoopDelayMs: 201, slowConsumers: 11 }
+    t.strictSame(brief(evaluate({ process })), [['event_loop_late', 'warning', 201, 200], ['slow_consumers', 'warning', 11, 10]])
+    t.strictSame(brief(evaluate({ process: { eventLoopDelayMs: 1_001, slowConsumers: 10 } })), [['event_loop_late', 'critical', 1_001, 1_000]])
+    const { unknown } = evaluateRules(bindRules(optionsOf().rules), factsOf())
+    t.strictSame([...unknown], ['event_loop_late', 'slow_consumers'])
+  })
+})
+
+t.test('a rule that is disabled is not evaluated', async (t) => {
+  t.strictSame(evaluate({ missions: { load: 99 } }, { rules: { mission_active: { enabled: false } } }), [])
+  t.strictSame(brief(evaluate({ missions: { load: 3 } }, { rules: { mission_active: { warning: 2 } } })), [['mission_active', 'warning', 3, 2]])
+  t.throws(() => optionsOf({ rules: { mission_activ: {} } } as never), { message: /alerts\.rules\.mission_activ is not an option/ })
+  t.throws(() => optionsOf({ rules: { mission_active: { warning: -1 } } }), { message: /alerts\.rules\.mission_active\.warning is -1, but must be a number from 0/ })
+})
+
+t.test('an alert that fires ends below 80 % of its limit', async (t) => {
+  const rules = bindRules(optionsOf().rules)
+  const at = (load: number, before?: 'warning' | 'critical') => evaluateRules(rules, factsOf({ missions: { load } }), { firing: () => before }).conditions
+  t.strictSame(brief(at(9)), [])
+  t.match(at(9, 'warning'), [{ severity: 'warning', value: 9, message: '9 missions are active, after more than 10' }])
+  t.strictSame(brief(at(8, 'warning')), [])
+  t.strictSame(brief(at(21, 'warning')), [['mission_active', 'warning', 21, 10]], 'a severity that was not reached has its own limit')
+  t.strictSame(brief(at(21, 'critical')), [['mission_active', 'critical', 21, 25]])
+  t.strictSame(brief(at(20, 'critical')), [['mission_active', 'warning', 20, 10]])
+})
+
+t.test('durations are written for people', async (t) => {
+  t.strictSame([0.4, 999, 1_500, 90_000, 120_000, 7_200_000].map(formatDuration), ['0 ms', '999 ms', '1.5 s', '90 s', '2 min', '2 h'])
 })
 
 /** A lifecycle on a virtual clock that is evaluated every 15 s. */
@@ -225,6 +339,149 @@ t.test('an alert', async (t) => {
     t.match(lifecycle.firing(), [{ alertId: fired!.alertId }])
     t.match(hold(6 * MINUTE), [{ state: 'resolved' }])
   })
+})
+
+t.test('a firing alert', async (t) => {
+  t.test('is repeated as a reminder every four hours, unless reminders are disabled', async (t) => {
+    const { hold, sent } = createStand()
+    hold(9 * 60 * MINUTE, conditionOf())
+    t.match(sent, [{ state: 'firing' }, { state: 'firing', reminder: true, alertId: sent[0]!.alertId }, { reminder: true }])
+    t.notOk('reminder' in sent[0]!)
+    t.equal(sent.length, 3)
+    for (const alerts of [{ repeatMs: 0 }, { rules: { mission_active: { repeatMs: 0 } } }]) t.equal(createStand(alerts).hold(9 * 60 * MINUTE, conditionOf()).length, 1)
+    t.equal(createStand({ repeatMs: 0, rules: { mission_active: { repeatMs: 60 * MINUTE } } }).hold(4 * 60 * MINUTE, conditionOf()).length, 4)
+  })
+
+  t.test('that is silenced is marked and not repeated, until the silence is over', async (t) => {
+    const { hold, sent, lifecycle, time, clock } = createStand()
+    hold(2 * MINUTE, conditionOf())
+    const until = clock.now() + 8 * 60 * MINUTE
+    lifecycle.silences.set('mission_active', { until, by: 'ann' }, time().now)
+    hold(7 * 60 * MINUTE, conditionOf())
+    t.match(sent, [{ state: 'firing' }, { state: 'firing', silencedUntil: new Date(until).toISOString() }])
+    t.equal(sent.length, 2)
+    t.match(lifecycle.firing(), [{ silencedUntil: new Date(until).toISOString() }])
+    hold(60 * MINUTE, conditionOf())
+    t.equal(sent.length, 2)
+    hold(MINUTE, conditionOf())
+    t.equal(sent.length, 3)
+    t.notOk('silencedUntil' in sent[2]!)
+    lifecycle.silences.set('mission_active', { until: clock.now() + MINUTE, by: 'ann' }, time().now)
+    lifecycle.silences.set('mission_active', { until: 0, by: 'bob' }, time().now)
+    t.strictSame(hold(2 * MINUTE, conditionOf()), [])
+    t.match(hold(6 * MINUTE), [{ state: 'resolved' }])
+  })
+
+  t.test('keeps at most 200 silences', async (t) => {
+    const { lifecycle } = createStand()
+    for (let at = 0; at < 201; at++) lifecycle.silences.set(`rule${at}`, { until: 9, by: 'ann' }, 0)
+    t.equal(lifecycle.silences.read().length, 200)
+    t.equal(lifecycle.silences.until('rule0', 0), undefined)
+    t.equal(lifecycle.silences.until('rule200', 0), 9)
+  })
+
+  t.test('that fires more than four times within an hour is flapping, and is kept twice as long', async (t) => {
+    const { hold, step, lifecycle } = createStand()
+    const wave = () => [...hold(2 * MINUTE, conditionOf()), ...hold(6 * MINUTE)]
+    for (let at = 0; at < 4; at++) t.strictSame(wave().map(({ state, flapping }) => [state, flapping]), [['firing', undefined], ['resolved', undefined]])
+    const [fifth, ...none] = wave()
+    t.match(fifth, { state: 'firing', flapping: true })
+    t.strictSame(none, [])
+    t.match(hold(5 * MINUTE), [{ state: 'resolved', flapping: true }])
+    t.ok(step([]).every((anomaly) => isAnomaly(anomaly)))
+    hold(120 * MINUTE)
+    t.notOk('flapping' in wave()[0]!, 'an hour later it is as before')
+    t.equal(lifecycle.history(200).length, 6)
+  })
+
+  t.test('names each of its missions once, several together', async (t) => {
+    const { hold } = createStand()
+    const stalled = (...ids: string[]) => conditionOf({ key: 'missions_stalled', rule: 'missions_stalled', message: `${ids.length} missions`, namesEach: true, missions: ids.map((id, at) => ({ id, since: at })) })
+    t.match(hold(2 * MINUTE, stalled('a', 'b')), [{ missionIds: ['a', 'b'], message: '2 missions: a, b' }])
+    t.strictSame(hold(60 * MINUTE, stalled('a', 'b')), [])
+    t.strictSame(hold(MINUTE, stalled('a', 'b', 'c')), [])
+    const [news, ...more] = hold(4 * MINUTE, stalled('a', 'b', 'c', 'd'))
+    t.match(news, { missionIds: ['c', 'd'], message: '4 missions: c, d' })
+    t.strictSame(more, [])
+    const many = times(30, (at) => `m${at}`)
+    const [first, ...rest] = hold(30 * MINUTE, stalled('a', 'b', 'c', 'd', ...many))
+    t.match(first, { missionIds: many.slice(0, 10), message: /m9 and 20 more$/ })
+    t.strictSame(rest, [])
+  })
+
+  t.test('is one of at most 50, and a summary says that there are more', async (t) => {
+    const { hold, lifecycle, step } = createStand()
+    const many = times(600, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    const sent = hold(10 * MINUTE, ...many)
+    t.equal(lifecycle.firing().length, 50)
+    const summary = sent.filter(({ rule }) => rule === 'monitoring.alerts_suppressed')
+    t.match(summary, [{ state: 'firing', severity: 'warning', fingerprint: 'monitoring.alerts_suppressed' }])
+    t.ok(sent.every((anomaly) => isAnomaly(anomaly)))
+    const ends = hold(20 * MINUTE)
+    t.equal(ends.filter(({ state }) => state === 'resolved').length, 50)
+    t.strictSame(lifecycle.firing(), [])
+    t.strictSame(step([]), [])
+  })
+
+  t.test('sends at most 20 messages a minute, and what is outdated is never sent', async (t) => {
+    const { hold, sent, lifecycle } = createStand()
+    const many = times(40, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    hold(MINUTE, ...many)
+    hold(MINUTE, ...many)
+    t.equal(sent.length, 20, '19 and the summary')
+    hold(2 * MINUTE, ...many)
+    t.equal(sent.length, 41)
+    hold(5 * MINUTE)
+    const before = sent.length
+    hold(MINUTE)
+    t.ok(sent.length - before <= 20)
+    hold(10 * MINUTE)
+    t.equal(sent.filter(({ state }) => state === 'resolved').length, 41)
+    t.equal(new Set(sent.map(({ alertId }) => alertId)).size, 41)
+    const brief = createStand({ rules: { repeated_error: { keepMs: 0 } } })
+    brief.hold(75_000, ...many)
+    brief.hold(MINUTE)
+    t.equal(brief.sent.filter(({ state }) => state === 'firing').length, 20, 'the others had ended before they could be sent')
+    t.equal(lifecycle.history(200).length, 41)
+  })
+
+  t.test('goes on in another process with its id, its peak and its keep time', async (t) => {
+    const one = createStand()
+    const [fired] = one.hold(2 * MINUTE, conditionOf({ value: 30 }))
+    one.hold(4 * MINUTE)
+    const two = createStand()
+    two.clock.advance(6 * MINUTE)
+    two.lifecycle.restore(JSON.parse(JSON.stringify(one.lifecycle.save(one.time()))), two.time())
+    two.lifecycle.restoreHistory(one.lifecycle.saveHistory())
+    t.match(two.lifecycle.firing(), [{ alertId: fired!.alertId, peak: 30, startsAt: fired!.startsAt }])
+    t.strictSame(two.hold(MINUTE), [])
+    t.match(two.step([]), [{ alertId: fired!.alertId, state: 'resolved' }])
+  })
+
+  t.test('that was summarized or has named missions goes on in another process too', async (t) => {
+    const one = createStand()
+    const stalled = conditionOf({ key: 'missions_stalled', rule: 'missions_stalled', namesEach: true, missions: [{ id: 'a', since: 7 }] })
+    const many = times(60, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    one.hold(5 * MINUTE, stalled, ...many)
+    const two = createStand()
+    two.clock.advance(5 * MINUTE)
+    two.lifecycle.restore(one.lifecycle.save(one.time()), two.time())
+    t.equal(two.lifecycle.firing().filter(({ rule }) => rule === 'monitoring.alerts_suppressed').length, 1)
+    t.strictSame(two.hold(30 * MINUTE, stalled, ...many), [], 'the mission was named before')
+  })
+})
+
+t.test('the history has the last 200 alerts, newest first, those that fire included', async (t) => {
+  const { hold, lifecycle } = createStand({ rules: { repeated_error: { forMs: 0, keepMs: 0 } } })
+  for (let at = 0; at < 210; at++) {
+    hold(60_000, conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error', value: at }))
+    hold(15_000)
+  }
+  hold(15_000, conditionOf({ key: 'repeated_error{error="last"}', rule: 'repeated_error', value: 7 }))
+  const all = lifecycle.history(500)
+  t.equal(all.length, 200)
+  t.match(all.slice(0, 2), [{ state: 'firing', peak: 7, fingerprint: 'repeated_error{error="last"}' }, { state: 'resolved', peak: 209 }])
+  t.match(lifecycle.history(2), [{ peak: 7 }, { peak: 209, startsAt: /T/, endsAt: /T/ }])
 })
 
 t.test('whatever the conditions do, an alert follows a simple model', async () => {

@@ -55,6 +55,14 @@ export const InvalidHealthCheck = createError<[string]>(
 export const InvalidHealthReport = createError<[string]>(
   'FST_MC_INVALID_HEALTH_REPORT', 'Invalid health report: %s', 500, TypeError)
 
+/** A rule in `alerts.add` has returned something that is not a reading; its alerts stay as they are. */
+export const InvalidAlertReading = createError<[string]>(
+  'FST_MC_INVALID_ALERT_READING', 'Invalid result of an alert rule: %s', 500, TypeError)
+
+/** A rule in `alerts.add` took longer than its `timeoutMs`; its alerts stay as they are. */
+export const AlertRuleTimeout = createError<[number]>(
+  'FST_MC_ALERT_RULE_TIMEOUT', 'The alert rule took longer than %d ms')
+
 /** An alert cannot be silenced in this way. */
 export const InvalidSilence = createError<[string]>('FST_MC_INVALID_SILENCE', 'Invalid silence: %s', 500, TypeError)
 

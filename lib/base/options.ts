@@ -83,7 +83,7 @@ function render (value: unknown): string {
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
-const HOST_OBJECTS = new Set(['registry', 'clock', 'config', 'backplane'])
+const HOST_OBJECTS = new Set(['registry', 'clock', 'config', 'backplane', 'add'])
 
 /**
  * A copy of a group without options that are `undefined`, which the validator would not treat as absent. What a class

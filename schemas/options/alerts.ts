@@ -12,7 +12,7 @@ const duration = (defaultMs: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: LONGEST_TIMER_MS, default: defaultMs, description })
 
 const limit = (value: number, description: string) =>
-  Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: value, description })
+  Type.Number({ minimum: 0, default: value, description, expected: 'a number from 0' })
 
 const whole = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 1_000_000, default: value, description })

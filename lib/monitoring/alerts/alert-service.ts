@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../base/clock.js'
 import { Events, type Unsubscribe } from '../../base/events.js'
 import { AdaptiveSignals } from './adaptive/adaptive-signals.js'
 import { bindRules, type EvaluatedRule } from './alert-rules.js'
+import { bindHostRules, type HostAlertRule, type HostedRule } from './host-rules.js'
 import { AlertCounts, type AlertTotals } from './alert-counts.js'
 import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
 import { ProcessWatch, type ProcessSource } from './facts/process-watch.js'
@@ -59,6 +60,7 @@ export class AlertService {
   shared: SharedAlerts | undefined
   readonly #deps: AlertServiceDeps
   readonly #rules: readonly EvaluatedRule[]
+  readonly #hostRules: readonly HostedRule[]
   readonly #counts = new AlertCounts()
   readonly #scope: Scope
   readonly #tenants = new Map<string, Scope>()
@@ -68,7 +70,10 @@ export class AlertService {
 
   constructor (deps: AlertServiceDeps) {
     this.#deps = deps
-    this.#rules = bindRules(deps.options.rules)
+    const { rules, add = [] } = deps.options
+    this.#hostRules = bindHostRules(add as HostAlertRule[], deps.clock)
+    this.#rules = [...bindRules(rules), ...this.#hostRules]
+    for (const { rule } of this.#hostRules) this.#counts.add(rule)
     this.signals = new AdaptiveSignals({ options: deps.options.adaptive, latencies: deps.latencies })
     for (const rule of Object.keys(this.signals.times)) this.#counts.add(rule)
     this.#scope = this.#createScope(undefined)
@@ -104,7 +109,7 @@ export class AlertService {
   }
 
   /** The alerts of operators by rule. */
-  totals (): AlertTotals {
+  alertTotals (): AlertTotals {
     const firing = this.of(undefined).firing()
     return this.#counts.read(firing as Array<{ rule: string, severity: AnomalySeverity }>)
   }
@@ -112,6 +117,7 @@ export class AlertService {
   close (): void {
     this.#isClosed = true
     this.#timer?.cancel()
+    for (const rule of this.#hostRules) rule.close()
     this.#scope.events.clear()
     for (const { events } of this.#tenants.values()) events.clear()
   }

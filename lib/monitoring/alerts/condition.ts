@@ -41,6 +41,8 @@ const RANKS: Readonly<Record<AnomalySeverity, number>> = { info: 1, warning: 2, 
 /** A firing alert ends below this share of the limit that it exceeded. */
 const LEAVE_SHARE = 0.8
 const MAX_MESSAGE = 512
+const MAX_FINGERPRINT = 512
+const MAX_LABEL = 128
 
 export const isMoreSevere = (one: AnomalySeverity, other: AnomalySeverity): boolean => RANKS[one] > RANKS[other]
 
@@ -48,8 +50,12 @@ export const isMoreSevere = (one: AnomalySeverity, other: AnomalySeverity): bool
 export function fingerprintOf (rule: string, labels: Readonly<Record<string, string>>): string {
   const names = Object.keys(labels).sort()
   if (names.length === 0) return rule
-  return `${rule}{${names.map((name) => `${name}=${JSON.stringify(labels[name])}`).join(',')}}`
+  return `${rule}{${names.map((name) => `${name}=${JSON.stringify(labels[name])}`).join(',')}}`.slice(0, MAX_FINGERPRINT)
 }
+
+/** Labels that are not too long. */
+export const cutLabels = (labels: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.slice(0, MAX_LABEL)]))
 
 /** What identifies a condition, apart from what was measured. */
 export type ConditionIdentity = Pick<AlertCondition, 'key' | 'rule' | 'category' | 'labels'>
@@ -61,13 +67,13 @@ export type ConditionIdentity = Pick<AlertCondition, 'key' | 'rule' | 'category'
 export function toCondition (
   identity: ConditionIdentity, reading: AlertReading, before: AnomalySeverity | undefined
 ): AlertCondition | undefined {
-  const { metric, value, limits, text, describe = () => '', details = null, missions, namesEach } = reading
+  const { metric, value, limits, text, describe, details = null, missions, namesEach } = reading
   for (const severity of SEVERITIES) {
     const limit = limits[severity]
     if (limit === undefined) continue
     const isHeld = before !== undefined && !isMoreSevere(severity, before)
     if (!(value > (isHeld ? limit * LEAVE_SHARE : limit))) continue
-    const reason = metric === null ? '' : `, ${value > limit ? '' : 'after '}${describe(limit)}`
+    const reason = metric === null || describe === undefined ? '' : `, ${value > limit ? '' : 'after '}${describe(limit)}`
     return {
       ...identity,
       severity,

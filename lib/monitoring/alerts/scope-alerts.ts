@@ -1,14 +1,16 @@
 import type { Anomaly } from '../../../schemas/anomaly.js'
 import type { AlertsOptions } from '../../../schemas/options/alerts.js'
 import type { Clock } from '../../base/clock.js'
-import { evaluateRules, failureOf, type EvaluatedRule, type Evaluation } from './alert-rules.js'
+import type { EvaluatedRule } from './alert-rules.js'
 import type { AlertCondition } from './condition.js'
+import { evaluateRules, failuresOf, type Evaluation } from './evaluate-rules.js'
 import type { AlertFacts } from './facts/alert-facts.js'
 import type { AlertTime } from './lifecycle/alert-entry.js'
 import { AlertLifecycle, type LifecycleDeps, type RuleTimes } from './lifecycle/lifecycle.js'
 
 /** Conditions that come from no rule of the table, with the times of their rules. */
 export interface ConditionSource {
+  readonly name: string
   readonly times: Readonly<Record<string, RuleTimes>>
   /** Called once for each evaluation. */
   read (facts: AlertFacts, time: AlertTime): readonly AlertCondition[]
@@ -65,16 +67,27 @@ export class ScopeAlerts {
     try {
       const facts = this.#deps.facts(time)
       const firing = (key: string) => this.lifecycle.severityOf(key)
-      const { conditions, unknown } = evaluateRules(rules, facts, { labels, firing, onError })
-      return { conditions: [...conditions, ...this.#others(facts, time)], unknown }
+      const evaluations = [evaluateRules(rules, facts, { labels, firing, onError }), ...this.#others(facts, time)]
+      return {
+        conditions: evaluations.flatMap(({ conditions }) => conditions),
+        unknown: new Set(evaluations.flatMap(({ unknown }) => [...unknown]))
+      }
     } catch (err) {
       onError('facts', err)
-      return { conditions: [failureOf('facts', labels)], unknown: new Set(rules.map(({ rule }) => rule)) }
+      return { conditions: failuresOf(['facts'], rules, labels), unknown: new Set(rules.map(({ rule }) => rule)) }
     }
   }
 
-  #others (facts: AlertFacts, time: AlertTime): AlertCondition[] {
-    const { sources = [] } = this.#deps
-    return sources.flatMap((source) => [...source.read(facts, time)])
+  #others (facts: AlertFacts, time: AlertTime): Evaluation[] {
+    const { sources = [], rules, labels, onError } = this.#deps
+    return sources.map((source) => {
+      try {
+        return { conditions: source.read(facts, time), unknown: new Set() }
+      } catch (err) {
+        const names = Object.keys(source.times)
+        onError(source.name, err)
+        return { conditions: failuresOf([source.name], rules, labels), unknown: new Set(names) }
+      }
+    })
   }
 }

@@ -40,7 +40,7 @@ export interface DurationFact {
   readonly samples: number
 }
 
-/** Failed missions with the same error. `key` is the error without numbers and ids. */
+/** Failed missions with the same error. `key` identifies the error without its numbers and ids. */
 export interface ErrorGroup {
   readonly key: string
   readonly code: string

@@ -1,4 +1,5 @@
 import type { EndedFact, ErrorGroup } from './alert-facts.js'
+import { hashText } from './text-hash.js'
 
 /** How many groups are reported; those with the most missions. */
 const MAX_GROUPS = 5
@@ -24,10 +25,10 @@ export function groupErrors (ended: readonly EndedFact[]): ErrorGroup[] {
   for (const mission of ended) {
     if (mission.error === null || mission.status !== 'error') continue
     const { code, message } = mission.error
-    const key = normalizeError(code, message)
-    const group = groups.get(key) ?? { key, code, message: message.slice(0, MAX_TEXT), missions: [] }
+    const normal = normalizeError(code, message)
+    const group = groups.get(normal) ?? { key: `${code}#${hashText(normal)}`, code, message: message.slice(0, MAX_TEXT), missions: [] }
     group.missions.push(mission)
-    groups.set(key, group)
+    groups.set(normal, group)
   }
   return [...groups.values()].sort((a, b) => b.missions.length - a.missions.length).slice(0, MAX_GROUPS)
 }

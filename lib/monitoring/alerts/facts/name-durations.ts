@@ -1,6 +1,6 @@
 import type { DurationFact, EndedFact, NameFacts } from './alert-facts.js'
 
-/** How many names have durations of their own; missions of further names are not compared. */
+/** How many names have durations; those whose missions have not ended for the longest time are dropped. */
 const MAX_NAMES = 200
 /** How many of the newest durations of a name count. */
 const MAX_SAMPLES = 200
@@ -14,20 +14,15 @@ const LEAST_SPREAD = 0.05
 
 /** The durations of the missions by name: what is usual, and what is far from it. Bounded. */
 export class NameDurations {
+  /** In the order of their last ending. */
   readonly #names = new Map<string, Samples>()
-  #omitted = 0
-
-  /** Missions of names that have no durations of their own. */
-  get omitted (): number { return this.#omitted }
 
   /** Adds an ended mission. Returns it if it took longer than all usual ones of its name. */
   add ({ id, name, durationMs, status }: EndedFact): DurationFact | undefined {
     if (status !== 'completed') return undefined
-    const samples = this.#samplesOf(name)
-    if (samples === undefined) {
-      this.#omitted++
-      return undefined
-    }
+    const samples = this.#names.get(name) ?? new Samples()
+    this.#moveToEnd(name, samples, false)
+    this.#makeRoom()
     const { count, p95Ms } = samples
     const score = durationMs > p95Ms ? samples.score(durationMs) : 0
     samples.add(durationMs)
@@ -36,28 +31,25 @@ export class NameDurations {
 
   read (): ReadonlyMap<string, NameFacts> { return this.#names }
 
-  // Of too many names, the one whose missions have not ended for the longest time makes room. If it is an established
-  // one, most new names are left out instead, because names may be as many as missions.
-  #samplesOf (name: string): Samples | undefined {
-    const known = this.#names.get(name)
-    if (known !== undefined) {
-      this.#names.delete(name)
-      this.#names.set(name, known)
-      return known
+  #moveToEnd (name: string, samples: Samples, isSpared: boolean): void {
+    samples.isSpared = isSpared
+    this.#names.delete(name)
+    this.#names.set(name, samples)
+  }
+
+  // Names may be as many as missions, so one with many durations is spared once.
+  #makeRoom (): void {
+    while (this.#names.size > MAX_NAMES) {
+      const [name, samples] = this.#names.entries().next().value!
+      if (samples.count < REFRESH_EVERY || samples.isSpared) this.#names.delete(name)
+      else this.#moveToEnd(name, samples, true)
     }
-    if (this.#names.size >= MAX_NAMES) {
-      const [[oldest, samples]] = this.#names as unknown as [[string, Samples]]
-      if (samples.count >= REFRESH_EVERY && this.#omitted % MAX_NAMES !== 0) return undefined
-      this.#names.delete(oldest)
-    }
-    const created = new Samples()
-    this.#names.set(name, created)
-    return created
   }
 }
 
 /** The newest durations of one name, in ms. */
 class Samples implements NameFacts {
+  isSpared = false
   readonly #durations: number[] = []
   #next = 0
   #added = 0

@@ -18,8 +18,8 @@ export class AlertHistory {
 
   /** Together with those that fire, newest first. */
   read (firing: readonly Anomaly[], limit: number): Anomaly[] {
-    const startOf = ({ startsAt = '' }: Anomaly): string => startsAt
-    const all = [...this.#resolved, ...firing].sort((one, other) => startOf(one) < startOf(other) ? 1 : -1)
+    const startOf = ({ startsAt = '' }: Anomaly): number => Date.parse(startsAt)
+    const all = [...this.#resolved, ...firing].sort((one, other) => startOf(other) - startOf(one))
     return all.slice(0, Math.min(limit, MAX_ALERT_HISTORY))
   }
 }

@@ -1,7 +1,7 @@
 import type { Anomaly, AnomalySeverity } from '../../../../schemas/anomaly.js'
 import type { AlertRuleOptions } from '../../../../schemas/options/alerts.js'
-import type { Evaluation } from '../alert-rules.js'
 import { isMoreSevere, type AlertCondition } from '../condition.js'
+import type { Evaluation } from '../evaluate-rules.js'
 import { AlertEntry, type AlertTime } from './alert-entry.js'
 import { AlertHistory } from './alert-history.js'
 import { Flapping } from './flapping.js'
@@ -205,7 +205,7 @@ export class AlertLifecycle {
 
   // One alert for all that is not sent, so that nobody takes the silence for peace.
   #summarize (time: AlertTime): Anomaly[] {
-    const suppressed = this.#suppressed + this.#unsentEnds.length
+    const suppressed = this.#suppressed
     if (suppressed === 0 || this.#deps.summarizes === false) return this.#endSummary(time)
     const condition = summaryOf(suppressed, this.#deps.labels)
     const isNew = this.#summary === undefined
@@ -228,7 +228,7 @@ export class AlertLifecycle {
     if (time.at - entry.absentSince < this.#keepMs(entry)) return []
     this.#summary = undefined
     this.#end(entry, time.now)
-    return this.#unsentEnds.splice(0)
+    return entry.told !== undefined && this.#summaryBudget.take(time.at) ? this.#unsentEnds.splice(-1) : []
   }
 
   #end (entry: AlertEntry, now: number): void {
