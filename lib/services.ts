@@ -79,7 +79,7 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
       operations: () => monitoring.operations(),
       health,
       healthTransitions: () => monitoring.healthTransitions(),
-      alerts: () => core.alerts.totals(),
+      alerts: () => core.alerts.alertTotals(),
       hub: () => hub.totals(),
       ...(cluster !== undefined && { backplane: () => cluster.totals }),
       build: () => ({ version: VERSION, protocolVersion: PROTOCOL_VERSION, serviceVersion: options.server.version }),

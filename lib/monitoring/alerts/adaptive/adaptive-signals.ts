@@ -28,6 +28,7 @@ export interface AdaptiveSignalsDeps {
  * number of signals is bounded.
  */
 export class AdaptiveSignals implements ConditionSource {
+  readonly name = 'adaptive'
   readonly times: Readonly<Record<string, RuleTimes>>
   readonly #groups: ReadonlyMap<string, SignalGroup>
   readonly #samples: Samples
