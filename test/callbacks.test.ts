@@ -162,6 +162,19 @@ const ROWS: Record<string, Row> = {
     call: async (stand) => await health(stand)(),
     expected: { works: 'healthy', fails: ['check_failed', 1], hangs: ['check_timeout', 1], garbage: ['invalid_report', 1] }
   },
+  'options.alerts.add.evaluate': {
+    works: () => ({ message: 'deep', value: 9, warning: 3 }),
+    options: (evaluate) => ({
+      channels: { anomalyAlertMs: 5_000 },
+      alerts: { add: [{ rule: 'depth', evaluate, forMs: 0 }], rules: { 'monitoring.evaluation_failed': { forMs: 0 } } }
+    }),
+    async call ({ app, clock }) {
+      await app.ready()
+      await pass(clock)
+      return app.monitoring.alerts().map(({ rule }) => rule).join()
+    },
+    expected: { ...answered('depth', 'monitoring.evaluation_failed'), hangs: ['monitoring.evaluation_failed', 1], garbage: ['monitoring.evaluation_failed', 1] }
+  },
   'options.prometheus.registry': {
     works: () => ({ name: 'host', help: 'h', type: 'gauge', values: [{ labels: {}, value: 1 }], aggregator: 'sum' }),
     options (get) {

@@ -109,6 +109,17 @@ t.test('the tables list exactly the message types, channels, statuses and alert 
   for (const rule of alertRules()) t.match(under('### `anomaly_alert`', protocol), `\`${rule}\``)
 })
 
+t.test('the page for people on call has an entry for each alert rule, with whom it wakes', async (t) => {
+  const page = read('docs/oncall.md')
+  const entries = page.split(/^### /m).slice(1).map((text) => [text.split('`')[1]!, text.replace(/\s+/g, ' ')] as const)
+  t.strictSame(entries.map(([rule]) => rule), ALERT_RULES.map(({ rule }) => rule), 'in the order of the table')
+  for (const { rule, wakes } of ALERT_RULES) {
+    const text = new Map(entries).get(rule)!
+    t.ok(text.includes(`**Wakes.** ${wakes}`), rule)
+    for (const part of ['Means', 'Look at', 'Do', 'Tune']) t.match(text, new RegExp(`\\*\\*${part}\\.\\*\\* [A-Z\`].{20,}`), `${rule}: ${part}`)
+  }
+})
+
 const alertRules = (): string[] => sorted(ALERT_RULES.map(({ rule }) => rule))
 
 t.test('the metrics table lists exactly the names, types and labels of a real scrape', async (t) => {

@@ -9,6 +9,8 @@ const load = (path) => import(pathToFileURL(resolve(root, 'dist/lib', path)).hre
 /** Where the traces are, unless the caller says so. */
 const FOLDER = resolve(root, '../shared/data')
 const DAY_MS = 86_400_000
+/** While nothing is active for longer, nothing can change: every window of the rules is shorter. */
+const LONGEST_IDLE_MS = 4 * 3_600_000
 
 /**
  * Replays the three traces, or those of `only`. Returns for each the alerts in the order of their start, the messages,
@@ -67,6 +69,8 @@ export async function play (missions, alerts = {}, tenants = []) {
   for (const tenant of tenants) core.alerts.of(tenant).onChanged((alert) => tenantMessages.push({ at: clock.now(), ...alert }))
   core.alerts.start()
   for (const { at, report } of events) {
+    const idle = core.missions.totals.active === 0 ? Math.max(0, at - clock.now() - LONGEST_IDLE_MS) : 0
+    clock.stepWallClock(idle)
     clock.advance(at - clock.now())
     report(host)
   }

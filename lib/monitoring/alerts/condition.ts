@@ -50,7 +50,8 @@ export const isMoreSevere = (one: AnomalySeverity, other: AnomalySeverity): bool
 export function fingerprintOf (rule: string, labels: Readonly<Record<string, string>>): string {
   const names = Object.keys(labels).sort()
   if (names.length === 0) return rule
-  return `${rule}{${names.map((name) => `${name}=${JSON.stringify(labels[name])}`).join(',')}}`.slice(0, MAX_FINGERPRINT)
+  const pairs = names.map((name) => `${name}=${JSON.stringify(labels[name])}`)
+  return `${rule}{${pairs.join(',')}}`.slice(0, MAX_FINGERPRINT)
 }
 
 /** Labels that are not too long. */
@@ -73,7 +74,7 @@ export function toCondition (
     if (limit === undefined) continue
     const isHeld = before !== undefined && !isMoreSevere(severity, before)
     if (!(value > (isHeld ? limit * LEAVE_SHARE : limit))) continue
-    const reason = metric === null || describe === undefined ? '' : `, ${value > limit ? '' : 'after '}${describe(limit)}`
+    const reason = describe === undefined ? '' : `, ${value > limit ? '' : 'after '}${describe(limit)}`
     return {
       ...identity,
       severity,

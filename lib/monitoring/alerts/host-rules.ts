@@ -1,4 +1,4 @@
-import { HostAlertResult, HostAlertRuleHead } from '../../../schemas/alert-rule.js'
+import { HostAlertResult, HostAlertRuleHead, type HostAlertReading } from '../../../schemas/alert-rule.js'
 import type { HealthSnapshot } from '../../../schemas/health.js'
 import type { MissionTotals } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
@@ -99,17 +99,21 @@ function bindHostRule (one: HostAlertRule, head: HostAlertRuleHead, clock: Clock
 function readResult (returned: unknown): AlertReading[] {
   const result = returned ?? null
   if (!isResult(result)) throw new InvalidAlertReading(describeFailure(isResult.errors).join('; '))
-  return [result ?? []].flat().map(({ message, value, metric = null, info, warning, critical, ...rest }) => ({
+  return [result ?? []].flat().map(toReading)
+}
+
+function toReading (reading: HostAlertReading): AlertReading {
+  const { message, value, metric = null, info, warning, critical, labels, details, missionIds } = reading
+  const limits = Object.entries({ info, warning, critical }).filter(([, limit]) => limit !== undefined)
+  return {
     metric,
     value,
-    limits: {
-      ...info !== undefined && { info }, ...warning !== undefined && { warning }, ...critical !== undefined && { critical }
-    },
+    limits: Object.fromEntries(limits),
     text: message,
-    ...rest.labels !== undefined && { labels: rest.labels },
-    ...rest.details !== undefined && { details: copyDetails(rest.details) },
-    ...rest.missionIds !== undefined && { missions: rest.missionIds.map((id) => ({ id, since: 0 })) }
-  }))
+    ...labels !== undefined && { labels },
+    ...details !== undefined && { details: copyDetails(details) },
+    ...missionIds !== undefined && { missions: missionIds.map((id) => ({ id, since: 0 })) }
+  }
 }
 
 function copyDetails (details: Record<string, unknown>): Record<string, unknown> {

@@ -26,7 +26,8 @@ export function groupErrors (ended: readonly EndedFact[]): ErrorGroup[] {
     if (mission.error === null || mission.status !== 'error') continue
     const { code, message } = mission.error
     const normal = normalizeError(code, message)
-    const group = groups.get(normal) ?? { key: `${code}#${hashText(normal)}`, code, message: message.slice(0, MAX_TEXT), missions: [] }
+    const group = groups.get(normal) ??
+      { key: `${code}#${hashText(normal)}`, code, message: message.slice(0, MAX_TEXT), missions: [] }
     group.missions.push(mission)
     groups.set(normal, group)
   }

@@ -91,7 +91,7 @@ export const MISSION_RULES: readonly AlertRule[] = [
       value: missions.length,
       limits: { warning: Math.max(least - 1, share * recent.length) },
       text: `${count(missions.length)} failed with ${code}: ${message}`,
-      describe: () => `at least ${least} and ${formatShare(share)} of those that ended within 15 minutes`,
+      describe: () => `at least ${least} and ${formatShare(share)} of all within 15 minutes`,
       details: { error: code, errorMessage: message }
     }))
   })
