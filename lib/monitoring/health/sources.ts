@@ -7,7 +7,8 @@ import { readCheckReport, readHealthReport, reportedComponents, type CheckReport
  * A health check of the host.
  *
  * `run` returns nothing, or `{ status }` with or without a `reason`, directly or as a promise. If it throws, rejects,
- * times out or returns anything else, the component is `unhealthy`. Its signal aborts after `timeoutMs`, when the check is removed and on close.
+ * times out or returns anything else, the component is `unhealthy`. Its signal aborts after `timeoutMs`, when the check
+ * is removed and on close.
  */
 export interface HealthCheck {
   /** Name of the component, 1 to 64 characters in one line, unique among the checks. */
