@@ -11,7 +11,6 @@ import type { Backplane, PublicationEntry } from './backplane/contract.js'
 import { CallbackErrors } from './base/callback-errors.js'
 import type { Clock } from './base/clock.js'
 import type { Unsubscribe } from './base/events.js'
-import { VERSION } from './base/version.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
 import type { AlertOrigin } from './cluster/cluster-alerts.js'
@@ -21,6 +20,7 @@ import { Hub } from './hub/hub.js'
 import { createMissionLookup, toUpdate } from './missions/index.js'
 import { withoutMissions, type MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
+import { VERSION } from './prometheus/version.js'
 
 /** The engines behind the decorators. */
 export interface Services extends Core {
@@ -145,13 +145,17 @@ function createHub (deps: CreateHubDeps): Hub {
   })
 }
 
-type MonitoringSources = Pick<ChannelsDeps, 'latency' | 'onLatency' | 'health' | 'onHealth'>
+type MonitoringSources = Pick<
+  ChannelsDeps, 'latency' | 'histogram' | 'operationLatencies' | 'onLatency' | 'health' | 'onHealth'
+>
 
 function createMonitoringSources ({ monitoring, cluster }: Pick<Core, 'monitoring' | 'cluster'>): MonitoringSources {
   if (cluster !== undefined) {
     const { reports, health } = cluster
     return {
       latency: () => reports.latency(),
+      histogram: () => reports.histogram(),
+      operationLatencies: () => reports.operationLatencies(),
       onLatency: (listener) => both(monitoring.on('operation_metric', listener), reports.onChanged(listener)),
       health: () => health.all(),
       onHealth: (listener) => health.onChanged(listener)
@@ -159,6 +163,8 @@ function createMonitoringSources ({ monitoring, cluster }: Pick<Core, 'monitorin
   }
   return {
     latency: () => monitoring.latency(),
+    histogram: () => monitoring.totalLatency.read(),
+    operationLatencies: () => monitoring.operationLatencies(),
     onLatency: (listener) => monitoring.on('operation_metric', listener),
     health: () => monitoring.health(),
     onHealth: (listener) => onHealthChange(monitoring, listener)

@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 import { context, ROOT_CONTEXT, trace, type Context, type ContextManager } from '@opentelemetry/api'
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
-import { VERSION } from '../lib/base/version.js'
+import { createMemoryBackplane } from '../lib/backplane/index.js'
+import { VERSION } from '../lib/prometheus/version.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import type { MissionControlOptions } from '../lib/index.js'
 import { describeSections } from '../lib/prometheus/metrics/plugin-metrics.js'
@@ -316,3 +318,122 @@ t.test('exemplars', async (t) => {
     t.match(await scrapeOpenMetrics(app), `trace_id="${TRACE_ID}"`)
   })
 })
+
+t.test('latency on the wire', async (t) => {
+  const operation = { component: 'db', operation: 'read', status: 'success' } as const
+  const ask = async (app: App, latency?: string[]) => {
+    const client = await connect(app)
+    client.send({ type: 'subscribe', channels: ['metrics_tick'], ...(latency && { latency }) })
+    await client.next('subscription_ack')
+    return client
+  }
+  const tick = async (client: Awaited<ReturnType<typeof ask>>) => (await client.next('metrics_tick')).payload
+
+  t.test('has a histogram and the busiest operations only for subscribers that ask for them', async (t) => {
+    const { app } = await setup(t)
+    const clients = await Promise.all([undefined, ['histogram'], ['operations'], ['operations', 'histogram']].map(async (latency) => await ask(app, latency)))
+    app.monitoring.trackOperation({ ...operation, durationMs: 8 })
+    const fields = await Promise.all(clients.map(async (client) => Object.keys(await tick(client))))
+    const plain = ['p50', 'p95', 'p99', 'count', 'windowMs', 'tISO']
+    t.strictSame(fields, [plain, [...plain, 'histogram'], [...plain, 'operations'], [...plain, 'histogram', 'operations']])
+  })
+
+  t.test('may be asked for later, and no longer', async (t) => {
+    const { clock, app } = await setup(t)
+    const client = await ask(app)
+    client.send({ type: 'subscribe', channels: ['metrics_tick'], latency: ['operations'] })
+    await client.next('subscription_ack')
+    app.monitoring.trackOperation({ ...operation, durationMs: 8 })
+    t.match((await tick(client)).operations, [{ component: 'db', operation: 'read', count: 1 }])
+    client.send({ type: 'subscribe', channels: ['metrics_tick'] })
+    await client.next('subscription_ack')
+    clock.advance(2_500)
+    app.monitoring.trackOperation({ ...operation, durationMs: 8 })
+    t.notOk('operations' in await tick(client))
+  })
+
+  t.test('that is asked for in a wrong way is refused', async (t) => {
+    const { app } = await setup(t)
+    const client = await connect(app)
+    for (const wrong of [{ latency: [] }, { latency: ['p95'] }, { latency: ['histogram', 'operations', 'histogram'] }, { latency: 'histogram' }, { channels: ['mission_stats'], latency: ['histogram'] }]) {
+      client.send({ type: 'subscribe', channels: ['metrics_tick'], ...wrong })
+      t.match((await client.next('protocol_error')).error, { code: 'invalid_message' }, JSON.stringify(wrong))
+    }
+  })
+
+  t.test('lets a client that has missed messages compute the percentiles of the time between with the functions of the page', async (t) => {
+    const page = readFileSync('docs/protocol.md', 'utf8')
+    const blocks = [...page.matchAll(/^```js\n((?:const lowerBound|function percentile)[^]*?)^```$/gm)].map(([, code]) => code!)
+    t.equal(blocks.length, 2)
+    const percentile = runInNewContext(`${blocks.join('')} percentile`) as (buckets: Bucket[], percent: number) => number
+    const { clock, app } = await setup(t)
+    const client = await ask(app, ['histogram'])
+    const track = (durationMs: number) => app.monitoring.trackOperation({ ...operation, durationMs })
+    track(50_000)
+    const before = (await tick(client)).histogram!
+    const durations = Array.from({ length: 1_000 }, (_, i) => 1.01 ** i / 10)
+    for (const durationMs of durations) {
+      track(durationMs)
+      clock.advance(700)
+    }
+    await client.settle()
+    clock.advance(2_500)
+    track(0)
+    const after = (await tick(client)).histogram!
+    t.equal(after.epoch, before.epoch)
+    t.equal(after.count, 1_002)
+    t.ok(Math.abs(after.sumMs - durations.reduce((sum, one) => sum + one, 50_000)) < 1e-3)
+    const between = subtract(after.buckets, before.buckets)
+    const exact = [0, ...durations]
+    for (const percent of [1, 50, 95, 99, 100]) {
+      const expected = exact[Math.ceil(percent * exact.length / 100) - 1]!
+      t.ok(Math.abs(percentile(between, percent) - expected) <= expected / 64, `p${percent}`)
+    }
+    t.equal(percentile([[0, 1]], 50), 0)
+    t.equal(percentile([], 50), 0)
+  })
+
+  t.test('covers all processes that share a backplane, and nothing twice', async (t) => {
+    const backplane = createMemoryBackplane()
+    const clock = createVirtualClock(START)
+    const start = async () => {
+      const app = await boot(t, { clock, backplane, websocket: { heartbeatMs: 1_000_000_000 } })
+      await app.ready()
+      return app
+    }
+    const [one, two] = [await start(), await start()]
+    const later = async () => {
+      clock.advance(2_500)
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    two.monitoring.trackOperation({ ...operation, durationMs: 1 })
+    const client = await ask(one, ['histogram', 'operations'])
+    const read = async () => {
+      await client.settle()
+      clock.advance(2_500)
+      one.monitoring.trackOperation({ ...operation, durationMs: 100 })
+      return await tick(client)
+    }
+    const first = await read()
+    t.equal(first.histogram!.count, 1)
+    for (let i = 0; i < 4; i++) await later()
+    const before = await read()
+    for (let i = 0; i < 3; i++) two.monitoring.trackOperation({ ...operation, operation: 'write', durationMs: 7 })
+    for (let i = 0; i < 2; i++) await later()
+    const after = await read()
+    t.equal(after.histogram!.epoch, first.histogram!.epoch)
+    const added = subtract(after.histogram!.buckets, before.histogram!.buckets)
+    t.strictSame(added.map(([, count]) => count), [3, 1])
+    t.match(after.operations, [{ operation: 'read' }, { operation: 'write', count: 3 }].sort((a, b) => a.operation < b.operation ? -1 : 1))
+    await two.close()
+    clock.advance(60_000)
+    t.equal((await read()).histogram!.count, after.histogram!.count + 1, 'what a process has counted stays counted')
+  })
+})
+
+type Bucket = [bucket: number, count: number]
+
+function subtract (after: readonly Bucket[], before: readonly Bucket[]): Bucket[] {
+  const earlier = new Map(before)
+  return after.map(([bucket, count]): Bucket => [bucket, count - (earlier.get(bucket) ?? 0)]).filter(([, count]) => count > 0)
+}

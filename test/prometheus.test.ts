@@ -683,6 +683,7 @@ async function boot (t: Test, options: FastifyServerOptions = {}, prepare: (app:
       wsMetrics,
       server: { name: 'svc', version: '1.2.3' },
       uptimeMs: () => clock.monotonic() + 0.75,
+      retryAfterSeconds: 10,
       isClosing: () => closing.now,
       clock
     })
@@ -802,6 +803,25 @@ test('GET of the health route', async (t) => {
       t.strictSame(live.json(), { status: 'ok' })
       conforms(t, ProbeResponse, live.json())
     }
+  })
+
+  t.test('answers the startup probe once the first round of checks has ended, whatever its result', async (t) => {
+    const { app, stand } = await boot(t)
+    for (const [status, checkedAt, statusCode] of [['unknown', null, 503], ['degraded', null, 503], ['critical', 5, 200]] as const) {
+      stand.state.health = { ...stand.state.health, status, checkedAt }
+      const response = await app.inject('/health?probe=startup')
+      t.equal(response.statusCode, statusCode, status)
+      conforms(t, ProbeResponse, response.json())
+    }
+  })
+
+  t.test('says with 503 when to ask again', async (t) => {
+    const { app, stand } = await boot(t)
+    const header = async (url: string) => (await app.inject(url)).headers['retry-after']
+    for (const url of ['/health', '/health?details=true', '/health?probe=ready']) t.equal(await header(url), undefined)
+    stand.state.health = { ...stand.state.health, status: 'critical', checkedAt: null }
+    for (const url of ['/health', '/health?details=true', '/health?probe=ready', '/health?probe=startup']) t.equal(await header(url), '10', url)
+    t.equal(await header('/health?probe=live'), undefined)
   })
 
   t.test('rejects an invalid query and does not repeat it in the response', async (t) => {

@@ -15,6 +15,7 @@ import type { LatencyCounts } from './operations/latency-buckets.js'
 import { LatencyWindow } from './operations/latency-window.js'
 import { readOperation, timeOperation } from './operations/operation.js'
 import { MAX_OPERATION_LATENCIES, operationLatencyOf } from './operations/operation-latency.js'
+import { TotalLatency } from './operations/total-latency.js'
 import { Operations, type OperationCounts, type OperationTotals } from './operations/operations.js'
 
 /** Events of `app.monitoring`: an operation as it was counted, or the health after a change of its overall status. */
@@ -123,6 +124,8 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
   readonly #events: Events<MonitoringEvents>
   readonly #health: Health
   readonly #latency: LatencyWindow
+  /** All durations of this process. */
+  readonly totalLatency = new TotalLatency()
   readonly #operations: Operations
   #isClosed = false
 
@@ -222,7 +225,10 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
     const nowMs = this.#clock.monotonic()
     const isSuccess = operation.status === 'success'
     this.#operations.record(operation.component, operation.operation, { isSuccess, durationMs, nowMs })
-    if (durationMs !== undefined) this.#latency.record(durationMs, nowMs)
+    if (durationMs !== undefined) {
+      this.#latency.record(durationMs, nowMs)
+      this.totalLatency.record(durationMs)
+    }
     this.#events.emit('operation_metric', operation)
   }
 }

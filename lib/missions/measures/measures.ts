@@ -2,7 +2,7 @@ import { MISSION_BUCKETS_MS } from '../../../schemas/options/prometheus.js'
 import type { TerminalStatus } from '../../../schemas/mission.js'
 import { systemClock, type Clock } from '../../base/clock.js'
 import { Histogram, type HistogramCounts } from '../../base/histogram.js'
-import { activeTraceId } from '../../base/trace.js'
+import { activeTraceId } from '../../base/tracing/active-trace.js'
 import { NamedMeasures, type NamedCounts } from './named-measures.js'
 
 /** Why an ended mission can no longer be looked up. */

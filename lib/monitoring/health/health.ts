@@ -14,7 +14,7 @@ export interface HealthDeps extends Omit<HealthChecksDeps, 'onRound'> {
 /** The components that a host may pass to `reportHealth`. Other properties are allowed and never leave the process. */
 export type ReportedHealth = Partial<HealthReport>
 
-interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][] }
+interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][], reason?: string }
 
 /**
  * The health of the service: the worse of two statuses. The status of the checks changes with hysteresis. The status
@@ -53,7 +53,9 @@ export class Health {
   report (status: HealthStatus, health?: ReportedHealth): void {
     const report = readReportedHealth(status, health)
     const before = this.#snapshot.status
-    this.#reported = { status: report.status, components: reportedComponents(report, this.#deps.clock.now()) }
+    const { reason } = report
+    const components = reportedComponents(report, this.#deps.clock.now())
+    this.#reported = { status: report.status, components, ...reason !== undefined && { reason } }
     const after = this.#recompute()
     // A milder report must not announce a bad first round: that event follows after the second bad round.
     if (after !== before || after === status) this.#announce(before)
@@ -80,7 +82,8 @@ export class Health {
     const status = worstOf(this.#hysteresis.status, this.#reported?.status ?? 'unknown')
     const components = mergeComponents([...this.#reported?.components ?? [], ...this.#round])
     this.transitions.changed(this.#snapshot.status, status)
-    this.#snapshot = freeze({ status, checkedAt: this.#checkedAt, components })
+    const reason = this.#reported?.reason
+    this.#snapshot = freeze({ status, checkedAt: this.#checkedAt, components, ...reason !== undefined && { reason } })
     return status
   }
 

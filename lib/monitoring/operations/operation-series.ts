@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.js'
 import { Histogram, type HistogramCounts } from '../../base/histogram.js'
-import { activeTraceId } from '../../base/trace.js'
+import { activeTraceId } from '../../base/tracing/active-trace.js'
 import { bucketOf } from './latency-buckets.js'
 import { LatencyWindow } from './latency-window.js'
 
