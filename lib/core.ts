@@ -110,7 +110,7 @@ function createAlertService (deps: CreateAlertServiceDeps): AlertService {
       endedAfter: (last) => endings.after(tenant, last)
     }),
     health: () => cluster()?.health.all() ?? monitoring.health(),
-    latencies: () => monitoring.operationLatencies(),
+    latencies: () => cluster()?.reports.operationLatencies() ?? monitoring.operationLatencies(),
     onCallbackError
   })
 }

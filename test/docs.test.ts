@@ -9,7 +9,7 @@ import * as errors from '../lib/base/errors.js'
 import { readArguments } from '../lib/conformance/arguments.js'
 import { CHECKS } from '../lib/conformance/checks/index.js'
 import { main } from '../lib/conformance/main.js'
-import { ALERT_RULES } from '../lib/monitoring/index.js'
+import { ALERT_RULES, SIGNAL_KINDS } from '../lib/monitoring/index.js'
 import { compile } from '../lib/base/validation.js'
 import {
   CHANNEL_NAMES, CLIENT_MESSAGES, CLOSE_CODES, HealthResponse, MISSION_STATUSES, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, WsMetricsResponse
@@ -106,14 +106,16 @@ t.test('the tables list exactly the message types, channels, statuses and alert 
   t.strictSame(sorted(matches(under('## Payloads', protocol), /^### `(\w+)`$/gm)), sorted(CHANNEL_NAMES))
   t.strictSame(column(0, under('## Statuses', missionsPage)), [...MISSION_STATUSES])
   t.strictSame(sorted(column(0, under('## Alerts on the wire', operations).split('\n### ')[0]!)), alertRules())
-  for (const rule of alertRules()) t.match(under('### `anomaly_alert`', protocol), `\`${rule}\``)
+  t.strictSame(column(0, under('## Unusual values', operations)).filter((name) => name.startsWith('adaptive_')), Object.keys(SIGNAL_KINDS))
+  for (const rule of [...alertRules(), ...Object.keys(SIGNAL_KINDS)]) t.match(under('### `anomaly_alert`', protocol), `\`${rule}\``)
 })
 
 t.test('the page for people on call has an entry for each alert rule, with whom it wakes', async (t) => {
   const page = read('docs/oncall.md')
   const entries = page.split(/^### /m).slice(1).map((text) => [text.split('`')[1]!, text.replace(/\s+/g, ' ')] as const)
-  t.strictSame(entries.map(([rule]) => rule), ALERT_RULES.map(({ rule }) => rule), 'in the order of the table')
-  for (const { rule, wakes } of ALERT_RULES) {
+  const all = [...ALERT_RULES, ...Object.values(SIGNAL_KINDS)]
+  t.strictSame(entries.map(([rule]) => rule), all.map(({ rule }) => rule), 'in the order of the table')
+  for (const { rule, wakes } of all) {
     const text = new Map(entries).get(rule)!
     t.ok(text.includes(`**Wakes.** ${wakes}`), rule)
     for (const part of ['Means', 'Look at', 'Do', 'Tune']) t.match(text, new RegExp(`\\*\\*${part}\\.\\*\\* [A-Z\`].{20,}`), `${rule}: ${part}`)

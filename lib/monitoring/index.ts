@@ -2,6 +2,7 @@ export {
   createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
 } from './monitoring.js'
 export type { AdaptiveSignals } from './alerts/adaptive/adaptive-signals.js'
+export { SIGNAL_KINDS } from './alerts/adaptive/signal-kinds.js'
 export { AlertService, type AlertServiceDeps, type SharedAlerts, type ViewedAlerts } from './alerts/alert-service.js'
 export type { AlertOptions } from './alerts/alert-options.js'
 export type { HostAlertFacts, HostAlertRule } from './alerts/host-rules.js'
