@@ -314,7 +314,7 @@ t.test('the contributing page gives a reason for every dependency, and for no ot
 
 const promtool = findPromtool()
 
-t.test('promtool accepts the alert rules and the scrape configuration', onlyWith(promtool), async (t) => {
+t.test('promtool accepts the scrape configuration', onlyWith(promtool), async (t) => {
   const folder = t.testdir()
   const check = (kind: string, text: string) => {
     const file = join(folder, `${kind}.yml`)
@@ -322,6 +322,5 @@ t.test('promtool accepts the alert rules and the scrape configuration', onlyWith
     const { status, stdout, stderr } = spawnSync(pathOf(promtool), ['check', kind, file], { encoding: 'utf8' })
     t.equal(status, 0, stdout + stderr)
   }
-  check('rules', blocks('yaml', under('## What should I alert on?', operations))[0]!)
   check('config', blocks('yaml', under('## Scrape', metricsPage))[0]!)
 })

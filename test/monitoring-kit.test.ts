@@ -60,6 +60,12 @@ t.test('each alert has a severity, a summary, a runbook sentence, and a quiet an
   t.equal(tests.length, 2 * alerts.length)
 })
 
+t.test('the page on operations lists the alerts by group', async (t) => {
+  const page = readFileSync(join(folder, '../operations.md'), 'utf8').split('## What should I alert on?')[1]!.split('\n## ')[0]!
+  const listed = page.split('\n').filter((line) => line.startsWith('| ')).flatMap((line) => [...line.matchAll(/`(\w+)`/g)].map((match) => match[1]!))
+  t.strictSame(listed, alerts.map(({ alert }) => alert))
+})
+
 t.test('the board has its rows, variables, annotations and panels without overlap', async (t) => {
   const { panels, templating, annotations } = board
   t.strictSame(panels.filter(({ type }) => type === 'row').map(({ title }) => title), ['Overview', 'Missions', 'Operations', 'Real-time', 'Health', 'Process'])
