@@ -589,7 +589,7 @@ t.test('over 23 days of real requests, alerts find each burst of errors and each
   const overlaps = (one: { from: number, to: number }, other: { from: number, to: number }) => one.from <= other.to && other.from <= one.to
   for (const burst of bursts) t.ok(found.some((alert) => overlaps(alert, burst) && alert.from - burst.from <= 90_000), `the burst at ${new Date(burst.from).toISOString()}`)
   for (const alert of found) t.ok(bursts.some((burst) => overlaps(alert, burst)), `the alert at ${new Date(alert.from).toISOString()}`)
-  t.strictSame(errors, {})
+  t.strictSame(Object.entries(errors).filter(([, count]) => count !== 0), [])
 })
 
 for (const [name, file] of [['ci-jobs.json', jobs], ['coding-agent-run.json', agent]] as const) {
@@ -597,6 +597,6 @@ for (const [name, file] of [['ci-jobs.json', jobs], ['coding-agent-run.json', ag
     const { alerts, errors } = await replay(name, pathOf(file))
     for (const { rule, startsAt, message } of alerts) t.comment(`${startsAt} ${rule}: ${message}`)
     t.strictSame(alerts, [])
-    t.strictSame(errors, {})
+    t.strictSame(Object.entries(errors).filter(([, count]) => count !== 0), [])
   })
 }
