@@ -102,6 +102,7 @@ function createAlertService (deps: CreateAlertServiceDeps): AlertService {
       endedAfter: (last) => endings.after(tenant, last)
     }),
     health: () => cluster()?.health.all() ?? monitoring.health(),
+    operations: () => monitoring.operations(),
     onCallbackError
   })
 }

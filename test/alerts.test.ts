@@ -53,7 +53,7 @@ const missionsOf = (some: Partial<MissionFacts> = {}): MissionFacts => ({
 })
 
 const factsOf = ({ missions, components, ...some }: Omit<Partial<AlertFacts>, 'missions'> & { missions?: Partial<MissionFacts>, components?: Record<string, Partial<HealthComponent>> } = {}): AlertFacts =>
-  ({ now: START, missions: missionsOf(missions), health: healthOf(components), process: undefined, ...some })
+  ({ now: START, missions: missionsOf(missions), health: healthOf(components), process: undefined, operations: [], ...some })
 
 const evaluate = (facts: Parameters<typeof factsOf>[0], alerts: OptionsInput['alerts'] = {}): readonly AlertCondition[] =>
   evaluateRules(bindRules(optionsOf(alerts).rules), factsOf(facts)).conditions
