@@ -145,6 +145,12 @@ t.test('operations that are not reported any more, or always take the same time,
   t.match(await alertsIn(client), [{ rule: 'metric_flat', state: 'resolved' }])
 })
 
+t.test('a process whose event loop is late says so, in real time', async (t) => {
+  const app = await boot(t, { channels: { anomalyAlertMs: 10 }, alerts: { rules: { event_loop_late: { warningMs: 0, criticalMs: 1_000_000, forMs: 0 } } } })
+  const client = await (await connect(app)).subscribe('anomaly_alert')
+  t.match((await client.next('anomaly_alert', ({ payload }) => payload.rule === 'event_loop_late')).payload, { severity: 'warning', threshold: 0, category: 'monitoring' })
+})
+
 t.test('the host reads the alerts that fire, and silences one', async (t) => {
   const { clock, app, client } = await serve(t)
   const { alerts, silence } = app.monitoring

@@ -557,12 +557,12 @@ t.test('while the facts cannot be read, the alerts stay as they are, and an aler
     }
     return scope.lifecycle.firing().map(({ rule, labels }) => labels!['of'] ?? rule)
   }
-  t.strictSame(rulesAfter(2 * MINUTE), ['unusual', 'mission_active'])
+  t.strictSame(rulesAfter(2 * MINUTE), ['mission_active', 'unusual'])
   found = () => { throw new Error('no source') }
-  t.strictSame(rulesAfter(10 * MINUTE), ['unusual', 'mission_active', 'adaptive'])
+  t.strictSame(rulesAfter(10 * MINUTE), ['mission_active', 'unusual', 'adaptive'])
   facts = () => { throw new Error('no facts') }
-  t.strictSame(rulesAfter(10 * MINUTE), ['unusual', 'mission_active', 'adaptive', 'facts'])
-  t.strictSame(silent.lifecycle.firing().map(({ rule }) => rule), ['unusual', 'mission_active'])
+  t.strictSame(rulesAfter(10 * MINUTE), ['mission_active', 'unusual', 'adaptive', 'facts'])
+  t.strictSame(silent.lifecycle.firing().map(({ rule }) => rule), ['mission_active', 'unusual'])
   t.strictSame(errors.slice(0, 1), [['adaptive', 'no source']])
   t.strictSame(errors.at(-1), ['facts', 'no facts'])
   facts = factsOf

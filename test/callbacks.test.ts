@@ -165,11 +165,12 @@ const ROWS: Record<string, Row> = {
   'options.alerts.add.evaluate': {
     works: () => ({ message: 'deep', value: 9, warning: 3 }),
     options: (evaluate) => ({
+      channels: { anomalyAlertMs: 60_000 },
       alerts: { add: [{ rule: 'depth', evaluate, forMs: 0 }], rules: { 'monitoring.evaluation_failed': { forMs: 0 } } }
     }),
     async call ({ app, clock }) {
       await app.ready()
-      for (const ms of [15_000, 10_000, 5_000]) {
+      for (const ms of [60_000, 10_000, 50_000]) {
         clock.advance(ms)
         await turns()
       }
