@@ -111,6 +111,7 @@ function createAlertService (deps: CreateAlertServiceDeps): AlertService {
     }),
     health: () => cluster()?.health.all() ?? monitoring.health(),
     latencies: () => cluster()?.reports.operationLatencies() ?? monitoring.operationLatencies(),
+    operations: () => monitoring.operations(),
     onCallbackError
   })
 }

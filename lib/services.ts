@@ -9,7 +9,7 @@ import type { Viewer } from './access/viewer.js'
 import { Access, type AccessRules } from './access/access.js'
 import type { Backplane, PublicationEntry } from './backplane/contract.js'
 import { CallbackErrors } from './base/callback-errors.js'
-import type { Clock } from './base/clock.js'
+import { systemClock, type Clock } from './base/clock.js'
 import type { Unsubscribe } from './base/events.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
@@ -48,10 +48,13 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   const core = createCore({ options: { ...options, backplane }, clock, log, access, callbackErrors })
   const { missions, monitoring, cluster } = core
   const hub = createHub({ ...core, options, clock, access, onCallbackError: callbackErrors.report })
-  core.alerts.observe(() => {
-    const { eventLoopDelayMs, closed } = hub.totals()
-    return { eventLoopDelayMs, slowConsumers: closed['slow_consumer']! }
-  })
+  // The event loop runs in real time, so its delay means nothing on another clock.
+  if (clock === systemClock) {
+    core.alerts.observe(() => {
+      const { eventLoopDelayMs, closed } = hub.totals()
+      return { eventLoopDelayMs, slowConsumers: closed['slow_consumer']! }
+    })
+  }
   cluster?.connect({
     restart: (epoch, cause) => hub.restart(epoch, cause),
     publish: createDelivery(hub)

@@ -94,6 +94,15 @@ const rules = Type.Object({
     least: limit(10, 'The alert fires when more clients than this were disconnected within 15 minutes, because they ' +
       'read too slowly.')
   }),
+  metric_missing: rule({
+    minMs: duration(15 * MINUTE, 'A shorter silence never fires an alert.'),
+    factor: limit(3, 'The alert fires after this many times the longest silence so far.'),
+    minReports: whole(100, 'The operation must have been reported in this number of evaluations.')
+  }),
+  metric_flat: rule({
+    minMs: duration(30 * MINUTE, 'The alert fires when the mean duration was the same for longer.'),
+    minChanges: whole(20, 'The mean duration must have changed this number of times before.')
+  }),
   'monitoring.evaluation_failed': rule({}),
   'monitoring.alerts_suppressed': rule({}, { forMs: 0, keepMs: MINUTE })
 }, {

@@ -4,11 +4,13 @@ import type { OperationLatency } from '../../../schemas/metrics.js'
 import type { AlertsOptions } from '../../../schemas/options/alerts.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import { Events, type Unsubscribe } from '../../base/events.js'
+import type { OperationTotals } from '../operations/operations.js'
 import { AdaptiveSignals } from './adaptive/adaptive-signals.js'
 import { bindRules, type EvaluatedRule } from './alert-rules.js'
 import { bindHostRules, type HostAlertRule, type HostedRule } from './host-rules.js'
 import { AlertCounts, type AlertTotals } from './alert-counts.js'
 import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
+import { OperationWatch } from './facts/operation-watch.js'
 import { ProcessWatch, type ProcessSource } from './facts/process-watch.js'
 import { ScopeAlerts } from './scope-alerts.js'
 
@@ -28,6 +30,8 @@ export interface AlertServiceDeps {
   health: () => HealthSnapshot
   /** The latency of the busiest operations in the last minute. */
   latencies: () => readonly OperationLatency[]
+  /** The lifetime totals by component and operation. */
+  operations: () => OperationTotals
   /** Receives errors of rules and of listeners; `where` names the rule. */
   onCallbackError: (where: string, err: unknown) => void
 }
@@ -151,9 +155,10 @@ export class AlertService {
   }
 
   #createScope (tenant: string | undefined): Scope {
-    const { clock, options, missions, health, onCallbackError } = this.#deps
+    const { clock, options, missions, health, operations, onCallbackError } = this.#deps
     const isTenant = tenant !== undefined
     const watch = new MissionWatch(missions(tenant))
+    const operationWatch = new OperationWatch()
     const alerts = new ScopeAlerts({
       clock,
       repeatMs: options.repeatMs,
@@ -163,7 +168,8 @@ export class AlertService {
         now: time.now,
         missions: watch.read(time),
         health: isTenant ? NO_COMPONENTS : health(),
-        process: isTenant ? undefined : this.#process?.read(time.at)
+        process: isTenant ? undefined : this.#process?.read(time.at),
+        operations: isTenant ? [] : operationWatch.read(time.at, operations().series)
       }),
       onError: (rule, err) => onCallbackError(`alert_rule.${rule}`, err),
       ...!isTenant && { onTransition: (rule, state) => this.#counts.changed(rule, state) }
