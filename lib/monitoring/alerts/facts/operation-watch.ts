@@ -1,4 +1,4 @@
-import type { OperationSeries } from '../../operations/operations.js'
+import type { OperationSeries } from '../../operations/operation-series.js'
 import type { OperationFact } from './alert-facts.js'
 
 /** What is known of one operation. Times are in ms. */
