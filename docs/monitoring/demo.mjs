@@ -18,7 +18,7 @@ await app.listen({ port: Number(process.env.PORT ?? 3_000), host: '0.0.0.0' })
 function query () {
   return app.monitoring.time('database', 'query', async () => {
     await sleep(between(5, 60))
-    if (Math.random() < 0.02) throw Object.assign(new Error('the connection was lost'), { code: 'ECONNRESET' })
+    if (Math.random() < 0.003) throw Object.assign(new Error('the connection was lost'), { code: 'ECONNRESET' })
   })
 }
 
