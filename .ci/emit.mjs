@@ -5,8 +5,9 @@ import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { httpSchema, messagesSchema } from './emit/json-schema.mjs'
 import { openApiOf } from './emit/openapi.mjs'
+import { metricsTables } from './emit/metrics.mjs'
 import { fillSection, firstDifference } from './emit/sections.mjs'
-import { checksTable, closeCodesTable, codesTable, errorsTable, optionsTables, ruleOptionsTable } from './emit/tables.mjs'
+import { checksTable, closeCodesTable, codesTable, errorsTable, groupOptionsTable, optionsTables, ruleOptionsTable } from './emit/tables.mjs'
 
 const isCheck = process.argv.includes('--check')
 const load = (path) => import(pathToFileURL(resolve(path)).href)
@@ -17,9 +18,11 @@ const errors = await load('dist/lib/base/errors.js')
 const jsonSchema = await load('dist/lib/contract/json-schema.js')
 const { createAsyncApi } = await load('dist/lib/contract/asyncapi.js')
 const { default: missionControl } = await load('dist/lib/index.js')
+const { describeSections } = await load('dist/lib/prometheus/metrics/plugin-metrics.js')
+const { describeScrape } = await load('dist/lib/prometheus/metrics/process-metrics.js')
 const { CHECKS } = await load('dist/lib/conformance/checks/index.js')
 const { CLIENT_MESSAGES, SERVER_MESSAGES, MissionQuery, MissionView, Options } = schemas
-const { rules } = Options.properties.alerts.properties
+const { adaptive, rules } = Options.properties.alerts.properties
 const { websocket: { properties: { path } }, server: { properties: { name, version } } } = Options.properties
 
 const whole = {
@@ -34,12 +37,16 @@ const sections = {
     options: optionsTables(schemas.Options, schemas.ENVIRONMENT, describeBounds)
   },
   'docs/operations.md': {
-    'alert-options': ruleOptionsTable(rules, rules.properties.health_component)
+    'alert-options': ruleOptionsTable(rules, rules.properties.health_component),
+    'adaptive-options': groupOptionsTable(adaptive)
   },
   'docs/protocol.md': {
     'protocol-errors': codesTable(schemas.PROTOCOL_ERRORS),
     'subscription-errors': codesTable(schemas.SUBSCRIPTION_ERRORS),
     'close-codes': closeCodesTable(schemas.CLOSE_CODES)
+  },
+  'docs/metrics.md': {
+    metrics: metricsTables(describeSections, describeScrape)
   },
   'docs/conformance.md': {
     'conformance-checks': checksTable(CHECKS)

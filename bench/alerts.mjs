@@ -1,7 +1,5 @@
 // How good the alerts are, and what the detector costs: `npm run bench:alerts -- [--json] [--only nab,noise,speed,replay]`.
 // Prints tables and exits with 1 if a figure misses its bound. With `--json` it prints one object instead.
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Envelope } from '../dist/lib/monitoring/alerts/envelope.js'
 import { readNabSeries } from './alerts/nab-data.mjs'
@@ -31,7 +29,13 @@ const BOUNDS = {
     ['time per sample, µs', us, 'most', 0.5],
     ['time per sample with times, µs', withTimesUs, 'most', 0.5]
   ],
-  replay: ({ bounds = [] }) => bounds
+  replay: ({ 'genai-requests.csv': requests }) => requests.skipped !== undefined
+    ? []
+    : [
+        ['requests: alerts about active missions', requests.byRule.mission_active ?? 0, 'most', 4],
+        ['requests: alerts a day', requests.alertsPerDay, 'most', 2],
+        ['requests: stuck missions named once', requests.stuck.filter((id) => requests.named[id] === 1).length, 'least', requests.stuck.length]
+      ]
 }
 
 /** The score by sensitivity: the samples alone, and with their times. */
@@ -71,9 +75,7 @@ function medianUs (values, timeOf) {
 
 /** The rules of the plugin on recorded missions. */
 async function measureReplay () {
-  const url = new URL('alerts/replay.mjs', import.meta.url)
-  if (!existsSync(fileURLToPath(url))) return { skip: 'there is no replay yet' }
-  const { replay } = await import(url.href)
+  const { replay } = await import('./alerts/replay.mjs')
   return replay()
 }
 
@@ -101,9 +103,16 @@ function print () {
   }
   for (const [name, figures] of Object.entries(parts)) {
     console.log(figures.skip === undefined ? `\n${name}` : `\n${name}: skipped, ${figures.skip}`)
-    if (figures.skip === undefined) console.table(roundAll(figures))
+    if (figures.skip === undefined) console.table(roundAll(name === 'replay' ? Object.fromEntries(listAlerts(figures)) : figures))
   }
   if (bounds.length > 0) console.table(roundAll(bounds))
+}
+
+/** The alerts of each trace, numbered. */
+function listAlerts (traces) {
+  return Object.entries(traces).flatMap(([trace, { skipped, alerts = [] }]) => skipped !== undefined
+    ? [[trace, { message: skipped }]]
+    : alerts.map(({ rule, severity, startsAt, message }, at) => [`${trace} ${at + 1}`, { rule, severity, startsAt, message: message.slice(0, 80) }]))
 }
 
 /** The figures with two decimals. */

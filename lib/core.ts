@@ -50,6 +50,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endedIds,
     onCallbackError,
     tenantLabels: tenants && new TenantLabels(tenants),
+    measured: options.prometheus,
     hidesUnknownParents: access.isRestricted,
     // A logger of the host that throws must not keep the function from running.
     onUntracked: (reason, err) => callGuarded(
@@ -58,7 +59,13 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     ),
     makeLog: (missionId) => log.child({ missionId })
   })
-  const monitoring = new MonitoringService({ clock, health: options.health, log, onCallbackError })
+  const monitoring = new MonitoringService({
+    clock,
+    health: options.health,
+    operationBucketsMs: options.prometheus.operationBucketsMs,
+    log,
+    onCallbackError
+  })
   const endings = new Endings({ clock, ...endedIds, keepsSubjects: access.isNarrowed })
   const alerts = createAlertService({
     options, clock, missions, monitoring, endings, cluster: () => cluster, onCallbackError
@@ -73,6 +80,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endedIds,
     monitoring,
     alerts: alerts.operators,
+    signals: alerts.signals,
     hidesUnknownParents: access.isRestricted,
     options,
     onWarning: createWarning(log, onCallbackError),
@@ -102,6 +110,8 @@ function createAlertService (deps: CreateAlertServiceDeps): AlertService {
       endedAfter: (last) => endings.after(tenant, last)
     }),
     health: () => cluster()?.health.all() ?? monitoring.health(),
+    latencies: () => cluster()?.reports.operationLatencies() ?? monitoring.operationLatencies(),
+    operations: () => monitoring.operations(),
     onCallbackError
   })
 }

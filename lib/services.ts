@@ -3,12 +3,13 @@ import type { MissionSubject } from '../schemas/access.js'
 import type { Anomaly } from '../schemas/anomaly.js'
 import type { ChannelName } from '../schemas/channels/index.js'
 import type { HealthSnapshot } from '../schemas/health.js'
+import { PROTOCOL_VERSION } from '../schemas/messages/envelope.js'
 import type { ResolvedOptions } from '../schemas/options.js'
 import type { Viewer } from './access/viewer.js'
 import { Access, type AccessRules } from './access/access.js'
 import type { Backplane, PublicationEntry } from './backplane/contract.js'
 import { CallbackErrors } from './base/callback-errors.js'
-import type { Clock } from './base/clock.js'
+import { systemClock, type Clock } from './base/clock.js'
 import type { Unsubscribe } from './base/events.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
@@ -19,6 +20,7 @@ import { Hub } from './hub/hub.js'
 import { createMissionLookup, toUpdate } from './missions/index.js'
 import { withoutMissions, type MonitoringService } from './monitoring/index.js'
 import { Exposition } from './prometheus/exposition.js'
+import { VERSION } from './prometheus/version.js'
 
 /** The engines behind the decorators. */
 export interface Services extends Core {
@@ -46,10 +48,13 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
   const core = createCore({ options: { ...options, backplane }, clock, log, access, callbackErrors })
   const { missions, monitoring, cluster } = core
   const hub = createHub({ ...core, options, clock, access, onCallbackError: callbackErrors.report })
-  core.alerts.observe(() => {
-    const { eventLoopDelayMs, closed } = hub.totals()
-    return { eventLoopDelayMs, slowConsumers: closed['slow_consumer']! }
-  })
+  // The event loop runs in real time, so its delay means nothing on another clock.
+  if (clock === systemClock) {
+    core.alerts.observe(() => {
+      const { eventLoopDelayMs, closed } = hub.totals()
+      return { eventLoopDelayMs, slowConsumers: closed['slow_consumer']! }
+    })
+  }
   cluster?.connect({
     restart: (epoch, cause) => hub.restart(epoch, cause),
     publish: createDelivery(hub)
@@ -67,11 +72,20 @@ export function createServices ({ options, clock, log }: ServicesDeps): Services
       missionCounts: () => ({
         ...missions.totals.readLabelled(), durationSumMs: missions.totals.durationSumMs, cut: missions.cuts.read()
       }),
+      missionMeasures: () => ({
+        ...missions.groups.measures.read(), oldestActiveMs: missions.groups.oldestActiveMs(clock.now())
+      }),
+      ...(options.prometheus.missionNames !== undefined && {
+        missionsByName: () => missions.groups.measures.readNamed()
+      }),
       ...(options.prometheus.tenants !== undefined && { tenantCounts: () => missions.groups.readLabelled() }),
       operations: () => monitoring.operations(),
       health,
+      healthTransitions: () => monitoring.healthTransitions(),
+      alerts: () => core.alerts.alertTotals(),
       hub: () => hub.totals(),
       ...(cluster !== undefined && { backplane: () => cluster.totals }),
+      build: () => ({ version: VERSION, protocolVersion: PROTOCOL_VERSION, serviceVersion: options.server.version }),
       callbackErrors: () => callbackErrors.read()
     }
   })
@@ -135,13 +149,17 @@ function createHub (deps: CreateHubDeps): Hub {
   })
 }
 
-type MonitoringSources = Pick<ChannelsDeps, 'latency' | 'onLatency' | 'health' | 'onHealth'>
+type MonitoringSources = Pick<
+  ChannelsDeps, 'latency' | 'histogram' | 'operationLatencies' | 'onLatency' | 'health' | 'onHealth'
+>
 
 function createMonitoringSources ({ monitoring, cluster }: Pick<Core, 'monitoring' | 'cluster'>): MonitoringSources {
   if (cluster !== undefined) {
     const { reports, health } = cluster
     return {
       latency: () => reports.latency(),
+      histogram: () => reports.histogram(),
+      operationLatencies: () => reports.operationLatencies(),
       onLatency: (listener) => both(monitoring.on('operation_metric', listener), reports.onChanged(listener)),
       health: () => health.all(),
       onHealth: (listener) => health.onChanged(listener)
@@ -149,6 +167,8 @@ function createMonitoringSources ({ monitoring, cluster }: Pick<Core, 'monitorin
   }
   return {
     latency: () => monitoring.latency(),
+    histogram: () => monitoring.totalLatency.read(),
+    operationLatencies: () => monitoring.operationLatencies(),
     onLatency: (listener) => monitoring.on('operation_metric', listener),
     health: () => monitoring.health(),
     onHealth: (listener) => onHealthChange(monitoring, listener)

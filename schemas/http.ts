@@ -23,14 +23,14 @@ export const HealthResponse = Type.Object({
 })
 export type HealthResponse = Static<typeof HealthResponse>
 
-/** Response of `GET /health?probe=live|ready`. */
+/** Response of `GET /health?probe=live|ready|startup`. */
 export const ProbeResponse = Type.Object({ status: Type.Union([Type.Literal('ok'), Type.Literal('unavailable')]) })
 export type ProbeResponse = Static<typeof ProbeResponse>
 
 /** Query of `GET /health`; the value of `details` is case-insensitive. */
 export const HealthQuery = Type.Object({
   details: Type.Optional(Type.String({ maxLength: 16 })),
-  probe: Type.Optional(Type.Union([Type.Literal('live'), Type.Literal('ready')]))
+  probe: Type.Optional(Type.Union([Type.Literal('live'), Type.Literal('ready'), Type.Literal('startup')]))
 })
 export type HealthQuery = Static<typeof HealthQuery>
 

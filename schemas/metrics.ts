@@ -34,6 +34,28 @@ export const OperationLatency = Type.Object({
 })
 export type OperationLatency = Static<typeof OperationLatency>
 
+/** The number of buckets of a latency histogram. */
+export const LATENCY_BUCKETS = 1_025
+
+/**
+ * All durations since the histogram began, which is when `epoch` changes. `buckets` has the number and the count of
+ * each bucket that is not empty, in ascending order. Bucket 0 counts durations of 0; for `i` from 1 to 1,024, bucket
+ * `i` begins at `2^(floor((i - 1) / 32) - 10) * (1 + ((i - 1) % 32) / 32)` ms and ends where bucket `i + 1` begins.
+ */
+export const LatencyHistogram = Type.Object({
+  epoch: Type.String({ minLength: 1, maxLength: 128 }),
+  count: Type.Integer({ minimum: 0 }),
+  sumMs: Type.Number({ minimum: 0 }),
+  buckets: Type.Array(
+    Type.Tuple([Type.Integer({ minimum: 0 }), Type.Integer({ minimum: 1 })]), { maxItems: LATENCY_BUCKETS }
+  )
+})
+export type LatencyHistogram = Static<typeof LatencyHistogram>
+
+/** What a subscriber of `metrics_tick` may ask for in addition. */
+export const LATENCY_PARTS = ['histogram', 'operations'] as const
+export type LatencyPart = (typeof LATENCY_PARTS)[number]
+
 /** Counters of the WebSocket route; `channels[].count` is the current number of subscribers. */
 export const WsMetrics = Type.Object({
   connectionsOpen: Type.Integer({ minimum: 0 }),

@@ -4,6 +4,7 @@ import { alerts } from './options/alerts.js'
 import { dashboard } from './options/dashboard.js'
 import { count, group, Host, hostValue, label, milliseconds, Origin, path, route } from './options/fields.js'
 import { missions } from './options/missions.js'
+import { prometheus } from './options/prometheus.js'
 
 /** A function of the host. The plugin's public options type replaces this loose type with Fastify's own hook type. */
 export type HostFunction = (...args: never[]) => unknown
@@ -135,36 +136,6 @@ const health = group({
   provider: Type.Optional(hostValue<HealthProviderFunction>('function', 'a function that returns a health report',
     "Returns the host's own health report; called once per round of health checks.")),
   intervalMs: milliseconds(10_000, 'Interval between two rounds of health checks.')
-})
-
-const prometheus = group({
-  registry: Type.Optional(hostValue<object>('object', 'a prom-client Registry',
-    'prom-client registry of the host that the metrics are added to. Without it the plugin uses a private registry.')),
-  prefix: Type.String({
-    pattern: '^[a-zA-Z_:][a-zA-Z0-9_:]*$',
-    maxLength: 64,
-    default: 'mission_control_',
-    description: 'Prefix of all metric names except the seven `oneagent_mission_*` gauges.'
-  }),
-  scope: Type.Union([Type.Literal('process'), Type.Literal('cluster')], {
-    default: 'process',
-    description: 'Missions that the mission gauges count: those of this process, which the scraper adds up, or those ' +
-      'of all processes that share the backplane.',
-    expected: '"process" or "cluster"'
-  }),
-  tenants: Type.Optional(Type.Object({
-    max: count({
-      default: 20,
-      minimum: 1,
-      maximum: 1_000,
-      description: 'Number of tenants with series of their own; all other missions are added up as `_other`.'
-    }),
-    allow: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
-      maxItems: 1_000,
-      description: 'The only tenants with series of their own. Without it, the first `max` tenants have them.',
-      expected: 'a list of tenants'
-    }))
-  }, { additionalProperties: false, description: 'Adds metrics by tenant. Without it, no metric names a tenant.' }))
 })
 
 /** Every option of the plugin with its default, bounds and purpose. Sizes are in bytes, times in milliseconds. */

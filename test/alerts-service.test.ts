@@ -121,6 +121,36 @@ t.test('an ending that was reported late counts for the time when it happened', 
   t.strictSame(brief(await alertsIn(client)).sort(), [['mission_error_rate', 'firing', 'critical'], ['repeated_error', 'firing', 'warning']])
 })
 
+t.test('operations that are not reported any more, or always take the same time, are found, but not in a quiet night', async (t) => {
+  const { clock, app, client } = await serve(t)
+  const track = (operation: string, durationMs: number) => app.monitoring.trackOperation({ component: 'db', operation, status: 'success', durationMs })
+  const work = (minutes: number, ...durations: Array<[operation: string, next: () => number]>) => {
+    for (let at = 0; at < minutes * 4; at++) {
+      for (const [operation, next] of durations) track(operation, next())
+      clock.advance(15_000)
+    }
+  }
+  let count = 0
+  const varying = () => 10 + (count++ % 7) + count / 1_000
+  work(30, ['read', varying], ['write', varying])
+  app.monitoring.trackOperation({ component: 'db', operation: 'connect', status: 'success' })
+  clock.advance(12 * 60 * MINUTE)
+  work(10, ['read', varying], ['write', varying])
+  t.strictSame(await alertsIn(client), [])
+  work(20, ['read', varying])
+  t.match(await alertsIn(client), [{ rule: 'metric_missing', severity: 'info', labels: { component: 'db', operation: 'write' }, message: /^The operation write of db was not reported for 1\d\.?\d* min, more than 15 min$/ }])
+  work(40, ['read', () => 5], ['write', varying])
+  t.match(await alertsIn(client), [{ rule: 'metric_missing', state: 'resolved' }, { rule: 'metric_flat', severity: 'info', labels: { component: 'db', operation: 'read' }, message: 'The operation read of db always takes 5 ms, for more than 30 min' }])
+  work(10, ['read', varying], ['write', varying])
+  t.match(await alertsIn(client), [{ rule: 'metric_flat', state: 'resolved' }])
+})
+
+t.test('a process whose event loop is late says so, in real time', async (t) => {
+  const app = await boot(t, { channels: { anomalyAlertMs: 10 }, alerts: { rules: { event_loop_late: { warningMs: 0, criticalMs: 1_000_000, forMs: 0 } } } })
+  const client = await (await connect(app)).subscribe('anomaly_alert')
+  t.match((await client.next('anomaly_alert', ({ payload }) => payload.rule === 'event_loop_late')).payload, { severity: 'warning', threshold: 0, category: 'monitoring' })
+})
+
 t.test('the host reads the alerts that fire, and silences one', async (t) => {
   const { clock, app, client } = await serve(t)
   const { alerts, silence } = app.monitoring

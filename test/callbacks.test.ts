@@ -165,12 +165,15 @@ const ROWS: Record<string, Row> = {
   'options.alerts.add.evaluate': {
     works: () => ({ message: 'deep', value: 9, warning: 3 }),
     options: (evaluate) => ({
-      channels: { anomalyAlertMs: 5_000 },
+      channels: { anomalyAlertMs: 60_000 },
       alerts: { add: [{ rule: 'depth', evaluate, forMs: 0 }], rules: { 'monitoring.evaluation_failed': { forMs: 0 } } }
     }),
     async call ({ app, clock }) {
       await app.ready()
-      await pass(clock)
+      for (const ms of [60_000, 10_000, 50_000]) {
+        clock.advance(ms)
+        await turns()
+      }
       return app.monitoring.alerts().map(({ rule }) => rule).join()
     },
     expected: { ...answered('depth', 'monitoring.evaluation_failed'), hangs: ['monitoring.evaluation_failed', 1], garbage: ['monitoring.evaluation_failed', 1] }

@@ -338,9 +338,11 @@ t.test('a subscriber that unsubscribes before the first tick is not waited for',
   let measure = () => {}
   const told: unknown[] = []
   const latency = () => ({ p50: 0, p95: 0, p99: 0, count: 0, windowMs: 60_000 })
-  const channel = createMetricsTickChannel({ clock, minIntervalMs: 1_000, latency, onOperation: (listener) => { measure = listener; return () => {} } })
+  const unasked = () => { throw new Error('nobody asks for it') }
+  const channel = createMetricsTickChannel({ clock, minIntervalMs: 1_000, latency, histogram: unasked, operations: unasked, onOperation: (listener) => { measure = listener; return () => {} } })
   channel.start((_payload, only) => { told.push(only); return undefined }, 0)
-  const [staying, leaving] = [{}, {}]
+  const [earlier, staying, leaving] = [{}, {}, {}]
+  channel.joined!(earlier)
   measure()
   for (const subscriber of [staying, leaving]) channel.joined!(subscriber)
   channel.left!(leaving)

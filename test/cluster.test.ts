@@ -134,6 +134,9 @@ t.test('one ending', async (t) => {
     t.equal(signal.reason.code, 'FST_MC_ENDED_ELSEWHERE')
     for (const app of [one, two]) t.match(app.missions.stats(), { active: 0, completed: 0, errors: 1, total: 1 })
     t.equal(one.missions.stats().lateOutcomes, 1)
+    const { body } = await one.missionControl.metrics.render()
+    t.match(body, /missions_finished_total\{outcome="completed"\} 1\n/, 'a counter never falls')
+    t.match(body, /missions_finished_total\{outcome="error"\} 0\n/)
   })
 
   t.test('two processes that start the same id have one mission', async (t) => {

@@ -9,7 +9,7 @@ import * as errors from '../lib/base/errors.js'
 import { readArguments } from '../lib/conformance/arguments.js'
 import { CHECKS } from '../lib/conformance/checks/index.js'
 import { main } from '../lib/conformance/main.js'
-import { ALERT_RULES } from '../lib/monitoring/index.js'
+import { ALERT_RULES, SIGNAL_KINDS } from '../lib/monitoring/index.js'
 import { compile } from '../lib/base/validation.js'
 import {
   CHANNEL_NAMES, CLIENT_MESSAGES, CLOSE_CODES, HealthResponse, MISSION_STATUSES, PROTOCOL_ERRORS, SERVER_MESSAGES, SUBSCRIPTION_ERRORS, WsMetricsResponse
@@ -31,6 +31,7 @@ const protocol = read('docs/protocol.md')
 const operations = read('docs/operations.md')
 const errorsPage = read('docs/errors.md')
 const optionsPage = read('docs/options.md')
+const metricsPage = read('docs/metrics.md')
 const missionsPage = read('docs/missions.md')
 
 const sorted = (values: Iterable<string>): string[] => [...new Set(values)].sort()
@@ -105,14 +106,16 @@ t.test('the tables list exactly the message types, channels, statuses and alert 
   t.strictSame(sorted(matches(under('## Payloads', protocol), /^### `(\w+)`$/gm)), sorted(CHANNEL_NAMES))
   t.strictSame(column(0, under('## Statuses', missionsPage)), [...MISSION_STATUSES])
   t.strictSame(sorted(column(0, under('## Alerts on the wire', operations).split('\n### ')[0]!)), alertRules())
-  for (const rule of alertRules()) t.match(under('### `anomaly_alert`', protocol), `\`${rule}\``)
+  t.strictSame(column(0, under('## Unusual values', operations)).filter((name) => name.startsWith('adaptive_')), Object.keys(SIGNAL_KINDS))
+  for (const rule of [...alertRules(), ...Object.keys(SIGNAL_KINDS)]) t.match(under('### `anomaly_alert`', protocol), `\`${rule}\``)
 })
 
 t.test('the page for people on call has an entry for each alert rule, with whom it wakes', async (t) => {
   const page = read('docs/oncall.md')
   const entries = page.split(/^### /m).slice(1).map((text) => [text.split('`')[1]!, text.replace(/\s+/g, ' ')] as const)
-  t.strictSame(entries.map(([rule]) => rule), ALERT_RULES.map(({ rule }) => rule), 'in the order of the table')
-  for (const { rule, wakes } of ALERT_RULES) {
+  const all = [...ALERT_RULES, ...Object.values(SIGNAL_KINDS)]
+  t.strictSame(entries.map(([rule]) => rule), all.map(({ rule }) => rule), 'in the order of the table')
+  for (const { rule, wakes } of all) {
     const text = new Map(entries).get(rule)!
     t.ok(text.includes(`**Wakes.** ${wakes}`), rule)
     for (const part of ['Means', 'Look at', 'Do', 'Tune']) t.match(text, new RegExp(`\\*\\*${part}\\.\\*\\* [A-Z\`].{20,}`), `${rule}: ${part}`)
@@ -122,17 +125,19 @@ t.test('the page for people on call has an entry for each alert rule, with whom 
 const alertRules = (): string[] => sorted(ALERT_RULES.map(({ rule }) => rule))
 
 t.test('the metrics table lists exactly the names, types and labels of a real scrape', async (t) => {
-  const app = await boot(t, { prometheus: { tenants: {} }, backplane: createMemoryBackplane() } as object)
+  const app = await boot(t, { prometheus: { tenants: {}, missionNames: ['import'] }, backplane: createMemoryBackplane() } as object)
   app.missions.on('mission_update', () => { throw new Error('a listener of the host') })
   app.missions.start({ name: 'import' }).complete()
   app.monitoring.trackOperation({ component: 'imports', operation: 'read', status: 'success', durationMs: 5 })
-  app.monitoring.reportHealth('healthy', { components: { database: { status: 'healthy' } } })
+  app.monitoring.reportHealth('healthy', { components: { database: { status: 'healthy', responseTimeMs: 5 } } })
   const page = parseExposition((await app.inject('/api/v1/metrics/prometheus')).body, 'text')
   const scraped = [...page.values()].map(({ name, type, samples }) => [name, type, labelNames(samples)].join(' | '))
-  const table = rows(under('## Metrics', operations)).map(([name, type, labels]) => [name, type, sorted(matches(labels!, /(\w+)/g)).join(', ')].join(' | '))
+  const table = rows(between('metrics', metricsPage)).map(([name, type, labels]) => [name, type, sorted(matches(labels!, /(\w+)/g)).join(', ')].join(' | '))
   t.ok(scraped.length > 20)
-  t.strictSame(sorted(table), sorted(scraped))
-  const known = [...page.keys()].flatMap((name) => [name, `${name}_bucket`])
+  // Alerts are exposed where the plugin evaluates rules.
+  const alerts = table.filter((row) => row.startsWith('mission_control_alert'))
+  t.strictSame(sorted(table), sorted([...scraped, ...alerts]))
+  const known = [...page.keys(), ...alerts.map((row) => row.split(' ')[0]!)].flatMap((name) => [name, `${name}_bucket`, `${name}_count`])
   for (const { path, text } of pages) {
     const named = matches(text, /((?:oneagent_mission|mission_control)_\w+)/g).filter((name) => !name.endsWith('_'))
     t.strictSame(named.filter((name) => !known.includes(name)), [], path)
@@ -309,7 +314,7 @@ t.test('the contributing page gives a reason for every dependency, and for no ot
 
 const promtool = findPromtool()
 
-t.test('promtool accepts the alert rules and the scrape configuration', onlyWith(promtool), async (t) => {
+t.test('promtool accepts the scrape configuration', onlyWith(promtool), async (t) => {
   const folder = t.testdir()
   const check = (kind: string, text: string) => {
     const file = join(folder, `${kind}.yml`)
@@ -317,6 +322,5 @@ t.test('promtool accepts the alert rules and the scrape configuration', onlyWith
     const { status, stdout, stderr } = spawnSync(pathOf(promtool), ['check', kind, file], { encoding: 'utf8' })
     t.equal(status, 0, stdout + stderr)
   }
-  check('rules', blocks('yaml', under('## What should I alert on?', operations))[0]!)
-  check('config', blocks('yaml', under('## Scrape with Prometheus', operations))[0]!)
+  check('config', blocks('yaml', under('## Scrape', metricsPage))[0]!)
 })

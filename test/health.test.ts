@@ -681,6 +681,34 @@ t.test('the provider', async (t) => {
   })
 })
 
+t.test('a reason', async (t) => {
+  t.test('of a check, of a component and of a reported status is shown with the details, cut to 256 characters', async (t) => {
+    const { monitoring, start } = setup()
+    monitoring.addHealthCheck({ name: 'queue', run: () => ({ status: 'degraded', reason: `4,711 jobs wait ${'x'.repeat(300)}` }) })
+    monitoring.addHealthCheck({ name: 'ok', run: () => ({ status: 'healthy' }) })
+    monitoring.reportHealth('degraded', { reason: 'read-only since the migration', components: { database: { status: 'degraded', reason: 'no primary' }, cache: { status: 'healthy' } } })
+    await start()
+    const { reason, components } = monitoring.health()
+    t.equal(reason, 'read-only since the migration')
+    t.equal(components['queue']!.reason, `4,711 jobs wait ${'x'.repeat(240)}`)
+    t.equal(components['database']!.reason, 'no primary')
+    t.notOk('reason' in components['ok']! || 'reason' in components['cache']!)
+    monitoring.reportHealth('healthy')
+    t.notOk('reason' in monitoring.health())
+  })
+
+  t.test('that is not a text makes the report invalid', async (t) => {
+    const { monitoring, start } = setup()
+    for (const reason of [5, null, {}] as never[]) {
+      t.throws(() => monitoring.reportHealth('degraded', { reason }), { code: 'FST_MC_INVALID_HEALTH_REPORT' })
+      t.throws(() => monitoring.reportHealth('degraded', { components: { a: { status: 'healthy', reason } } }), { code: 'FST_MC_INVALID_HEALTH_REPORT' })
+    }
+    monitoring.addHealthCheck({ name: 'queue', run: () => ({ status: 'degraded', reason: 5 as never }) })
+    await start()
+    t.match(monitoring.health().components['queue'], { status: 'unhealthy', error: 'invalid_report' })
+  })
+})
+
 t.test('the reported status', async (t) => {
   t.test('holds at once and until the next report, with one event per change', async (t) => {
     const { monitoring, names, events, start, round } = setup()

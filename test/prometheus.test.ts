@@ -19,12 +19,12 @@ import { test, type Test } from 'tap'
 import type { TSchema } from '@sinclair/typebox'
 import missionControl from '../lib/index.js'
 import { createVirtualClock, type VirtualClock } from '../lib/base/virtual-clock.js'
-import type { OperationTotals } from '../lib/monitoring/index.js'
+import type { AlertTotals, OperationTotals } from '../lib/monitoring/index.js'
 import { Exposition, type ExpositionDeps } from '../lib/prometheus/exposition.js'
 import { COLLECTOR_TIMEOUT_MS } from '../lib/prometheus/host-registry/collector.js'
 import { defineMetrics } from '../lib/prometheus/metric.js'
 import { PluginMetric } from '../lib/prometheus/plugin-metric.js'
-import type { ExpositionSources, HubTotals, MissionCounts } from '../lib/prometheus/sources.js'
+import type { ExpositionSources, HubTotals, MissionCounts, MissionMeasurements, MissionsByName } from '../lib/prometheus/sources.js'
 import { mountHealth } from '../lib/routes/health.js'
 import { mountPrometheus } from '../lib/routes/prometheus.js'
 import { mountWsMetrics } from '../lib/routes/ws-metrics.js'
@@ -38,8 +38,12 @@ const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0'
 const PROMETHEUS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1'
 const HOSTILE = 'a"b\nc}d\\e\u2028f{g="h"} 1\n# EOF\nforged 1'
 
+const TRACE_ID = '0af7651916cd43dd8448eb211c80319c'
+
 const component = (status: HealthComponent['status']): HealthComponent =>
   ({ status, critical: false, responseTimeMs: null, error: null, checkedAt: null })
+
+const durations = (...buckets: [number, number, number]) => ({ boundsMs: [1_000, 60_000], buckets, sumMs: 90_000, examples: [] })
 
 interface State {
   missions: MissionTotals
@@ -47,6 +51,9 @@ interface State {
   health: HealthSnapshot
   hub: HubTotals
   missionCounts: MissionCounts
+  missionMeasures: MissionMeasurements
+  missionsByName: MissionsByName
+  alerts: AlertTotals
   callbackErrors: Record<string, number>
 }
 
@@ -54,9 +61,9 @@ const createState = (): State => ({
   missions: { active: 3, completed: 6, cancelled: 2, errors: 2, total: 13, avgDurationMs: 12.5, stalled: 1, lateOutcomes: 4, refused: 8, untracked: 0 },
   operations: {
     boundsMs: [5, 1_000],
-    series: [{ component: 'db', operation: 'GET:/users', success: 4, error: 1, durationCount: 4, durationSumMs: 3_010, buckets: [1, 1, 2] }]
+    series: [{ component: 'db', operation: 'GET:/users', success: 4, error: 1, durationCount: 4, durationSumMs: 3_010, buckets: [1, 1, 2], examples: [undefined, { traceId: TRACE_ID, ms: 10, at: 1_500 }] }]
   },
-  health: { status: 'degraded', checkedAt: 5, components: { db: component('unhealthy'), cache: component('degraded') } },
+  health: { status: 'degraded', checkedAt: 5, components: { db: { ...component('unhealthy'), responseTimeMs: 250, checkedAt: 7_000 }, cache: component('degraded') } },
   hub: {
     metrics: { connectionsOpen: 1, connectionsTotal: 12, messagesSentTotal: 324, subscriptionsTotal: 57, channels: [{ channel: 'metrics_tick', count: 1 }] },
     messagesReceivedTotal: 60,
@@ -77,9 +84,25 @@ const createState = (): State => ({
     refused: { origin: 2 },
     closed: { slow_consumer: 3 },
     protocolErrors: { invalid_json: 4 },
-    subscribers: new Map([['metrics_tick', 1], ['mission_stats', 0]])
+    subscribers: new Map([['metrics_tick', 1], ['mission_stats', 0]]),
+    sent: [['mission_stats', { messages: 19, bytes: 20 }], ['none', { messages: 21, bytes: 22 }]],
+    delays: { reliable: { boundsMs: [1], buckets: [3, 1], sumMs: 4 }, replaceable: { boundsMs: [1], buckets: [0, 0], sumMs: 0 } }
   },
   missionCounts: { untracked: { full: 2 }, cancelled: { request: 1, skipped: 3 }, cut: { name: 4 }, durationSumMs: 1_500 },
+  missionMeasures: {
+    started: 25,
+    oldestActiveMs: 90_500,
+    evicted: { age: 2, capacity: 3 },
+    durations: { completed: durations(1, 4, 1), cancelled: durations(0, 2, 0), error: durations(2, 0, 0) }
+  },
+  missionsByName: [
+    { name: 'a job', started: 5, finished: { completed: 2, cancelled: 1, error: 0 }, durations: durations(3, 0, 0) },
+    { name: '_other', started: 6, finished: { completed: 0, cancelled: 0, error: 0 }, durations: durations(0, 0, 0) }
+  ],
+  alerts: {
+    firing: [{ rule: 'mission_active', severity: 'warning', count: 1 }, { rule: 'mission_active', severity: 'critical', count: 0 }],
+    transitions: [{ rule: 'mission_active', state: 'firing', count: 2 }, { rule: 'mission_active', state: 'resolved', count: 1 }]
+  },
   callbackErrors: { onRequest: 5 }
 })
 
@@ -93,7 +116,12 @@ function build (t: Test, options: Partial<ExpositionDeps> = {}): Stand {
     missionTotals: () => state.missions,
     missionCounts: () => state.missionCounts,
     operations: () => state.operations,
+    missionMeasures: () => state.missionMeasures,
+    missionsByName: () => state.missionsByName,
     health: () => state.health,
+    healthTransitions: () => [{ from: 'healthy', to: 'degraded', count: 1 }, { from: 'degraded', to: 'healthy', count: 0 }],
+    alerts: () => state.alerts,
+    build: () => ({ version: '1.2.3', protocolVersion: 1, serviceVersion: '4.5 beta' }),
     hub: () => state.hub,
     callbackErrors: () => state.callbackErrors
   }
@@ -204,6 +232,41 @@ test('the metrics of the plugin', async (t) => {
       ['mc_health_status', { status: 'unknown' }, 0],
       ['mc_health_component_up', { component: 'db' }, 0],
       ['mc_health_component_up', { component: 'cache' }, 1],
+      ['mc_health_component_status', { component: 'db', status: 'healthy' }, 0],
+      ['mc_health_component_status', { component: 'db', status: 'degraded' }, 0],
+      ['mc_health_component_status', { component: 'db', status: 'unhealthy' }, 1],
+      ['mc_health_component_status', { component: 'cache', status: 'healthy' }, 0],
+      ['mc_health_component_status', { component: 'cache', status: 'degraded' }, 1],
+      ['mc_health_component_status', { component: 'cache', status: 'unhealthy' }, 0],
+      ['mc_health_check_duration_seconds', { component: 'db' }, 0.25],
+      ['mc_health_check_last_run_timestamp_seconds', { component: 'db' }, 7],
+      ['mc_health_transitions_total', { from: 'healthy', to: 'degraded' }, 1],
+      ['mc_health_transitions_total', { from: 'degraded', to: 'healthy' }, 0],
+      ['mc_missions_started_total', {}, 25],
+      ['mc_missions_finished_total', { outcome: 'completed' }, 6],
+      ['mc_missions_finished_total', { outcome: 'cancelled' }, 2],
+      ['mc_missions_finished_total', { outcome: 'error' }, 2],
+      ['mc_mission_oldest_active_age_seconds', {}, 90.5],
+      ['mc_missions_evicted_total', { reason: 'age' }, 2],
+      ['mc_missions_evicted_total', { reason: 'capacity' }, 3],
+      ['mc_named_missions_started_total', { name: 'a_job' }, 5],
+      ['mc_named_missions_started_total', { name: '_other' }, 6],
+      ['mc_named_missions_finished_total', { name: 'a_job', outcome: 'completed' }, 2],
+      ['mc_named_missions_finished_total', { name: 'a_job', outcome: 'cancelled' }, 1],
+      ['mc_named_missions_finished_total', { name: 'a_job', outcome: 'error' }, 0],
+      ['mc_named_missions_finished_total', { name: '_other', outcome: 'completed' }, 0],
+      ['mc_named_missions_finished_total', { name: '_other', outcome: 'cancelled' }, 0],
+      ['mc_named_missions_finished_total', { name: '_other', outcome: 'error' }, 0],
+      ['mc_ws_channel_messages_total', { channel: 'mission_stats' }, 19],
+      ['mc_ws_channel_bytes_total', { channel: 'mission_stats' }, 20],
+      ['mc_ws_channel_messages_total', { channel: 'none' }, 21],
+      ['mc_ws_channel_bytes_total', { channel: 'none' }, 22],
+      ['mc_alerts_firing', { rule: 'mission_active', severity: 'warning' }, 1],
+      ['mc_alerts_firing', { rule: 'mission_active', severity: 'critical' }, 0],
+      ['mc_alert_transitions_total', { rule: 'mission_active', state: 'firing' }, 2],
+      ['mc_alert_transitions_total', { rule: 'mission_active', state: 'resolved' }, 1],
+      ['mc_build_info', { version: '1.2.3', protocol_version: '1', service_version: '4.5_beta' }, 1],
+      ['mc_scrape_duration_seconds', {}, 0],
       ['mc_scrape_collector_errors_total', {}, 0]
     ]
     const histograms: typeof expected = [
@@ -215,7 +278,13 @@ test('the metrics of the plugin', async (t) => {
       ['mc_ws_fan_out_seconds_bucket', { le: '0.0005' }, 1],
       ['mc_ws_fan_out_seconds_bucket', { le: '+Inf' }, 1],
       ['mc_ws_fan_out_seconds_sum', {}, 0.00025],
-      ['mc_ws_fan_out_seconds_count', {}, 1]
+      ['mc_ws_fan_out_seconds_count', {}, 1],
+      ['mc_ws_delivery_seconds_bucket', { class: 'reliable', le: '0.001' }, 3],
+      ['mc_ws_delivery_seconds_count', { class: 'reliable' }, 4],
+      ['mc_ws_delivery_seconds_count', { class: 'replaceable' }, 0],
+      ['mc_mission_duration_seconds_bucket', { outcome: 'completed', le: '+Inf' }, 6],
+      ['mc_mission_duration_seconds_sum', { outcome: 'error' }, 90],
+      ['mc_named_mission_duration_seconds_count', { name: 'a_job' }, 3]
     ]
     for (const parsed of [await readText(stand), await readOpenMetrics(stand)]) {
       for (const [name, labels, value] of [...expected, ...histograms]) t.equal(valueOf(parsed, name, labels), value, `${name} ${JSON.stringify(labels)}`)
@@ -282,7 +351,7 @@ test('the metrics of the plugin', async (t) => {
       t.equal(valueOf(parsed, 'oneagent_mission_active'), 3)
       t.strictSame(parsed.get('mission_control_ws_connections')?.samples, [])
     }
-    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 24)
+    t.equal(valueOf(ours, 'mission_control_scrape_collector_errors_total'), 27)
     t.strictSame(stand.errors[0], ['mission_control_ws_connections', failure])
   })
 })
@@ -468,6 +537,7 @@ test('the text of a metric of the plugin is that of prom-client, byte for byte',
     name: 'odd_total',
     help: 'a \\ and\na line',
     type: 'counter',
+    query: 'METRIC',
     read: (list) => list.map((value, i) => ({ labels: { i: `${i}`, text: HOSTILE }, value }))
   }])
   const metric = new PluginMetric(definition!, (_, err) => { throw err })
@@ -523,7 +593,7 @@ test('a metric of the host', async (t) => {
     const registry = new Registry()
     register(registry, hostMetric(line([]), 'host metric\nforged 1'))
     const stand = build(t, { registry })
-    t.equal((await readText(stand)).size, 44)
+    t.equal((await readText(stand)).size, 63)
     t.match(stand.errors, [['host metric\nforged 1', { code: 'FST_MC_INVALID_METRIC' }]])
   })
 
@@ -613,6 +683,7 @@ async function boot (t: Test, options: FastifyServerOptions = {}, prepare: (app:
       wsMetrics,
       server: { name: 'svc', version: '1.2.3' },
       uptimeMs: () => clock.monotonic() + 0.75,
+      retryAfterSeconds: 10,
       isClosing: () => closing.now,
       clock
     })
@@ -732,6 +803,25 @@ test('GET of the health route', async (t) => {
       t.strictSame(live.json(), { status: 'ok' })
       conforms(t, ProbeResponse, live.json())
     }
+  })
+
+  t.test('answers the startup probe once the first round of checks has ended, whatever its result', async (t) => {
+    const { app, stand } = await boot(t)
+    for (const [status, checkedAt, statusCode] of [['unknown', null, 503], ['degraded', null, 503], ['critical', 5, 200]] as const) {
+      stand.state.health = { ...stand.state.health, status, checkedAt }
+      const response = await app.inject('/health?probe=startup')
+      t.equal(response.statusCode, statusCode, status)
+      conforms(t, ProbeResponse, response.json())
+    }
+  })
+
+  t.test('says with 503 when to ask again', async (t) => {
+    const { app, stand } = await boot(t)
+    const header = async (url: string) => (await app.inject(url)).headers['retry-after']
+    for (const url of ['/health', '/health?details=true', '/health?probe=ready']) t.equal(await header(url), undefined)
+    stand.state.health = { ...stand.state.health, status: 'critical', checkedAt: null }
+    for (const url of ['/health', '/health?details=true', '/health?probe=ready', '/health?probe=startup']) t.equal(await header(url), '10', url)
+    t.equal(await header('/health?probe=live'), undefined)
   })
 
   t.test('rejects an invalid query and does not repeat it in the response', async (t) => {

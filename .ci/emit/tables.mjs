@@ -22,6 +22,13 @@ export function ruleOptionsTable (rules, common) {
   return table(['Rule', 'Option', 'Default', 'What it does'], [...rows, ...all])
 }
 
+/** The options of one group that has a table of its own. */
+export function groupOptionsTable ({ properties }) {
+  const options = Object.entries(properties).flatMap(([name, schema]) => leaves(schema, [name]))
+  const toRow = ({ path, schema }) => [code(path), defaultOf(schema), required(schema.description, path)]
+  return table(['Option', 'Default', 'What it does'], options.map(toRow))
+}
+
 /** Error codes and their meaning. */
 export function codesTable (codes) {
   return table(['Code', 'Meaning'], Object.entries(codes).map(([name, meaning]) => [code(name), meaning]))
@@ -87,9 +94,9 @@ function required (text, name) {
   return text
 }
 
-const code = (text) => `\`${text}\``
+export const code = (text) => `\`${text}\``
 
-function table (header, rows) {
+export function table (header, rows) {
   const line = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n')
 }

@@ -1,6 +1,13 @@
 /** The methods of a logger that are used here. */
 interface CallbackLog { warn (fields: object, message: string): void, debug (fields: object, message: string): void }
 
+/** The callbacks that are counted from the start, so that the first error shows as an increase. */
+export const CALLBACKS = [
+  'mission_listener', 'monitoring.operation_metric', 'monitoring.health_degraded', 'monitoring.health_critical',
+  'monitoring.system_recovery', 'serializer.planningSession', 'serializer.task', 'serializer.error',
+  'serializer.objective', 'start_handler', 'cancel_handler', 'identify', 'refresh', 'authorize', 'message', 'log'
+] as const
+
 /**
  * Errors of host callbacks that the plugin caught. They are counted by callback. The first of each callback is logged
  * as a warning, further ones at debug level, so that a listener that fails for every message does not flood the host's
@@ -8,7 +15,7 @@ interface CallbackLog { warn (fields: object, message: string): void, debug (fie
  */
 export class CallbackErrors {
   readonly #log: CallbackLog
-  readonly #counts = new Map<string, number>()
+  readonly #counts = new Map<string, number>(CALLBACKS.map((callback) => [callback, 0]))
 
   constructor (log: CallbackLog) {
     this.#log = log

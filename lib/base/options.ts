@@ -9,6 +9,7 @@ const HOST_KINDS: Record<string, (value: unknown) => boolean> = {
   object: (value) => typeof value === 'object' && value !== null,
   backplane: (value) => typeof (value as { connect?: unknown } | null)?.connect === 'function',
   config: (value) => typeof value === 'function' || (typeof value === 'object' && value !== null),
+  ascending: (value) => Array.isArray(value) && value.every((one, at) => at === 0 || value[at - 1] < one),
   origin: (value) => normalizeOrigin(value as string) !== undefined,
   hostname: (value) => normalizeHost(value as string) !== undefined
 }

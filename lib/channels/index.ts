@@ -1,6 +1,6 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
-import type { LatencySnapshot } from '../../schemas/metrics.js'
+import type { LatencyHistogram, LatencySnapshot, OperationLatency } from '../../schemas/metrics.js'
 import type { MissionTotals } from '../../schemas/mission.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Clock } from '../base/clock.js'
@@ -23,6 +23,10 @@ export interface ChannelsDeps {
   toSnapshot: (mission: ListedMission) => MissionUpdate
   endings: Endings
   latency: () => LatencySnapshot
+  /** All durations since an epoch. */
+  histogram: () => LatencyHistogram
+  /** The latency of the busiest operations. */
+  operationLatencies: () => readonly OperationLatency[]
   /** Calls `listener` when `latency` may have changed. */
   onLatency: (listener: () => void) => Unsubscribe
   health: () => HealthSnapshot
@@ -46,6 +50,8 @@ export function createChannels (deps: ChannelsDeps, tenant: string | undefined):
       clock,
       minIntervalMs: options.metricsTickMinMs,
       latency,
+      histogram: deps.histogram,
+      operations: deps.operationLatencies,
       onOperation: onLatency
     }),
     createHealthDeltaChannel({
@@ -71,5 +77,6 @@ export function createChannels (deps: ChannelsDeps, tenant: string | undefined):
   return channels as unknown as Channel[]
 }
 
-// Only operators see which components the service has, and which of them fail.
-const hideComponents = (health: HealthSnapshot): HealthSnapshot => ({ ...health, components: {} })
+// Only operators see which components the service has, which of them fail, and why.
+const hideComponents = ({ status, checkedAt }: HealthSnapshot): HealthSnapshot =>
+  ({ status, checkedAt, components: {} })

@@ -1,11 +1,12 @@
 import { Anomaly } from '../../schemas/anomaly.js'
 import { SavedAlerts, SavedHistory, SavedSilences } from '../../schemas/cluster/saved-alerts.js'
+import { SavedSignals } from '../../schemas/cluster/saved-signals.js'
 import type { PublicationEntry } from '../backplane/contract.js'
 import type { Clock, Timer } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
 import { compile } from '../base/validation.js'
 import type { UpdatePlace } from '../missions/index.js'
-import type { ScopeAlerts, SharedAlerts, Silence } from '../monitoring/index.js'
+import type { AdaptiveSignals, ScopeAlerts, SharedAlerts, Silence } from '../monitoring/index.js'
 import { createPublication, type PendingStep } from './log/steps.js'
 import type { Picture } from './picture/picture.js'
 
@@ -14,6 +15,9 @@ const CHANNEL = 'anomaly_alert'
 const ALERTS = 'alerts'
 const HISTORY = 'alert_history'
 const SILENCES = 'alert_silences'
+const SIGNALS = 'alert_signals'
+/** How often the learned signals are retained; the next process loses what came later. */
+const SIGNALS_MS = 300_000
 /** A longer value is not retained, so the oldest alerts are left out. */
 const MAX_RETAINED = 60_000
 
@@ -21,6 +25,7 @@ const isAnomaly = compile(Anomaly)
 const isSaved = compile(SavedAlerts)
 const isHistory = compile(SavedHistory)
 const isSilences = compile(SavedSilences)
+const isSignals = compile(SavedSignals)
 
 export interface ClusterAlertsDeps {
   clock: Clock
@@ -28,6 +33,8 @@ export interface ClusterAlertsDeps {
   picture: Picture
   /** The alerts as this process evaluates them. */
   alerts: ScopeAlerts
+  /** What the alerts about unusual values have learned. */
+  signals: Pick<AdaptiveSignals, 'save' | 'restore'>
   /** Whether this process evaluates the rules now. */
   isEvaluating: () => boolean
   append: (step: PendingStep) => void
@@ -50,10 +57,12 @@ export class ClusterAlerts implements SharedAlerts {
   /** The retained values that this process has taken over, and those that it has written, by key. */
   readonly #taken = new Map<string, string>()
   readonly #written = new Map<string, string>()
+  #signalsAt: number
 
   constructor (deps: ClusterAlertsDeps) {
     this.#deps = deps
     this.#events = new Events(deps.onListenerError)
+    this.#signalsAt = deps.clock.monotonic()
     this.#timer = deps.clock.every(deps.intervalMs, () => this.#evaluate())
   }
 
@@ -119,6 +128,16 @@ export class ClusterAlerts implements SharedAlerts {
       const retain = isLast ? this.#keep(ALERTS, alerts.lifecycle.save(alerts.time)) : undefined
       append(createPublication({ ...saved, isReliable: true, payload, retain }))
     }
+    this.#keepSignals()
+  }
+
+  #keepSignals (): void {
+    const { signals, clock, append } = this.#deps
+    const at = clock.monotonic()
+    if (at - this.#signalsAt < SIGNALS_MS) return
+    this.#signalsAt = at
+    const retain = this.#keep(SIGNALS, signals.save())
+    append(createPublication({ channel: CHANNEL, tenant: undefined, isReliable: false, payload: undefined, retain }))
   }
 
   #keep (key: string, saved: unknown): { key: string, value: string } {
@@ -129,10 +148,11 @@ export class ClusterAlerts implements SharedAlerts {
 
   // The last evaluation may have been that of another process.
   #restore (): void {
-    const { alerts: { lifecycle, time } } = this.#deps
+    const { alerts: { lifecycle, time }, signals } = this.#deps
     this.#take(ALERTS, isSaved, (saved) => lifecycle.restore(saved, time))
     this.#take(HISTORY, isHistory, (saved) => lifecycle.restoreHistory(saved))
     this.#take(SILENCES, isSilences, (saved) => lifecycle.silences.replace(saved as Array<[string, Silence]>))
+    this.#take(SIGNALS, isSignals, (saved) => signals.restore(saved, time))
   }
 
   #take<Saved> (

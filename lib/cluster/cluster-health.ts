@@ -48,10 +48,10 @@ export class ClusterHealth {
 
   /** The health of this process and of the backplane. */
   own (): HealthSnapshot {
-    const { status, checkedAt, components } = this.#deps.monitoring.health()
+    const { status, components, ...others } = this.#deps.monitoring.health()
     return {
+      ...others,
       status: worstOf(status, this.#isAway ? 'degraded' : 'unknown'),
-      checkedAt,
       components: { ...components, backplane: this.#backplane() }
     }
   }

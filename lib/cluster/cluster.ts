@@ -3,7 +3,7 @@ import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Backplane, SharedLog } from '../backplane/contract.js'
 import { afterAtMost, type Clock } from '../base/clock.js'
 import type { Endings, MissionRegistry } from '../missions/index.js'
-import type { MonitoringService, ScopeAlerts } from '../monitoring/index.js'
+import type { AdaptiveSignals, MonitoringService, ScopeAlerts } from '../monitoring/index.js'
 import { Cancels } from './cancels.js'
 import { ClusterAlerts } from './cluster-alerts.js'
 import { ClusterHealth } from './cluster-health.js'
@@ -27,6 +27,8 @@ export interface ClusterDeps {
   monitoring: MonitoringService
   /** Evaluates the alerts, if this process does that for all. */
   alerts: ScopeAlerts
+  /** What the alerts about unusual values have learned. */
+  signals: AdaptiveSignals
   hidesUnknownParents: boolean
   options: Pick<ResolvedOptions, 'channels' | 'missions' | 'websocket'>
   /** Receives problems with the backplane. */
@@ -84,6 +86,7 @@ export class Cluster {
       ...shared,
       intervalMs: options.channels.anomalyAlertMs,
       alerts: deps.alerts,
+      signals: deps.signals,
       isEvaluating: () => this.membership.isLeader && !this.health.isAway,
       append
     })

@@ -1,9 +1,9 @@
 import type { ClusterReport } from '../../schemas/cluster/messages.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
-import type { LatencySnapshot } from '../../schemas/metrics.js'
+import type { LatencyHistogram, LatencySnapshot, OperationLatency } from '../../schemas/metrics.js'
 import type { Clock, Timer } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
-import { latencyOf, type LatencyCounts, type MonitoringService } from '../monitoring/index.js'
+import { latencyOf, operationLatencyOf, SharedLatency, type MonitoringService } from '../monitoring/index.js'
 import type { Membership } from './membership.js'
 
 /** Reports are sent this often while operations run, and at least this often in any case. */
@@ -11,6 +11,10 @@ const BUSY_MS = 2_500
 const IDLE_MS = 15_000
 /** A report of a process that is not heard of for longer does not count any more. */
 const STALE_MS = 45_000
+/** Stands for this process, whose id may change. */
+const OWN = ''
+/** How long others send what was asked for. */
+const ASKED_MS = 30_000
 
 type OwnCounts = Pick<ClusterReport, 'lateOutcomes' | 'refused' | 'untracked'>
 
@@ -35,6 +39,8 @@ export class Reports {
   readonly #received = new Map<string, Received>()
   readonly #events: Events<{ changed: [] }>
   readonly #unsubscribers: Unsubscribe[] = []
+  readonly #total = new SharedLatency()
+  #askedAt = -Infinity
   #timer: Timer | undefined
   #sentAt = -Infinity
   #isDue = false
@@ -61,7 +67,9 @@ export class Reports {
   received (report: ClusterReport): void {
     if (this.#deps.membership.isOwn(report.from)) return
     // A process that has just joined knows nothing of the others.
-    if (!this.#received.has(report.from)) this.#isDue = true
+    const before = this.#received.get(report.from)?.report
+    if (before === undefined || before.asks !== report.asks) this.#isDue = true
+    if (report.total !== undefined) this.#total.update(report.from, report.total)
     this.#received.set(report.from, { report, at: this.#deps.clock.monotonic() })
     this.#events.emit('changed')
   }
@@ -72,6 +80,23 @@ export class Reports {
   /** The latency of all processes. */
   latency (): LatencySnapshot {
     return latencyOf([this.#deps.monitoring.latencyCounts(), ...this.#others().map(({ latency }) => latency)])
+  }
+
+  /**
+   * All durations of this process, and those that other processes have measured since they were asked for them. From
+   * the first call on, the others are asked.
+   */
+  histogram (): LatencyHistogram {
+    this.#ask()
+    this.#total.update(OWN, this.#deps.monitoring.totalLatency.counts(), true)
+    return this.#total.read()
+  }
+
+  /** The latency of the busiest operations of all processes. From the first call on, the others are asked. */
+  operationLatencies (): OperationLatency[] {
+    this.#ask()
+    const others = this.#others().map(({ operations = [] }) => operations)
+    return operationLatencyOf([this.#deps.monitoring.operationCounts(), ...others])
   }
 
   /** The health of the other processes. */
@@ -98,17 +123,39 @@ export class Reports {
   #others (): ClusterReport[] {
     const { clock, membership } = this.#deps
     const oldestAt = clock.monotonic() - STALE_MS
-    for (const [from, { at }] of this.#received) if (at < oldestAt) this.#received.delete(from)
+    for (const [from, { at }] of this.#received) {
+      if (at >= oldestAt) continue
+      this.#received.delete(from)
+      this.#total.forget(from)
+    }
     return [...this.#received.values()].map(({ report }) => report).filter(({ from }) => membership.isAlive(from))
   }
 
+  #ask (): void {
+    if (!this.#asks) this.#isDue = true
+    this.#askedAt = this.#deps.clock.monotonic()
+  }
+
+  get #asks (): boolean { return this.#deps.clock.monotonic() - this.#askedAt < ASKED_MS }
+
   // A report that is lost is followed by the next one.
   #send (): void {
-    const { clock, monitoring, membership, counts, send } = this.#deps
     this.#isDue = false
-    this.#sentAt = clock.monotonic()
-    const latency: LatencyCounts = monitoring.latencyCounts()
-    const report = { type: 'report' as const, from: membership.instance.id, latency, health: monitoring.health() }
-    send({ ...report, ...counts() }).catch(() => { this.#isDue = true })
+    this.#sentAt = this.#deps.clock.monotonic()
+    this.#deps.send(this.#create()).catch(() => { this.#isDue = true })
+  }
+
+  #create (): ClusterReport {
+    const { monitoring, membership, counts } = this.#deps
+    const isAsked = this.#others().some(({ asks }) => asks)
+    return {
+      type: 'report',
+      from: membership.instance.id,
+      latency: monitoring.latencyCounts(),
+      health: monitoring.health(),
+      ...counts(),
+      ...(this.#asks && { asks: true }),
+      ...(isAsked && { total: monitoring.totalLatency.counts(), operations: monitoring.operationCounts() })
+    }
   }
 }

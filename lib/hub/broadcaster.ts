@@ -55,10 +55,12 @@ export class Broadcaster {
   readonly subscriptions: Subscriptions
   readonly subscribeFlow: SubscribeFlow
 
+  readonly #clock: Clock
   readonly #envelope: MessageEnvelope
 
   constructor (deps: BroadcasterDeps) {
     const { clock, options, channels, envelope, metrics, scheduler, canReplay, epoch, budget, onIdle } = deps
+    this.#clock = clock
     this.#envelope = envelope
     this.log = new MessageLog({ clock, options: options.history, budget, epoch: epoch?.() })
     this.scheduler = scheduler
@@ -167,6 +169,7 @@ export class Broadcaster {
       key: isReliable ? undefined : `${name} ${key}`,
       supersedes: supersedes && `${name} ${supersedes}`,
       attributes,
+      publishedMs: this.#clock.monotonic(),
       epoch: this.log.epoch,
       id: place?.id,
       at: place?.at

@@ -1,6 +1,7 @@
 import type { ChannelName, ChannelPayloads } from '../../schemas/channels/index.js'
 import type { ChecksumEntry } from '../../schemas/checksum.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
+import type { LatencyPart } from '../../schemas/metrics.js'
 import type { Viewer } from '../access/viewer.js'
 
 /** How a payload is delivered. */
@@ -17,7 +18,11 @@ export interface Delivery {
 }
 
 /** What a subscriber asks for; with `viewer`, only what the host lets this viewer see. */
-export type Selection = SubscriptionFilter & { readonly viewer?: Viewer }
+export type Selection = SubscriptionFilter & {
+  readonly viewer?: Viewer
+  /** For `metrics_tick` alone: what its messages contain in addition. */
+  readonly latency?: readonly LatencyPart[]
+}
 
 /** A subscriber as a channel sees it: an opaque token. */
 export type Subscriber = object
@@ -104,7 +109,7 @@ export interface Channel<Name extends ChannelName = ChannelName> {
   /** The checksum entry of a payload with these attributes; `undefined` if it has none. */
   checksumEntry? (attributes: object): ChecksumEntry | undefined
   /** Called after a subscriber was added, and after `start`. */
-  joined? (subscriber: Subscriber): void
+  joined? (subscriber: Subscriber, filter?: Selection): void
   /** Called after a subscriber was removed. */
   left? (subscriber: Subscriber): void
 }

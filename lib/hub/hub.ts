@@ -50,7 +50,7 @@ export class Hub {
   readonly #livenessTimer: LivenessTimer
   readonly #dispatcher: Dispatcher
   readonly #heartbeat: Heartbeat
-  readonly #metrics = new HubMetrics(REFUSALS)
+  readonly #metrics: HubMetrics
 
   readonly #admission: Admission
   readonly #drain: Drain
@@ -60,9 +60,9 @@ export class Hub {
 
   constructor (deps: HubDeps) {
     const { clock, server, options, createChannels, access } = deps
-    const metrics = this.#metrics
+    const metrics = this.#metrics = new HubMetrics(REFUSALS, clock)
     const envelope = new MessageEnvelope(clock, server)
-    const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms))
+    const scheduler = new FlushScheduler((ms) => metrics.fanOut.record(ms), metrics.delivery)
     this.#deps = deps
     this.#scopes = new Scopes({
       shared: {

@@ -2,7 +2,9 @@ import { CLOSE_CODES } from '../../schemas/messages/close-codes.js'
 import {
   GAP_CAUSES, PROTOCOL_ERRORS, SUBSCRIPTION_ERRORS, SUBSCRIPTION_OUTCOMES
 } from '../../schemas/messages/server-messages.js'
+import type { Clock } from '../base/clock.js'
 import { Histogram } from '../base/histogram.js'
+import { DeliveryMeter } from './delivery/delivery-meter.js'
 
 const ROUND_TRIP_BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000]
 const FAN_OUT_BOUNDS_MS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1_000]
@@ -41,11 +43,13 @@ export class HubMetrics {
   readonly pingRoundTrip = new Histogram(ROUND_TRIP_BOUNDS_MS)
   readonly fanOut = new Histogram(FAN_OUT_BOUNDS_MS)
   readonly refused: LabelledCounter
+  readonly delivery: DeliveryMeter
   readonly closed = new LabelledCounter(Object.keys(CLOSE_CODES))
   readonly protocolErrors = new LabelledCounter(Object.keys({ ...PROTOCOL_ERRORS, ...SUBSCRIPTION_ERRORS }))
 
   /** `refusals` are the reasons for which upgrades are refused. */
-  constructor (refusals: Iterable<string>) {
+  constructor (refusals: Iterable<string>, clock: Clock) {
+    this.delivery = new DeliveryMeter(clock)
     this.refused = new LabelledCounter(refusals)
   }
 
@@ -66,7 +70,8 @@ export class HubMetrics {
       closed: this.closed.read(),
       protocolErrors: this.protocolErrors.read(),
       pingRoundTrip: this.pingRoundTrip.read(),
-      fanOut: this.fanOut.read()
+      fanOut: this.fanOut.read(),
+      ...this.delivery.read()
     }
   }
 }

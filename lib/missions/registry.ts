@@ -15,6 +15,7 @@ import { Watchdog } from './lifetime/watchdog.js'
 import { Lineage } from './lineage.js'
 import { MissionHandle } from './mission-handle.js'
 import { MissionQueries } from './queries/mission-queries.js'
+import { MissionMeasures, type MissionMeasuresOptions } from './measures/measures.js'
 import { Payloads } from './payload/payload.js'
 import { Registration } from './registration.js'
 import type { MissionStateDeps } from './state/deps.js'
@@ -40,6 +41,8 @@ export interface MissionRegistryDeps {
   onUntracked: (reason: UntrackedReason, err: unknown) => void
   /** Names tenants in metrics. */
   tenantLabels?: TenantLabels | undefined
+  /** How counts and durations are measured for metrics. */
+  measured?: Omit<MissionMeasuresOptions, 'clock'> | undefined
   /** Whether the id of an unknown parent is hidden from tenants, because it may belong to another tenant. */
   hidesUnknownParents?: boolean
   /** Creates the logger of one mission. */
@@ -77,7 +80,7 @@ export class MissionRegistry {
     const { cancelGraceMs } = options
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
-    this.groups = new MissionGroups(deps.tenantLabels)
+    this.groups = new MissionGroups(deps.tenantLabels, undefined, new MissionMeasures({ ...deps.measured, clock }))
     this.index = new MissionIndex({
       adopt: (shared) => adoption.adopt(shared),
       onAdopted: (mission) => { if (mission.isTerminal) this.#transitions.settled(mission) }
@@ -108,8 +111,14 @@ export class MissionRegistry {
       retention: () => this.#retention,
       shutdown: () => this.#shutdown
     })
-    const forget = (mission: MissionState) => this.#transitions.forget(mission, clock.monotonic())
-    this.#retention = new Retention(options, { clock, deadlines: this.deadlines, forget })
+    this.#retention = new Retention(options, {
+      clock,
+      deadlines: this.deadlines,
+      forget: (mission, reason) => {
+        this.groups.measures.evicted(reason)
+        this.#transitions.forget(mission, clock.monotonic())
+      }
+    })
     this.#shutdown = new Shutdown({
       clock,
       graceMs: options.closeGraceMs,

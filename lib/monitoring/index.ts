@@ -1,6 +1,8 @@
 export {
   createMonitoring, MonitoringService, type Monitoring, type MonitoringDeps, type MonitoringEvents
 } from './monitoring.js'
+export type { AdaptiveSignals } from './alerts/adaptive/adaptive-signals.js'
+export { SIGNAL_KINDS } from './alerts/adaptive/signal-kinds.js'
 export { AlertService, type AlertServiceDeps, type SharedAlerts, type ViewedAlerts } from './alerts/alert-service.js'
 export type { AlertOptions } from './alerts/alert-options.js'
 export type { HostAlertFacts, HostAlertRule } from './alerts/host-rules.js'
@@ -13,14 +15,14 @@ export type { SavedAlert } from './alerts/lifecycle/saved-alert.js'
 export type { Silence } from './alerts/lifecycle/silences.js'
 export { withoutMissions } from './alerts/views/without-missions.js'
 export type { ScopeAlerts } from './alerts/scope-alerts.js'
-export {
-  DURATION_BOUNDS_MS, labelValue, type OperationCounts, type OperationTotals
-} from './operations/operations.js'
+export { labelValue, type OperationCounts, type OperationTotals } from './operations/operations.js'
 export type { OperationSeries } from './operations/operation-series.js'
+export { SharedLatency } from './operations/shared-latency.js'
 export { operationLatencyOf } from './operations/operation-latency.js'
 export type { HealthCheck, HealthProvider } from './health/sources.js'
 export type { CheckReport } from './health/report.js'
 export type { ReportedHealth } from './health/health.js'
+export type { HealthTransitionCount } from './health/transitions.js'
 export { worstOf, type HealthEvent } from './health/severity.js'
 export type { LatencyCounts } from './operations/latency-buckets.js'
 export { latencyOf } from './operations/latency-window.js'

@@ -1,5 +1,6 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
+import { OPERATION_BUCKETS_MS } from '../../schemas/options/prometheus.js'
 import type { HealthSnapshot, HealthStatus } from '../../schemas/health.js'
 import type { LatencySnapshot, Operation, OperationLatency } from '../../schemas/metrics.js'
 import type { Clock } from '../base/clock.js'
@@ -9,10 +10,12 @@ import { callGuarded } from '../base/promises.js'
 import type { AlertService } from './alerts/alert-service.js'
 import { Health, type ReportedHealth } from './health/health.js'
 import type { HealthCheck } from './health/sources.js'
+import type { HealthTransitionCount } from './health/transitions.js'
 import type { LatencyCounts } from './operations/latency-buckets.js'
 import { LatencyWindow } from './operations/latency-window.js'
 import { readOperation, timeOperation } from './operations/operation.js'
 import { MAX_OPERATION_LATENCIES, operationLatencyOf } from './operations/operation-latency.js'
+import { TotalLatency } from './operations/total-latency.js'
 import { Operations, type OperationCounts, type OperationTotals } from './operations/operations.js'
 
 /** Events of `app.monitoring`: an operation as it was counted, or the health after a change of its overall status. */
@@ -26,6 +29,8 @@ export type MonitoringEvents = {
 export interface MonitoringDeps {
   clock: Clock
   health: ResolvedOptions['health']
+  /** Upper bounds of the buckets for durations of operations. */
+  operationBucketsMs?: readonly number[]
   /** Receives failures of health checks and of the service at `warn`, and its recovery at `info`, once per change. */
   log: { warn (fields: object, message: string): void, info (fields: object, message: string): void }
   /** Receives errors of the host's listeners; `where` is `monitoring.` and the event, or `log`. */
@@ -119,11 +124,14 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
   readonly #events: Events<MonitoringEvents>
   readonly #health: Health
   readonly #latency: LatencyWindow
-  readonly #operations = new Operations()
+  /** All durations of this process. */
+  readonly totalLatency = new TotalLatency()
+  readonly #operations: Operations
   #isClosed = false
 
-  constructor ({ clock, health, log, onCallbackError }: MonitoringDeps) {
+  constructor ({ clock, health, operationBucketsMs = OPERATION_BUCKETS_MS, log, onCallbackError }: MonitoringDeps) {
     this.#clock = clock
+    this.#operations = new Operations(operationBucketsMs, clock)
     this.#latency = new LatencyWindow(clock.monotonic())
     this.#events = new Events((err, event) => onCallbackError(`monitoring.${event}`, err))
     // A host's logger may throw too, and here it would do so in the middle of a round.
@@ -166,6 +174,10 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
 
   health (): HealthSnapshot {
     return this.#health.snapshot
+  }
+
+  healthTransitions (): HealthTransitionCount[] {
+    return this.#health.transitions.read()
   }
 
   latency (): LatencySnapshot {
@@ -213,7 +225,10 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
     const nowMs = this.#clock.monotonic()
     const isSuccess = operation.status === 'success'
     this.#operations.record(operation.component, operation.operation, { isSuccess, durationMs, nowMs })
-    if (durationMs !== undefined) this.#latency.record(durationMs, nowMs)
+    if (durationMs !== undefined) {
+      this.#latency.record(durationMs, nowMs)
+      this.totalLatency.record(durationMs)
+    }
     this.#events.emit('operation_metric', operation)
   }
 }

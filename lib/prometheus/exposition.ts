@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { HostRegistry } from './host-registry/host-registry.js'
-import { describeErrorCount, describePluginMetrics } from './metrics/plugin-metrics.js'
+import { describeSections } from './metrics/plugin-metrics.js'
+import { describeScrape } from './metrics/process-metrics.js'
 import { chooseFormat, CONTENT_TYPES } from './negotiation.js'
 import { PluginMetric } from './plugin-metric.js'
 import { joinMetrics } from './renderer.js'
@@ -29,7 +30,9 @@ export interface ExpositionResponse { contentType: string, body: string }
 export class Exposition {
   readonly #metrics: readonly PluginMetric[]
   readonly #hostRegistry: HostRegistry | undefined
+  readonly #clock: Clock
   #errors = 0
+  #durationMs = 0
 
   /**
    * @throws FST_MC_METRIC_NAME_TAKEN when `registry` has a metric with one of the names; the registry stays unchanged
@@ -40,10 +43,12 @@ export class Exposition {
       this.#errors++
       onCollectorError(metric, err)
     }
-    const errorCount = new PluginMetric(describeErrorCount(prefix, () => this.#errors), onError)
-    const metrics = describePluginMetrics(prefix, sources).map((definition) => new PluginMetric(definition, onError))
+    this.#clock = clock
+    const [duration, errors] = describeScrape(prefix, () => ({ durationMs: this.#durationMs, errors: this.#errors }))
+    const definitions = [...describeSections(prefix, sources).flatMap((section) => section.metrics), duration]
+    const errorCount = new PluginMetric(errors, onError)
     // The error count is read last, so that a response body counts its own failures.
-    this.#metrics = [...metrics, errorCount]
+    this.#metrics = [...definitions.map((definition) => new PluginMetric(definition, onError)), errorCount]
     if (registry === undefined) return
     this.#hostRegistry = new HostRegistry({ registry, metrics: this.#metrics, errorCount, clock, onError })
   }
@@ -54,10 +59,13 @@ export class Exposition {
    */
   async render (accept?: string): Promise<ExpositionResponse> {
     const format = chooseFormat(accept)
+    const startedMs = this.#clock.monotonic()
     const metrics = this.#hostRegistry === undefined
       ? this.#metrics.map((metric) => metric.render(format))
       : await this.#hostRegistry.render(format)
-    return { contentType: CONTENT_TYPES[format], body: joinMetrics(metrics, format) }
+    const body = joinMetrics(metrics, format)
+    this.#durationMs = this.#clock.monotonic() - startedMs
+    return { contentType: CONTENT_TYPES[format], body }
   }
 
   /** Removes the plugin's metrics from the host's registry. */

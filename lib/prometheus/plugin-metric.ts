@@ -42,9 +42,7 @@ export class PluginMetric {
   async get () {
     const name = this.#nextName ?? this.name
     this.#nextName = undefined
-    const values = this.#read().map(({ labels, value, suffix }) => (
-      suffix === undefined ? { labels, value } : { labels, value, metricName: this.name + suffix }
-    ))
+    const values = this.#read().map((sample) => toValue(sample, this.name))
     return { name, help: this.help, type: this.type, aggregator: this.aggregator, values }
   }
 
@@ -59,4 +57,12 @@ export class PluginMetric {
       return []
     }
   }
+}
+
+function toValue ({ labels, value, suffix, exemplar }: Sample, name: string): object {
+  if (suffix === undefined) return { labels, value }
+  const line = { labels, value, metricName: name + suffix }
+  if (exemplar === undefined) return line
+  const { traceId, value: traced, at } = exemplar
+  return { ...line, exemplar: { labelSet: { trace_id: traceId }, value: traced, timestamp: at / 1_000 } }
 }

@@ -1,10 +1,12 @@
-import type { Labels, MetricDefinition, Sample } from './metric.js'
+import type { Exemplar, Labels, MetricDefinition, Sample } from './metric.js'
 import type { Format } from './negotiation.js'
 
 const NEEDS_ESCAPE = /["\\\n]/
 
 /** The `# HELP` and `# TYPE` lines of a metric, without a line break at the end. */
-export function renderHead ({ name, help, type }: Omit<MetricDefinition, 'read'>, format: Format): string {
+export function renderHead (
+  { name, help, type }: Pick<MetricDefinition, 'name' | 'help' | 'type'>, format: Format
+): string {
   const isOpenMetrics = format === 'openmetrics'
   const family = isOpenMetrics && type === 'counter' ? withoutTotal(name) : name
   return `# HELP ${family} ${isOpenMetrics ? escapeQuoted(help) : escape(help)}\n# TYPE ${family} ${type}`
@@ -21,11 +23,12 @@ export interface LineOptions {
 /** One line per sample, each after a line break. */
 export function renderSamples (samples: readonly Sample[], { name, format, defaultLabels }: LineOptions): string {
   let text = ''
-  for (const { labels, value, suffix = '' } of samples) {
+  for (const { labels, value, suffix = '', exemplar } of samples) {
     const allLabels = defaultLabels === undefined ? labels : { ...defaultLabels, ...labels }
     const isOpenMetricsBucket = format === 'openmetrics' && suffix === '_bucket'
     const shownValue = Number.isFinite(value) ? value : renderNonFinite(value)
     text += `\n${name}${suffix}${renderLabels(allLabels, isOpenMetricsBucket)} ${shownValue}`
+    if (isOpenMetricsBucket && exemplar !== undefined) text += renderExemplar(exemplar)
   }
   return text
 }
@@ -56,6 +59,9 @@ function renderLabels (labels: Labels, hasCanonicalBound: boolean): string {
   }
   return text === '' ? '' : `${text}}`
 }
+
+const renderExemplar = ({ traceId, value, at }: Exemplar): string =>
+  ` # {trace_id="${traceId}"} ${value} ${at / 1_000}`
 
 const escapeQuoted = (text: string): string => escape(text).replaceAll('"', '\\"')
 

@@ -2,7 +2,8 @@ import type { ChannelName } from '../../schemas/channels/index.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
 import type { WsMetrics } from '../../schemas/metrics.js'
 import type { MissionTotals } from '../../schemas/mission.js'
-import type { OperationTotals } from '../monitoring/index.js'
+import type { MissionMeasured, NamedCounts } from '../missions/index.js'
+import type { AlertTotals, HealthTransitionCount, OperationTotals } from '../monitoring/index.js'
 import type { Durations } from './samples.js'
 
 /** Totals of the hub, including those of ws-metrics. The keys of the records are reasons, causes or codes. */
@@ -27,7 +28,20 @@ export interface HubTotals {
   closed: Readonly<Record<string, number>>
   protocolErrors: Readonly<Record<string, number>>
   subscribers: ReadonlyMap<ChannelName, number>
+  /** What was sent to all connections together, by channel. */
+  sent: ReadonlyArray<readonly [channel: string, counts: { messages: number, bytes: number }]>
+  /** The time from the report of a message until it was written, by class of delivery. */
+  delays: Readonly<Record<string, Durations>>
 }
+
+/** Starts, endings and durations of missions, and the age of the oldest active one. */
+export interface MissionMeasurements extends MissionMeasured { oldestActiveMs: number }
+
+/** The measures of missions by name. */
+export type MissionsByName = readonly NamedCounts[]
+
+/** Which versions run. */
+export interface BuildInfo { version: string, protocolVersion: number, serviceVersion: string }
 
 /** Counts of missions by reason, by kind of cancel, and of texts that were cut by field. */
 export interface MissionCounts {
@@ -59,13 +73,20 @@ export interface BackplaneTotals {
 export interface ExpositionSources {
   missionTotals (): MissionTotals
   missionCounts (): MissionCounts
+  missionMeasures (): MissionMeasurements
+  /** Only for the names that are asked for. */
+  missionsByName?: (() => MissionsByName) | undefined
   /** Only if the metrics of tenants are asked for. */
   tenantCounts?: (() => CountsByTenant) | undefined
   operations (): OperationTotals
   health (): HealthSnapshot
+  healthTransitions (): readonly HealthTransitionCount[]
+  /** Only if the plugin evaluates alert rules. */
+  alerts?: (() => AlertTotals) | undefined
   hub (): HubTotals
   /** Only with a backplane. */
   backplane?: (() => BackplaneTotals) | undefined
+  build (): BuildInfo
   /** Errors of host callbacks that the plugin caught, counted by callback. */
   callbackErrors (): Readonly<Record<string, number>>
 }

@@ -18,6 +18,8 @@ export interface HealthRouteDeps {
   server: ServerIdentity
   uptimeMs: () => number
   isClosing: () => boolean
+  /** Sent as `Retry-After` with 503, in seconds. */
+  retryAfterSeconds: number
   clock: Clock
 }
 
@@ -32,8 +34,8 @@ export function isPublicHealth (request: FastifyRequest): boolean {
 }
 
 /**
- * `GET url`: health for people (all of it with `?details=true`) and for orchestrators (`?probe=live` and
- * `?probe=ready`).
+ * `GET url`: health for people (all of it with `?details=true`) and for orchestrators (`?probe=live`, `?probe=ready`
+ * and `?probe=startup`).
  */
 export function mountHealth (app: FastifyInstance, deps: HealthRouteDeps): void {
   const { requireDetails } = deps
@@ -53,6 +55,7 @@ export function mountHealth (app: FastifyInstance, deps: HealthRouteDeps): void 
   }, async ({ query }, reply) => {
     const { statusCode, body } = respond(query, deps)
     reply.code(statusCode).header('cache-control', 'no-store')
+    if (statusCode === 503) reply.header('retry-after', deps.retryAfterSeconds)
     return body
   })
 }
@@ -60,6 +63,8 @@ export function mountHealth (app: FastifyInstance, deps: HealthRouteDeps): void 
 function respond ({ probe, details }: HealthQuery, deps: HealthRouteDeps): HealthReply {
   if (probe === 'live') return respondToProbe(true)
   const health = deps.health()
+  // Not whether it is healthy: an orchestrator would restart the service for a failure of its database.
+  if (probe === 'startup') return respondToProbe(health.checkedAt !== null)
   if (probe === 'ready') return respondToProbe(!deps.isClosing() && isReady(health))
   const body = summarize(health, deps)
   if (wantsDetails(details)) Object.assign(body, { health, metrics: { ws: deps.wsMetrics() } })

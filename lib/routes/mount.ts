@@ -88,6 +88,7 @@ function mountReadRoutes (scope: FastifyInstance, deps: IdentifiedDeps): void {
       server,
       uptimeMs: () => clock.monotonic() - startedAt,
       isClosing: () => hub.isClosing,
+      retryAfterSeconds: Math.ceil(options.health.intervalMs / 1_000),
       clock
     })
   }

@@ -1,9 +1,11 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { HealthSnapshot } from '../health.js'
+import { LATENCY_BUCKETS, OperationLatency } from '../metrics.js'
 import { CancelKind, MissionId } from '../mission.js'
 
 const InstanceId = Type.String({ minLength: 1, maxLength: 128 })
 const Count = Type.Integer({ minimum: 0 })
+const LatencyBucketCounts = Type.Array(Type.Tuple([Count, Count]), { maxItems: LATENCY_BUCKETS })
 
 /** Asks the process that runs a mission to cancel it. `call` identifies the answer. */
 export const CancelCall = Type.Object({
@@ -29,12 +31,20 @@ export type CancelReply = Static<typeof CancelReply>
 
 /**
  * What the other processes add to their own numbers: durations of the last minute by the buckets of the latency
- * window, the health, and counts that no log has.
+ * window, the health, and counts that no log has. `total`, all durations of the process, and `operations`, those of the
+ * last minute for the busiest operations, are sent while another process `asks` for them.
  */
 export const ClusterReport = Type.Object({
   type: Type.Literal('report'),
   from: InstanceId,
-  latency: Type.Array(Type.Tuple([Count, Count]), { maxItems: 1_025 }),
+  latency: LatencyBucketCounts,
+  asks: Type.Optional(Type.Boolean()),
+  total: Type.Optional(Type.Object({ counts: LatencyBucketCounts, sumMs: Type.Number({ minimum: 0 }) })),
+  operations: Type.Optional(Type.Array(Type.Object({
+    component: OperationLatency.properties.component,
+    operation: OperationLatency.properties.operation,
+    counts: LatencyBucketCounts
+  }), { maxItems: 20 })),
   health: HealthSnapshot,
   lateOutcomes: Count,
   refused: Count,

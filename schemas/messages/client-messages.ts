@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { MAX_ALERT_HISTORY } from '../anomaly.js'
 import { SubscriptionFilter } from '../filter.js'
+import { LATENCY_PARTS } from '../metrics.js'
 import { MissionId, MissionQuery } from '../mission.js'
 import { cursorByChannel } from './envelope.js'
 
@@ -21,7 +22,8 @@ const since = Type.Object(cursorByChannel(), strict)
  * The fields of `subscribe`: `since` requests the messages after a cursor, for channels that `channels` lists too.
  * `filter` and `endings` apply to `mission_update`, which `channels` must list then: `endings` is the number of
  * newest endings that a client without a cursor receives. `snapshot: true` requests the current state
- * even if nothing was missed, for a client that stored only its cursor.
+ * even if nothing was missed, for a client that stored only its cursor. `latency` applies to `metrics_tick`, which
+ * `channels` must list then: what its messages contain in addition.
  *
  * The `reason` of `mission_cancel` is cut to 256 characters and shown to everybody who sees the mission.
  */
@@ -33,7 +35,10 @@ export const CLIENT_MESSAGES = {
     since: Type.Optional(since),
     filter: Type.Optional(SubscriptionFilter),
     endings: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
-    snapshot: Type.Optional(Type.Boolean())
+    snapshot: Type.Optional(Type.Boolean()),
+    latency: Type.Optional(Type.Array(Type.Union(LATENCY_PARTS.map((part) => Type.Literal(part))), {
+      minItems: 1, maxItems: LATENCY_PARTS.length
+    }))
   }, strict),
   unsubscribe: Type.Object({ type: Type.Literal('unsubscribe'), id, channels }, strict),
   ping: Type.Object({ type: Type.Literal('ping'), id }, strict),

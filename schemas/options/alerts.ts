@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { LONGEST_TIMER_MS } from '../limits.js'
+import { adaptive } from './adaptive.js'
 import { group, hostValue } from './fields.js'
 
 const MINUTE = 60_000
@@ -93,6 +94,15 @@ const rules = Type.Object({
     least: limit(10, 'The alert fires when more clients than this were disconnected within 15 minutes, because they ' +
       'read too slowly.')
   }),
+  metric_missing: rule({
+    minMs: duration(15 * MINUTE, 'A shorter silence never fires an alert.'),
+    factor: limit(3, 'The alert fires after this many times the longest silence so far.'),
+    minReports: whole(100, 'The operation must have been reported in this number of evaluations.')
+  }),
+  metric_flat: rule({
+    minMs: duration(30 * MINUTE, 'The alert fires when the mean duration was the same for longer.'),
+    minChanges: whole(20, 'The mean duration must have changed this number of times before.')
+  }),
   'monitoring.evaluation_failed': rule({}),
   'monitoring.alerts_suppressed': rule({}, { forMs: 0, keepMs: MINUTE })
 }, {
@@ -109,6 +119,7 @@ type HostRuleObject = object
 export const alerts = group({
   repeatMs: duration(240 * MINUTE, 'Time until a firing alert is sent again as a reminder; 0 disables reminders.'),
   rules,
+  adaptive,
   add: Type.Optional(Type.Array(hostValue<HostRuleObject>('object', 'a rule object', 'A rule.'), {
     maxItems: 100,
     description: 'Rules of your own; see the page on operations.',

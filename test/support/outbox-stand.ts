@@ -24,8 +24,8 @@ export interface OpenOptions {
  */
 export class OutboxStand {
   readonly clock = createVirtualClock()
-  readonly metrics = new HubMetrics([])
-  readonly scheduler = new FlushScheduler((ms) => this.metrics.fanOut.record(ms))
+  readonly metrics = new HubMetrics([], createVirtualClock())
+  readonly scheduler = new FlushScheduler((ms) => this.metrics.fanOut.record(ms), this.metrics.delivery)
   /** The state of the only channel, `mission_update`: the last step of each mission. */
   readonly states = new Map<string, number>()
   /** The offsets after which snapshots were asked for endings. */

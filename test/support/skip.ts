@@ -24,6 +24,7 @@ export function pathOf (need: Available): string {
 
 export const findChromium = (): Available => findProgram('chromium', 'chromium-browser', 'google-chrome')
 export const findPromtool = (): Available => findProgram('promtool')
+export const findPrometheus = (): Available => findProgram('prometheus')
 export const findRedisServer = (): Available => findProgram('redis-server')
 
 /** The first program among `names` that is on the PATH. */

@@ -17,6 +17,8 @@ export class Batch implements Writable {
   readonly message: Message | undefined
   readonly count: number
   readonly bytes: number
+  /** How many connections it was written to since the meter has last looked at it. */
+  writes = 0
   // Nearly always the only child: branches begin only where connections have different subscriptions.
   #next: Batch | undefined
   #others: Map<Message, Batch> | undefined

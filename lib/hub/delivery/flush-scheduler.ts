@@ -1,5 +1,6 @@
 import { systemClock } from '../../base/clock.js'
 import { Batch } from './batch.js'
+import type { DeliveryMeter } from './delivery-meter.js'
 import { SharedBatch, type Members } from './shared-batch.js'
 import { TurnWork } from './turn-work.js'
 import { WriteQueue } from './write-queue.js'
@@ -37,13 +38,15 @@ export class FlushScheduler {
   readonly #slow = new Set<Flushable>()
   #pendingCost = 0
   readonly #onFlush: (ms: number) => void
+  readonly #meter: DeliveryMeter
   #bytes = 0
   #root = new Batch()
   #immediate: NodeJS.Immediate | undefined
 
-  /** `onFlush` receives the time that the writes of a tick took, in ms. */
-  constructor (onFlush: (ms: number) => void) {
+  /** `onFlush` receives the time that the writes of a tick took, in ms; `meter` what they have sent. */
+  constructor (onFlush: (ms: number) => void, meter: DeliveryMeter) {
     this.#onFlush = onFlush
+    this.#meter = meter
   }
 
   /** The empty batch that every outbox starts from in this tick. */
@@ -89,6 +92,7 @@ export class FlushScheduler {
     this.#scheduled = []
     for (let at = 0; at < outboxes.length; at++) outboxes[at]!.flush(this.#writes)
     this.#writes.flush()
+    this.#meter.endTick()
     if (outboxes.length > 0) this.#onFlush(systemClock.monotonic() - startedAt)
     this.#pendingCost = 0
     this.#writePending()

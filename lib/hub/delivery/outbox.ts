@@ -97,7 +97,7 @@ export class Outbox implements Flushable, Member {
     if (batch === undefined) return
     const bytes = this.#writer.write(batch, writes)
     if (bytes < 0) this.#startPending(batch)
-    else this.#count(batch.count, bytes)
+    else this.#count(batch.count, bytes, batch)
   }
 
   /** To be called when the system has taken the buffered bytes. */
@@ -105,8 +105,9 @@ export class Outbox implements Flushable, Member {
 
   writePending (): number {
     if (this.#pending === undefined || this.#writer.bufferedBytes >= HIGH_WATER_BYTES) return 0
+    const { isLagging } = this
     const messages = this.#pending.take(HIGH_WATER_BYTES)
-    if (messages.length > 0) return this.#count(messages.length, this.#writer.writeAll(messages))
+    if (messages.length > 0) return this.#writeAll(messages, !isLagging)
     if (!this.#pending.isWaiting) this.#pending = undefined
     return 0
   }
@@ -187,7 +188,7 @@ export class Outbox implements Flushable, Member {
     this.#detach()
     this.#flushNow()
     const messages = this.#pending === undefined ? [] : take(this.#pending)
-    if (messages.length > 0) this.#count(messages.length, this.#writer.writeAll(messages))
+    if (messages.length > 0) this.#writeAll(messages, false)
   }
 
   #flushNow (): void {
@@ -234,8 +235,13 @@ export class Outbox implements Flushable, Member {
     return subscription !== undefined && (position === undefined || position.sequence >= subscription.sequence)
   }
 
-  // Returns the bytes.
-  #count (messages: number, bytes: number): number {
+  #writeAll (messages: readonly Message[], isMeasured: boolean): number {
+    this.#shared.metrics.delivery.wrotePending(messages, isMeasured)
+    return this.#count(messages.length, this.#writer.writeAll(messages))
+  }
+
+  #count (messages: number, bytes: number, batch?: Batch): number {
+    if (batch !== undefined) this.#shared.metrics.delivery.wrote(batch)
     this.#shared.metrics.messagesSentTotal += messages
     this.#shared.metrics.bytesSentTotal += bytes
     this.#writtenBytes += bytes

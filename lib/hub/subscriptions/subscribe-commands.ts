@@ -1,7 +1,6 @@
 import type { ChannelName, LoggedChannel } from '../../../schemas/channels/index.js'
 import type { ClientMessages } from '../../../schemas/messages/client-messages.js'
 import { SUBSCRIPTION_ERRORS, type SubscriptionErrorCode } from '../../../schemas/messages/server-messages.js'
-import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { Access } from '../../access/access.js'
 import type { Broadcaster } from '../broadcaster.js'
 import type { Selection } from '../channel.js'
@@ -59,7 +58,7 @@ export class SubscribeCommands {
   ): Generator<number, number, boolean> {
     const { subscriptions, subscribeFlow } = this.#deps.broadcasterOf(connection)
     const { since, endings = 0, snapshot, id } = message
-    const filter = name === 'mission_update' ? this.#selectionOf(connection, message.filter) : undefined
+    const filter = this.#selectionOf(connection, name, message)
     if (subscriptions.has(connection, name, filter)) {
       this.#acknowledge(connection, name, 'subscribed', id)
       return 0
@@ -110,7 +109,11 @@ export class SubscribeCommands {
   }
 
   // Where the host decides who may see which mission, the viewer is a part of what is asked for.
-  #selectionOf ({ viewer }: Connection, filter: SubscriptionFilter | undefined): Selection | undefined {
+  #selectionOf (
+    { viewer }: Connection, name: ChannelName, { filter, latency = [] }: ClientMessages['subscribe']
+  ): Selection | undefined {
+    if (name === 'metrics_tick') return { latency }
+    if (name !== 'mission_update') return undefined
     return this.#deps.access.isNarrowed ? { ...filter, viewer } : filter
   }
 

@@ -80,7 +80,7 @@ export class Subscriptions {
     group.members.add(connection)
     const filterKeys = this.#filterKeys.get(connection) ?? new Map<ChannelName, string>()
     this.#filterKeys.set(connection, filterKeys.set(name, key))
-    state.channel.joined?.(connection)
+    state.channel.joined?.(connection, filter)
     return isNew
   }
 
@@ -179,7 +179,7 @@ function numberOf (viewer: Viewer): number {
 function keyOf (selection: Selection | undefined): string {
   if (selection === undefined) return ''
   const { viewer, ...filter } = selection
-  const names = Object.keys(filter).sort() as Array<keyof SubscriptionFilter>
+  const names = Object.keys(filter).sort() as Array<keyof typeof filter>
   const lists = names.map((name) => [name, [...new Set(filter[name])].sort()])
   return JSON.stringify(viewer === undefined ? lists : [...lists, numberOf(viewer)])
 }

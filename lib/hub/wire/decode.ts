@@ -36,15 +36,19 @@ export function decode (data: Buffer): Decoded {
 }
 
 // Rules between two properties, which the schema cannot express.
-function findProblems ({ channels, since, ...forMissions }: ClientMessages['subscribe']): string[] {
+function findProblems ({ channels, since, ...fields }: ClientMessages['subscribe']): string[] {
   const isListed = (name: string) => channels.includes(name)
   return [
     ...(Object.keys(since ?? {}).every(isListed) ? [] : ['since has a channel that is not among channels']),
-    ...(['filter', 'endings'] as const)
-      .filter((name) => forMissions[name] !== undefined && !isListed('mission_update'))
-      .map((name) => `${name} is for mission_update, which is not among channels`)
+    ...FIELDS_OF_CHANNELS
+      .filter(([name, channel]) => fields[name] !== undefined && !isListed(channel))
+      .map(([name, channel]) => `${name} is for ${channel}, which is not among channels`)
   ]
 }
+
+const FIELDS_OF_CHANNELS = [
+  ['filter', 'mission_update'], ['endings', 'mission_update'], ['latency', 'metrics_tick']
+] as const
 
 function parse (data: Buffer): unknown {
   // Decoding would turn invalid UTF-8 into replacement characters, which are valid JSON text.

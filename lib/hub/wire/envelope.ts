@@ -64,7 +64,8 @@ export class MessageEnvelope {
   repeat (message: Message): Message {
     const id = createUnifiedId('message')
     const text = message.text.toString()
-    return new Message(this.#start(message.channel!, id) + text.slice(text.indexOf(BODY_START)), { ...message, id })
+    const options = { ...message, id, publishedMs: undefined }
+    return new Message(this.#start(message.channel!, id) + text.slice(text.indexOf(BODY_START)), options)
   }
 
   #start (type: ServerMessageType, id: string): string {

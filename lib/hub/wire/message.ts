@@ -30,6 +30,8 @@ export interface MessageOptions {
   supersedes?: string | undefined
   /** What the filters of its channel look at. */
   attributes?: object | undefined
+  /** When it was published in this process, in ms of the monotonic clock; absent for replies and snapshots. */
+  publishedMs?: number | undefined
 }
 
 /** One message of the server, encoded and framed once and shared by all connections that receive it. */
@@ -50,12 +52,13 @@ export class Message {
   readonly key: string | undefined
   readonly supersedes: string | undefined
   readonly attributes: object | undefined
+  readonly publishedMs: number | undefined
   readonly #body: MessageBody | undefined
   #deflated: Map<number, Buffer> | undefined
 
   /** `body` is the end of the text if other messages share it. */
   constructor (text: string, options: MessageOptions = {}, body?: MessageBody) {
-    const { id = '', channel, position, key, supersedes, attributes } = options
+    const { id = '', channel, position, key, supersedes, attributes, publishedMs } = options
     this.frame = encodeTextFrame(text, body?.text)
     this.#body = body
     this.bytes = this.frame.length
@@ -65,6 +68,7 @@ export class Message {
     this.key = key
     this.supersedes = supersedes
     this.attributes = attributes
+    this.publishedMs = publishedMs
   }
 
   /** The JSON text as bytes; shares the memory of the frame. */

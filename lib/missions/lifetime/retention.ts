@@ -2,6 +2,7 @@ import type { TerminalStatus } from '../../../schemas/mission.js'
 import type { ResolvedOptions } from '../../../schemas/options.js'
 import type { Clock } from '../../base/clock.js'
 import { shrinkFairly, type Holder } from '../../base/limits/fair-share.js'
+import type { EvictionReason } from '../measures/measures.js'
 import type { MissionState } from '../state/mission-state.js'
 import type { Deadline, DeadlineQueue } from './deadline-queue.js'
 
@@ -11,7 +12,7 @@ interface Retained { readonly tenant: string | null }
 export interface RetentionDeps<Kept extends Retained> {
   clock: Clock
   deadlines: DeadlineQueue
-  forget: (mission: Kept) => void
+  forget: (mission: Kept, reason: EvictionReason) => void
 }
 
 export type RetentionOptions = Pick<ResolvedOptions['missions'], 'endedRetentionMs' | 'maxEnded'>
@@ -86,13 +87,14 @@ class RetentionQueue<Kept extends Retained> {
     }
     const now = this.#deps.clock.monotonic()
     for (const [mission, forgetAt] of this.#kept) {
-      if (this.#kept.size <= this.#max && forgetAt > now) return this.#schedule(forgetAt - now)
-      this.#forget(mission)
+      const isDue = forgetAt <= now
+      if (this.#kept.size <= this.#max && !isDue) return this.#schedule(forgetAt - now)
+      this.#forget(mission, isDue ? 'age' : 'capacity')
     }
   }
 
   #holderOf (missions: ReadonlySet<Kept>): Holder {
-    const forget = (mission: Kept) => this.#forget(mission)
+    const forget = (mission: Kept) => this.#forget(mission, 'capacity')
     return {
       get size () { return missions.size },
       shrinkTo (size) {
@@ -104,9 +106,9 @@ class RetentionQueue<Kept extends Retained> {
     }
   }
 
-  #forget (mission: Kept): void {
+  #forget (mission: Kept, reason: EvictionReason): void {
     this.drop(mission)
-    this.#deps.forget(mission)
+    this.#deps.forget(mission, reason)
   }
 
   // One deadline for the oldest entry. It stays when that entry goes early, because the next trim looks again.

@@ -1,4 +1,5 @@
 import type { MissionState } from '../state/mission-state.js'
+import { MissionMeasures } from '../measures/measures.js'
 import { Totals } from '../totals.js'
 import type { TenantCounts, TenantLabels } from './labels.js'
 import type { MissionOutcome } from '../types.js'
@@ -21,6 +22,7 @@ const NOBODY: ReadonlySet<MissionState> = new Set()
  */
 export class MissionGroups {
   readonly all: MissionGroup = { active: new Set(), totals: new Totals() }
+  readonly measures: MissionMeasures
   readonly #maxIdle: number
   readonly #labels: TenantLabels | undefined
   readonly #tenants = new Map<string, MissionGroup>()
@@ -28,7 +30,8 @@ export class MissionGroups {
   readonly #idle = new Set<string>()
 
   /** Tenants with a name in `labels` are not forgotten. */
-  constructor (labels?: TenantLabels, maxIdle = MAX_IDLE_TENANTS) {
+  constructor (labels?: TenantLabels, maxIdle = MAX_IDLE_TENANTS, measures = new MissionMeasures()) {
+    this.measures = measures
     this.#labels = labels
     this.#maxIdle = maxIdle
   }
@@ -62,18 +65,27 @@ export class MissionGroups {
     return tenant === undefined ? this.all.active : this.#tenants.get(tenant)?.active ?? NOBODY
   }
 
+  /** How long ago the active mission that was registered first has started, in ms; 0 if none is active. */
+  oldestActiveMs (now: number): number {
+    const [oldest] = this.all.active
+    return oldest === undefined ? 0 : Math.max(0, now - oldest.startedAt)
+  }
+
   started (mission: MissionState): void {
     const { tenant } = mission
     this.all.active.add(mission)
+    this.measures.started(mission)
     this.totals(tenant).started()
     if (tenant === null) return
     this.#group(tenant).active.add(mission)
     this.#idle.delete(tenant)
   }
 
-  ended (mission: MissionState, { status, durationMs, cancel }: MissionOutcome): void {
+  ended (mission: MissionState, outcome: MissionOutcome): void {
     const { tenant } = mission
+    const { status, durationMs, cancel } = outcome
     this.all.active.delete(mission)
+    this.measures.ended(mission, outcome)
     this.totals(tenant).ended(status, durationMs, cancel?.kind)
     if (tenant === null) return
     const { active } = this.#group(tenant)

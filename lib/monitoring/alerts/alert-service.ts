@@ -1,12 +1,16 @@
 import type { Anomaly, AnomalySeverity } from '../../../schemas/anomaly.js'
 import type { HealthSnapshot } from '../../../schemas/health.js'
+import type { OperationLatency } from '../../../schemas/metrics.js'
 import type { AlertsOptions } from '../../../schemas/options/alerts.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import { Events, type Unsubscribe } from '../../base/events.js'
+import type { OperationTotals } from '../operations/operations.js'
+import { AdaptiveSignals } from './adaptive/adaptive-signals.js'
 import { bindRules, type EvaluatedRule } from './alert-rules.js'
 import { bindHostRules, type HostAlertRule, type HostedRule } from './host-rules.js'
 import { AlertCounts, type AlertTotals } from './alert-counts.js'
 import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
+import { OperationWatch } from './facts/operation-watch.js'
 import { ProcessWatch, type ProcessSource } from './facts/process-watch.js'
 import { ScopeAlerts } from './scope-alerts.js'
 
@@ -24,6 +28,10 @@ export interface AlertServiceDeps {
   /** The missions of a tenant, or without a tenant all of them. */
   missions: (tenant: string | undefined) => MissionSource
   health: () => HealthSnapshot
+  /** The latency of the busiest operations in the last minute. */
+  latencies: () => readonly OperationLatency[]
+  /** The lifetime totals by component and operation. */
+  operations: () => OperationTotals
   /** Receives errors of rules and of listeners; `where` names the rule. */
   onCallbackError: (where: string, err: unknown) => void
 }
@@ -50,6 +58,8 @@ const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, comp
  */
 export class AlertService {
   readonly operators: ScopeAlerts
+  /** What the alerts of operators about unusual values have learned. */
+  readonly signals: AdaptiveSignals
   /** Set if another part evaluates the alerts of operators, because there are several processes. */
   shared: SharedAlerts | undefined
   readonly #deps: AlertServiceDeps
@@ -68,6 +78,8 @@ export class AlertService {
     this.#hostRules = bindHostRules(add as HostAlertRule[], deps.clock)
     this.#rules = [...bindRules(rules), ...this.#hostRules]
     for (const { rule } of this.#hostRules) this.#counts.add(rule)
+    this.signals = new AdaptiveSignals({ options: deps.options.adaptive, latencies: deps.latencies })
+    for (const rule of Object.keys(this.signals.times)) this.#counts.add(rule)
     this.#scope = this.#createScope(undefined)
     this.operators = this.#scope.alerts
   }
@@ -143,19 +155,21 @@ export class AlertService {
   }
 
   #createScope (tenant: string | undefined): Scope {
-    const { clock, options, missions, health, onCallbackError } = this.#deps
+    const { clock, options, missions, health, operations, onCallbackError } = this.#deps
     const isTenant = tenant !== undefined
     const watch = new MissionWatch(missions(tenant))
+    const operationWatch = new OperationWatch()
     const alerts = new ScopeAlerts({
       clock,
       repeatMs: options.repeatMs,
       rules: isTenant ? this.#rules.filter(({ isAboutMissions }) => isAboutMissions) : this.#rules,
-      ...isTenant && { labels: { tenant } },
+      ...isTenant ? { labels: { tenant } } : { sources: [this.signals] },
       facts: (time) => ({
         now: time.now,
         missions: watch.read(time),
         health: isTenant ? NO_COMPONENTS : health(),
-        process: isTenant ? undefined : this.#process?.read(time.at)
+        process: isTenant ? undefined : this.#process?.read(time.at),
+        operations: isTenant ? [] : operationWatch.read(time.at, operations().series)
       }),
       onError: (rule, err) => onCallbackError(`alert_rule.${rule}`, err),
       ...!isTenant && { onTransition: (rule, state) => this.#counts.changed(rule, state) }

@@ -35,17 +35,18 @@ const DEFAULT_TIMES: RuleTimes = { forMs: 60_000, keepMs: 300_000 }
 export class ScopeAlerts {
   readonly lifecycle: AlertLifecycle
   readonly #deps: ScopeAlertsDeps
+  readonly #times: Map<string, RuleTimes>
 
   constructor (deps: ScopeAlertsDeps) {
     const { rules, sources = [], repeatMs, labels, onTransition } = deps
-    const times = new Map<string, RuleTimes>(sources.flatMap((source) => Object.entries(source.times)))
-    for (const { rule, options } of rules) times.set(rule, options)
     this.#deps = deps
+    this.#times = new Map(sources.flatMap((source) => Object.entries(source.times)))
+    for (const { rule, options } of rules) this.#times.set(rule, options)
     this.lifecycle = new AlertLifecycle({
-      times: (rule) => times.get(rule) ?? DEFAULT_TIMES,
+      times: (rule) => this.#times.get(rule) ?? DEFAULT_TIMES,
       repeatMs,
       labels,
-      summarizes: times.has('monitoring.alerts_suppressed'),
+      summarizes: this.#times.has('monitoring.alerts_suppressed'),
       onTransition
     })
   }
@@ -74,7 +75,7 @@ export class ScopeAlerts {
       }
     } catch (err) {
       onError('facts', err)
-      return { conditions: failuresOf(['facts'], rules, labels), unknown: new Set(rules.map(({ rule }) => rule)) }
+      return { conditions: failuresOf(['facts'], rules, labels), unknown: new Set(this.#times.keys()) }
     }
   }
 

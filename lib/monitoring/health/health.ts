@@ -4,6 +4,7 @@ import { HEALTH_EVENTS, worstOf, type HealthEvent } from './severity.js'
 import { readReportedHealth, reportedComponents } from './report.js'
 import { COMPONENT_SEVERITY, type HealthCheck, type HealthReading } from './sources.js'
 import { HealthHysteresis } from './hysteresis.js'
+import { HealthTransitions } from './transitions.js'
 
 export interface HealthDeps extends Omit<HealthChecksDeps, 'onRound'> {
   /** Called once per change of the overall status that is announced. */
@@ -13,13 +14,14 @@ export interface HealthDeps extends Omit<HealthChecksDeps, 'onRound'> {
 /** The components that a host may pass to `reportHealth`. Other properties are allowed and never leave the process. */
 export type ReportedHealth = Partial<HealthReport>
 
-interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][] }
+interface ReportedStatus { status: HealthStatus, components: [string, HealthComponent][], reason?: string }
 
 /**
  * The health of the service: the worse of two statuses. The status of the checks changes with hysteresis. The status
  * reported by the host applies at once and stays until the next report.
  */
 export class Health {
+  readonly transitions = new HealthTransitions()
   readonly #deps: HealthDeps
   readonly #checks: HealthChecks
   readonly #hysteresis = new HealthHysteresis()
@@ -51,7 +53,9 @@ export class Health {
   report (status: HealthStatus, health?: ReportedHealth): void {
     const report = readReportedHealth(status, health)
     const before = this.#snapshot.status
-    this.#reported = { status: report.status, components: reportedComponents(report, this.#deps.clock.now()) }
+    const { reason } = report
+    const components = reportedComponents(report, this.#deps.clock.now())
+    this.#reported = { status: report.status, components, ...reason !== undefined && { reason } }
     const after = this.#recompute()
     // A milder report must not announce a bad first round: that event follows after the second bad round.
     if (after !== before || after === status) this.#announce(before)
@@ -77,7 +81,9 @@ export class Health {
   #recompute (): HealthSnapshot['status'] {
     const status = worstOf(this.#hysteresis.status, this.#reported?.status ?? 'unknown')
     const components = mergeComponents([...this.#reported?.components ?? [], ...this.#round])
-    this.#snapshot = freeze({ status, checkedAt: this.#checkedAt, components })
+    this.transitions.changed(this.#snapshot.status, status)
+    const reason = this.#reported?.reason
+    this.#snapshot = freeze({ status, checkedAt: this.#checkedAt, components, ...reason !== undefined && { reason } })
     return status
   }
 

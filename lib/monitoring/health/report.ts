@@ -1,4 +1,6 @@
-import { ComponentStatus, HealthReport, HealthStatus, type HealthComponent } from '../../../schemas/health.js'
+import {
+  ComponentStatus, HealthReport, HealthStatus, MAX_REASON_LENGTH, type HealthComponent
+} from '../../../schemas/health.js'
 import { InvalidHealthReport } from '../../base/errors.js'
 import { compile, describeFailure, type ErrorObject } from '../../base/validation.js'
 
@@ -8,8 +10,11 @@ const MAX_COMPONENTS = 256
 // One line, because the pattern `.*` of a record schema does not match line breaks.
 const COMPONENT_NAME = /^.{1,64}$/u
 
-/** The result that a health check may return. Other properties are allowed and never leave the process. */
-export interface CheckReport { status: ComponentStatus }
+/**
+ * The result that a health check may return: a status, and a reason for those who may see details. Other properties are
+ * allowed and never leave the process.
+ */
+export interface CheckReport { status: ComponentStatus, reason?: string }
 
 const isHealthStatus = compile(HealthStatus)
 const isComponentStatus = compile(ComponentStatus)
@@ -21,15 +26,18 @@ export function isComponentName (name: unknown): name is string {
 }
 
 /**
- * The status that a check returned; `undefined` means healthy.
+ * What a check returned; `undefined` means healthy.
  *
  * @throws FST_MC_INVALID_HEALTH_REPORT
  */
-export function readCheckReport (returned: unknown): ComponentStatus {
-  if (returned === undefined) return 'healthy'
-  const status = isRecord(returned) ? returned['status'] : undefined
-  if (isComponentStatus(status)) return status
-  throw new InvalidHealthReport('a check must return nothing, or { status } with healthy, degraded or unhealthy')
+export function readCheckReport (returned: unknown): CheckReport {
+  if (returned === undefined) return { status: 'healthy' }
+  const { status, reason } = isRecord(returned) ? returned : {}
+  if (!isComponentStatus(status)) {
+    throw new InvalidHealthReport('a check must return nothing, or { status } with healthy, degraded or unhealthy')
+  }
+  if (reason !== undefined && typeof reason !== 'string') throw new InvalidHealthReport('a reason must be a string')
+  return { status, ...copyReason(reason) }
 }
 
 /**
@@ -39,9 +47,10 @@ export function readCheckReport (returned: unknown): ComponentStatus {
  */
 export function readHealthReport (given: unknown): HealthReport {
   if (!isRecord(given)) throw new InvalidHealthReport('it must be an object')
-  const { status, components } = given
+  const { status, components, reason } = given
   // Copied before it is validated, because a getter could return another value later.
-  const report: unknown = components === undefined ? { status } : { status, components: copyComponents(components) }
+  const own = { status, ...copyReason(reason) }
+  const report: unknown = components === undefined ? own : { ...own, components: copyComponents(components) }
   if (isHealthReport(report)) return report
   throw new InvalidHealthReport(describeFailure(isHealthReport.errors!.map(withoutName)).join('; '))
 }
@@ -55,14 +64,15 @@ export function readReportedHealth (status: unknown, health: unknown): HealthRep
   if (!isHealthStatus(status)) throw new InvalidHealthReport('the status must be healthy, degraded or critical')
   if (health === undefined) return { status }
   if (!isRecord(health)) throw new InvalidHealthReport('it must be an object')
-  const report = readHealthReport({ status: health['status'] ?? status, components: health['components'] })
+  const { components, reason } = health
+  const report = readHealthReport({ status: health['status'] ?? status, components, reason })
   return { ...report, status }
 }
 
 /** The components of a report as clients see them; `checkedAt` is in ms since 1970. */
 export function reportedComponents (report: HealthReport, checkedAt: number): [string, HealthComponent][] {
-  return Object.entries(report.components ?? {}).map(([name, { status, responseTimeMs }]) =>
-    [name, { status, critical: false, responseTimeMs: responseTimeMs ?? null, error: null, checkedAt }])
+  return Object.entries(report.components ?? {}).map(([name, { status, responseTimeMs = null, reason }]) =>
+    [name, { status, critical: false, responseTimeMs, error: null, checkedAt, ...reason !== undefined && { reason } }])
 }
 
 function copyComponents (components: unknown): unknown {
@@ -79,8 +89,14 @@ function copyComponents (components: unknown): unknown {
 
 function copyComponent (component: unknown): unknown {
   if (!isRecord(component)) return component
-  const { status, responseTimeMs } = component
-  return responseTimeMs === undefined ? { status } : { status, responseTimeMs }
+  const { status, responseTimeMs, reason } = component
+  return { status, ...responseTimeMs !== undefined && { responseTimeMs }, ...copyReason(reason) }
+}
+
+// A text that is too long is cut: a report about a failure must not fail itself.
+function copyReason<T> (reason: T): { reason?: Exclude<T, undefined> } {
+  if (reason === undefined) return {}
+  return { reason: (typeof reason === 'string' ? reason.slice(0, MAX_REASON_LENGTH) : reason) as Exclude<T, undefined> }
 }
 
 // Names of components are text of the host, which an error must not repeat.

@@ -6,8 +6,9 @@ import { readCheckReport, readHealthReport, reportedComponents, type CheckReport
 /**
  * A health check of the host.
  *
- * `run` returns nothing or `{ status }`, directly or as a promise. If it throws, rejects, times out or returns anything
- * else, the component is `unhealthy`. Its signal aborts after `timeoutMs`, when the check is removed and on close.
+ * `run` returns nothing, or `{ status }` with or without a `reason`, directly or as a promise. If it throws, rejects,
+ * times out or returns anything else, the component is `unhealthy`. Its signal aborts after `timeoutMs`, when the check
+ * is removed and on close.
  */
 export interface HealthCheck {
   /** Name of the component, 1 to 64 characters in one line, unique among the checks. */
@@ -47,21 +48,25 @@ const TIMEOUT_MS = 5_000
 
 const PROVIDER = 'provider'
 
+/** What counts for a check that failed. */
+const FAILED: CheckReport = { status: 'unhealthy' }
+
 /** The severity of each component status. */
 export const COMPONENT_SEVERITY: Record<ComponentStatus, number> = { healthy: 0, degraded: 1, unhealthy: 2 }
 
 /** A health check as a source: one component. */
 export function checkSource (check: HealthCheck, { clock, warn }: HealthSourceDeps): HealthSource {
   const { name, critical = false } = check
-  const run = new GuardedRun<ComponentStatus>({
+  const run = new GuardedRun<CheckReport>({
     clock,
     timeoutMs: check.timeoutMs ?? TIMEOUT_MS,
     run: (signal) => check.run(signal),
     read: readCheckReport,
     onFailure: (code, err) => warn({ err, code, check: name }, 'health check failed')
   })
-  const read = (outcome: RunResult<ComponentStatus>): HealthReading => {
-    const component = { ...componentOf(outcome, outcome.code === null ? outcome.value : 'unhealthy'), critical }
+  const read = (outcome: RunResult<CheckReport>): HealthReading => {
+    const { status, ...reason } = outcome.code === null ? outcome.value : FAILED
+    const component = { ...componentOf(outcome, status), critical, ...reason }
     return { status: serviceStatusOf(component), components: [[name, component]] }
   }
   return { intervalMs: check.intervalMs, run, read: () => run.outcome && read(run.outcome) }

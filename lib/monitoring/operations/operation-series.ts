@@ -1,8 +1,12 @@
-import { LatencyWindow } from './latency-window.js'
+import type { Clock } from '../../base/clock.js'
+import { Histogram, type HistogramCounts } from '../../base/histogram.js'
+import { activeTraceId } from '../../base/tracing/active-trace.js'
 import { bucketOf } from './latency-buckets.js'
+import { LatencyWindow } from './latency-window.js'
 
 /**
- * Lifetime counts of one component and operation. `buckets` is not cumulative and has one entry more than the bounds.
+ * Lifetime counts of one component and operation. `buckets` is not cumulative and has one entry more than the bounds;
+ * `examples` has the newest duration of each bucket that was measured in a trace.
  */
 export interface OperationSeries {
   component: string
@@ -12,50 +16,57 @@ export interface OperationSeries {
   durationCount: number
   durationSumMs: number
   buckets: readonly number[]
+  examples: HistogramCounts['examples']
 }
 
+/** `nowMs` is in ms of the monotonic clock. */
 export interface RecordedOperation { isSuccess: boolean, durationMs: number | undefined, nowMs: number }
 
 /** One component and operation: lifetime totals, and the latency of the last minute. */
 export class RecordedSeries {
-  readonly #boundsMs: readonly number[]
-  readonly #totals: OperationSeries & { buckets: number[] }
+  readonly component: string
+  readonly operation: string
+  readonly #clock: Clock
+  readonly #durations: Histogram
+  #success = 0
+  #error = 0
+  #durationCount = 0
   #latency: LatencyWindow | undefined
 
-  constructor (component: string, operation: string, boundsMs: readonly number[]) {
-    this.#boundsMs = boundsMs
-    const buckets = new Array<number>(boundsMs.length + 1).fill(0)
-    this.#totals = { component, operation, success: 0, error: 0, durationCount: 0, durationSumMs: 0, buckets }
+  constructor (component: string, operation: string, boundsMs: readonly number[], clock: Clock) {
+    this.#clock = clock
+    this.component = component
+    this.operation = operation
+    this.#durations = new Histogram(boundsMs)
   }
-
-  record ({ isSuccess, durationMs, nowMs }: RecordedOperation): void {
-    if (isSuccess) this.#totals.success += 1
-    else this.#totals.error += 1
-    if (durationMs === undefined) return
-    this.#addDuration(durationMs)
-    this.#latency ??= new LatencyWindow(nowMs)
-    this.#latency.add(bucketOf(durationMs), nowMs)
-  }
-
-  /** A copy of the totals. */
-  totals (): OperationSeries {
-    return { ...this.#totals, buckets: [...this.#totals.buckets] }
-  }
-
-  get component (): string { return this.#totals.component }
-
-  get operation (): string { return this.#totals.operation }
 
   /** The durations of the last minute; `undefined` before the first one. */
   get latency (): LatencyWindow | undefined { return this.#latency }
 
-  #addDuration (durationMs: number): void {
-    const totals = this.#totals
-    let bucket = 0
-    while (bucket < this.#boundsMs.length && durationMs > this.#boundsMs[bucket]!) bucket++
-    totals.buckets[bucket]! += 1
-    totals.durationCount += 1
-    // Clamped, because two absurd durations could otherwise make the sum infinite.
-    totals.durationSumMs += Math.min(durationMs, Number.MAX_SAFE_INTEGER)
+  record ({ isSuccess, durationMs, nowMs }: RecordedOperation): void {
+    if (isSuccess) this.#success++
+    else this.#error++
+    if (durationMs === undefined) return
+    this.#durationCount++
+    this.#durations.record(durationMs)
+    this.#latency ??= new LatencyWindow(nowMs)
+    this.#latency.add(bucketOf(durationMs), nowMs)
+    const traceId = activeTraceId()
+    if (traceId !== undefined) this.#durations.keepExample({ traceId, ms: durationMs, at: this.#clock.now() })
+  }
+
+  /** A copy of the totals. */
+  totals (): OperationSeries {
+    const { buckets, sumMs, examples } = this.#durations.read()
+    return {
+      component: this.component,
+      operation: this.operation,
+      success: this.#success,
+      error: this.#error,
+      durationCount: this.#durationCount,
+      durationSumMs: sumMs,
+      buckets,
+      examples
+    }
   }
 }

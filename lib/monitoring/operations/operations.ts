@@ -1,10 +1,6 @@
-import { RecordedSeries, type OperationSeries, type RecordedOperation } from './operation-series.js'
+import type { Clock } from '../../base/clock.js'
 import type { LatencyCounts } from './latency-buckets.js'
-
-/** Upper bounds of the duration buckets in ms. Longer durations are counted in one more bucket. */
-export const DURATION_BOUNDS_MS = [
-  1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000
-] as const
+import { RecordedSeries, type OperationSeries, type RecordedOperation } from './operation-series.js'
 
 /** Maximum number of pairs of component and operation with a series of their own; further pairs share one. */
 const MAX_PAIRS = 500
@@ -29,9 +25,17 @@ export interface OperationCounts { component: string, operation: string, counts:
  * see `labelValue`.
  */
 export class Operations {
+  readonly #boundsMs: readonly number[]
+  readonly #clock: Clock
   // Two levels of maps, because joining the names to one key would cost more than the rest of `record`.
   readonly #byComponent = new Map<string, Map<string, RecordedSeries>>()
   readonly #series: RecordedSeries[] = []
+
+  /** `boundsMs` are the upper bounds of the duration buckets. Longer durations are counted in one more bucket. */
+  constructor (boundsMs: readonly number[], clock: Clock) {
+    this.#clock = clock
+    this.#boundsMs = boundsMs
+  }
 
   /** Counts one operation, and its duration unless that is `undefined`. */
   record (component: string, operation: string, recorded: RecordedOperation): void {
@@ -39,7 +43,7 @@ export class Operations {
   }
 
   totals (): OperationTotals {
-    return { boundsMs: DURATION_BOUNDS_MS, series: this.#series.map((one) => one.totals()) }
+    return { boundsMs: this.#boundsMs, series: this.#series.map((one) => one.totals()) }
   }
 
   /** The durations of the last minute for the `max` operations with the most of them, busiest first. */
@@ -63,7 +67,7 @@ export class Operations {
   }
 
   #add (component: string, operation: string): RecordedSeries {
-    const series = new RecordedSeries(component, operation, DURATION_BOUNDS_MS)
+    const series = new RecordedSeries(component, operation, this.#boundsMs, this.#clock)
     const byOperation = this.#byComponent.get(component) ?? new Map<string, RecordedSeries>()
     this.#byComponent.set(component, byOperation.set(operation, series))
     this.#series.push(series)

@@ -7,16 +7,22 @@ export function describeOperationMetrics (prefix: string, totals: () => Operatio
   return defineMetrics(prefix, totals, [
     {
       name: 'operations_total',
-      help: 'Ended operations, by outcome.',
+      help: 'Ended operations, by status: success or error.',
       type: 'counter',
+      labels: ['component', 'operation', 'status'],
+      series: 'pairs × 2',
+      query: 'sum by (operation) (rate(METRIC{status="error"}[5m])) / sum by (operation) (rate(METRIC[5m]))',
       read: ({ series }) => series.flatMap(countByStatus)
     },
     {
       name: 'operation_duration_seconds',
-      help: 'Duration of the operations that reported one.',
+      help: 'Duration of the operations that reported one; prometheus.operationBucketsMs sets the buckets.',
       type: 'histogram',
-      read: ({ boundsMs, series }) => series.flatMap(({ component, operation, durationSumMs: sumMs, buckets }) =>
-        toBuckets({ boundsMs, buckets, sumMs }, { component, operation }))
+      labels: ['component', 'operation'],
+      series: 'pairs',
+      query: 'histogram_quantile(0.95, sum by (le, component, operation) (rate(METRIC_bucket[5m])))',
+      read: ({ boundsMs, series }) => series.flatMap(({ component, operation, durationSumMs, buckets, examples }) =>
+        toBuckets({ boundsMs, buckets, sumMs: durationSumMs, examples }, { component, operation }))
     }
   ])
 }
@@ -42,7 +48,8 @@ function addSeries (a: OperationSeries, b: OperationSeries): OperationSeries {
     error: a.error + b.error,
     durationCount: a.durationCount + b.durationCount,
     durationSumMs: a.durationSumMs + b.durationSumMs,
-    buckets: a.buckets.map((count, i) => count + b.buckets[i]!)
+    buckets: a.buckets.map((count, i) => count + b.buckets[i]!),
+    examples: a.buckets.map((_, i) => a.examples[i] ?? b.examples[i])
   }
 }
 

@@ -1,44 +1,62 @@
-import { defineMetrics, type MetricDefinition } from '../metric.js'
-import { samplesByLabel } from '../samples.js'
+import type { MetricDefinition } from '../metric.js'
 import type { ExpositionSources } from '../sources.js'
+import { describeAlertMetrics } from './alert-metrics.js'
 import { describeBackplaneMetrics } from './backplane-metrics.js'
-import { describeHealthMetrics } from './health-metrics.js'
-import { describeMissionCounts, describeMissionGauges, describeMissionMetrics } from './mission-metrics.js'
+import { describeHealthMetrics, describeHealthTransitions } from './health-metrics.js'
+import { describeMissionGauges } from './mission-gauges.js'
+import { describeMissionCounts, describeMissionMeasures, describeMissionTotals } from './mission-metrics.js'
+import { describeNamedMetrics } from './named-metrics.js'
 import { describeOperationMetrics, mergeSeries } from './operation-metrics.js'
+import { describeBuildInfo, describeCallbackErrors } from './process-metrics.js'
 import { describeTenantMetrics } from './tenant-metrics.js'
 import { describeWebSocketMetrics } from './websocket-metrics.js'
 
+/** The metrics about one subject. */
+export interface MetricSection { title: string, metrics: MetricDefinition[] }
+
 /** Every metric that is read from `sources`; each source is read at most once per scrape. */
-export function describePluginMetrics (prefix: string, sources: ExpositionSources): MetricDefinition[] {
+export function describeSections (prefix: string, sources: ExpositionSources): MetricSection[] {
+  const { tenantCounts, missionsByName, alerts, backplane } = sources
   const missionTotals = perScrape(() => sources.missionTotals())
+  const optional = <T>(title: string, source: (() => T) | undefined, describe: Describe<T>): MetricSection[] =>
+    source === undefined ? [] : [{ title, metrics: describe(prefix, perScrape(source)) }]
   return [
-    ...describeMissionGauges(missionTotals),
-    ...describeMissionMetrics(prefix, missionTotals),
-    ...describeMissionCounts(prefix, perScrape(() => sources.missionCounts())),
-    ...(sources.tenantCounts === undefined ? [] : describeTenantMetrics(prefix, perScrape(sources.tenantCounts))),
-    ...describeOperationMetrics(prefix, perScrape(() => mergeSeries(sources.operations()))),
-    ...describeWebSocketMetrics(prefix, perScrape(() => sources.hub())),
-    ...describeHealthMetrics(prefix, perScrape(() => sources.health())),
-    ...(sources.backplane === undefined ? [] : describeBackplaneMetrics(prefix, perScrape(sources.backplane))),
-    ...defineMetrics(prefix, () => sources.callbackErrors(), [{
-      name: 'callback_errors_total',
-      help: 'Errors of host callbacks that the plugin caught, by callback.',
-      type: 'counter',
-      read: (errors) => samplesByLabel('callback', Object.entries(errors))
-    }])
+    { title: 'Missions, as the protocol defines them', metrics: describeMissionGauges(missionTotals) },
+    {
+      title: 'Missions',
+      metrics: [
+        ...describeMissionMeasures(prefix, perScrape(() => sources.missionMeasures())),
+        ...describeMissionTotals(prefix, missionTotals),
+        ...describeMissionCounts(prefix, perScrape(() => sources.missionCounts()))
+      ]
+    },
+    ...optional('Missions by name', missionsByName, describeNamedMetrics),
+    ...optional('Missions by tenant', tenantCounts, describeTenantMetrics),
+    {
+      title: 'Operations',
+      metrics: describeOperationMetrics(prefix, perScrape(() => mergeSeries(sources.operations())))
+    },
+    { title: 'WebSocket', metrics: describeWebSocketMetrics(prefix, perScrape(() => sources.hub())) },
+    {
+      title: 'Health',
+      metrics: [
+        ...describeHealthMetrics(prefix, perScrape(() => sources.health())),
+        ...describeHealthTransitions(prefix, () => sources.healthTransitions())
+      ]
+    },
+    ...optional('Alerts', alerts, describeAlertMetrics),
+    ...optional('Backplane', backplane, describeBackplaneMetrics),
+    {
+      title: 'The plugin',
+      metrics: [
+        describeBuildInfo(prefix, () => sources.build()),
+        describeCallbackErrors(prefix, () => sources.callbackErrors())
+      ]
+    }
   ]
 }
 
-/** How many metrics scrapes have left out. */
-export function describeErrorCount (prefix: string, errors: () => number): MetricDefinition {
-  const [definition] = defineMetrics(prefix, errors, [{
-    name: 'scrape_collector_errors_total',
-    help: 'Metrics that a scrape left out because they failed, timed out or were invalid.',
-    type: 'counter',
-    read: (count) => count
-  }])
-  return definition!
-}
+type Describe<T> = (prefix: string, source: () => T) => MetricDefinition[]
 
 /**
  * The per-scrape memo: all metrics of a source see the same values.

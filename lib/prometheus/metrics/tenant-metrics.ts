@@ -4,6 +4,7 @@ import { samplesByLabel } from '../samples.js'
 import type { CountsByTenant } from '../sources.js'
 
 const ENDED = ['completed', 'cancelled', 'errors'] as const satisfies Array<keyof MissionTotals>
+const SERIES = 'tenants + 1'
 
 /** The counts of missions by tenant, for hosts that ask for them: each tenant is a series. */
 export function describeTenantMetrics (prefix: string, counts: () => CountsByTenant): MetricDefinition[] {
@@ -12,12 +13,18 @@ export function describeTenantMetrics (prefix: string, counts: () => CountsByTen
       name: 'active',
       type: 'gauge',
       help: 'Missions that have started and not yet ended, by tenant.',
+      labels: ['tenant'],
+      series: SERIES,
+      query: 'topk(10, sum by (tenant) (METRIC))',
       read: (tenants) => samplesByLabel('tenant', tenants.map(([tenant, { active }]) => [tenant, active]))
     },
     {
       name: 'ended_total',
       type: 'counter',
-      help: 'Missions that have ended, by tenant and outcome.',
+      help: 'Missions that have ended, by tenant and outcome: completed, cancelled or errors.',
+      labels: ['outcome', 'tenant'],
+      series: `(${SERIES}) × 3`,
+      query: 'sum by (tenant) (increase(METRIC{outcome="errors"}[1h]))',
       read: (tenants) => ENDED.flatMap((outcome) => endedSamples(tenants, outcome))
     }
   ])

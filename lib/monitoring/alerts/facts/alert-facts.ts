@@ -80,6 +80,21 @@ export interface ProcessFacts {
   readonly slowConsumers: number
 }
 
+/** One operation of the host. Times are in ms, and count only while anything is reported. */
+export interface OperationFact {
+  readonly component: string
+  readonly operation: string
+  /** In how many evaluations it was reported. */
+  readonly reports: number
+  /** The time since the last report, and the longest one before. */
+  readonly silentMs: number
+  readonly longestSilentMs: number
+  /** The mean duration of the last reports, how many different ones there were, and since when it is the same. */
+  readonly meanMs: number
+  readonly means: number
+  readonly unchangedMs: number
+}
+
 /** What the rules evaluate: everything at the same time. */
 export interface AlertFacts {
   /** In ms since 1970. */
@@ -88,4 +103,6 @@ export interface AlertFacts {
   readonly health: HealthSnapshot
   /** `undefined` for a tenant, and in a process without clients. */
   readonly process: ProcessFacts | undefined
+  /** Empty for a tenant. */
+  readonly operations: readonly OperationFact[]
 }

@@ -85,14 +85,14 @@ export const MISSION_RULES: readonly AlertRule[] = [
     category: 'mission',
     isAboutMissions: true,
     wakes: 'The developers, when many missions fail for the same reason. The message says which.',
-    read: ({ missions: { errorGroups, recent } }, { least, share }) => errorGroups.map(({ key, code, message, missions }) => ({
-      labels: { error: key },
+    read: ({ missions: { errorGroups, recent } }, { least, share }) => errorGroups.map((group) => ({
+      labels: { error: group.key },
       metric: 'errors',
-      value: missions.length,
+      value: group.missions.length,
       limits: { warning: Math.max(least - 1, share * recent.length) },
-      text: `${count(missions.length)} failed with ${code}: ${message}`,
+      text: `${count(group.missions.length)} failed with ${group.code}: ${group.message}`,
       describe: () => `at least ${least} and ${formatShare(share)} of all within 15 minutes`,
-      details: { error: code, errorMessage: message }
+      details: { error: group.code, errorMessage: group.message }
     }))
   })
 ]

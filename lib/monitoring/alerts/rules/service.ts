@@ -57,6 +57,38 @@ export const SERVICE_RULES: readonly AlertRule[] = [
       text: `${process.slowConsumers} clients were disconnected within 15 minutes, because they read too slowly`,
       describe: (limit) => `more than ${limit}`
     }]
+  }),
+  defineRule({
+    rule: 'metric_missing',
+    category: 'monitoring',
+    isAboutMissions: false,
+    wakes: 'Nobody: it tells the developers of an operation that is no longer reported, while others are.',
+    read: ({ operations }, { minMs, factor, minReports }) => operations
+      .filter(({ reports }) => reports >= minReports)
+      .map(({ component, operation, silentMs, longestSilentMs }) => ({
+        labels: { component, operation },
+        metric: 'silent_ms',
+        value: silentMs,
+        limits: { info: Math.max(minMs, factor * longestSilentMs) },
+        text: `The operation ${operation} of ${component} was not reported for ${formatDuration(silentMs)}`,
+        describe: (limit) => `more than ${formatDuration(limit)}`
+      }))
+  }),
+  defineRule({
+    rule: 'metric_flat',
+    category: 'monitoring',
+    isAboutMissions: false,
+    wakes: 'Nobody: it tells the developers of an operation whose duration does not change any more.',
+    read: ({ operations }, { minMs, minChanges }) => operations
+      .filter(({ means }) => means >= minChanges)
+      .map(({ component, operation, unchangedMs, meanMs }) => ({
+        labels: { component, operation },
+        metric: 'unchanged_ms',
+        value: unchangedMs,
+        limits: { info: minMs },
+        text: `The operation ${operation} of ${component} always takes ${formatDuration(meanMs)}`,
+        describe: (limit) => `for more than ${formatDuration(limit)}`
+      }))
   })
 ]
 
