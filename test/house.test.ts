@@ -65,6 +65,12 @@ t.test('a name that is not exported, or only passed on, may be used again', asyn
   for (const text of others) t.strictSame(breaches({ 'lib/a.ts': text, 'lib/b.ts': 'export const Thing = 1' }), [], text)
 })
 
+t.test('the page may use a name of the service, but no name twice', async (t) => {
+  const text = 'export const Thing = 1'
+  t.strictSame(breaches({ 'lib/a.ts': text, 'lib/dashboard/a.ts': text }), [])
+  t.strictSame(breaches({ 'lib/dashboard/a.ts': text, 'lib/dashboard/b.ts': text }), ['Thing is defined in lib/dashboard/a.ts and lib/dashboard/b.ts'])
+})
+
 t.test('an argument type of a constructor or factory ends in Options or Deps', async (t) => {
   const breach = (name: string) => [`lib/a.ts: the argument type ${name} must end in Options or Deps`]
   t.strictSame(breaches({ 'lib/a.ts': 'interface Needs { max: number }\nclass A { constructor ({ max }: Needs) {} }' }), breach('Needs'))

@@ -29,7 +29,7 @@ export class PageState {
   readonly #released = signal(0)
   readonly #reading = new Reading()
 
-  constructor (session: Session, config: DashboardConfig) {
+  constructor (session: Session, config: PageState['config']) {
     this.session = session
     this.config = config
     this.theme.value = readTheme() ?? config.theme
