@@ -77,7 +77,6 @@ export class MissionRegistry {
 
   constructor (deps: MissionRegistryDeps) {
     const { clock, options, endedIds, onCallbackError } = deps
-    const { cancelGraceMs } = options
     const onListenerError = (err: unknown) => onCallbackError('mission_listener', err)
     const payloads = new Payloads(options, onCallbackError)
     this.groups = new MissionGroups(deps.tenantLabels, undefined, new MissionMeasures({ ...deps.measured, clock }))
@@ -88,7 +87,7 @@ export class MissionRegistry {
     this.#lineage = new Lineage((id) => this.index.read(id), deps.hidesUnknownParents)
     this.#events = new Events(onListenerError)
     this.deadlines = new DeadlineQueue(clock)
-    this.commands = new Commands({ clock, ackGate: this.#ackGate, index: this.index, cancelGraceMs, onCallbackError })
+    this.commands = new Commands({ ...options, clock, ackGate: this.#ackGate, index: this.index, onCallbackError })
     this.updates = new UpdateStream({
       clock,
       deadlines: this.deadlines,
@@ -97,9 +96,8 @@ export class MissionRegistry {
       minIntervalMs: 1_000 / options.maxProgressPerSecond,
       onListenerError
     })
-    this.queries = new MissionQueries({
-      index: this.index, groups: this.groups, ackGate: this.#ackGate, updates: this.updates
-    })
+    const { index, groups, updates } = this
+    this.queries = new MissionQueries({ index, groups, updates, ackGate: this.#ackGate })
     this.#watchdog = new Watchdog(options, clock, this.deadlines)
     const ended = new RecentById<EndedId>({ clock, ...endedIds })
     this.#transitions = new Transitions({
