@@ -10,6 +10,8 @@ export function builtProject (t: Test): string {
     docs: {
       'options.md': '# Title\n\n<!-- options -->\n<!-- /options -->\n\nAfter.\n',
       'protocol.md': '<!-- protocol-errors --><!-- /protocol-errors -->\n<!-- subscription-errors --><!-- /subscription-errors -->\n<!-- close-codes --><!-- /close-codes -->\n',
+      'operations.md': '<!-- alert-options --><!-- /alert-options -->\n<!-- adaptive-options --><!-- /adaptive-options -->\n',
+      'metrics.md': '<!-- metrics --><!-- /metrics -->\n',
       'conformance.md': '<!-- conformance-checks --><!-- /conformance-checks -->\n',
       'errors.md': '<!-- error-codes -->\nold\n<!-- /error-codes -->\n'
     },
@@ -36,6 +38,10 @@ export function builtProject (t: Test): string {
             server: { properties: {
               name: { type: 'string', minLength: 1, maxLength: 2, default: 'me', description: 'Who.' },
               version: { type: 'string', minLength: 1, maxLength: 2, default: '1', description: 'Which.' }
+            } },
+            alerts: { properties: {
+              adaptive: { properties: { keen: { type: 'integer', minimum: 1, maximum: 5, default: 1, description: 'How keen.' } } },
+              rules: { properties: { health_component: { properties: { holdMs: { type: 'integer', minimum: 1, maximum: 5, default: 1, description: 'How long.' } } } } }
             } }
           } }
           export const MissionQuery = { type: 'object', properties: { score: { type: 'integer' } } }
@@ -45,6 +51,10 @@ export function builtProject (t: Test): string {
       },
       lib: {
         'index.js': "export default async (app) => { app.get('/score', { schema: { summary: 'The score' } }, async () => ({})) }",
+        prometheus: { metrics: {
+          'plugin-metrics.js': "export const describeSections = (prefix) => [{ title: 'Games', metrics: [{ name: prefix + 'games_total', type: 'counter', help: 'Games.', query: 'rate(METRIC[5m])' }] }]",
+          'process-metrics.js': 'export const describeScrape = () => []'
+        } },
         conformance: { checks: { 'index.js': "export const CHECKS = [{ name: 'one-word', demands: 'A word | one.' }]" } },
         contract: {
           'json-schema.js': `export * from '${real('lib/contract/json-schema.js')}'`,

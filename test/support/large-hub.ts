@@ -37,7 +37,7 @@ export class LargeHub {
       options: resolveOptions({ websocket: { history, maxMessagesPerSecond } }, {}).websocket,
       createChannels: () => [this.#createChannel()],
       access: openAccess(this.clock),
-      commands: { capabilities: [], cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
+      commands: { offer: () => ({ capabilities: [] }), cancel: async (missionId: string) => ({ accepted: true, missionId }) } as never,
       alertHistory: () => [],
       findMission: () => undefined,
       listMissions: () => ({ missions: [], nextCursor: null }),
