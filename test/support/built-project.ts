@@ -51,10 +51,12 @@ export function builtProject (t: Test): string {
       },
       lib: {
         'index.js': "export default async (app) => { app.get('/score', { schema: { summary: 'The score' } }, async () => ({})) }",
-        prometheus: { metrics: {
-          'plugin-metrics.js': "export const describeSections = (prefix) => [{ title: 'Games', metrics: [{ name: prefix + 'games_total', type: 'counter', help: 'Games.', query: 'rate(METRIC[5m])' }] }]",
-          'process-metrics.js': 'export const describeScrape = () => []'
-        } },
+        prometheus: {
+          metrics: {
+            'plugin-metrics.js': "export const describeSections = (prefix) => [{ title: 'Games', metrics: [{ name: prefix + 'games_total', type: 'counter', help: 'Games.', query: 'rate(METRIC[5m])' }] }]",
+            'process-metrics.js': 'export const describeScrape = () => []'
+          }
+        },
         conformance: { checks: { 'index.js': "export const CHECKS = [{ name: 'one-word', demands: 'A word | one.' }]" } },
         contract: {
           'json-schema.js': `export * from '${real('lib/contract/json-schema.js')}'`,
