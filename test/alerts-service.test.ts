@@ -42,7 +42,7 @@ t.test('stalled missions are named once, and are no load', async (t) => {
   const [stalled] = sent.filter(({ rule }) => rule === 'missions_stalled')
   t.match(stalled, { severity: 'critical', value: 12, message: /^12 missions show no activity, .*: stuck-0, .* and 2 more$/ })
   t.equal(stalled!.missionIds!.length, 10)
-  t.strictSame(sent.filter(({ rule }) => rule === 'mission_active'), [], 'there are 22, of which 12 stall within a minute')
+  t.strictSame(sent.filter(({ rule }) => rule === 'mission_active'), [], '12 of the 22 stall within a minute')
   app.missions.start({ id: 'late', name: 'job' })
   work(20)
   t.match(await alertsIn(client), [{ rule: 'missions_stalled', missionIds: ['late'], alertId: stalled!.alertId }])
@@ -372,7 +372,7 @@ t.test('several processes', async (t) => {
     t.match(await historyOf(late), [{ alertId }])
   })
 
-  t.test('of which one joins later, share what fires', async (t) => {
+  t.test('share what fires, even if one joins later', async (t) => {
     const backplane = createMemoryBackplane()
     const one = await startProcess(t, backplane, { channels: { anomalyAlertMs: 20 }, alerts })
     for (let at = 0; at < 11; at++) one.app.missions.start({ id: `m${at}`, name: 'import' })

@@ -85,7 +85,7 @@ t.test('a failover that loses entries', async (t) => {
     return { clock, server, all, pass }
   }
 
-  /** A process has a mission that the failover loses, and comes back after `awayMs`. Returns what the clients of the other one see. */
+  /** A process has a mission that the failover loses, and returns after `awayMs`. Returns what the clients of the other one see. */
   const loseMission = async (awayMs: number): Promise<{ snapshots: string[][], afterMs: number }> => {
     const { clock, server, all, pass } = await open()
     const [one, two] = all

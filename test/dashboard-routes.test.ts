@@ -90,7 +90,7 @@ t.test('a redirect never leads to another host', async (t) => {
   t.equal(new URL(headers.location!, 'http://host/x').host, 'host')
 })
 
-t.test('a host that ignores trailing slashes gets one route, and the page all the same', async (t) => {
+t.test('a host that ignores trailing slashes gets one route, and still serves the page', async (t) => {
   const app = await boot(t, {}, { routerOptions: { ignoreTrailingSlash: true } })
   t.equal((await app.inject('/mission-control')).statusCode, 302)
   t.equal((await app.inject(PAGE)).statusCode, 200)

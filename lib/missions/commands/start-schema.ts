@@ -9,7 +9,7 @@ export function toStartSchema (schema: object): Record<string, unknown> | undefi
     const copy: unknown = JSON.parse(text)
     return typeof copy === 'object' && copy !== null && !Array.isArray(copy) ? { ...copy } : undefined
   } catch {
-    // It contains itself, or a value that JSON does not have. It validates all the same.
+    // It contains itself, or a value that JSON does not have. Validation still works.
     return undefined
   }
 }

@@ -6,7 +6,7 @@ import { DURATION_RULES } from './rules/durations.js'
 import { MISSION_RULES } from './rules/missions.js'
 import { SERVICE_RULES } from './rules/service.js'
 
-/** The rules about the alerts themselves; whoever evaluates the rules finds their conditions. */
+/** The rules about the alerts themselves; the evaluation itself supplies their conditions. */
 const OWN_RULES: readonly AlertRule[] = [
   defineRule({
     rule: 'monitoring.evaluation_failed',

@@ -7,7 +7,7 @@ const CALLER = { request: undefined, connectionId: null, principal: undefined, i
 /** How long the answer may take, in ms. */
 const ANSWER_MS = 1_000
 
-/** A cancel command of a client: of which attempt, and the answer. */
+/** A cancel command of a client: the attempt that it is for, and the answer. */
 export interface CancelCommand { readonly id: string, readonly attempt: number, readonly askedAt: number, result?: CommandResult }
 
 /** The cancel commands that clients send to one process, and what is wrong with the answers. */

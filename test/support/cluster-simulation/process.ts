@@ -79,7 +79,7 @@ export class SimulatedProcess {
     if (membership.isAlive(shared.owner)) this.problems.push(`${this.name}: ${id} was forced to end here, but ${shared.owner} owns it`)
   }
 
-  // A command of which a paused process has seen nothing is judged with its answer.
+  // A command that a paused process has not received is judged by its answer.
   #failed (err: Error & { code?: string } | undefined): void {
     if (err?.code !== 'FST_MC_INVALID_HANDLER') this.problems.push(`${this.name}: a callback failed: ${err?.stack}`)
   }

@@ -35,7 +35,7 @@ const MAX_PENDING = 500
  * The life of alerts: a condition is pending until it was true for the time of its rule, then its alert fires, until
  * the condition was false for the keep time. Only changes are returned, and reminders. A severity rises at once and
  * falls after the keep time. A change that is not sent because of the limit waits until it may be sent, or is outdated.
- * Whoever calls passes the time.
+ * The caller passes the time.
  */
 export class AlertLifecycle {
   readonly silences = new Silences()
