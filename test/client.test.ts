@@ -1338,6 +1338,7 @@ t.test('request sends any question of the protocol, again after a lost connectio
   service.send('mission_list', { replyTo: id, payload: { missions: [], nextCursor: '5' } })
   t.same(await page, { missions: [], nextCursor: '5' })
   t.match(await refusal(service.client.request<'mission_list'>({ type: 'mission_list', query: 'all' as never })), { code: 'MC_CLIENT_INVALID_OPTION' })
+  t.match(await refusal(service.client.request<'anomaly_history'>({ type: 'anomaly_history', limit: '5' as never })), { code: 'MC_CLIENT_INVALID_OPTION' })
 })
 
 t.test('with a storage', async (t) => {

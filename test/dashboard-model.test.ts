@@ -93,6 +93,7 @@ t.test('a mission keeps what updates do not repeat, within one attempt', async (
   t.match(retried, { attempt: 2, objective: undefined, metadata: undefined, startedAt: NOW + 9 })
   t.match(fromView(view('v', { error: { code: 'E', message: 'text', causes: ['C'] }, status: 'error', progress: progress(1) })), { phase: 'error', error: 'text', errorCode: 'E', errorCauses: ['C'] })
   t.equal(elapsedMs(first, NOW + 700), 700)
+  t.equal(fromState({ missionId: 'n', name: 'job', status: 'planned', seq: 1 }, undefined, NOW).startedAt, NOW, 'a start that nobody has named is now')
   t.equal(elapsedMs(fromState(ended('b', { durationMs: undefined as never }), undefined, NOW), NOW), 1_000)
 })
 
@@ -107,14 +108,19 @@ t.test('how much is done is known only if the total is', async (t) => {
 t.test('progress alone changes the progress of one mission and nothing else', async (t) => {
   const missions = known(state('a', { status: 'execution_progress', progress: progress(1) }))
   const entry = missions.get('a')!
+  const note = { text: 'approved', at: 5 }
+  missions.apply(state('a', { status: 'execution_progress', progress: progress(1), note }), NOW, false)
+  missions.publish()
   const [version, mission] = [missions.version.value, entry.mission.value]
+  missions.apply(state('a', { status: 'execution_progress', progress: progress(1), note }), NOW, false)
+  t.equal(entry.mission.value, mission, 'the client repeats the last note')
   t.equal(missions.apply(state('a', { status: 'execution_progress', progress: progress(2) }), NOW + 5, false), undefined)
   missions.publish()
   t.equal(entry.progress.value?.index, 2)
   t.equal(entry.mission.value, mission)
   t.equal(missions.version.value, version)
   missions.apply(state('a', { status: 'execution_progress', progress: progress(3) }), NOW, true)
-  t.equal(entry.tasks.size, 1, 'a snapshot is no task that was seen')
+  t.equal(entry.tasks.size, 2, 'a snapshot is no task that was seen')
 })
 
 t.test('steps and tasks are kept as the page sees them', async (t) => {
@@ -150,6 +156,8 @@ t.test('steps and tasks of one mission are bounded', async (t) => {
   t.equal(entry.steps.length, 100)
   t.equal(entry.steps.at(-1)!.text, 'step 499')
   t.equal(entry.tasks.size, 200)
+  entry.addStep(NOW, 'step 499')
+  t.equal(entry.steps.length, 100, 'the same step again is no step')
   const late = new Entry(fromState(state('b'), undefined, NOW), undefined, NOW)
   late.addProgress(progress(1, { status: 'failed' }), NOW + 50)
   t.match([...late.tasks.values()], [{ from: NOW, to: NOW + 50 }])
@@ -171,8 +179,8 @@ t.test('all active missions and the latest that ended are kept', async (t) => {
   missions.remove('new')
   missions.remove('new')
   t.equal(missions.get('new'), undefined)
-  missions.add([view('listed', { status: 'planned', endedAt: null, durationMs: null })], NOW)
-  t.ok(missions.get('listed'), 'an active mission is always kept')
+  missions.add(['listed', 'too'].map((id) => view(id, { status: 'planned', endedAt: null, durationMs: null })), NOW)
+  t.ok(missions.get('listed') && missions.get('too'), 'active missions are always kept')
 })
 
 t.test('a list adds what only lists contain, and never overwrites what is newer', async (t) => {
@@ -322,7 +330,7 @@ t.test('a screen reader hears endings together, and critical alerts at once', as
 t.test('the same error is counted, whatever differs in it', async (t) => {
   t.equal(normalizeError('row 17 of "a.csv" at 0x1f in 9f86d081884c'), normalizeError('row 4 of "b.csv" at 0x2e in 2c26b46b68ff'))
   const fail = (id: string, error: string, more: Partial<ClientMissionState> = {}) => ended(id, { status: 'error', error, errorCode: 'E', ...more })
-  const missions = known(fail('a', 'row 1'), fail('b', 'row 2'), fail('c', 'row 3', { errorCode: 'F' }), fail('d', 'row 4', { endedAt: NOW - 61 * MINUTE }), fail('e', 'column 5'), ended('f'))
+  const missions = known(fail('a', 'row 1'), fail('b', 'row 2'), fail('c', 'row 3', { errorCode: 'F' }), fail('d', 'row 4', { endedAt: NOW - 61 * MINUTE }), fail('e', 'column 5'), ended('f'), ended('g', { status: 'error', errorCode: 'E' }))
   t.equal(countRepeats(missions.get('a')!.mission.value, missions.all(), NOW), 1)
   t.equal(countRepeats(missions.get('f')!.mission.value, missions.all(), NOW), 0)
 })

@@ -80,7 +80,7 @@ function withNote (notes: readonly MissionNote[], note: MissionNote | undefined)
 }
 
 /** A mission as a list of the service shows it. */
-export function fromView (view: MissionView, known?: Mission): Mission {
+export function fromView (view: MissionView): Mission {
   return {
     id: view.id,
     name: view.name,
@@ -100,7 +100,7 @@ export function fromView (view: MissionView, known?: Mission): Mission {
     isStalled: view.stalled,
     waiting: view.waiting ?? undefined,
     metadata: view.metadata ?? undefined,
-    plan: known?.plan,
+    plan: undefined,
     notes: view.notes,
     attempts: view.attempts,
     instance: view.instance ?? undefined,
