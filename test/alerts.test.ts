@@ -8,6 +8,7 @@ import { compile } from '../lib/base/validation.js'
 import { ALERT_RULES, bindRules, evaluateRules, type AlertCondition, type AlertFacts } from '../lib/monitoring/index.js'
 import { AlertCounts } from '../lib/monitoring/alerts/alert-counts.js'
 import { ScopeAlerts } from '../lib/monitoring/alerts/scope-alerts.js'
+import { Flapping } from '../lib/monitoring/alerts/lifecycle/flapping.js'
 import { AlertLifecycle } from '../lib/monitoring/alerts/lifecycle/lifecycle.js'
 import { formatDuration } from '../lib/monitoring/alerts/alert-rule.js'
 import type { ActiveFact, DurationFact, EndedFact, MissionFacts } from '../lib/monitoring/alerts/facts/alert-facts.js'
@@ -258,6 +259,28 @@ const conditionOf = (some: Partial<AlertCondition> = {}): AlertCondition => ({
   threshold: 10,
   details: null,
   ...some
+})
+
+t.test('of the alerts that fired, the last 500 are remembered', async (t) => {
+  const flapping = new Flapping()
+  const fire = (key: string) => flapping.fired(key, MINUTE)
+  t.strictSame(times(5, () => fire('often')), [false, false, false, false, true])
+  for (let at = 0; at < 500; at++) fire(`other ${at}`)
+  t.equal(fire('often'), false)
+})
+
+t.test('another process goes on with an alert that fires too often', async (t) => {
+  const { hold, lifecycle, time } = createStand()
+  for (let round = 0; round < 5; round++) {
+    hold(2 * MINUTE, conditionOf())
+    hold(7 * MINUTE)
+  }
+  hold(2 * MINUTE, conditionOf())
+  const saved = lifecycle.save(time())
+  t.match(saved, [{ isFlapping: true }])
+  const next = createStand()
+  next.lifecycle.restore(saved, next.time())
+  t.match(next.lifecycle.firing(), [{ flapping: true, alertId: saved[0]!.alertId }])
 })
 
 t.test('an alert', async (t) => {
