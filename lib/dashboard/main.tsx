@@ -21,7 +21,7 @@ client.on('state', ({ cause }) => {
 
 const state = new PageState(session, config)
 effect(() => {
-  document.documentElement.dataset['theme'] = state.theme.value
+  document.documentElement.dataset['theme'] = state.shownTheme.value
 })
 effect(() => {
   const critical = session.alerts.firing.value.filter(({ anomaly }) => anomaly.severity === 'critical').length

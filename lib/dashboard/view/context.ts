@@ -4,9 +4,11 @@ import { Reading, type Shown } from '../model/missions/reading.js'
 import { selectRows } from '../model/missions/rows.js'
 import { formatRoute, HOME, parseRoute, type Route } from '../model/route.js'
 import type { Session } from '../model/session.js'
+import { mediaSignal } from './media.js'
 
 export type Theme = DashboardConfig['theme']
 
+const THEMES = ['auto', 'light', 'dark'] as const
 const THEME_KEY = 'mission-control theme'
 
 /** What the views share: the session, the address of the page, and what the visitor has chosen. */
@@ -14,7 +16,9 @@ export class PageState {
   readonly session: Session
   readonly config: DashboardConfig
   readonly route = signal<Route>(parseRoute(location.hash))
+  /** The theme that the visitor or the host has chosen, and what that is now. */
   readonly theme = signal<Theme>('auto')
+  readonly shownTheme: ReadonlySignal<'light' | 'dark'>
   /** Ids of the missions that the visitor has ticked, to stop several at once. */
   readonly selected = signal<ReadonlySet<string>>(new Set())
   /** The mission that the keyboard is at. */
@@ -33,6 +37,11 @@ export class PageState {
     this.session = session
     this.config = config
     this.theme.value = readTheme() ?? config.theme
+    const isDark = mediaSignal('(prefers-color-scheme: dark)')
+    this.shownTheme = computed(() => {
+      const theme = this.theme.value
+      return theme === 'auto' ? isDark.value ? 'dark' : 'light' : theme
+    })
     // Elapsed times order the rows only when something else has changed: a table that moves by itself cannot be read.
     this.shown = computed(() => {
       const { missions } = session
@@ -85,8 +94,7 @@ export class PageState {
 
 function readTheme (): Theme | undefined {
   try {
-    const theme = localStorage.getItem(THEME_KEY)
-    return theme === 'light' || theme === 'dark' || theme === 'auto' ? theme : undefined
+    return THEMES.find((theme) => theme === localStorage.getItem(THEME_KEY))
   } catch {
     return undefined
   }

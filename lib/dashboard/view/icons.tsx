@@ -29,7 +29,7 @@ const FILLED: ReadonlySet<IconName> = new Set(['active', 'play', 'stopping'])
 export function Icon ({ name }: { name: IconName }) {
   const isFilled = FILLED.has(name)
   return (
-    <svg class='icon' viewBox='0 0 16 16' width='16' height='16' aria-hidden='true' focusable='false'>
+    <svg class='icon' viewBox='0 0 16 16' width='16' height='16' aria-hidden='true'>
       <path d={PATHS[name]} class={isFilled ? 'icon-fill' : 'icon-line'} />
     </svg>
   )

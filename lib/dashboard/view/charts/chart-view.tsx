@@ -33,7 +33,7 @@ export function ChartView (props: ChartViewProps) {
   const { title, series, times, format, state, Plot } = props
   const element = useRef<HTMLDivElement>(null)
   const chart = useRef<UPlot | undefined>(undefined)
-  const theme = state.theme.value
+  const theme = state.shownTheme.value
   useEffect(() => {
     const target = element.current!
     const plot = new Plot(optionsFor(props, target.clientWidth), toData(props), target)

@@ -4,66 +4,32 @@ import type { Mission } from '../../model/missions/mission.js'
 import type { Session } from '../../model/session.js'
 import { Time } from '../time.js'
 
+interface Line { at: number, text: string }
+
 /** The steps that this page has seen, the newest first. */
-export function Steps ({ entry, session }: { entry: Entry; session: Session }) {
-  const { startedAt, endedAt, status } = entry.mission.value
-  const seen = entry.steps
-  const steps =
-    seen.length > 0
-      ? seen
-      : [
-          { at: startedAt, text: 'started' },
-          ...(endedAt === undefined ? [] : [{ at: endedAt, text: status.replaceAll('_', ' ') }])
-        ]
-  return (
-    <section>
-      <h3>Steps</h3>
-      <ol class='plain steps' reversed>
-        {steps.toReversed().map(({ at, text }) => (
-          <li key={`${at} ${text}`}>
-            <span class='number muted'>
-              <Time at={at} session={session} />
-            </span>{' '}
-            {cleanLine(text)}
-          </li>
-        ))}
-      </ol>
-    </section>
-  )
+export function Steps ({ entry, session }: { entry: Entry, session: Session }) {
+  return <Lines title='Steps' lines={entry.steps.toReversed()} session={session} />
 }
 
-export function Attempts ({ mission, session }: { mission: Mission; session: Session }) {
-  if (mission.attempts.length === 0) return null
-  return (
-    <section>
-      <h3>Earlier attempts</h3>
-      <ol class='plain steps'>
-        {mission.attempts.map(({ attempt, status, startedAt, durationMs, error }) => (
-          <li key={attempt}>
-            <span class='number muted'>
-              {attempt} · <Time at={startedAt} session={session} />
-            </span>{' '}
-            {status} after <span class='number'>{formatDuration(durationMs)}</span>
-            {error !== null && <span class='muted'>: {cleanLine(error.message)}</span>}
-          </li>
-        ))}
-      </ol>
-    </section>
-  )
+export function Notes ({ mission: { notes }, session }: { mission: Mission, session: Session }) {
+  return <Lines title='Notes' lines={notes} session={session} />
 }
 
-export function Notes ({ mission, session }: { mission: Mission; session: Session }) {
-  if (mission.notes.length === 0) return null
+export function Attempts ({ mission: { attempts }, session }: { mission: Mission, session: Session }) {
+  const lines = attempts.map(({ attempt, status, startedAt: at, durationMs, error }) =>
+    ({ at, text: `${attempt}: ${status} after ${formatDuration(durationMs)} ${error?.message ?? ''}` }))
+  return <Lines title='Earlier attempts' lines={lines} session={session} />
+}
+
+function Lines ({ title, lines, session }: { title: string, lines: readonly Line[], session: Session }) {
+  if (lines.length === 0) return null
   return (
     <section>
-      <h3>Notes</h3>
+      <h3>{title}</h3>
       <ul class='plain steps'>
-        {mission.notes.map(({ at, text }) => (
+        {lines.map(({ at, text }) => (
           <li key={`${at} ${text}`}>
-            <span class='number muted'>
-              <Time at={at} session={session} />
-            </span>{' '}
-            {cleanLine(text)}
+            <span class='number muted'><Time at={at} session={session} /></span> {cleanLine(text)}
           </li>
         ))}
       </ul>

@@ -101,7 +101,6 @@ function Sparkline ({ values }: { values: ReadonlyArray<number | null> }) {
       viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
       preserveAspectRatio='none'
       aria-hidden='true'
-      focusable='false'
     >
       <path d={path} vector-effect='non-scaling-stroke' />
     </svg>

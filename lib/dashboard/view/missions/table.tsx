@@ -1,8 +1,9 @@
-import { useComputed, useSignal } from '@preact/signals'
+import { useComputed } from '@preact/signals'
 import { useEffect, useLayoutEffect } from 'preact/hooks'
 import { formatCount } from '../../model/format.js'
 import type { SortKey } from '../../model/route.js'
 import type { PageState } from '../context.js'
+import { mediaSignal } from '../media.js'
 import { Icon } from '../icons.js'
 import { Empty } from './empty.js'
 import { MissionRow } from './row.js'
@@ -10,13 +11,13 @@ import { useVisibleRows } from './use-window.js'
 
 const ROW_HEIGHT = 53
 const CARD_HEIGHT = 129
-const NARROW = '(max-width: 720px)'
+const isNarrow = mediaSignal('(max-width: 720px)')
 
 /** The missions. Only the rows near the visible part are drawn. */
 export function MissionTable ({ state }: { state: PageState }) {
   const { session } = state
   const { rows, newCount } = state.shown.value
-  const height = useMedia(NARROW) ? CARD_HEIGHT : ROW_HEIGHT
+  const height = isNarrow.value ? CARD_HEIGHT : ROW_HEIGHT
   const { body, start, end } = useVisibleRows(rows.length, height)
   const isLive = useComputed(() => session.connection.value.isLive).value
   const canStop = session.service.value?.canCancel === true
@@ -139,17 +140,4 @@ function useFollowCursor (state: PageState, body: { current: HTMLElement | null 
     if (top < 80) scrollBy(0, top - 80)
     else if (top + height > innerHeight) scrollBy(0, top + height - innerHeight + 8)
   }, [id])
-}
-
-export function useMedia (query: string): boolean {
-  const matches = useSignal(matchMedia(query).matches)
-  useEffect(() => {
-    const list = matchMedia(query)
-    const update = () => {
-      matches.value = list.matches
-    }
-    list.addEventListener('change', update)
-    return () => list.removeEventListener('change', update)
-  }, [query])
-  return matches.value
 }
