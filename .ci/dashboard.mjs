@@ -36,7 +36,7 @@ const names = new Map(Object.entries(metafile.outputs).map(([path, { entryPoint 
 const fileOf = (entryPoint) => [...names].find(([, entry]) => entry === entryPoint)[0]
 const script = fileOf('lib/dashboard/main.tsx')
 const style = fileOf('lib/dashboard/styles/index.css')
-// What the script imports statically is loaded with it.
+// Static imports of the script are loaded with it.
 const first = new Set([script, style])
 for (const name of first) {
   const { imports } = metafile.outputs[`${OUT}/${name}`]

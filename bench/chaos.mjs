@@ -1,7 +1,6 @@
 // A service of three processes, its clients and Redis under faults:
 // `npm run chaos [-- --once | --minutes N] [-- --seed S] [-- --clients N] [-- --fsync always|everysec|none] [-- --json]`.
-// Prints what was found for each fault. Exits with 1 if anything that must not happen has happened, or if a fault could
-// not be played.
+// Prints the findings for each fault. Exits with 1 if a promise was broken, or if a fault could not be played.
 import { run } from './chaos/run.mjs'
 import { toMarkdown, toRows } from './chaos/table.mjs'
 

@@ -11,7 +11,7 @@ import { readSizes } from './page/sizes.mjs'
 
 const ARGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
-// What the page promises; a figure above its bound fails the run.
+// The bounds of the page; a figure above its bound fails the run.
 const BOUNDS = {
   firstBytes: 40_960,
   bytes: 61_440,

@@ -15,7 +15,7 @@ export interface ReporterOptions {
   service?: { name?: string, version?: string }
   missions?: OptionsInput['missions']
   health?: OptionsInput['health']
-  /** The same as those of the service: one process evaluates the alert rules for all, and it may be this one. */
+  /** As in a service: one process evaluates the alert rules for all processes, and it may be this one. */
   alerts?: AlertOptions
   /** A logger like that of Fastify or pino; silent by default. */
   log?: CoreLog

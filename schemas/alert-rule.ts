@@ -4,8 +4,8 @@ import { MAX_ALERT_MISSIONS } from './anomaly.js'
 const Limit = Type.Optional(Type.Number())
 
 /**
- * What a rule of the host has measured: the alert fires while `value` is above a limit, which has the severity that it
- * stands for. `labels` identify the alert together with the rule; use few values.
+ * The measurement of a host rule: the alert fires while `value` is above a limit, with the severity of that limit.
+ * `labels` identify the alert together with the rule; use few values.
  */
 export const HostAlertReading = Type.Object({
   message: Type.String({ minLength: 1, maxLength: 512 }),
@@ -25,7 +25,7 @@ export const HostAlertReading = Type.Object({
 }, { additionalProperties: false })
 export type HostAlertReading = Static<typeof HostAlertReading>
 
-/** What a rule of the host returns: one reading, a list of them, or nothing if all is well. */
+/** The result of a host rule: one reading, a list of readings, or nothing if all is well. */
 export const HostAlertResult = Type.Union([
   HostAlertReading, Type.Array(HostAlertReading, { maxItems: 50 }), Type.Null()
 ])

@@ -13,8 +13,8 @@ const IsoTime = Type.String({ maxLength: 32 })
 
 /**
  * One alert. Its `alertId` is constant from the first `firing` to `resolved`; a resolved alert has severity `info`. Its
- * `fingerprint` is the rule with the labels, and the same each time that the alert fires. `peak` is the worst value so
- * far. `missionIds` are missions that the alert is about: in a message of a firing alert those that are new.
+ * `fingerprint` is the rule with the labels, and is the same each time the alert fires. `peak` is the worst value so
+ * far. `missionIds` are affected missions; a message of a firing alert lists only new ones.
  */
 export const Anomaly = Type.Object({
   category: Type.Union([

@@ -18,7 +18,7 @@ export const MAX_REASON_LENGTH = 256
 const reason = Type.Optional(Type.String({ maxLength: MAX_REASON_LENGTH }))
 
 /**
- * Health as a host reports it: the overall status, its components by name, and reasons for those who may see details.
+ * Health as a host reports it: the overall status, its components by name, and reasons shown to viewers of details.
  * Other properties are allowed and never leave the process.
  */
 export const HealthReport = Type.Object({
@@ -49,7 +49,7 @@ export type HealthComponent = Static<typeof HealthComponent>
 
 /**
  * The last known health. `checkedAt` is in ms since 1970, `null` before the first round of health checks. `reason` is
- * that of the status that the host has reported.
+ * the reason that the host reported with its status.
  */
 export const HealthSnapshot = Type.Object({
   status: HealthState,

@@ -52,7 +52,7 @@ export const LatencyHistogram = Type.Object({
 })
 export type LatencyHistogram = Static<typeof LatencyHistogram>
 
-/** What a subscriber of `metrics_tick` may ask for in addition. */
+/** Additional content that a subscriber of `metrics_tick` may request. */
 export const LATENCY_PARTS = ['histogram', 'operations'] as const
 export type LatencyPart = (typeof LATENCY_PARTS)[number]
 

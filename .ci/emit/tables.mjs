@@ -12,7 +12,7 @@ export function optionsTables (options, environment, describeBounds) {
   return groups(options).map(({ title, rows }) => `### ${title}\n\n${table(header, rows.map(toRow))}`).join('\n\n')
 }
 
-/** The options of each alert rule; `common` are those that every rule has. */
+/** The options of each alert rule; `common` are the options shared by all rules. */
 export function ruleOptionsTable (rules, common) {
   const toRow = (rule, [name, schema]) => [rule === 'all' ? rule : code(rule), code(name), defaultOf(schema), required(schema.description, name)]
   const isOwn = ([name, schema]) => !(name in common.properties) || schema.default !== common.properties[name].default

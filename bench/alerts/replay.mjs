@@ -13,8 +13,8 @@ const DAY_MS = 86_400_000
 const LONGEST_IDLE_MS = 4 * 3_600_000
 
 /**
- * Replays the three traces, or those of `only`. Returns for each the alerts in the order of their start, the messages,
- * and the ids of stuck missions with the number of times that each was named; `skipped` says why there are none.
+ * Replays the three traces, or only the trace `only`. Returns for each trace the alerts by start time, the messages, and
+ * the ids of stuck missions with how often each was named; `skipped` is the reason if a trace was not played.
  */
 export async function replay ({ folder = FOLDER, only, alerts = {} } = {}) {
   const results = {}

@@ -35,7 +35,7 @@ async function failOverWithLoss ({ group, loses }, meanwhile) {
   await group.failOver(1_500, meanwhile).finally(() => loses(from, machineMs()))
 }
 
-// Nobody can tell again what this process has reported last.
+// The last reports of this process exist nowhere else.
 async function failOverWithKill (stage) {
   const member = pickMember(stage)
   try {

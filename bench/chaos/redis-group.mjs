@@ -77,7 +77,7 @@ export class RedisGroup {
   }
 
   /**
-   * The replica takes over. With `lossMs`, what was written in this time is lost; `meanwhile` runs at the end of it.
+   * The replica takes over. With `lossMs`, writes of this time span are lost; `meanwhile` runs at the end of it.
    */
   async failOver (lossMs, meanwhile = async () => {}) {
     const { primary, replica } = this

@@ -28,7 +28,7 @@ export async function startService () {
     }
     while (active.length < counts.active) start()
   }
-  /** Sends updates at a steady rate; one in twenty ends a mission and starts another. Returns what stops it. */
+  /** Sends updates at a steady rate; one in twenty ends a mission and starts another. Returns a function that stops it. */
   const report = (updatesPerSecond) => {
     let sent = 0
     const startedAt = performance.now()

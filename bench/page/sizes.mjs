@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Bytes after gzip: of everything, and of what is loaded before the first chart. */
+/** Bytes after gzip: in total, and before the first chart is loaded. */
 export async function readSizes () {
   const { entry, assets } = await import(pathToFileURL(resolve('dist/dashboard/assets.js')).href)
   const first = new Set([entry.script, entry.style, ...entry.preload])

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Mission } from 'fastify-mission-control'
 
-/** What the missions of the demo work on. */
+/** The packages that the missions of the demo work on. */
 export interface WorkOptions {
   app: FastifyInstance
   /** The `node_modules` folder. */

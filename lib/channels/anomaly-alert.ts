@@ -11,8 +11,8 @@ export interface AlertSource {
 }
 
 /**
- * `anomaly_alert`: alerts that began, changed their severity or ended, and reminders of those that go on. A new
- * subscriber gets the alerts that are firing.
+ * `anomaly_alert`: an alert began, changed its severity or ended, or a reminder of one that still fires. A new
+ * subscriber receives the firing alerts.
  */
 export function createAnomalyAlertChannel (source: { alerts: AlertSource }): Channel<'anomaly_alert'> {
   const { firing, onChanged, origin } = source.alerts

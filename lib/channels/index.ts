@@ -31,7 +31,7 @@ export interface ChannelsDeps {
   onLatency: (listener: () => void) => Unsubscribe
   health: () => HealthSnapshot
   onHealth: (listener: (health: HealthSnapshot) => void) => Unsubscribe
-  /** The alerts of a tenant, or without a tenant those of operators. */
+  /** The alerts of a tenant; without a tenant, the alerts of operators. */
   createAlerts: (tenant: string | undefined) => AlertSource
   /** Whether a viewer may see a mission; only if the host decides that for each one. */
   sees?: Sees | undefined

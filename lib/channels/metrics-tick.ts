@@ -20,8 +20,8 @@ export interface MetricsTickChannelDeps {
  * `metrics_tick`: latency, sent after an operation was measured, at most once per interval. The first operation after a
  * subscription ticks at once, but only for the new subscriber: a client cannot speed up the ticks of others.
  *
- * What a subscriber asks for in addition is computed once per tick, and only while somebody asks for it. Subscribers
- * that ask for the same share one message.
+ * Additional content is computed once per tick, and only while a subscriber requests it. Subscribers with the same
+ * request share one message.
  */
 export function createMetricsTickChannel (deps: MetricsTickChannelDeps): Channel<'metrics_tick'> {
   const { clock, minIntervalMs, onOperation } = deps
@@ -80,7 +80,7 @@ export function createMetricsTickChannel (deps: MetricsTickChannelDeps): Channel
 
 type Parts = Pick<MetricsTick, LatencyPart>
 
-/** The names of what a subscriber asks for. */
+/** The names of the requested additions. */
 const keyOf = (filter: Selection | undefined): string =>
   LATENCY_PARTS.filter((part) => filter?.latency?.includes(part)).join()
 

@@ -64,8 +64,8 @@ export interface Client {
    */
   start (command: string, options?: StartOptions): Promise<MissionAck>
   /**
-   * Cancels a mission; everybody who sees it sees the reason. The request is sent again if the connection is lost,
-   * because cancelling is idempotent.
+   * Cancels a mission. The reason is visible to everyone who sees the mission. The request is sent again if the
+   * connection is lost, because cancelling is idempotent.
    * @throws as `start`
    */
   cancel (missionId: string, options?: { timeoutMs?: number, reason?: string }): Promise<MissionAck>

@@ -16,7 +16,7 @@ const ALERTS = 'alerts'
 const HISTORY = 'alert_history'
 const SILENCES = 'alert_silences'
 const SIGNALS = 'alert_signals'
-/** How often the learned signals are retained; the next process loses what came later. */
+/** How often the learned signals are retained. If another process takes over, later samples are lost. */
 const SIGNALS_MS = 300_000
 /** A longer value is not retained, so the oldest alerts are left out. */
 const MAX_RETAINED = 60_000
@@ -33,7 +33,7 @@ export interface ClusterAlertsDeps {
   picture: Picture
   /** The alerts as this process evaluates them. */
   alerts: ScopeAlerts
-  /** What the alerts about unusual values have learned. */
+  /** The state that the adaptive alerts have learned. */
   signals: Pick<AdaptiveSignals, 'save' | 'restore'>
   /** Whether this process evaluates the rules now. */
   isEvaluating: () => boolean
@@ -47,14 +47,14 @@ export interface AlertOrigin {
 }
 
 /**
- * The alerts of the whole service. One process at a time evaluates the rules and publishes the changes through the log,
- * together with the alerts that fire and those that were resolved, so that another one can go on.
+ * The alerts of the whole service. One process at a time evaluates the rules. It publishes the changes through the log
+ * together with the firing and resolved alerts, so that another process can take over.
  */
 export class ClusterAlerts implements SharedAlerts {
   readonly #deps: ClusterAlertsDeps
   readonly #events: Events<{ published: [anomaly: Anomaly, place: UpdatePlace] }>
   readonly #timer: Timer
-  /** The retained values that this process has taken over, and those that it has written, by key. */
+  /** The retained values that this process has read, and those that it has written, by key. */
   readonly #taken = new Map<string, string>()
   readonly #written = new Map<string, string>()
   #signalsAt: number

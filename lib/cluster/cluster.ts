@@ -27,7 +27,7 @@ export interface ClusterDeps {
   monitoring: MonitoringService
   /** Evaluates the alerts, if this process does that for all. */
   alerts: ScopeAlerts
-  /** What the alerts about unusual values have learned. */
+  /** The state that the adaptive alerts have learned. */
   signals: AdaptiveSignals
   hidesUnknownParents: boolean
   options: Pick<ResolvedOptions, 'channels' | 'missions' | 'websocket'>

@@ -22,8 +22,8 @@ export interface DutiesDeps {
 }
 
 /**
- * What a process does now and then: it keeps its silent missions in the log. One process does what is to be done once
- * for all: it looks after the missions of dead processes, and removes what nobody needs.
+ * The periodic duties of a process: it renews its silent missions in the log. One process has duties for all: it ends
+ * the missions of dead processes, and removes expired data.
  */
 export class Duties {
   readonly #deps: DutiesDeps

@@ -190,7 +190,7 @@ export class LogLink {
   #loaded (cause: ReloadCause | undefined): void {
     const { onJoined } = this.#deps
     if (cause === 'epoch_changed') {
-      // Their owners may be dead, and nobody must decide them anew.
+      // Their owners may be dead, and their outcome must not be decided again.
       for (const mission of this.#repair.endings()) this.append(createKnownEnding(mission))
       this.#repair.begin()
     } else {

@@ -13,7 +13,7 @@ const IDLE_MS = 15_000
 const STALE_MS = 45_000
 /** Stands for this process, whose id may change. */
 const OWN = ''
-/** How long others send what was asked for. */
+/** How long other processes keep sending the requested values. */
 const ASKED_MS = 30_000
 
 type OwnCounts = Pick<ClusterReport, 'lateOutcomes' | 'refused' | 'untracked'>
@@ -83,8 +83,8 @@ export class Reports {
   }
 
   /**
-   * All durations of this process, and those that other processes have measured since they were asked for them. From
-   * the first call on, the others are asked.
+   * All durations of this process, and the durations that other processes have measured since they were first asked.
+   * The first call starts asking them.
    */
   histogram (): LatencyHistogram {
     this.#ask()

@@ -15,7 +15,7 @@ export const CLIENT_MESSAGE_TEXTS: Readonly<Record<ClientMessageType, string>> =
     'period.',
   mission_get: 'Requests the current state of one mission. This also works for a while after the mission has ended.',
   anomaly_history: 'Requests the last alerts, newest first. Without `limit`, up to 50.',
-  mission_list: 'Requests one page of the active missions and of those that have ended, newest first.',
+  mission_list: 'Requests one page of active and ended missions, newest first.',
   auth_refresh: 'Presents a new token before the one of the connection expires.'
 }
 

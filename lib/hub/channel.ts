@@ -20,7 +20,7 @@ export interface Delivery {
 /** What a subscriber asks for; with `viewer`, only what the host lets this viewer see. */
 export type Selection = SubscriptionFilter & {
   readonly viewer?: Viewer
-  /** For `metrics_tick` alone: what its messages contain in addition. */
+  /** For `metrics_tick` only: additional content of its messages. */
   readonly latency?: readonly LatencyPart[]
 }
 

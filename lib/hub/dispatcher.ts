@@ -16,7 +16,7 @@ export interface DispatcherDeps extends SubscribeCommandsDeps {
   onCallbackError: (where: string, err: unknown) => void
   renewal: Renewal
   server: ServerIdentity
-  /** The last alerts of a tenant, or without a tenant those of operators, newest first. */
+  /** The latest alerts of a tenant, newest first; without a tenant, the alerts of operators. */
   alertHistory: (tenant: string | undefined, limit: number | undefined) => Anomaly[]
   /** What a client may send, for `whoami`. */
   limits: ServerMessages['whoami']['payload']['limits']

@@ -28,7 +28,7 @@ export interface MissionRequestsDeps {
   commands: CommandPort
   /** The state or the ending of a mission; `undefined` if it is unknown or not visible to the client. */
   findMission: (missionId: string, caller: AccessCaller) => MissionUpdate | undefined
-  /** The missions that match and that the client may see, also those that have ended. */
+  /** The matching missions that the client may see, including ended ones. */
   listMissions: (query: MissionQuery, caller: AccessCaller) => MissionPage
   /** Replies with a `protocol_error`. */
   fail: (connection: Connection, code: ProtocolErrorCode, replyTo?: string) => void
@@ -46,7 +46,7 @@ export class MissionRequests {
     this.#deps = deps
   }
 
-  /** What this client may send. */
+  /** The requests that this client may send. */
   offer (connection: Connection): ReturnType<CommandPort['offer']> {
     return this.#deps.commands.offer(this.#callerOf(connection))
   }

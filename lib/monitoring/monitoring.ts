@@ -77,11 +77,11 @@ export interface Monitoring {
   operationLatencies (): readonly OperationLatency[]
   /** Lifetime totals by component and operation. */
   operations (): OperationTotals
-  /** The alerts that fire, as clients receive them: those of operators, or with `tenant` those of one tenant. */
+  /** The firing alerts as clients receive them: for operators, or with `tenant` for one tenant. */
   alerts (options?: { tenant?: string }): Anomaly[]
   /**
    * Silences an alert by its fingerprint until a time in ms since 1970: it is marked with `silencedUntil` and causes no
-   * reminders. `by` says who has decided that. A time that has passed ends the silence.
+   * reminders. `by` names the author of the silence. A time in the past ends the silence.
    *
    * @throws FST_MC_INVALID_SILENCE if an argument has the wrong type
    */
@@ -193,7 +193,7 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
     return operationLatencyOf([this.operationCounts()])
   }
 
-  /** The durations of the busiest operations within the last minute, to be added to those of other processes. */
+  /** The durations of the busiest operations in the last minute, to be merged with those of other processes. */
   operationCounts (): OperationCounts[] {
     return this.#operations.busiest(MAX_OPERATION_LATENCIES, this.#clock.monotonic())
   }

@@ -17,7 +17,7 @@ export type MetricType = 'counter' | 'gauge' | 'histogram' | 'summary'
 /** How a cluster of processes aggregates a metric, in prom-client's words. */
 export type Aggregator = 'omit' | 'sum' | 'first' | 'min' | 'max' | 'average'
 
-/** What the reference page says of a metric beside its name, type and help. */
+/** The description of a metric on the reference page, beside its name, type and help. */
 export interface MetricReference {
   /** The names of its labels. */
   labels?: readonly string[]

@@ -28,7 +28,7 @@ export interface HubTotals {
   closed: Readonly<Record<string, number>>
   protocolErrors: Readonly<Record<string, number>>
   subscribers: ReadonlyMap<ChannelName, number>
-  /** What was sent to all connections together, by channel. */
+  /** The total sent to all connections, by channel. */
   sent: ReadonlyArray<readonly [channel: string, counts: { messages: number, bytes: number }]>
   /** The time from the report of a message until it was written, by class of delivery. */
   delays: Readonly<Record<string, Durations>>

@@ -30,9 +30,9 @@ const CancelReply = Type.Object({
 export type CancelReply = Static<typeof CancelReply>
 
 /**
- * What the other processes add to their own numbers: durations of the last minute by the buckets of the latency
- * window, the health, and counts that no log has. `total`, all durations of the process, and `operations`, those of the
- * last minute for the busiest operations, are sent while another process `asks` for them.
+ * The numbers of a process that others add to their own: durations of the last minute by the buckets of the latency
+ * window, the health, and counts that are not in the log. `total`, all durations of the process, and `operations`, the
+ * last minute of the busiest operations, are sent while another process `asks` for them.
  */
 export const ClusterReport = Type.Object({
   type: Type.Literal('report'),

@@ -22,10 +22,10 @@ const since = Type.Object(cursorByChannel(), strict)
  * The fields of `subscribe`: `since` requests the messages after a cursor, for channels that `channels` lists too.
  * `filter` and `endings` apply to `mission_update`, which `channels` must list then: `endings` is the number of
  * newest endings that a client without a cursor receives. `snapshot: true` requests the current state
- * even if nothing was missed, for a client that stored only its cursor. `latency` applies to `metrics_tick`, which
- * `channels` must list then: what its messages contain in addition.
+ * even if nothing was missed, for a client that stored only its cursor. `latency` requests additional content of
+ * `metrics_tick`, which `channels` must list then.
  *
- * The `reason` of `mission_cancel` is cut to 256 characters and shown to everybody who sees the mission.
+ * The `reason` of `mission_cancel` is cut to 256 characters and shown to everyone who sees the mission.
  */
 export const CLIENT_MESSAGES = {
   subscribe: Type.Object({

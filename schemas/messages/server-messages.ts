@@ -144,10 +144,10 @@ const AuthRefreshed = Type.Object({ expiresInMs: Type.Optional(Type.Integer({ mi
 const SubscriptionRevoked = Type.Object({ channel: oneOf(CHANNEL_NAMES) })
 
 /**
- * `server` is the name of the service. `channels` are those that the client may subscribe to, and `capabilities` the
- * commands that it may send. `limits` are those of messages from a client. `startSchema` is the JSON Schema of the
+ * `server` is the name of the service. `channels` are the channels that the client may subscribe to, and `capabilities`
+ * the commands that it may send. `limits` apply to messages from the client. `startSchema` is the JSON Schema of the
  * params of `/mission {json}`, if the service has one of at most 8 KiB and the client may start missions.
- * `cancelGraceMs` is how long work may take to end after a cancel, if the client may cancel missions.
+ * `cancelGraceMs` is the time that work may take to end after a cancel, if the client may cancel missions.
  */
 const WhoAmI = Type.Object({
   server: Type.String(),
@@ -162,7 +162,7 @@ const WhoAmI = Type.Object({
   cancelGraceMs: Type.Optional(Type.Integer({ minimum: 1 }))
 })
 
-/** The last alerts that the client may see, newest first: those that fire, and those that were resolved. */
+/** The latest alerts that the client may see, firing and resolved, newest first. */
 const AnomalyHistory = Type.Object({ alerts: Type.Array(Anomaly, { maxItems: MAX_ALERT_HISTORY }) })
 
 /**

@@ -20,7 +20,7 @@ const whole = (value: number, description: string) =>
 const REPEAT_TEXT = 'Time until a firing alert of this rule is sent again as a reminder; 0 disables reminders. ' +
   'By default `alerts.repeatMs`.'
 
-/** The options of one rule: those that every rule has, and its own. */
+/** The options of one rule: the common options, and its own. */
 const rule = <Own extends Record<string, TSchema>>(own: Own, times: RuleTimes = {}) => group({
   enabled: Type.Boolean({ default: true, description: 'Whether the rule is evaluated.' }),
   ...own,

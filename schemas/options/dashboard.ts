@@ -25,7 +25,7 @@ const DashboardEnvironment = Type.Object({
   color: Type.Optional(Color)
 }, { additionalProperties: false })
 
-/** What the page looks like, and who may embed it. */
+/** The appearance of the page, and the pages that may embed it. */
 export const dashboard = group({
   title: Type.String({
     minLength: 1, maxLength: 64, default: 'Mission Control', description: 'Title of the page.'
@@ -66,14 +66,15 @@ export const dashboard = group({
     Type.Literal('self'), Type.Literal('none'), Type.Array(Origin, { minItems: 1, maxItems: 64 })
   ], {
     default: 'self',
-    description: 'Pages that may embed the page in a frame: those of its own origin, none, or those of listed origins.',
+    description: 'Pages that may embed the dashboard in a frame: same origin, none, or the listed origins.',
     expected: '"self", "none" or a list of origins such as "https://ops.example.com"'
   })
 })
 export type DashboardOptions = Static<typeof dashboard>
 
 /**
- * What the page reads from `<meta name="mission-control-config">` when it loads. Addresses are relative to the page.
+ * The content of `<meta name="mission-control-config">`, which the page reads when it loads. Addresses are relative to
+ * the page.
  */
 export interface DashboardConfig {
   title: string

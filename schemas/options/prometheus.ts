@@ -27,7 +27,7 @@ export const MISSION_BUCKETS_MS = [
   86_400_000
 ]
 
-/** What Prometheus sees. */
+/** The metrics exposed to Prometheus. */
 export const prometheus = group({
   registry: Type.Optional(hostValue<object>('object', 'a prom-client Registry',
     'prom-client registry of the host that the metrics are added to. Without it the plugin uses a private registry.')),
@@ -39,8 +39,8 @@ export const prometheus = group({
   }),
   scope: Type.Union([Type.Literal('process'), Type.Literal('cluster')], {
     default: 'process',
-    description: 'Missions that the mission gauges count: those of this process, which the scraper adds up, or those ' +
-      'of all processes that share the backplane.',
+    description: 'Missions counted by the mission gauges: those of this process, to be summed by Prometheus, or ' +
+      'those of all processes that share the backplane.',
     expected: '"process" or "cluster"'
   }),
   operationBucketsMs: buckets(OPERATION_BUCKETS_MS,

@@ -21,8 +21,8 @@ export class RecentEndings {
   }
 
   /**
-   * The log has everything that this process has read. Only now old endings are dropped: a log that was away may have
-   * lost what was stored just before.
+   * The log has everything that this process has read. Old endings are dropped only now: a log that was away may have
+   * lost its last writes.
    */
   confirmed (): void {
     const oldestAt = this.#clock.monotonic() - KEEP_MS

@@ -13,12 +13,12 @@ export interface RepairDeps {
 }
 
 /**
- * Hides a log that has lost entries from clients, until the owners have told again what clients had seen of their
- * missions. Otherwise a mission would be gone or go back, and be right again a second later.
+ * Hides a log that has lost entries from clients until the owners have restated every mission that clients had seen.
+ * Otherwise missions would disappear or go back for a moment.
  */
 export class Repair {
   readonly #deps: RepairDeps
-  /** What clients have seen last of the missions that the log has to be told again. */
+  /** The last state that clients have seen of the missions that must be appended again. */
   readonly #lost = new Map<string, SharedMission>()
   #timer: Timer | undefined
 
@@ -69,7 +69,7 @@ export class Repair {
     this.#deps.onRepaired()
   }
 
-  // Nobody misses a mission that has ended: clients know its ending.
+  // An ended mission need not be restated: clients know its ending.
   #isLost (mission: SharedMission): boolean {
     const known = this.#deps.picture.find(mission.id)
     if (known === undefined) return !mission.isTerminal

@@ -44,7 +44,7 @@ export class Restatements {
   }
 }
 
-// A step may have been stored with a later state: that of the moment when it was sent.
+// A step may be stored with a later state, because the state is read when the step is sent.
 const isSame = (known: SharedMission, mission: MissionState): boolean =>
   known.status === mission.status && known.hasState(JSON.stringify(toMissionCopy(mission)))
 

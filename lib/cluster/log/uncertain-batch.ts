@@ -60,7 +60,7 @@ export class UncertainBatch {
     const { reconciler, outbox, restatements } = this.#deps
     const isRead = reconciler.hasRead(batch.instance, batch.number)
     if (!isRead && !batch.isHidden) return outbox.putBack(batch.steps)
-    // What was refused of it will not be read.
+    // The refused steps will never be read back.
     reconciler.reload(outbox.steps())
     if (!isRead) restatements.afterLoss(new Set(missionsOf(batch)))
   }

@@ -12,7 +12,7 @@ export interface PageAlert {
 const SEVERITY: Record<Anomaly['severity'], number> = { critical: 0, warning: 1, info: 2 }
 export const MAX_ALERT_ROWS = 200
 
-/** The alerts that fire, the worst first, and those of the past. */
+/** The firing alerts, worst first, and past alerts. */
 export class AlertList {
   readonly firing = signal<readonly PageAlert[]>([])
   readonly history = signal<readonly PageAlert[]>([])
@@ -28,7 +28,7 @@ export class AlertList {
     return isFiring && known?.anomaly.severity !== anomaly.severity ? alert : undefined
   }
 
-  /** What fires is unknown until the service has told it again. */
+  /** Unknown until the service has sent the firing alerts again. */
   clear (): void {
     this.firing.value = []
   }

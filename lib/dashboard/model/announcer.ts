@@ -6,7 +6,7 @@ import type { Mission } from './missions/mission.js'
 /** Polite texts are collected for this time, so that a screen reader is not flooded. */
 export const ANNOUNCE_MS = 5_000
 
-/** What a screen reader says: endings in batches, and new critical alerts at once. */
+/** The texts for screen readers: endings in batches, new critical alerts at once. */
 export class Announcer {
   readonly polite = signal('')
   readonly assertive = signal('')
@@ -22,7 +22,7 @@ export class Announcer {
     else if (phase === 'completed') this.#completed++
   }
 
-  /** Says something of the page itself with the next batch. */
+  /** Adds a text about the page itself to the next batch. */
   say (text: string): void {
     this.#texts.push(text)
   }
@@ -32,7 +32,7 @@ export class Announcer {
     else this.say(`Alert: ${cleanLine(message)}`)
   }
 
-  /** Publishes what has come together; to be called every `ANNOUNCE_MS`. Completed missions alone are no news. */
+  /** Publishes the collected announcements. Call it every `ANNOUNCE_MS`. Completed missions alone are not announced. */
   publish (): void {
     const texts = [...this.#texts.splice(0)]
     if (this.#failed > 0) texts.push(count(this.#failed, 'failed'))

@@ -2,12 +2,12 @@ import type { ClientState, StateCause } from '../../client/index.js'
 
 export type Tone = 'good' | 'busy' | 'bad'
 
-/** The connection as the page tells it. `isLive`: what the page shows is true now. */
+/** The connection as the page describes it. `isLive`: the page shows the current state. */
 export interface ConnectionView {
   readonly tone: Tone
   readonly text: string
   readonly isLive: boolean
-  /** What the visitor can do about it. */
+  /** The action offered to the visitor. */
   readonly action: 'retry' | 'reload' | undefined
 }
 

@@ -5,7 +5,7 @@ import type { MissionStats } from '../../../schemas/channels/mission-stats.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Client, ClientMissionState } from '../../client/index.js'
 
-/** What changes the picture of the page, by the name of its event. */
+/** The events that change the state of the page, by name. */
 export interface Messages {
   lost: ClientMissionState
   mission_update: MissionUpdate
@@ -21,7 +21,7 @@ interface Source {
 
 type Receive = (key: string, apply: () => void) => void
 
-/** Returns a function that adds a listener. `receive` runs it, and gets what the message is about: its `key`. */
+/** Returns a function that adds a listener. `receive` calls the listener with the `key` of the message's subject. */
 export const listenVia = (client: Client, receive: Receive) =>
   <Name extends keyof Messages>(name: Name, listener: (message: Messages[Name]) => void): void => {
     (client as unknown as Source).on(name, (message) => {

@@ -1,4 +1,4 @@
-/** What the page shows, as its address says it; everything a visitor chooses is in it, so that a view can be sent. */
+/** The view as the address describes it. It contains every choice of the visitor, so that a view can be sent. */
 export interface Route {
   readonly tab: Tab
   /** Text that id, name, tag or error contain. */
@@ -79,7 +79,7 @@ function pathOf ({ mission, panel }: Route): string {
   return panel === undefined ? '/' : `/${panel}`
 }
 
-// An address that somebody typed may end in the middle of an escape.
+// A typed address may end in the middle of an escape.
 function decode (text: string): string {
   try {
     return decodeURIComponent(text)

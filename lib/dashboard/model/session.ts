@@ -14,13 +14,13 @@ import { Archive } from './missions/archive.js'
 import type { Mission } from './missions/mission.js'
 import { Missions, type Counts } from './missions/missions.js'
 
-/** What a viewer may do, and who answers. */
+/** The viewer's permissions, and the service that answers. */
 export interface Service {
   readonly name: string
   readonly version: string
   readonly canStart: boolean
   readonly canCancel: boolean
-  /** JSON Schema of what a new mission needs, if the service has one. */
+  /** JSON Schema of the input of a new mission, if the service has one. */
   readonly startSchema: unknown
   /** How long work may take to end once it was asked to, in ms. */
   readonly cancelGraceMs: number | undefined
@@ -55,7 +55,7 @@ export class Session {
   readonly wasRestarted = signal(false)
   readonly isLoaded = signal(false)
   readonly connection: ReadonlySignal<ConnectionView>
-  /** The counts of the service since it started; those of the missions that the page knows until they come. */
+  /** The service's counts since it started. Until they arrive, counts of the missions that the page knows. */
   readonly counts: ReadonlySignal<Counts>
   readonly #now = signal(0)
   readonly #clock = signal(0)
@@ -85,7 +85,7 @@ export class Session {
 
   get client (): Client { return this.#client! }
 
-  /** When the last message came; what the page shows is as of then. */
+  /** When the last message arrived. The page shows the state of that time. */
   get lastMessageAt (): number | undefined { return this.#lastMessageAt }
 
   /** Follows a client that subscribes to all channels. */
@@ -113,7 +113,7 @@ export class Session {
     })
   }
 
-  /** Stops or continues to show what comes; meanwhile the newest message about each thing is kept. */
+  /** Pauses or resumes the display. While paused, the newest message of each subject is kept. */
   setPaused (isPaused: boolean): void {
     this.isPaused.value = isPaused
     if (isPaused) return
@@ -138,7 +138,7 @@ export class Session {
     if (this.#held.size > MAX_HELD) this.setPaused(false)
   }
 
-  // The client has merged an update into what it knows; of a mission that it keeps no longer, there is only the update.
+  // The client has merged the update into its state; for a mission that it no longer keeps, only the update is left.
   #onUpdate (update: MissionUpdate): void {
     const isSnapshot = update.snapshot === true
     const state = this.client.missionsState.get(update.missionId) ?? update
@@ -237,7 +237,7 @@ export class Session {
       const { alerts } = await this.client.request<'anomaly_history'>(request)
       this.alerts.load(alerts, this.#options.now())
     } catch {
-      // The viewer may not see older alerts; those that this page has seen remain.
+      // The viewer may not see older alerts; alerts that this page has already received remain.
     }
   }
 }

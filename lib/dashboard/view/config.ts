@@ -6,7 +6,7 @@ export function readConfig (): DashboardConfig {
   return JSON.parse(meta.content) as DashboardConfig
 }
 
-/** Whether the service refuses the page itself; a browser does not tell a page why its WebSocket was refused. */
+/** Whether the service refuses the page itself. A browser does not reveal why a WebSocket was refused. */
 export async function isRefused (): Promise<boolean> {
   const { status } = await fetch('.', { method: 'HEAD', redirect: 'manual' })
   // A redirect, for example to a form for signing in, has the status 0.
@@ -31,7 +31,7 @@ async function fetchToken (address: string): Promise<string> {
   return token
 }
 
-// Only a window of the same origin is asked, and only its answer counts.
+// Only a window of the same origin is asked, and only its answer is accepted.
 async function askOpener (): Promise<string> {
   const source = (opener ?? (parent === window ? null : parent)) as Window | null
   if (source === null) throw new Error('no window has opened the page')

@@ -11,19 +11,19 @@ export type Theme = DashboardConfig['theme']
 const THEMES = ['auto', 'light', 'dark'] as const
 const THEME_KEY = 'mission-control theme'
 
-/** What the views share: the session, the address of the page, and what the visitor has chosen. */
+/** Shared by all views: the session, the address, and the choices of the visitor. */
 export class PageState {
   readonly session: Session
   readonly config: DashboardConfig
   readonly route = signal<Route>(parseRoute(location.hash))
-  /** The theme that the visitor or the host has chosen, and what that is now. */
+  /** The theme chosen by the visitor or the host, and the theme that results now. */
   readonly theme = signal<Theme>('auto')
   readonly shownTheme: ReadonlySignal<'light' | 'dark'>
   /** Ids of the missions that the visitor has ticked, to stop several at once. */
   readonly selected = signal<ReadonlySet<string>>(new Set())
   /** The mission that the keyboard is at. */
   readonly cursor = signal<string | undefined>(undefined)
-  /** Whether somebody reads the table, so that nothing in it may move. */
+  /** Whether the table is being read, so that its rows must not move. */
   readonly isReading = signal(false)
   /** Missions that the dialog asks about. */
   readonly stopping = signal<readonly string[]>([])
@@ -54,7 +54,7 @@ export class PageState {
     addEventListener('hashchange', () => this.#setRoute(parseRoute(location.hash)))
   }
 
-  /** Changes the address. What narrows the table replaces the entry of the history, everything else adds one. */
+  /** Changes the address. Filters replace the current history entry; every other change adds one. */
   go (change: Partial<Route>): void {
     const route = { ...this.route.peek(), ...change }
     const isOpening = 'mission' in change || 'panel' in change
@@ -67,7 +67,7 @@ export class PageState {
     this.go({ ...HOME, mission, panel, sort, isAscending })
   }
 
-  /** Shows the missions that came while somebody was reading. */
+  /** Shows the missions that arrived while the table was held still. */
   showNew (): void {
     this.#reading.release()
     this.#released.value++

@@ -17,10 +17,10 @@ const DELAY_BOUNDS_MS = [
 ]
 
 /**
- * Measures what connections are sent: messages and bytes by channel, and the time from the publication of a message
- * until it is written to a socket.
+ * Measures delivery: messages and bytes by channel, and the time from the publication of a message until it is written
+ * to a socket.
  *
- * A batch that many connections share is looked at once per tick, so that the cost does not grow with the number of
+ * A batch that many connections share is examined once per tick, so that the cost does not grow with the number of
  * connections.
  */
 export class DeliveryMeter {

@@ -43,7 +43,7 @@ export class FlushScheduler {
   #root = new Batch()
   #immediate: NodeJS.Immediate | undefined
 
-  /** `onFlush` receives the time that the writes of a tick took, in ms; `meter` what they have sent. */
+  /** `onFlush` receives the time that the writes of a tick took, in ms; `meter` counts the messages they have sent. */
   constructor (onFlush: (ms: number) => void, meter: DeliveryMeter) {
     this.#onFlush = onFlush
     this.#meter = meter

@@ -77,7 +77,7 @@ export class Commands {
     this.#handlers = checkHandlers(handlers)
   }
 
-  /** What a client may send. The `authorize` functions of the handlers decide about each command, later. */
+  /** The requests that a client may send. The `authorize` functions of the handlers decide on each command later. */
   offer (caller: Caller): CommandOffer {
     return createOffer(this.#handlers, caller, this.#deps.cancelGraceMs)
   }

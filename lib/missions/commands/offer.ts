@@ -1,7 +1,7 @@
 import type { Caller } from './caller.js'
 import type { CheckedHandlers } from './handlers.js'
 
-/** What one client may send. */
+/** The requests that one client may send. */
 export interface CommandOffer {
   capabilities: string[]
   /** JSON Schema of the params of `/mission {json}`; absent without one. */

@@ -6,7 +6,7 @@ import { RecentById, type RecentByIdDeps } from './recent-by-id.js'
 /** Publishes the last update of a mission and returns its offset. */
 type PublishEnding = (update: MissionUpdate, ended: EndedMission, place?: UpdatePlace) => number | undefined
 
-// Small, because thousands are kept, those of tenants twice.
+// Small, because thousands are kept, and those of tenants twice.
 class KeptEnding {
   readonly ended: EndedMission
   /** `undefined` until a message was published after the ending. */

@@ -24,7 +24,7 @@ export interface MissionMeasured {
   evicted: Readonly<Record<EvictionReason, number>>
 }
 
-/** What a change of a mission is measured by. */
+/** The measures taken from a change of a mission. */
 export interface MeasuredMission { readonly name: string }
 export interface MeasuredOutcome { readonly status: TerminalStatus, readonly durationMs: number }
 

@@ -8,7 +8,7 @@ import { toUpdate, type UpdateSource } from './update.js'
 export interface EndedMission extends UpdateSource {
   /** When it ended, in ms of the monotonic clock. */
   readonly at: number
-  /** Only if the host decides who may see it. */
+  /** Present only if the host restricts access to it. */
   readonly subject: MissionSubject | undefined
   /** Its last update as a snapshot, built on first use. */
   readonly update: MissionUpdate

@@ -148,7 +148,7 @@ export class MissionState extends MissionReports<MissionState> {
     return { children, abort: () => { if (controller !== undefined) abortWith(cancel, controller) } }
   }
 
-  /** Ends a mission whose grace period after a cancel request is over. The grace period is that of its owner. */
+  /** Ends a mission whose grace period after a cancel request is over. Its owner sets the grace period. */
   force (): void {
     const { outcome, cancel } = this
     if (outcome !== undefined || cancel === null || this.deps.registry.isOwnedElsewhere(this)) return

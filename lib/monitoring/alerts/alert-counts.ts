@@ -11,7 +11,7 @@ export interface AlertTotals {
 
 const SEVERITIES = ['info', 'warning', 'critical'] as const
 const STATES = ['firing', 'resolved'] as const
-/** How many rules are counted by name: those of the table and of the host. */
+/** How many rules are counted by name, built-in and host rules together. */
 const MAX_RULES = 200
 
 /** Counts how often the alerts of each rule began and ended. */

@@ -11,7 +11,7 @@ export interface AlertRule<Name extends AlertRuleName = AlertRuleName> {
   readonly isAboutMissions: boolean
   /** Whom it wakes, and when. */
   readonly wakes: string
-  /** What it measures. `undefined`: it cannot be measured now, so its alerts stay as they are. */
+  /** The measured value. `undefined` if it cannot be measured now; the alerts of the rule then stay unchanged. */
   read (facts: AlertFacts, options: AlertRulesOptions[Name]): readonly AlertReading[] | undefined
 }
 

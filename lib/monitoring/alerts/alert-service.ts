@@ -47,7 +47,7 @@ export interface ViewedAlerts {
 
 type Scope = { readonly alerts: ScopeAlerts, readonly events: Events<{ changed: [anomaly: Anomaly] }> }
 
-/** Tenants whose alerts are evaluated; of too many, the one that nobody asked for longest is dropped. */
+/** Limit of tenants whose alerts are evaluated; the least recently used one is dropped first. */
 const MAX_TENANTS = 1_000
 
 const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, components: {} }
@@ -58,7 +58,7 @@ const NO_COMPONENTS: HealthSnapshot = { status: 'unknown', checkedAt: null, comp
  */
 export class AlertService {
   readonly operators: ScopeAlerts
-  /** What the alerts of operators about unusual values have learned. */
+  /** The state that the operators' adaptive alerts have learned. */
   readonly signals: AdaptiveSignals
   /** Set if another part evaluates the alerts of operators, because there are several processes. */
   shared: SharedAlerts | undefined
@@ -93,7 +93,7 @@ export class AlertService {
     if (this.shared === undefined) this.#run()
   }
 
-  /** The alerts of a tenant, or without a tenant those of operators. */
+  /** The alerts of a tenant; without a tenant, the alerts of operators. */
   of (tenant: string | undefined): ViewedAlerts {
     const scope = (): Scope => tenant === undefined ? this.#scope : this.#tenantScope(tenant)
     const shared = () => tenant === undefined ? this.shared : undefined

@@ -1,11 +1,11 @@
 import type { Anomaly, AnomalySeverity } from '../../../schemas/anomaly.js'
 
-/** A mission that a condition is about. `since` orders them: those that came later are news. */
+/** A mission affected by a condition. `since` orders them: later ones have not been named yet. */
 export interface NamedMission { readonly id: string, readonly since: number }
 
 /**
- * What a rule has measured. The alert fires while `value` is above a limit; each limit has the severity that it stands
- * for. A reading without a metric is a plain fact: its value is above 0 if it is true.
+ * The measurement of a rule. The alert fires while `value` is above a limit; each limit has its severity. A reading
+ * without a metric is a plain fact: its value is above 0 if it is true.
  */
 export interface AlertReading {
   /** Few values: together with the rule, they identify the alert. */
@@ -13,9 +13,9 @@ export interface AlertReading {
   metric: string | null
   value: number
   limits: Readonly<Partial<Record<AnomalySeverity, number>>>
-  /** Says what is, such as `12 missions are active`. */
+  /** Describes the value, such as `12 missions are active`. */
   text: string
-  /** Says what the limit is, such as `more than 10`. */
+  /** Describes the limit, such as `more than 10`. */
   describe?: (limit: number) => string
   details?: Anomaly['details']
   /** The missions that it is about, oldest first. */
@@ -58,7 +58,7 @@ export function fingerprintOf (rule: string, labels: Readonly<Record<string, str
 export const cutLabels = (labels: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.slice(0, MAX_LABEL)]))
 
-/** What identifies a condition, apart from what was measured. */
+/** The identity of a condition, without its measurement. */
 export type ConditionIdentity = Pick<AlertCondition, 'key' | 'rule' | 'category' | 'labels'>
 
 /**

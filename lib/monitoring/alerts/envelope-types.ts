@@ -16,7 +16,7 @@ export interface EnvelopeOptions {
   direction?: Direction
 }
 
-/** What is compared with its history: single samples, the mean of about 64, or that mean against the hour of day. */
+/** The value compared with its history: a single sample, the mean of about 64, or that mean by hour of day. */
 export type EnvelopeView = 'sample' | 'level' | 'hour'
 
 /** The judgement on one sample, in the view in which it is most unusual. */

@@ -74,7 +74,7 @@ export class Envelope {
   readonly #level: View
   readonly #hour: View
 
-  /** @throws RangeError if there is no such sensitivity */
+  /** @throws RangeError if the sensitivity is unknown */
   constructor ({ sensitivity = 'normal', minDelta = 0, direction = 'both' }: EnvelopeOptions = {}) {
     const noise = NOISE[sensitivity]
     if (noise === undefined) throw new RangeError(`sensitivity must be low, normal, high or max, not ${sensitivity}`)
@@ -108,7 +108,7 @@ export class Envelope {
     return verdict
   }
 
-  /** What the last sample showed in one view. */
+  /** The result of the last sample in one view. */
   look (view: EnvelopeView): EnvelopeVerdict {
     const state = this.#state
     if (view === 'hour') return this.#hour.verdict(state[MEAN]! + state[HOUR_MEANS + state[HOUR]!]!)
@@ -235,7 +235,7 @@ function average (numbers: Float64Array, at: number, value: number, weight: numb
   numbers[at]! += weight * (value - numbers[at]!)
 }
 
-/** Weight in a slow average; that of a plain mean for the first samples. */
+/** Weight in a slow average. The first samples are weighted as in a plain mean. */
 function gainOf (count: number, pace: number): number {
   return pace * Math.max(SLOW_WEIGHT, 1 / count)
 }

@@ -16,7 +16,7 @@ export interface EvaluateOptions {
   labels?: Readonly<Record<string, string>>
   /** The severity of the alert with a fingerprint, if it fires. */
   firing?: (key: string) => AnomalySeverity | undefined
-  /** Receives what a rule throws. */
+  /** Called with each error that a rule throws. */
   onError?: (rule: string, err: unknown) => void
 }
 

@@ -9,7 +9,7 @@ import { ALERT_RULES, type EvaluatedRule } from './alert-rules.js'
 import type { AlertReading } from './condition.js'
 import type { AlertFacts } from './facts/alert-facts.js'
 
-/** What a rule of the host receives: the totals of all missions, and the health. `now` is in ms since 1970. */
+/** The input of a host rule: the totals of all missions, and the health. `now` is in ms since 1970. */
 export interface HostAlertFacts {
   readonly now: number
   readonly missions: MissionTotals
@@ -44,7 +44,7 @@ const MAX_DETAILS = 4_096
 const isHead = compile(HostAlertRuleHead)
 const isResult = compile(HostAlertResult)
 
-/** A rule of the host with what calls it. */
+/** A host rule with the function that calls it. */
 export interface HostedRule extends EvaluatedRule { close (): void }
 
 /**

@@ -24,7 +24,7 @@ export interface ScopeAlertsDeps {
   /** The labels of every alert. */
   labels?: Readonly<Record<string, string>>
   facts: (time: AlertTime) => AlertFacts
-  /** Receives what a rule throws. */
+  /** Called with each error that a rule throws. */
   onError: (rule: string, err: unknown) => void
   onTransition?: LifecycleDeps['onTransition']
 }

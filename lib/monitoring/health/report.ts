@@ -11,8 +11,8 @@ const MAX_COMPONENTS = 256
 const COMPONENT_NAME = /^.{1,64}$/u
 
 /**
- * The result that a health check may return: a status, and a reason for those who may see details. Other properties are
- * allowed and never leave the process.
+ * The result of a health check: a status, and a reason shown to viewers of details. Other properties are allowed and
+ * never leave the process.
  */
 export interface CheckReport { status: ComponentStatus, reason?: string }
 
@@ -26,7 +26,7 @@ export function isComponentName (name: unknown): name is string {
 }
 
 /**
- * What a check returned; `undefined` means healthy.
+ * Reads the result of a check; `undefined` means healthy.
  *
  * @throws FST_MC_INVALID_HEALTH_REPORT
  */

@@ -48,7 +48,7 @@ const TIMEOUT_MS = 5_000
 
 const PROVIDER = 'provider'
 
-/** What counts for a check that failed. */
+/** The status of a failed check. */
 const FAILED: CheckReport = { status: 'unhealthy' }
 
 /** The severity of each component status. */

@@ -48,7 +48,7 @@ export class LatencyBuckets {
     this.#count += count
   }
 
-  /** Adds what another histogram counts. Unknown buckets are ignored. */
+  /** Adds the counts of another histogram. Unknown buckets are ignored. */
   addAll (counts: Iterable<readonly [bucket: number, count: number]>): void {
     for (const [bucket, count] of counts) if (bucket < BUCKETS) this.add(bucket, count)
   }

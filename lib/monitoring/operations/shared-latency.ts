@@ -3,9 +3,8 @@ import type { LatencyCounts } from './latency-buckets.js'
 import { TotalLatency, type TotalLatencyCounts } from './total-latency.js'
 
 /**
- * The durations of all processes since an epoch of this one. Of another process it counts what was added since its
- * first report, so that nothing is counted twice, nothing is lost with a report, and no count falls when a process
- * ends.
+ * The durations of all processes since an epoch of this one. Durations of another process count from its first report
+ * on, so that nothing is counted twice, a lost report loses nothing, and no count falls when a process ends.
  */
 export class SharedLatency {
   readonly #total = new TotalLatency()
@@ -21,7 +20,7 @@ export class SharedLatency {
     this.#total.add({ counts: added, sumMs: Math.max(0, sumMs - before.sumMs) })
   }
 
-  /** Forgets what a process has counted. */
+  /** Forgets the counts of a process. */
   forget (process: string): void {
     this.#last.delete(process)
   }

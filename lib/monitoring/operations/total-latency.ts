@@ -2,7 +2,7 @@ import type { LatencyHistogram } from '../../../schemas/metrics.js'
 import { createUnifiedId } from '../../base/clock.js'
 import { bucketOf, LatencyBuckets, type LatencyCounts } from './latency-buckets.js'
 
-/** The durations of a histogram, to be added to those of others. */
+/** A histogram of durations that can be merged with others. */
 export interface TotalLatencyCounts { counts: LatencyCounts, sumMs: number }
 
 /**
@@ -20,7 +20,7 @@ export class TotalLatency {
     this.#addMs(durationMs)
   }
 
-  /** Adds what another histogram has counted. */
+  /** Adds the counts of another histogram. */
   add ({ counts, sumMs }: TotalLatencyCounts): void {
     this.#buckets.addAll(counts)
     this.#addMs(sumMs)

@@ -13,7 +13,7 @@ const TYPES: Record<string, string> = {
 }
 
 /**
- * Loads the page when somebody asks for it first: a service that nobody looks at spends neither time nor memory on it.
+ * Loads the page at the first request, so that a service without visitors spends no time and memory on it.
  */
 export class BundleLoader {
   readonly #load: () => Promise<BundleModule>
@@ -38,7 +38,7 @@ export class BundleLoader {
   }
 }
 
-// Nearly every client accepts gzip, so the plain content is made for those that do not, and only once.
+// Nearly every client accepts gzip, so plain content is created on demand, and only once.
 function readAsset (name: string, base64: string): Asset {
   const gzip = Buffer.from(base64, 'base64')
   let plain: Buffer | undefined

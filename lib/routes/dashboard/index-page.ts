@@ -33,7 +33,7 @@ export function renderIndex (config: DashboardConfig, { script, style, icon, pre
   return { html, etag: `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"` }
 }
 
-/** The headers of the index, which limit what a script in the page could do. */
+/** The headers of the index. They limit the abilities of scripts in the page. */
 export function indexHeaders ({ frameAncestors }: Pick<DashboardOptions, 'frameAncestors'>): Record<string, string> {
   const ancestors = typeof frameAncestors === 'string' ? `'${frameAncestors}'` : frameAncestors.join(' ')
   return {

@@ -10,7 +10,7 @@ const MAX_SEARCH = 128
 /** Pages that are loaded at first, as long as they are within the time of the charts. */
 const FIRST_PAGES = 5
 
-/** Loads missions that the page does not know from the service: older ones, those of a search, and single ones. */
+/** Loads missions that the page does not know: older ones, search results, and single missions by id. */
 export class Archive {
   /** The cursor of older missions: `undefined` before the first page, `null` when there are no more. */
   readonly cursor = signal<string | null | undefined>(undefined)
@@ -41,7 +41,7 @@ export class Archive {
     }
   }
 
-  /** Loads the missions that started before those that were loaded. */
+  /** Loads missions that started before the ones already loaded. */
   async loadOlder (): Promise<void> {
     const cursor = this.cursor.peek()
     if (cursor === null) return
@@ -52,7 +52,7 @@ export class Archive {
     this.completeSinceMs.value = nextCursor === null ? 0 : Math.min(this.completeSinceMs.peek(), oldest)
   }
 
-  /** Loads what the service has for a search. */
+  /** Loads the matches that the service has for a search. */
   async search (q: string): Promise<void> {
     await this.#list({ q: q.slice(0, MAX_SEARCH) })
   }

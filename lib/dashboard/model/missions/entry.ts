@@ -32,7 +32,7 @@ export class Entry {
   readonly tasks = new Map<string, TaskSpan>()
   /** When the page heard of the mission last. */
   seenAt: number
-  /** When the page saw that somebody wants the mission to stop. */
+  /** When the page learned of the cancel request. */
   stopSeenAt: number | undefined
 
   constructor (mission: Mission, progress: Progress | undefined, nowMs: number) {

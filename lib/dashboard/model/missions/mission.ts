@@ -10,7 +10,7 @@ import type {
 
 export type Phase = 'active' | 'completed' | 'cancelled' | 'error'
 
-/** What the page knows of one mission, apart from its progress. Times are in ms since 1970. */
+/** The state of one mission, apart from its progress. Times are in ms since 1970. */
 export interface Mission {
   readonly id: string
   readonly name: string
@@ -42,7 +42,7 @@ const ENDINGS: ReadonlySet<string> = new Set(['completed', 'cancelled', 'error']
 
 export const phaseOf = (status: MissionStatus): Phase => (ENDINGS.has(status) ? (status as Phase) : 'active')
 
-/** Merges the state that the client has of a mission into what the page knows of it. */
+/** Merges the client's state of a mission into the page's state of it. */
 export function fromState (state: ClientMissionState, known: Mission | undefined, nowMs: number): Mission {
   const { note, notes, attempts, attempt = 1 } = state
   const same = known?.attempt === attempt ? known : undefined

@@ -20,7 +20,7 @@ export class Missions {
   readonly version = signal(0)
   readonly counts = signal<Counts>({ active: 0, completed: 0, cancelled: 0, error: 0, stalled: 0 })
   readonly #entries = new Map<string, Entry>()
-  /** Ids of ended missions in the order in which they ended, the oldest first, and those that were loaded later. */
+  /** Ids of ended missions, oldest ending first, followed by missions that were loaded later. */
   readonly #ended = new Set<string>()
   readonly #older = new Set<string>()
   #isChanged = false
@@ -60,7 +60,7 @@ export class Missions {
     return known?.phase === mission.phase ? undefined : mission
   }
 
-  /** Adds missions that the service has listed. What is known already is newer, and stays. */
+  /** Adds missions from a list reply. Missions that are already known are newer and stay unchanged. */
   add (views: readonly MissionView[], nowMs: number): void {
     for (const view of [...views].sort((a, b) => (a.endedAt ?? 0) - (b.endedAt ?? 0))) {
       const known = this.#entries.get(view.id)
@@ -75,7 +75,7 @@ export class Missions {
     if (this.#entries.delete(id)) this.#isChanged = true
   }
 
-  /** Publishes what has changed since the last call; to be called once per frame. */
+  /** Publishes the changes since the last call. Call it once per frame. */
   publish (): void {
     if (!this.#isChanged) return
     this.#isChanged = false

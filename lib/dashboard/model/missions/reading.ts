@@ -7,13 +7,13 @@ export interface Shown {
 }
 
 /**
- * Keeps the table still while somebody reads it: rows that were shown stay where they are, even if they no longer
- * match, and new ones wait until the visitor asks for them.
+ * Holds the table still while it is being read: visible rows stay where they are, even if they no longer match, and new
+ * rows wait until the visitor asks for them.
  */
 export class Reading {
   #kept: readonly Row[] | undefined
 
-  /** The rows to show. `fresh` is what would be shown if nobody read. */
+  /** The rows to show. `fresh` are the rows that would be shown if the table was not held still. */
   show (fresh: readonly Row[], isReading: boolean, isKnown: (entry: Entry) => boolean): Shown {
     if (!isReading || this.#kept === undefined) {
       this.#kept = isReading ? fresh : undefined

@@ -3,7 +3,7 @@ import type { Mission } from './mission.js'
 
 const HOUR_MS = 3_600_000
 
-/** An error without what differs between two occurrences of it: numbers, ids, quoted values. */
+/** An error text without the parts that differ between occurrences: numbers, ids, quoted values. */
 export const normalizeError = (text: string): string =>
   text
     .replace(/0x[0-9a-f]+|[0-9a-f]{8,}|\d+/gi, '#')

@@ -1,7 +1,7 @@
 import type { Entry } from './entry.js'
 import { elapsedMs, type Mission } from './mission.js'
 
-/** What happened in one span of time. `null` where nothing is known. Times are in ms, `at` is the start of the span. */
+/** The counts of one time span; `null` if unknown. Times are in ms, `at` is the start of the span. */
 export interface Bucket {
   readonly at: number
   active: number | null

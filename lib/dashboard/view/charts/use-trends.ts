@@ -12,7 +12,7 @@ interface Cached {
 
 const cache = new WeakMap<Session, Cached>()
 
-/** The buckets of the last 30 minutes, computed at most every two seconds for all who show them. */
+/** The buckets of the last 30 minutes, computed at most every two seconds and shared by all views. */
 export function trendsOf (session: Session): Bucket[] {
   const nowMs = session.now.peek()
   const version = session.missions.version.peek()

@@ -4,14 +4,14 @@ import { Dialog } from './dialog.js'
 
 interface DialogFormProps {
   title: string
-  /** What the button does that closes the dialog and nothing else. */
+  /** Label of the button that only closes the dialog. */
   dismiss: string
-  /** What the other button does, and what it says meanwhile. */
+  /** Label of the other button, and its label while the action runs. */
   action: string
   busy: string
   tone: 'primary' | 'danger'
   onClose: () => void
-  /** Returns what went wrong, if anything did. */
+  /** Returns the problem, if there is one. */
   submit: () => Promise<string | undefined>
   children: ComponentChildren
 }

@@ -6,7 +6,7 @@ import { AlertHistory } from '../frame/alerts.js'
 import { Icon } from '../icons.js'
 import { MissionDetail } from './mission.js'
 
-/** What opens beside the table: one mission, or the alerts. Escape closes it and returns to the row. */
+/** The panel beside the table: one mission, or the alerts. Escape closes it and returns focus to the row. */
 export function Drawer ({ state }: { state: PageState }) {
   const { mission, panel } = state.route.value
   const element = useRef<HTMLElement>(null)

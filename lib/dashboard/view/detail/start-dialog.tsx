@@ -4,7 +4,7 @@ import { fieldsOf, readForm, type FormField } from '../../model/schema-form.js'
 import type { PageState } from '../context.js'
 import { DialogForm } from './dialog-form.js'
 
-/** What a service without a schema takes: a text whose meaning it defines. */
+/** The input of a service without a schema: one text. */
 const COMMAND: FormField = {
   name: 'command', label: 'Command', kind: 'text', isRequired: true, hint: undefined, options: [], initial: ''
 }

@@ -6,7 +6,7 @@ import { DialogForm } from './dialog-form.js'
 
 const MAX_LISTED = 10
 
-/** Asks before missions are stopped. Its buttons say what happens; none of them is called "Cancel". */
+/** Asks before missions are stopped. Each button names its effect; none is labelled "Cancel". */
 export function StopDialog ({ state }: { state: PageState }) {
   const ids = state.stopping.value
   return ids.length === 0 ? null : <StopForm key={ids.join()} ids={ids} state={state} />

@@ -2,7 +2,7 @@ import type { Entry } from '../../model/missions/entry.js'
 import type { Session } from '../../model/session.js'
 import { cleanLine } from '../../model/format.js'
 
-/** That somebody wants an active mission to stop, and how long its work may still take. */
+/** The pending cancel request of an active mission, with the remaining grace period. */
 export function Stopping ({ entry, session }: { entry: Entry; session: Session }) {
   const { cancel, phase } = entry.mission.value
   if (cancel === undefined || phase !== 'active') return null

@@ -3,7 +3,7 @@ import type { PageAlert } from '../../model/alerts.js'
 import type { PageState } from '../context.js'
 import { Icon } from '../icons.js'
 
-/** Which missions an alert is about: the ones it names, or those of a tab. */
+/** The missions of an alert: the ones that it names, or a tab. */
 function jumpFrom ({ anomaly }: PageAlert, state: PageState): (() => void) | undefined {
   const { missionIds } = anomaly
   const [id] = missionIds ?? []
@@ -24,7 +24,7 @@ function jumpFrom ({ anomaly }: PageAlert, state: PageState): (() => void) | und
   }
 }
 
-/** Only what fires, the worst first. */
+/** The firing alerts, worst first. */
 export function AlertStrip ({ state }: { state: PageState }) {
   const { session } = state
   const firing = session.alerts.firing.value
@@ -75,7 +75,7 @@ function AlertRow ({ alert, state }: { alert: PageAlert; state: PageState }) {
   )
 }
 
-/** What fires, and the last 200 alerts that were resolved. */
+/** The firing alerts, and the last 200 resolved ones. */
 export function AlertHistory ({ state }: { state: PageState }) {
   const { firing, history } = state.session.alerts
   const open = new Set(firing.value.map(({ key }) => key))

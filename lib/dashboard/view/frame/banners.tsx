@@ -1,6 +1,6 @@
 import type { PageState } from '../context.js'
 
-/** What a visitor must know before trusting the page. */
+/** Reasons not to trust what the page shows. */
 export function Banners ({ state: { session } }: { state: PageState }) {
   const { tone, text } = session.connection.value
   return (

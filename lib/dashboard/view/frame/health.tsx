@@ -1,7 +1,7 @@
 import { cleanLine, formatDuration } from '../../model/format.js'
 import type { Session } from '../../model/session.js'
 
-/** The health of the service; opened, that of its components, which are named by process if there are several. */
+/** The health of the service. Opened, it lists the components, named by process if there are several. */
 export function HealthBadge ({ session }: { session: Session }) {
   const health = session.health.value
   if (health === undefined) return null

@@ -4,7 +4,7 @@ const EXAMPLE = `await app.missions.run('import customers', async (mission) => {
   for (const file of files) await mission.task(file, () => importFile(file))
 })`
 
-/** What stands in place of rows: nothing yet, nothing at all, or nothing that matches. */
+/** Shown in place of rows: still loading, no missions, or no matches. */
 export function Empty ({ state }: { state: PageState }) {
   const { session } = state
   if (!session.isLoaded.value) return <Skeleton text={session.connection.value.text} />

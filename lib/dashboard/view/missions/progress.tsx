@@ -2,7 +2,7 @@ import { cleanLine, formatPercent } from '../../model/format.js'
 import type { Entry } from '../../model/missions/entry.js'
 import { fractionOf, type Mission } from '../../model/missions/mission.js'
 
-/** How far a mission is, or what it ended with. The only cell that a frame of progress draws again. */
+/** The progress of a mission, or its outcome. The only cell that a progress update redraws. */
 export function ProgressCell ({ entry }: { entry: Entry }) {
   const mission = entry.mission.value
   if (mission.phase === 'active') return <ActiveProgress entry={entry} mission={mission} />

@@ -4,7 +4,7 @@ import type { PageState } from '../context.js'
 import { MissionTable } from './table.js'
 import { Toolbar } from './toolbar.js'
 
-/** The toolbar, the table, and what is below it. */
+/** The toolbar, the table, and the footer. */
 export function MissionsSection ({ state }: { state: PageState }) {
   const { session, selected } = state
   const count = selected.value.size

@@ -24,7 +24,7 @@ const RANGE_TEXT: Record<(typeof TIME_RANGES)[number], string> = {
 
 const MAX_NAMES = 200
 
-/** What narrows the table. Everything here is part of the address. */
+/** The filters of the table. All of them are part of the address. */
 export function Toolbar ({ state }: { state: PageState }) {
   const route = state.route.value
   return (
@@ -127,7 +127,7 @@ function NameFilter ({ state }: { state: PageState }) {
   )
 }
 
-/** Only for an operator who sees missions of several tenants. */
+/** Shown only to operators who see missions of several tenants. */
 function TenantFilter ({ state }: { state: PageState }) {
   const { session } = state
   const chosen = state.route.value.tenant

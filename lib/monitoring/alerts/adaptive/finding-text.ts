@@ -3,8 +3,8 @@ import type { SignalFinding } from './signal.js'
 import type { SignalKind, SignalLabels } from './signal-kinds.js'
 
 /**
- * Says what is unusual and against what: `p99 of db query 7.1 s; 4.9 s above its baseline of 2.2 s, envelope so far
- * 1.3 s to 3.8 s`.
+ * Describes an unusual value and its baseline: `p99 of db query 7.1 s; 4.9 s above its baseline of 2.2 s, envelope so
+ * far 1.3 s to 3.8 s`.
  */
 export function describeFinding (kind: SignalKind, labels: SignalLabels, finding: SignalFinding): string {
   const { view, observed, baseline, low, high } = finding

@@ -21,7 +21,7 @@ const MAX_LABEL = 128
 
 interface Counters { readonly at: number, readonly started: number, readonly ended: number }
 
-/** Takes one sample per minute of each signal, from the facts that the rules read too. No traffic gives no sample. */
+/** Takes one sample per minute of each signal from the facts of the rules. Without traffic there is no sample. */
 export class Samples {
   readonly #latencies: () => readonly OperationLatency[]
   readonly #durations = new Map<string, number[]>()

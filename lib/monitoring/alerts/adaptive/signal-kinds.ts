@@ -8,10 +8,10 @@ export type AdaptiveRule =
   'adaptive_active' | 'adaptive_starts' | 'adaptive_endings' |
   'adaptive_errors' | 'adaptive_latency' | 'adaptive_duration'
 
-/** What identifies a signal within its rule. */
+/** The identity of a signal within its rule. */
 export type SignalLabels = Readonly<Record<string, string>>
 
-/** What all signals of one rule have in common. */
+/** The properties shared by all signals of one rule. */
 export interface SignalKind {
   readonly rule: AdaptiveRule
   readonly category: Anomaly['category']

@@ -33,7 +33,7 @@ export interface SavedSignal {
   disturbance?: Disturbance | undefined
 }
 
-/** What is unusual about a signal, in its own unit. */
+/** An unusual value of a signal, in the unit of the signal. */
 export interface SignalFinding {
   readonly view: EnvelopeView
   readonly observed: number
@@ -75,7 +75,7 @@ export class Signal {
     else if (verdict.alert) this.#disturbance = begin(verdict)
   }
 
-  /** What is unusual at `now`. */
+  /** The unusual values at `now`. */
   finding (now: number): SignalFinding | undefined {
     if (this.isAbandoned(now)) this.#disturbance = undefined
     const disturbance = this.#disturbance

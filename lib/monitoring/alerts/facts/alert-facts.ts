@@ -95,7 +95,7 @@ export interface OperationFact {
   readonly unchangedMs: number
 }
 
-/** What the rules evaluate: everything at the same time. */
+/** The input of all rules, read at the same time. */
 export interface AlertFacts {
   /** In ms since 1970. */
   readonly now: number

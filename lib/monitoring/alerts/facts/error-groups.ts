@@ -11,8 +11,8 @@ const NUMBERS = /0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\d+(?:[.:,-]\d+)
 const SPACES = /\s+/g
 
 /**
- * An error without what differs each time: quoted texts, numbers, ids and times. Only the beginning of a text counts,
- * so that a long one costs no more.
+ * An error text without the parts that differ each time: quoted texts, numbers, ids and times. Only the beginning of a
+ * text is read, so that a long one costs no more.
  */
 export function normalizeError (code: string, message: string): string {
   const text = message.slice(0, 2 * MAX_KEY).replace(QUOTED, '…').replace(NUMBERS, '#').replace(SPACES, ' ').trim()

@@ -31,7 +31,7 @@ export interface MissionSource {
 /** The window of the rules about endings. */
 const WINDOW_MS = 900_000
 const MAX_RECENT = 200
-/** How many active missions are read at most; the oldest ones are those that matter. */
+/** How many active missions are read at most; the oldest ones matter most. */
 const MAX_READ = 10_000
 const MAX_LISTED = 1_000
 const MAX_OLDEST = 100
@@ -78,7 +78,7 @@ export class MissionWatch {
     }
   }
 
-  // The first call takes what was kept before.
+  // The first call reads what was stored before.
   #takeEndings (time: AlertTime): DurationFact[] {
     const isFirst = this.#last === undefined
     const ended = this.#source.endedAfter(this.#last)

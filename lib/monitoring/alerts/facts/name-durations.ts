@@ -4,7 +4,7 @@ import type { DurationFact, EndedFact, NameFacts } from './alert-facts.js'
 const MAX_NAMES = 200
 /** How many of the newest durations of a name count. */
 const MAX_SAMPLES = 200
-/** What is usual is computed again after so many new durations, and for few of them each time. */
+/** The usual duration of a name is recomputed after this number of new durations. */
 const REFRESH_EVERY = 10
 
 /** Makes the median absolute deviation comparable with a standard deviation: the 75 % quantile of a normal one. */
@@ -12,7 +12,7 @@ const MAD_SCALE = 0.6745
 /** Durations of less than this spread of their logarithms are not told apart: 5 %. */
 const LEAST_SPREAD = 0.05
 
-/** The durations of the missions by name: what is usual, and what is far from it. Bounded. */
+/** The durations of missions by name: the usual ones, and the outliers. Bounded. */
 export class NameDurations {
   /** In the order of their last ending. */
   readonly #names = new Map<string, Samples>()
@@ -37,7 +37,7 @@ export class NameDurations {
     this.#names.set(name, samples)
   }
 
-  // Names may be as many as missions, so one with many durations is spared once.
+  // Every mission may have its own name, so a name with many durations survives one round.
   #makeRoom (): void {
     while (this.#names.size > MAX_NAMES) {
       const [name, samples] = this.#names.entries().next().value!

@@ -1,7 +1,7 @@
 import type { OperationSeries } from '../../operations/operation-series.js'
 import type { OperationFact } from './alert-facts.js'
 
-/** What is known of one operation. Times are in ms. */
+/** The history of one operation. Times are in ms. */
 interface Watched {
   count: number
   durationCount: number

@@ -23,7 +23,7 @@ export class AlertEntry {
   severity: AnomalySeverity
   startsAt = 0
   peak: number | null
-  /** What subscribers know of it; `undefined` if nothing. */
+  /** The severity that was last sent to subscribers; `undefined` if none was sent. */
   told: AnomalySeverity | undefined
   sentAt = 0
   isFlapping = false

@@ -16,7 +16,7 @@ export class AlertHistory {
     this.#resolved = resolved.slice(-MAX_ALERT_HISTORY)
   }
 
-  /** Together with those that fire, newest first. */
+  /** Resolved alerts together with the firing ones, newest first. */
   read (firing: readonly Anomaly[], limit: number): Anomaly[] {
     const startOf = ({ startsAt = '' }: Anomaly): number => Date.parse(startsAt)
     const all = [...this.#resolved, ...firing].sort((one, other) => startOf(other) - startOf(one))

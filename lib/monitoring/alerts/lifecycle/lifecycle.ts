@@ -19,13 +19,13 @@ export interface LifecycleDeps {
   repeatMs: number
   /** The labels of every alert. */
   labels?: Readonly<Record<string, string>> | undefined
-  /** Whether an alert fires for what is not sent; by default it does. */
+  /** Whether a summary alert fires for alerts that are not sent; `true` by default. */
   summarizes?: boolean | undefined
   /** An alert has begun to fire, or was resolved. */
   onTransition?: ((rule: string, state: Anomaly['state']) => void) | undefined
 }
 
-/** The numbers include the summary of what is not sent. */
+/** Both limits include the summary alert. */
 const MAX_FIRING = 50
 const MAX_MESSAGES_PER_MINUTE = 20
 /** How many conditions are remembered that do not fire yet. */
@@ -60,7 +60,7 @@ export class AlertLifecycle {
     return entry?.isFiring === true ? entry.severity : undefined
   }
 
-  /** Takes what is true now and returns the messages to send. */
+  /** Takes the current conditions and returns the messages to send. */
   evaluate ({ conditions, unknown }: Evaluation, time: AlertTime): Anomaly[] {
     this.#suppressed = 0
     const current = new Set<string>()
@@ -79,12 +79,12 @@ export class AlertLifecycle {
     return this.#shown().map((entry) => ({ ...entry.anomaly(), snapshot: true }))
   }
 
-  /** The last alerts, newest first: those that fire, and those that were resolved. */
+  /** The latest alerts, firing and resolved, newest first. */
   history (limit: number): Anomaly[] {
     return this.#history.read(this.#shown().map((entry) => entry.anomaly()), limit)
   }
 
-  /** The alerts and what is to come of them, for `restore` in another process. */
+  /** The alerts with their state, for `restore` in another process. */
   save (time: AlertTime): SavedAlert[] {
     return this.#shown().map((entry) => saveEntry(entry, time))
   }
@@ -203,7 +203,7 @@ export class AlertLifecycle {
     return isDue ? { ...entry.anomaly(true), reminder: true } : undefined
   }
 
-  // One alert for all that is not sent, so that nobody takes the silence for peace.
+  // One alert stands for everything that is not sent: silence must not look like health.
   #summarize (time: AlertTime): Anomaly[] {
     const suppressed = this.#suppressed
     if (suppressed === 0 || this.#deps.summarizes === false) return this.#endSummary(time)

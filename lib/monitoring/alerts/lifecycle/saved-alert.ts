@@ -15,7 +15,7 @@ export interface SavedAlert {
   condition: Omit<AlertCondition, 'missions'>
 }
 
-/** A firing alert without what is read again at the next evaluation. */
+/** A firing alert without the parts that the next evaluation reads again. */
 export function saveEntry (entry: AlertEntry, { now, at }: AlertTime): SavedAlert {
   const { missions, ...condition } = entry.condition
   const { alertId, severity, startsAt, sentAt, peak, absentSince, namedUpTo, isFlapping } = entry
@@ -33,7 +33,7 @@ export function saveEntry (entry: AlertEntry, { now, at }: AlertTime): SavedAler
   }
 }
 
-/** The alert of another process. What it knew is told. */
+/** The alert of another process. Its last severity counts as sent. */
 export function entryOf (saved: SavedAlert, { now, at }: AlertTime): AlertEntry {
   // The clocks of two processes differ, and nothing can have happened in the future.
   const toMonotonic = (wall: number) => Math.min(at, at + wall - now)

@@ -1,9 +1,9 @@
-/** A silence: until when, in ms since 1970, and who has set it. */
+/** A silence: its end, in ms since 1970, and its author. */
 export interface Silence { readonly until: number, readonly by: string }
 
 const MAX_SILENCES = 200
 
-/** The alerts that nobody wants to be reminded of, by fingerprint. Of too many, the one set first is dropped. */
+/** Silenced alerts by fingerprint. Beyond the limit, the oldest silence is dropped. */
 export class Silences {
   readonly #silences = new Map<string, Silence>()
 

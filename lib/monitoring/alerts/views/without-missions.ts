@@ -1,8 +1,8 @@
 import type { Anomaly } from '../../../../schemas/anomaly.js'
 
 /**
- * An alert for viewers who may not see every mission: without ids of missions and without texts of errors. Names, codes
- * and counts stay.
+ * An alert for viewers who may not see every mission: without mission ids and error texts, but with names, codes and
+ * counts.
  */
 export function withoutMissions (anomaly: Anomaly): Anomaly {
   const { missionIds, details, ...rest } = anomaly
@@ -11,7 +11,7 @@ export function withoutMissions (anomaly: Anomaly): Anomaly {
   return { ...rest, message, details: details === null ? null : shown }
 }
 
-// What comes after the text goes too: it may belong to it.
+// The rest of the message is removed too: it may belong to the error text.
 function cutAt (message: string, secret: unknown): string {
   const at = typeof secret === 'string' && secret !== '' ? message.indexOf(`: ${secret}`) : -1
   return at > 0 ? message.slice(0, at) : message
