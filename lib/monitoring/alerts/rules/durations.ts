@@ -31,7 +31,7 @@ export const DURATION_RULES: readonly AlertRule[] = [
     rule: 'duration_outlier',
     category: 'performance',
     isAboutMissions: true,
-    wakes: 'Nobody: it tells the developers of a mission that took much longer than others of its name.',
+    wakes: 'Nobody: it informs the developers of a mission that took much longer than others of its name.',
     read: ({ missions: { outliers } }, { minSamples, score, factor, minMs }) => outliers
       .filter((one) => one.samples >= minSamples && one.score > score)
       .map(({ id, name, durationMs, p95Ms }) => ({

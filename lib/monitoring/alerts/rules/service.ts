@@ -62,7 +62,7 @@ export const SERVICE_RULES: readonly AlertRule[] = [
     rule: 'metric_missing',
     category: 'monitoring',
     isAboutMissions: false,
-    wakes: 'Nobody: it tells the developers of an operation that is no longer reported, while others are.',
+    wakes: 'Nobody: it informs the developers of an operation that is no longer reported, while others are.',
     read: ({ operations }, { minMs, factor, minReports }) => operations
       .filter(({ reports }) => reports >= minReports)
       .map(({ component, operation, silentMs, longestSilentMs }) => ({
@@ -78,7 +78,7 @@ export const SERVICE_RULES: readonly AlertRule[] = [
     rule: 'metric_flat',
     category: 'monitoring',
     isAboutMissions: false,
-    wakes: 'Nobody: it tells the developers of an operation whose duration does not change any more.',
+    wakes: 'Nobody: it informs the developers of an operation whose duration does not change any more.',
     read: ({ operations }, { minMs, minChanges }) => operations
       .filter(({ means }) => means >= minChanges)
       .map(({ component, operation, unchangedMs, meanMs }) => ({
