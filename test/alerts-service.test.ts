@@ -168,6 +168,12 @@ t.test('the host reads the alerts that fire, and silences one', async (t) => {
   }
 })
 
+t.test('the host reads the latency of its busiest operations', async (t) => {
+  const { app } = await serve(t)
+  app.monitoring.trackOperation({ component: 'db', operation: 'query', status: 'success', durationMs: 12 })
+  t.match(app.monitoring.operationLatencies(), [{ component: 'db', operation: 'query' }])
+})
+
 t.test('a client reads the history, and what fires', async (t) => {
   const { clock, app, client } = await serve(t)
   t.strictSame(await historyOf(client), [])
@@ -375,12 +381,33 @@ t.test('several processes', async (t) => {
   t.test('share what fires, even if one joins later', async (t) => {
     const backplane = createMemoryBackplane()
     const one = await startProcess(t, backplane, { channels: { anomalyAlertMs: 20 }, alerts })
+    const client = await (await connect(one.app)).subscribe('anomaly_alert')
     for (let at = 0; at < 11; at++) one.app.missions.start({ id: `m${at}`, name: 'import' })
-    await until(() => one.app.monitoring.alerts().length === 1)
-    const [{ alertId }] = one.app.monitoring.alerts() as [Anomaly]
-    await until(() => one.backplane.calls.includes('append'))
+    const { payload: { alertId } } = await client.next('anomaly_alert')
     const two = await startProcess(t, backplane, { channels: { anomalyAlertMs: 20 }, alerts })
     await until(() => two.app.monitoring.alerts().length === 1)
     t.equal(two.app.monitoring.alerts()[0]!.alertId, alertId)
+  })
+
+  t.test('share the newest part of a long history', async (t) => {
+    let isFiring = true
+    const evaluate: HostAlertRule['evaluate'] = () => isFiring
+      ? Array.from({ length: 18 }, (_, at) => ({ message: 'a queue is long', value: 2, warning: 1, labels: { queue: `q${at}` }, details: { text: 'x'.repeat(4_000) } }))
+      : []
+    const backplane = createMemoryBackplane()
+    const options = { channels: { anomalyAlertMs: 20 }, alerts: { add: [{ rule: 'queue_depth', evaluate, forMs: 0, keepMs: 0 }] } }
+    const one = await startProcess(t, backplane, options)
+    const client = await (await connect(one.app)).subscribe('anomaly_alert')
+    await client.next('anomaly_alert', ({ payload }) => payload.rule === 'queue_depth')
+    isFiring = false
+    const resolvedIn = async (client: Client) => (await historyOf(client, 200)).filter(({ rule, state }) => rule === 'queue_depth' && state === 'resolved').length
+    while (await resolvedIn(client) < 18) await new Promise((resolve) => setTimeout(resolve, 50))
+    const two = await connect((await startProcess(t, backplane, options)).app)
+    let shared = 0
+    while (shared === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      shared = await resolvedIn(two)
+    }
+    t.ok(shared >= 10 && shared < 18, `${shared} of 18`)
   })
 })

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
+import type { Clock } from '../lib/base/clock.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { compile } from '../lib/base/validation.js'
 import { ALERT_RULES, bindRules, evaluateRules, type AlertCondition, type AlertFacts } from '../lib/monitoring/index.js'
@@ -83,6 +84,12 @@ t.test('the rules', async (t) => {
     t.strictSame(brief(rate(5, 5)), [['mission_error_rate', 'warning', 0.5, 0.3]])
     t.strictSame(brief(rate(3, 7)), [])
     t.match(rate(4, 6), [{ category: 'mission', metric: 'error_rate', message: '4 of 10 ended missions failed, more than 30 %' }])
+  })
+
+  t.test('write messages of at most 512 characters', async (t) => {
+    const [{ message }] = evaluate({ components: { ['db'.repeat(600)]: { status: 'unhealthy' } } }) as [AlertCondition]
+    t.equal(message.length, 512)
+    t.ok(message.endsWith('…'))
   })
 
   t.test('evaluate the error rate over the lifetime of the service, if asked to', async (t) => {
@@ -231,8 +238,11 @@ t.test('durations are written for people', async (t) => {
 function createStand (rules: OptionsInput['alerts'] = {}) {
   const clock = createVirtualClock(START)
   const options = optionsOf(rules)
+  const transitions: string[] = []
   const lifecycle = new AlertLifecycle({
-    times: (rule) => (options.rules as Record<string, { forMs: number, keepMs: number }>)[rule]!, repeatMs: options.repeatMs
+    times: (rule) => (options.rules as Record<string, { forMs: number, keepMs: number }>)[rule]!,
+    repeatMs: options.repeatMs,
+    onTransition: (rule, state) => transitions.push(`${rule} ${state}`)
   })
   const time = () => ({ now: clock.now(), at: clock.monotonic() })
   const sent: Anomaly[] = []
@@ -244,7 +254,13 @@ function createStand (rules: OptionsInput['alerts'] = {}) {
   }
   /** Evaluates the same conditions for a time. */
   const hold = (ms: number, ...conditions: AlertCondition[]): Anomaly[] => times(ms / 15_000, () => step(conditions)).flat()
-  return { clock, lifecycle, time, sent, step, hold }
+  return { clock, lifecycle, time, sent, transitions, step, hold }
+}
+
+/** The alerts of a healthy service. */
+function createScopeOn (clock: Clock) {
+  const scope = new ScopeAlerts({ clock, repeatMs: 0, rules: bindRules(optionsOf().rules), facts: () => factsOf(), onError: () => {} })
+  return { lifecycle: scope.lifecycle, evaluate: () => scope.evaluate() }
 }
 
 const conditionOf = (some: Partial<AlertCondition> = {}): AlertCondition => ({
@@ -439,8 +455,17 @@ t.test('a firing alert', async (t) => {
     t.strictSame(rest, [])
   })
 
+  t.test('forgets the names of missions that no longer count', async (t) => {
+    const { hold } = createStand()
+    const stalled = (...ids: string[]) => conditionOf({ key: 'missions_stalled', rule: 'missions_stalled', namesEach: true, missions: ids.map((id) => ({ id, since: Number(id.slice(1)) })) })
+    t.match(hold(2 * MINUTE, stalled('m1')), [{ missionIds: ['m1'] }])
+    t.match(hold(10 * MINUTE, stalled('m2')), [{ missionIds: ['m2'] }])
+    t.match(hold(10 * MINUTE, stalled('m2', 'm3')), [{ missionIds: ['m3'] }])
+    t.strictSame(hold(10 * MINUTE, stalled('m2', 'm3')), [])
+  })
+
   t.test('is one of at most 50, and a summary says that there are more', async (t) => {
-    const { hold, lifecycle, step } = createStand()
+    const { hold, lifecycle, step, transitions } = createStand()
     const many = times(600, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
     const sent = hold(10 * MINUTE, ...many)
     t.equal(lifecycle.firing().length, 50)
@@ -451,6 +476,17 @@ t.test('a firing alert', async (t) => {
     t.equal(ends.filter(({ state }) => state === 'resolved').length, 50)
     t.strictSame(lifecycle.firing(), [])
     t.strictSame(step([]), [])
+    t.strictSame(transitions.filter((one) => one.startsWith('monitoring')), ['monitoring.alerts_suppressed firing', 'monitoring.alerts_suppressed resolved'])
+  })
+
+  t.test('is summarized once a minute: an end is told later, and a second summary in that minute never', async (t) => {
+    const { step, hold, transitions } = createStand({ rules: { repeated_error: { forMs: 0, keepMs: 0 }, 'monitoring.alerts_suppressed': { keepMs: 0 } } })
+    const conditions = (count: number) => times(count, (at) => conditionOf({ key: `repeated_error{error="${at}"}`, rule: 'repeated_error' }))
+    const summaries = (messages: Anomaly[]) => messages.flatMap(({ rule, state }) => rule === 'monitoring.alerts_suppressed' ? [state] : [])
+    const sent = [step(conditions(15)), step(conditions(30)), step(conditions(15)), step(conditions(30))]
+    t.strictSame(sent.map(summaries), [[], ['firing'], [], []])
+    t.strictSame(summaries(hold(5 * MINUTE, ...conditions(15))), ['resolved'])
+    t.equal(transitions.filter((one) => one === 'monitoring.alerts_suppressed firing').length, 2)
   })
 
   t.test('sends at most 20 messages a minute, and what is outdated is never sent', async (t) => {
@@ -486,6 +522,26 @@ t.test('a firing alert', async (t) => {
     t.match(two.lifecycle.firing(), [{ alertId: fired!.alertId, peak: 30, startsAt: fired!.startsAt }])
     t.strictSame(two.hold(MINUTE), [])
     t.match(two.step([]), [{ alertId: fired!.alertId, state: 'resolved' }])
+  })
+
+  t.test('of a rule that this version does not know is resolved after the default keep time', async (t) => {
+    const one = createStand()
+    one.hold(2 * MINUTE, conditionOf())
+    const [saved] = one.lifecycle.save(one.time())
+    const clock = createVirtualClock(START)
+    const { lifecycle, ...scope } = createScopeOn(clock)
+    lifecycle.restore([{ ...saved!, condition: { ...saved!.condition, key: 'later_version', rule: 'later_version' } }], { now: clock.now(), at: clock.monotonic() })
+    const rules = () => lifecycle.firing().map(({ rule }) => rule)
+    const evaluateFor = (ms: number) => {
+      for (let at = 0; at < ms; at += 15_000) {
+        scope.evaluate()
+        clock.advance(15_000)
+      }
+    }
+    evaluateFor(4 * MINUTE)
+    t.strictSame(rules(), ['later_version'])
+    evaluateFor(2 * MINUTE)
+    t.strictSame(rules(), [])
   })
 
   t.test('that was summarized or has named missions goes on in another process too', async (t) => {

@@ -243,6 +243,19 @@ t.test('cancelling from any process', async (t) => {
     t.equal(one.missions.get('a')!.view().cancel, null)
   })
 
+  t.test('if the process closes while the owner does not answer, the caller is told at once', async (t) => {
+    const { one, two, processes: [, process] } = await pair(t, { routes: { missions: '/missions' } })
+    two.missions.handle({ cancel: {} })
+    one.missions.start({ id: 'a', name: 'import' })
+    await until(() => two.missions.stats().active === 1)
+    process.backplane.only = ['send']
+    process.backplane.fault = 'silent'
+    const response = two.inject({ method: 'POST', url: '/missions/a/cancel' })
+    await until(() => process.backplane.calls.includes('send'))
+    await two.close()
+    t.match((await response).json(), { code: 'FST_MC_OWNER_UNAVAILABLE' })
+  })
+
   t.test('children in other processes are cancelled with their parent', async (t) => {
     const { one, two } = await pair(t)
     const parent = one.missions.start({ id: 'parent', name: 'import' })

@@ -1,5 +1,5 @@
 import type { MissionSubject } from '../../../schemas/access.js'
-import type { CancelKind, CancelState, MissionAttempt, MissionError, MissionView } from '../../../schemas/mission.js'
+import type { CancelKind, CancelState, MissionError, MissionView } from '../../../schemas/mission.js'
 import type { Clock } from '../../base/clock.js'
 import { Closing } from '../../base/errors.js'
 import type { Mission } from '../mission.js'
@@ -79,11 +79,11 @@ export class MissionState extends MissionReports<MissionState> {
   /** An earlier attempt has ended in another way than this one knows. Returns whether it is in the history. */
   correctAttempt ({ attempt, outcome, endedAt }: MissionState): boolean {
     const { attempts, omitted } = this.history
-    if (!attempts.some((past) => past.attempt === attempt)) return false
+    const index = attempts.findIndex((past) => past.attempt === attempt)
+    if (index === -1) return false
     const { status, error, cancel, durationMs } = outcome!
-    const corrected = { status, error, cancel, durationMs, endedAt: endedAt! }
-    const correct = (past: MissionAttempt) => past.attempt === attempt ? Object.freeze({ ...past, ...corrected }) : past
-    this.history = Object.freeze({ attempts: attempts.map(correct), omitted })
+    const corrected = Object.freeze({ ...attempts[index]!, status, error, cancel, durationMs, endedAt: endedAt! })
+    this.history = Object.freeze({ attempts: attempts.with(index, corrected), omitted })
     return true
   }
 

@@ -150,7 +150,7 @@ export class AlertService {
     for (const [tenant, { events }] of this.#tenants) {
       if (events.count('changed') > 0) continue
       this.#tenants.delete(tenant)
-      return
+      break
     }
   }
 
