@@ -233,6 +233,16 @@ t.test('of many tenants, those that nobody asks for are dropped, but none with s
   t.equal((await alertsIn(acme)).filter(({ state }) => state === 'resolved').length, 2)
 })
 
+t.test('once the service has closed, nothing is evaluated any more', async (t) => {
+  const clock = createVirtualClock(START)
+  const app = await boot(t, { clock, access: ACCESS })
+  for (let at = 0; at < 6; at++) app.missions.start({ name: 'job', tenant: 'acme' }).fail('no')
+  await app.close()
+  t.strictSame(app.monitoring.alerts({ tenant: 'acme' }), [])
+  clock.advance(10 * MINUTE)
+  t.strictSame(app.monitoring.alerts({ tenant: 'acme' }), [])
+})
+
 t.test('where the host decides who sees a mission, alerts have no ids and no texts of errors', async (t) => {
   const clock = createVirtualClock(START)
   const access = { ...ACCESS, authorize: (_: unknown, { action, channel }: { action: string, channel?: string }) => channel !== undefined && action !== 'see' }
