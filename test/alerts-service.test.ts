@@ -1,8 +1,12 @@
 import t, { type Test } from 'tap'
 import { createMemoryBackplane } from '../lib/backplane/index.js'
+import { CallbackErrors } from '../lib/base/callback-errors.js'
+import { resolveOptions } from '../lib/base/options.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
+import { createCore } from '../lib/core.js'
 import Fastify from 'fastify'
 import missionControl, { type HostAlertRule, type MissionControlOptions } from '../lib/index.js'
+import { createMissions } from '../lib/missions/index.js'
 import type { Anomaly, ServerMessages } from '../schemas/index.js'
 import { boot } from './support/app.js'
 import { connect, type Client } from './support/client.js'
@@ -241,6 +245,25 @@ t.test('once the service has closed, nothing is evaluated any more', async (t) =
   t.strictSame(app.monitoring.alerts({ tenant: 'acme' }), [])
   clock.advance(10 * MINUTE)
   t.strictSame(app.monitoring.alerts({ tenant: 'acme' }), [])
+})
+
+t.test('a listener that throws is counted, and the others receive the alert', async (t) => {
+  const clock = createVirtualClock(START)
+  const log = { trace () {}, debug () {}, info () {}, error () {}, warn () {}, child: () => log }
+  const callbackErrors = new CallbackErrors(log)
+  const options = { ...resolveOptions({}, {}), backplane: undefined }
+  const { alerts, missions } = createCore({ options, clock, log, access: { isRestricted: false, isNarrowed: false }, callbackErrors })
+  const received: string[] = []
+  alerts.of(undefined).onChanged(() => { throw new Error('no') })
+  alerts.of(undefined).onChanged(({ rule }) => { received.push(rule) })
+  alerts.start()
+  const host = createMissions(missions)
+  for (let at = 0; at < 11; at++) host.start({ name: 'job' })
+  clock.advance(2 * MINUTE)
+  alerts.close()
+  missions.close()
+  t.strictSame(received, ['mission_active'])
+  t.equal(callbackErrors.read()['alert_listener'], 1)
 })
 
 t.test('where the host decides who sees a mission, alerts have no ids and no texts of errors', async (t) => {
