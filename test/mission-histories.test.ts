@@ -19,6 +19,9 @@ const KINDS = [
 ] as const
 type Kind = (typeof KINDS)[number]
 
+/** What a recount needs of a mission. */
+interface Counted { status: MissionUpdate['status'], isStalled: boolean, outcome?: { status: string, durationMs: number } | undefined }
+
 const pick = <T>(list: readonly T[], n: number): T => list[n % list.length]!
 
 /** Runs calls on a registry and checks its promises from outside after each. */
@@ -36,6 +39,8 @@ class History {
   readonly #reentrant: Call[] = []
   /** The updates of the last attempt of each mission. */
   readonly #streams = new Map<string, { attempt: number, seq: number, hasEnded: boolean }>()
+  /** Attempts without a handle: a listener had started the next one before their first update was delivered. */
+  readonly #replaced = new Map<string, Counted>()
   #endings = 0
   #starts = 0
 
@@ -95,26 +100,33 @@ class History {
     }
   }
 
-  #receive ({ missionId, attempt = 1, seq, status }: MissionUpdate): void {
+  #receive ({ missionId, attempt = 1, seq, status, durationMs }: MissionUpdate): void {
     const stream = this.#streams.get(missionId)
     this.#expect(seq === (stream?.seq ?? 0) + 1, `${missionId}: ${seq} after ${stream?.seq}`)
     if (attempt !== stream?.attempt) {
       this.#expect(stream === undefined || stream.hasEnded, `${missionId} starts again before it has ended`)
       this.#expect(attempt > (stream?.attempt ?? 0), `${missionId}: attempt ${attempt} after ${stream?.attempt}`)
       // Now, because a mission that a listener starts can end and be forgotten before the next check.
-      this.#known.add(this.stand.missions.get(missionId)!)
+      const mission = this.stand.missions.get(missionId)
+      if (mission?.attempt === attempt) this.#known.add(mission)
+      else this.#replaced.set(`${missionId} ${attempt}`, { status, isStalled: false })
       this.#starts++
     } else this.#expect(!stream.hasEnded, `${missionId}: ${status} after its ending`)
     this.#streams.set(missionId, { attempt, seq, hasEnded: isTerminal(status) })
     if (isTerminal(status)) this.#endings++
+    const replaced = this.#replaced.get(`${missionId} ${attempt}`)
+    if (replaced === undefined) return
+    replaced.status = status
+    if (isTerminal(status)) replaced.outcome = { status, durationMs: durationMs! }
   }
 
   // Compares the totals with a recount of every mission so far.
   #check (after: string): void {
     const { missions, clock } = this.stand
     for (const { id } of missions.list({ limit: 200 }).missions) this.#known.add(missions.get(id)!)
-    const all = [...this.#known]
-    const count = (matches: (mission: Mission) => boolean) => all.filter(matches).length
+    for (const { id, attempt } of this.#known) this.#replaced.delete(`${id} ${attempt}`)
+    const all: Counted[] = [...this.#known, ...this.#replaced.values()]
+    const count = (matches: (mission: Counted) => boolean) => all.filter(matches).length
     const durations = all.flatMap(({ outcome }) => outcome?.durationMs ?? [])
     const { avgDurationMs, lateOutcomes: _late, refused: _refused, untracked: _untracked, ...totals } = missions.stats()
     const recount = {
