@@ -17,6 +17,8 @@ const subscribe = (filter) => JSON.stringify({ type: 'subscribe', channels: ['mi
 
 class Client {
   updates = 0
+  /** Older progress that an update says it has replaced. */
+  merged = 0
   bytes = 0
   greetings = 0
   arrivals
@@ -58,6 +60,8 @@ class Client {
     }
     this.updates++
     this.bytes += to - from
+    const merged = /"conflated":(\d+)\}$/.exec(data.latin1Slice(Math.max(from, to - 24), to))
+    if (merged !== null) this.merged += Number(merged[1])
     if (this.arrivals === undefined) return
     const { payload } = JSON.parse(data.toString('utf8', from, to))
     this.arrivals.push([payload.missionId, payload.seq, machineMs()])
@@ -78,7 +82,7 @@ async function open ({ kind, port, isFiltered }, number) {
   client.send(kind === 'plugin' ? subscribe(filter) : '40')
   // Socket.IO sends two messages when a connection is open.
   while (client.greetings < (kind === 'plugin' ? 1 : 2)) await sleep(1)
-  client.updates = client.bytes = 0
+  client.updates = client.merged = client.bytes = 0
   return client
 }
 
@@ -116,19 +120,22 @@ const orders = {
   async expect ({ groups: names, due }) {
     const clients = names.flatMap((name) => groups.get(name))
     const total = due.reduce((all, count) => all + count, 0) * names.length
-    const count = () => sum(clients, ({ updates }) => updates)
+    const count = () => sum(clients, ({ updates, merged }) => updates + merged)
     for (let known = -1, waits = 0; count() < total && waits < SILENCE_MS / 20; waits++) {
       await sleep(20)
       if (count() > known) waits = 0
       known = count()
     }
     await sleep(50)
-    const received = count()
+    const received = sum(clients, ({ updates }) => updates)
+    const merged = sum(clients, (client) => client.merged)
     const bytes = Math.round(sum(clients, (client) => client.bytes) / received)
-    const differences = names.flatMap((name) => groups.get(name).map(({ updates }, number) => due[number] - updates))
-    for (const client of clients) client.updates = client.bytes = 0
+    const differences = names.flatMap((name) => groups.get(name)
+      .map((client, number) => due[number] - client.updates - client.merged))
+    for (const client of clients) client.updates = client.merged = client.bytes = 0
     return {
       received,
+      merged,
       bytes,
       missing: differences.reduce((all, count) => all + Math.max(0, count), 0),
       surplus: differences.reduce((all, count) => all + Math.max(0, -count), 0)

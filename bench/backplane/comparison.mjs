@@ -45,6 +45,7 @@ async function measure (stands, { name, ...work }, { first, rounds, seconds, max
       perSecond: Math.round(middle('perSecond')),
       bytes: middle('bytes'),
       missing: total('missing'),
+      merged: total('merged'),
       surplus: total('surplus'),
       us: round(middle('us')),
       aUs: round(middle('aUs')),

@@ -43,8 +43,8 @@ export async function sustained ({ isShort }) {
     await stand.live({ ...how, seconds: isShort ? 1 : 5 })
     const lived = await stand.live({ ...how, seconds: isShort ? 5 : 60 })
     const costs = ['us', 'aUs', 'bUs', 'redisUs'].map((name) => [name, round(lived[name])])
-    const { missing, surplus, steps, perSecond } = lived
-    return { steps, perSecond: Math.round(perSecond), missing, surplus, ...Object.fromEntries(costs) }
+    const { missing, merged, surplus, steps, perSecond } = lived
+    return { steps, perSecond: Math.round(perSecond), missing, merged, surplus, ...Object.fromEntries(costs) }
   })
 }
 
