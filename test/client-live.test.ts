@@ -204,6 +204,22 @@ t.test('a filter passes matching missions, and waitFor works for the others too'
   t.strictSame(diverged, [])
 })
 
+t.test('a client receives the histogram and the busiest operations if it asks for them, after a lost connection too', async (t) => {
+  const app = await boot(t, { channels: { metricsTickMinMs: 500 } })
+  const { client, drop } = await follow(t, app, { channels: ['mission_update', 'metrics_tick'], latency: ['histogram', 'operations'] })
+  const track = async () => {
+    app.monitoring.trackOperation({ component: 'db', operation: 'query', status: 'success', durationMs: 8 })
+    return await new Promise((resolve) => { const stop = client.on('metrics_tick', (tick) => { stop(); resolve(tick) }) })
+  }
+  await client.ready
+  t.match(await track(), { histogram: { count: 1 }, operations: [{ component: 'db', operation: 'query', count: 1 }] })
+  drop()
+  await reach(client, 'waiting')
+  await reach(client, 'open')
+  await client.ping()
+  t.match(await track(), { histogram: { count: 2 }, operations: [{ component: 'db', operation: 'query', count: 2 }] })
+})
+
 t.test('a new token is sent as a subprotocol with each connection', async (t) => {
   const tokens: Array<string | undefined> = []
   const app = await boot(t, { onRequest: async (request) => { tokens.push(request.headers['sec-websocket-protocol']) } })

@@ -83,6 +83,8 @@ t.test('options', async (t) => {
       ['filter.names', 'ws://a.example', { WebSocket, filter: { names: Array(17).fill('a') } }], ['filter.missionIds', 'ws://a.example', { WebSocket, filter: { missionIds: Array(65).fill('a') } }],
       ['filter.statuses', 'ws://a.example', { WebSocket, filter: { statuses: ['running'] } }], ['filter.toString', 'ws://a.example', { WebSocket, filter: { toString: ['a'] } }],
       ['filter.statuses', 'ws://a.example', { WebSocket, filter: { statuses: Array(9).fill('planned') } }],
+      ['latency', 'ws://a.example', { WebSocket, latency: ['histogram'] }], ['latency', 'ws://a.example', { WebSocket, channels: ['metrics_tick'], latency: [] }],
+      ['latency', 'ws://a.example', { WebSocket, channels: ['metrics_tick'], latency: ['p95'] }], ['latency', 'ws://a.example', { WebSocket, channels: ['metrics_tick'], latency: ['operations', 'operations'] }],
       ['random', 'ws://a.example', { WebSocket, random: 0.5 }], ['heartbeat', 'ws://a.example', { WebSocket, heartbeat: 1_000 }]
     ]
     for (const [name, url, options] of cases) {

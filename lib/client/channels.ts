@@ -1,4 +1,5 @@
 import type { ChannelName, LoggedChannel } from '../../schemas/channels/index.js'
+import type { LatencyPart } from '../../schemas/metrics.js'
 import type { MissionStatus, TerminalStatus } from '../../schemas/mission.js'
 import type { ClientEvents } from './types.js'
 
@@ -11,6 +12,7 @@ export const TERMINAL = ['completed', 'cancelled', 'error'] as const satisfies r
 export const STATUSES = [
   'planning_started', 'tasks_generated', 'planned', 'execution_started', 'execution_progress', ...TERMINAL
 ] as const satisfies readonly MissionStatus[]
+export const LATENCY = ['histogram', 'operations'] as const satisfies readonly LatencyPart[]
 export const CLIENT_EVENTS = [
   'state', 'gap', 'error', 'lost', 'diverged', 'version'
 ] as const satisfies ReadonlyArray<keyof ClientEvents>
@@ -21,5 +23,5 @@ type Assert<Condition extends true> = Condition
 export type ListsAreComplete = [
   Assert<Includes<typeof LOGGED, LoggedChannel>>, Assert<Includes<typeof CHANNELS, ChannelName>>,
   Assert<Includes<typeof STATUSES, MissionStatus>>, Assert<Includes<typeof TERMINAL, TerminalStatus>>,
-  Assert<Includes<typeof CLIENT_EVENTS, keyof ClientEvents>>
+  Assert<Includes<typeof LATENCY, LatencyPart>>, Assert<Includes<typeof CLIENT_EVENTS, keyof ClientEvents>>
 ]

@@ -1,6 +1,7 @@
 import type { ChannelName } from '../../schemas/channels/index.js'
 import type { SubscriptionFilter } from '../../schemas/filter.js'
-import { CHANNELS, STATUSES } from './channels.js'
+import type { LatencyPart } from '../../schemas/metrics.js'
+import { CHANNELS, LATENCY, STATUSES } from './channels.js'
 import { check } from './errors.js'
 import { countBytes } from './connection/pace.js'
 import { clientSystemClock, platform } from './connection/platform.js'
@@ -12,6 +13,8 @@ export interface ClientOptions {
   channels?: readonly ChannelName[]
   /** Missions to receive updates of; all by default. */
   filter?: SubscriptionFilter
+  /** Additional content of `metrics_tick`; none by default. */
+  latency?: readonly LatencyPart[]
   /** Returns a token, called for every connection. It is sent as a subprotocol, because browsers cannot set headers. */
   getToken?: () => string | Promise<string>
   /** WebSocket class, for example that of `ws`; `globalThis.WebSocket` by default. */
@@ -32,13 +35,13 @@ export interface ClientOptions {
   window?: PageEvents
 }
 
-type OptionalNames = 'filter' | 'getToken' | 'storage' | 'document' | 'window'
+type OptionalNames = 'filter' | 'latency' | 'getToken' | 'storage' | 'document' | 'window'
 
 export type ResolvedClientOptions = Required<Omit<ClientOptions, OptionalNames>> & ClientOptions & { url: string }
 
 /** Names of the options by the type of their values. */
 const NAMES: { readonly [type: string]: ReadonlyArray<keyof ClientOptions> } = {
-  object: ['channels', 'filter', 'storage', 'clock', 'document', 'window'],
+  object: ['channels', 'filter', 'latency', 'storage', 'clock', 'document', 'window'],
   function: ['getToken', 'WebSocket', 'random'],
   string: ['storageKey'],
   number: ['heartbeatMs']
@@ -70,10 +73,11 @@ export function resolveClientOptions (url: string, options: ClientOptions): Reso
     check(name, value !== null && NAMES[typeof value]?.includes(name as keyof ClientOptions))
     resolved[name] = value
   }
-  const { channels, filter, heartbeatMs } = resolved as unknown as ResolvedClientOptions
+  const { channels, filter, latency, heartbeatMs } = resolved as unknown as ResolvedClientOptions
   check('WebSocket', resolved['WebSocket'])
   check('heartbeatMs', heartbeatMs > 0)
-  check('channels', isList(channels, CHANNELS) && new Set(channels).size === channels.length)
+  check('channels', isSet(channels, CHANNELS))
+  check('latency', !latency || (channels.includes('metrics_tick') && isSet(latency, LATENCY)))
   if (filter) {
     // A `subscribe` that is larger than the service accepts would close the client.
     check('filter', channels.includes('mission_update') && countBytes(filter) <= MAX_FILTER_BYTES)
@@ -91,6 +95,9 @@ export function resolveClientOptions (url: string, options: ClientOptions): Reso
 const isList = (values: unknown, known: readonly string[] | false): boolean =>
   Array.isArray(values) && values.length > 0 && values.every((value) =>
     known ? known.includes(value) : typeof value === 'string' && value.length > 0 && value.length <= 256)
+
+const isSet = (values: readonly unknown[], known: readonly string[]): boolean =>
+  isList(values, known) && new Set(values).size === values.length
 
 // Older browsers accept neither relative URLs nor `http:` for a WebSocket.
 function absolute (url: string, base: string | undefined): string {

@@ -1,3 +1,4 @@
+import type { ChannelName } from '../../../schemas/channels/index.js'
 import type { ClientMessages } from '../../../schemas/messages/client-messages.js'
 import type { ClientContext } from '../context.js'
 import { cursorsOf } from './cursors.js'
@@ -10,16 +11,19 @@ import type { SubscribedChannel } from './subscribed-channel.js'
 export function sendSubscribe (
   context: ClientContext, channels: readonly SubscribedChannel[], endings?: number
 ): void {
-  const { filter, makeId, send } = context
+  const { filter, latency, makeId, send } = context
   // After a reload there is a cursor, but not the state that belongs to it.
   const snapshot = channels.some(({ cursor, isReady }) => cursor && !isReady)
+  const only = <Value>(channel: ChannelName, value: Value): Value | undefined =>
+    channels.some(({ name }) => name === channel) ? value : undefined
   // JSON omits properties that are undefined.
   const message = {
     type: 'subscribe',
     id: makeId(),
     channels: channels.map(({ name }) => name),
     since: channels.some(({ cursor }) => cursor) ? cursorsOf(channels) : undefined,
-    filter: channels.some(({ name }) => name === 'mission_update') ? filter : undefined,
+    filter: only('mission_update', filter),
+    latency: only('metrics_tick', latency),
     snapshot: snapshot || undefined,
     endings
   } as ClientMessages['subscribe']
