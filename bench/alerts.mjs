@@ -1,7 +1,8 @@
-// How good the alerts are, and what the detector costs: `npm run bench:alerts -- [--json] [--only nab,noise,speed,replay]`.
+// How good the alerts are, and what the detector costs: `npm run bench:alerts -- [--json] [--only nab,noise,speed,evaluation,replay]`.
 // Prints tables and exits with 1 if a figure misses its bound. With `--json` it prints one object instead.
 import { parseArgs } from 'node:util'
 import { Envelope } from '../dist/lib/monitoring/alerts/envelope.js'
+import { measureEvaluation } from './alerts/evaluation.mjs'
 import { readNabSeries } from './alerts/nab-data.mjs'
 import { scoreNab } from './alerts/nab-score.mjs'
 import { measureNoise } from './alerts/noise.mjs'
@@ -10,7 +11,7 @@ const SENSITIVITIES = ['max', 'high', 'normal', 'low']
 const SPEED_SAMPLES = 1_000_000
 const SPEED_ROUNDS = 7
 
-const PARTS = { nab: measureNab, noise: () => measureNoise(() => new Envelope()), speed: measureSpeed, replay: measureReplay }
+const PARTS = { nab: measureNab, noise: () => measureNoise(() => new Envelope()), speed: measureSpeed, evaluation: measureEvaluation, replay: measureReplay }
 
 /** The bounds of each part as `[name, value, least or most, bound]`. */
 const BOUNDS = {
@@ -29,6 +30,8 @@ const BOUNDS = {
     ['time per sample, µs', us, 'most', 0.5],
     ['time per sample with times, µs', withTimesUs, 'most', 0.5]
   ],
+  evaluation: (scenes) => Object.entries(scenes).map(([scene, { percentOfCore }]) =>
+    [`evaluation of ${scene}, % of a core`, percentOfCore, 'most', 0.5]),
   replay: ({ 'genai-requests.csv': requests }) => requests.skipped !== undefined
     ? []
     : [
