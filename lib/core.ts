@@ -80,6 +80,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endedIds,
     monitoring,
     alerts: alerts.operators,
+    process: () => alerts.process(),
     signals: alerts.signals,
     hidesUnknownParents: access.isRestricted,
     options,
@@ -111,7 +112,8 @@ function createAlertService (deps: CreateAlertServiceDeps): AlertService {
     }),
     health: () => cluster()?.health.all() ?? monitoring.health(),
     latencies: () => cluster()?.reports.operationLatencies() ?? monitoring.operationLatencies(),
-    operations: () => monitoring.operations(),
+    operations: () => cluster()?.reports.operationCounters() ?? monitoring.operations().series,
+    processes: (own) => cluster()?.reports.processes(own) ?? (own && [{ instance: undefined, facts: own }]),
     onCallbackError
   })
 }

@@ -57,7 +57,7 @@ const missionsOf = (some: Partial<MissionFacts> = {}): MissionFacts => ({
 })
 
 const factsOf = ({ missions, components, ...some }: Omit<Partial<AlertFacts>, 'missions'> & { missions?: Partial<MissionFacts>, components?: Record<string, Partial<HealthComponent>> } = {}): AlertFacts =>
-  ({ now: START, missions: missionsOf(missions), health: healthOf(components), process: undefined, operations: [], ...some })
+  ({ now: START, missions: missionsOf(missions), health: healthOf(components), processes: undefined, operations: [], ...some })
 
 const evaluate = (facts: Parameters<typeof factsOf>[0], alerts: OptionsInput['alerts'] = {}): readonly AlertCondition[] =>
   evaluateRules(bindRules(optionsOf(alerts).rules), factsOf(facts)).conditions
@@ -204,11 +204,33 @@ t.test('the rules about missions that do not get done', async (t) => {
   })
 
   t.test('find a late event loop and slow clients, where the process is known', async (t) => {
-    const process = { eventLoopDelayMs: 201, slowConsumers: 11 }
-    t.strictSame(brief(evaluate({ process })), [['event_loop_late', 'warning', 201, 200], ['slow_consumers', 'warning', 11, 10]])
-    t.strictSame(brief(evaluate({ process: { eventLoopDelayMs: 1_001, slowConsumers: 10 } })), [['event_loop_late', 'critical', 1_001, 1_000]])
+    const processes = (eventLoopDelayMs: number, slowConsumers: number) => [{ instance: undefined, facts: { eventLoopDelayMs, slowConsumers } }]
+    t.strictSame(brief(evaluate({ processes: processes(201, 11) })), [['event_loop_late', 'warning', 201, 200], ['slow_consumers', 'warning', 11, 10]])
+    t.strictSame(brief(evaluate({ processes: processes(1_001, 10) })), [['event_loop_late', 'critical', 1_001, 1_000]])
     const { unknown } = evaluateRules(bindRules(optionsOf().rules), factsOf())
     t.strictSame([...unknown], ['event_loop_late', 'slow_consumers'])
+    t.strictSame(evaluate({ processes: processes(201, 11) }).map(({ key }) => key), ['event_loop_late', 'slow_consumers'], 'a single process has no label')
+  })
+
+  t.test('name each of several processes; one that has not reported lately keeps its alert, and one that is gone does not', async (t) => {
+    const clock = createVirtualClock(START)
+    const late = { eventLoopDelayMs: 300, slowConsumers: 0 }
+    let processes: AlertFacts['processes'] = [{ instance: 'a', facts: late }, { instance: 'b', facts: late }, { instance: 'c', facts: { eventLoopDelayMs: 0, slowConsumers: 12 } }]
+    const alerts = new ScopeAlerts({
+      clock, repeatMs: 0, rules: bindRules(optionsOf({ rules: { event_loop_late: { forMs: 0, keepMs: 60_000 }, slow_consumers: { forMs: 0 } } }).rules), facts: () => factsOf({ processes }), onError: () => {}
+    })
+    const texts = alerts.evaluate().map(({ fingerprint, labels, message }) => [fingerprint, labels, message])
+    t.strictSame(texts, [
+      ['event_loop_late{instance="a"}', { instance: 'a' }, 'The event loop of a is 300 ms late, more than 200 ms'],
+      ['event_loop_late{instance="b"}', { instance: 'b' }, 'The event loop of b is 300 ms late, more than 200 ms'],
+      ['slow_consumers{instance="c"}', { instance: 'c' }, '12 clients of c were disconnected within 15 minutes, because they read too slowly, more than 10']
+    ])
+    processes = [{ instance: 'a', facts: undefined }, { instance: 'c', facts: { eventLoopDelayMs: 0, slowConsumers: 12 } }]
+    clock.advance(3_600_000)
+    t.strictSame(alerts.evaluate(), [])
+    clock.advance(60_000)
+    t.match(alerts.evaluate(), [{ fingerprint: 'event_loop_late{instance="b"}', state: 'resolved' }])
+    t.strictSame(alerts.lifecycle.firing().map(({ fingerprint }) => fingerprint), ['event_loop_late{instance="a"}', 'slow_consumers{instance="c"}'])
   })
 })
 

@@ -3,7 +3,7 @@ import type { ResolvedOptions } from '../../schemas/options.js'
 import type { Backplane, SharedLog } from '../backplane/contract.js'
 import { afterAtMost, type Clock } from '../base/clock.js'
 import type { Endings, MissionRegistry } from '../missions/index.js'
-import type { AdaptiveSignals, MonitoringService, ScopeAlerts } from '../monitoring/index.js'
+import type { AdaptiveSignals, MonitoringService, ProcessFacts, ScopeAlerts } from '../monitoring/index.js'
 import { Cancels } from './cancels.js'
 import { ClusterAlerts } from './cluster-alerts.js'
 import { ClusterHealth } from './cluster-health.js'
@@ -27,6 +27,8 @@ export interface ClusterDeps {
   monitoring: MonitoringService
   /** Evaluates the alerts, if this process does that for all. */
   alerts: ScopeAlerts
+  /** How this process gets along; `undefined` for one without clients. */
+  process: () => ProcessFacts | undefined
   /** The state that the adaptive alerts have learned. */
   signals: AdaptiveSignals
   hidesUnknownParents: boolean
@@ -75,7 +77,11 @@ export class Cluster {
     const shared = { clock, registry, picture, membership: this.membership, onListenerError }
     this.#cancels = new Cancels({ ...shared, send })
     this.reports = new Reports({
-      ...shared, monitoring, counts: () => countsOf(registry), send: async (report) => await send(undefined, report)
+      ...shared,
+      monitoring,
+      process: deps.process,
+      counts: () => countsOf(registry),
+      send: async (report) => await send(undefined, report)
     })
     const receive = createInbox({ cancels: this.#cancels, reports: this.reports, onWarning })
     this.health = new ClusterHealth({ clock, monitoring, reports: this.reports, onListenerError })

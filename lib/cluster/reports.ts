@@ -1,9 +1,12 @@
-import type { ClusterReport } from '../../schemas/cluster/messages.js'
+import { MAX_COUNTED_OPERATIONS, type ClusterReport } from '../../schemas/cluster/messages.js'
 import type { HealthSnapshot } from '../../schemas/health.js'
 import type { LatencyHistogram, LatencySnapshot, OperationLatency } from '../../schemas/metrics.js'
 import type { Clock, Timer } from '../base/clock.js'
 import { Events, type Unsubscribe } from '../base/events.js'
-import { latencyOf, operationLatencyOf, SharedLatency, type MonitoringService } from '../monitoring/index.js'
+import {
+  latencyOf, mostReported, operationLatencyOf, SharedLatency, SharedOperations, type MonitoringService,
+  type OperationCounters, type ProcessFact, type ProcessFacts
+} from '../monitoring/index.js'
 import type { Membership } from './membership.js'
 
 /** Reports are sent this often while operations run, and at least this often in any case. */
@@ -11,6 +14,7 @@ const BUSY_MS = 2_500
 const IDLE_MS = 15_000
 /** A report of a process that is not heard of for longer does not count any more. */
 const STALE_MS = 45_000
+const MAX_PROCESSES = 100
 /** Stands for this process, whose id may change. */
 const OWN = ''
 /** How long other processes keep sending the requested values. */
@@ -22,6 +26,8 @@ export interface ReportsDeps {
   clock: Clock
   monitoring: MonitoringService
   membership: Membership
+  /** How this process gets along; `undefined` for one without clients. */
+  process: () => ProcessFacts | undefined
   /** The counts of this process that the log does not have. */
   counts: () => OwnCounts
   send: (report: ClusterReport) => Promise<void>
@@ -40,6 +46,7 @@ export class Reports {
   readonly #events: Events<{ changed: [] }>
   readonly #unsubscribers: Unsubscribe[] = []
   readonly #total = new SharedLatency()
+  readonly #counters = new SharedOperations()
   #askedAt = -Infinity
   #timer: Timer | undefined
   #sentAt = -Infinity
@@ -69,8 +76,10 @@ export class Reports {
     // A process that has just joined knows nothing of the others.
     const before = this.#received.get(report.from)?.report
     if (before === undefined || before.asks !== report.asks) this.#isDue = true
+    const at = this.#deps.clock.monotonic()
     if (report.total !== undefined) this.#total.update(report.from, report.total)
-    this.#received.set(report.from, { report, at: this.#deps.clock.monotonic() })
+    if (report.operationCounters !== undefined) this.#counters.update(report.from, report.operationCounters, at)
+    this.#received.set(report.from, { report, at })
     this.#events.emit('changed')
   }
 
@@ -97,6 +106,29 @@ export class Reports {
     this.#ask()
     const others = this.#others().map(({ operations = [] }) => operations)
     return operationLatencyOf([this.#deps.monitoring.operationCounts(), ...others])
+  }
+
+  /** How often the operations of all processes were reported. From the first call on, the others are asked. */
+  operationCounters (): OperationCounters[] {
+    this.#ask()
+    const at = this.#deps.clock.monotonic()
+    this.#counters.update(OWN, this.#deps.monitoring.operations().series, at, true)
+    return this.#counters.read(at)
+  }
+
+  /**
+   * How the processes with clients get along, at most 100 of them. `own` is this process. A process that is alive, but
+   * has not reported lately, has no facts; one that is gone is left out.
+   */
+  processes (own: ProcessFacts | undefined): ProcessFact[] {
+    const { membership } = this.#deps
+    const reports = new Map(this.#others().map((report) => [report.from, report]))
+    const isAlone = membership.alive.length <= 1
+    return membership.alive.slice(0, MAX_PROCESSES).flatMap(({ id }) => {
+      const isKnown = membership.isOwn(id) || reports.has(id)
+      const facts = membership.isOwn(id) ? own : reports.get(id)?.process
+      return isKnown && facts === undefined ? [] : { instance: isAlone ? undefined : id, facts }
+    })
   }
 
   /** The health of the other processes. */
@@ -127,6 +159,7 @@ export class Reports {
       if (at >= oldestAt) continue
       this.#received.delete(from)
       this.#total.forget(from)
+      this.#counters.forget(from)
     }
     return [...this.#received.values()].map(({ report }) => report).filter(({ from }) => membership.isAlive(from))
   }
@@ -136,7 +169,11 @@ export class Reports {
     this.#askedAt = this.#deps.clock.monotonic()
   }
 
-  get #asks (): boolean { return this.#deps.clock.monotonic() - this.#askedAt < ASKED_MS }
+  // The process that evaluates the alerts always needs them.
+  get #asks (): boolean {
+    const { clock, membership } = this.#deps
+    return membership.isLeader || clock.monotonic() - this.#askedAt < ASKED_MS
+  }
 
   // A report that is lost is followed by the next one.
   #send (): void {
@@ -146,7 +183,8 @@ export class Reports {
   }
 
   #create (): ClusterReport {
-    const { monitoring, membership, counts } = this.#deps
+    const { monitoring, membership, counts, process } = this.#deps
+    const facts = process()
     const isAsked = this.#others().some(({ asks }) => asks)
     return {
       type: 'report',
@@ -155,7 +193,12 @@ export class Reports {
       health: monitoring.health(),
       ...counts(),
       ...(this.#asks && { asks: true }),
-      ...(isAsked && { total: monitoring.totalLatency.counts(), operations: monitoring.operationCounts() })
+      ...(facts !== undefined && { process: facts }),
+      ...(isAsked && {
+        total: monitoring.totalLatency.counts(),
+        operations: monitoring.operationCounts(),
+        operationCounters: mostReported(monitoring.operations().series, MAX_COUNTED_OPERATIONS)
+      })
     }
   }
 }

@@ -4,6 +4,9 @@ import { LATENCY_BUCKETS, OperationLatency } from '../metrics.js'
 import { CancelKind, MissionId } from '../mission.js'
 
 const InstanceId = Type.String({ minLength: 1, maxLength: 128 })
+/** How many operations of one process are watched by the process that evaluates the alerts. */
+export const MAX_COUNTED_OPERATIONS = 100
+
 const Count = Type.Integer({ minimum: 0 })
 const LatencyBucketCounts = Type.Array(Type.Tuple([Count, Count]), { maxItems: LATENCY_BUCKETS })
 
@@ -31,8 +34,9 @@ export type CancelReply = Static<typeof CancelReply>
 
 /**
  * The numbers of a process that others add to their own: durations of the last minute by the buckets of the latency
- * window, the health, and counts that are not in the log. `total`, all durations of the process, and `operations`, the
- * last minute of the busiest operations, are sent while another process `asks` for them.
+ * window, the health, counts that are not in the log, and, if it has clients, how the process gets along. `total`, all
+ * durations of the process, `operations`, the last minute of the busiest operations, and `operationCounters`, those of
+ * the operations that were reported most, are sent while another process `asks` for them.
  */
 export const ClusterReport = Type.Object({
   type: Type.Literal('report'),
@@ -45,6 +49,15 @@ export const ClusterReport = Type.Object({
     operation: OperationLatency.properties.operation,
     counts: LatencyBucketCounts
   }), { maxItems: 20 })),
+  operationCounters: Type.Optional(Type.Array(Type.Object({
+    component: OperationLatency.properties.component,
+    operation: OperationLatency.properties.operation,
+    success: Count,
+    error: Count,
+    durationCount: Count,
+    durationSumMs: Type.Number({ minimum: 0 })
+  }), { maxItems: MAX_COUNTED_OPERATIONS })),
+  process: Type.Optional(Type.Object({ eventLoopDelayMs: Type.Number({ minimum: 0 }), slowConsumers: Count })),
   health: HealthSnapshot,
   lateOutcomes: Count,
   refused: Count,

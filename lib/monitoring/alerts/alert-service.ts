@@ -4,11 +4,12 @@ import type { OperationLatency } from '../../../schemas/metrics.js'
 import type { AlertsOptions } from '../../../schemas/options/alerts.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import { Events, type Unsubscribe } from '../../base/events.js'
-import type { OperationTotals } from '../operations/operations.js'
+import type { OperationCounters } from '../operations/operation-series.js'
 import { AdaptiveSignals } from './adaptive/adaptive-signals.js'
 import { bindRules, type EvaluatedRule } from './alert-rules.js'
 import { bindHostRules, type HostAlertRule, type HostedRule } from './host-rules.js'
 import { AlertCounts, type AlertTotals } from './alert-counts.js'
+import type { ProcessFact, ProcessFacts } from './facts/alert-facts.js'
 import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
 import { OperationWatch } from './facts/operation-watch.js'
 import { ProcessWatch, type ProcessSource } from './facts/process-watch.js'
@@ -30,8 +31,10 @@ export interface AlertServiceDeps {
   health: () => HealthSnapshot
   /** The latency of the busiest operations in the last minute. */
   latencies: () => readonly OperationLatency[]
-  /** The lifetime totals by component and operation. */
-  operations: () => OperationTotals
+  /** The counters by component and operation. */
+  operations: () => readonly OperationCounters[]
+  /** How the processes with clients get along; `own` is this process. */
+  processes: (own: ProcessFacts | undefined) => readonly ProcessFact[] | undefined
   /** Receives errors of rules and of listeners; `where` names the rule. */
   onCallbackError: (where: string, err: unknown) => void
 }
@@ -87,6 +90,11 @@ export class AlertService {
   /** From now on, the rules about the process read its counters. */
   observe (source: () => ProcessSource): void {
     this.#process = new ProcessWatch(source)
+  }
+
+  /** How this process gets along; `undefined` if it has no clients. */
+  process (): ProcessFacts | undefined {
+    return this.#process?.read(this.#deps.clock.monotonic())
   }
 
   start (): void {
@@ -155,7 +163,7 @@ export class AlertService {
   }
 
   #createScope (tenant: string | undefined): Scope {
-    const { clock, options, missions, health, operations, onCallbackError } = this.#deps
+    const { clock, options, missions, health, operations, processes, onCallbackError } = this.#deps
     const isTenant = tenant !== undefined
     const watch = new MissionWatch(missions(tenant))
     const operationWatch = new OperationWatch()
@@ -168,8 +176,8 @@ export class AlertService {
         now: time.now,
         missions: watch.read(time),
         health: isTenant ? NO_COMPONENTS : health(),
-        process: isTenant ? undefined : this.#process?.read(time.at),
-        operations: isTenant ? [] : operationWatch.read(time.at, operations().series)
+        processes: isTenant ? undefined : processes(this.process()),
+        operations: isTenant ? [] : operationWatch.read(time.at, operations())
       }),
       onError: (rule, err) => onCallbackError(`alert_rule.${rule}`, err),
       ...!isTenant && { onTransition: (rule, state) => this.#counts.changed(rule, state) }

@@ -11,7 +11,8 @@ export interface AlertReading {
   /** Few values: together with the rule, they identify the alert. */
   labels?: Readonly<Record<string, string>>
   metric: string | null
-  value: number
+  /** `undefined` if it cannot be measured now; the alert with these labels then stays unchanged. */
+  value: number | undefined
   limits: Readonly<Partial<Record<AnomalySeverity, number>>>
   /** Describes the value, such as `12 missions are active`. */
   text: string
@@ -58,6 +59,11 @@ export function fingerprintOf (rule: string, labels: Readonly<Record<string, str
 export const cutLabels = (labels: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.slice(0, MAX_LABEL)]))
 
+/** A reading with a value. */
+export type Measured = AlertReading & { readonly value: number }
+
+export const isMeasured = (reading: AlertReading): reading is Measured => reading.value !== undefined
+
 /** The identity of a condition, without its measurement. */
 export type ConditionIdentity = Pick<AlertCondition, 'key' | 'rule' | 'category' | 'labels'>
 
@@ -66,7 +72,7 @@ export type ConditionIdentity = Pick<AlertCondition, 'key' | 'rule' | 'category'
  * already: it stays until the value is below 80 % of the limit.
  */
 export function toCondition (
-  identity: ConditionIdentity, reading: AlertReading, before: AnomalySeverity | undefined
+  identity: ConditionIdentity, reading: Measured, before: AnomalySeverity | undefined
 ): AlertCondition | undefined {
   const { metric, value, limits, text, describe, details = null, missions, namesEach } = reading
   for (const severity of SEVERITIES) {

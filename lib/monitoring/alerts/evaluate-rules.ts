@@ -1,13 +1,15 @@
 import type { AnomalySeverity } from '../../../schemas/anomaly.js'
 import type { EvaluatedRule } from './alert-rules.js'
-import { cutLabels, fingerprintOf, toCondition, type AlertCondition, type AlertReading } from './condition.js'
+import {
+  cutLabels, fingerprintOf, isMeasured, toCondition, type AlertCondition, type AlertReading, type ConditionIdentity
+} from './condition.js'
 import type { AlertFacts } from './facts/alert-facts.js'
 
 const FAILED = 'monitoring.evaluation_failed'
 
 export interface Evaluation {
   readonly conditions: readonly AlertCondition[]
-  /** Rules without a result: their alerts stay as they are. */
+  /** Rules and fingerprints without a result: their alerts stay as they are. */
   readonly unknown: ReadonlySet<string>
 }
 
@@ -31,7 +33,11 @@ export function evaluateRules (
     try {
       const readings = one.read(facts)
       if (readings === undefined) unknown.add(one.rule)
-      for (const reading of readings ?? []) keepWorst(found, conditionOf(one, reading, options))
+      for (const reading of readings ?? []) {
+        const identity = identify(one, reading, options.labels)
+        if (isMeasured(reading)) keepWorst(found, toCondition(identity, reading, options.firing?.(identity.key)))
+        else unknown.add(identity.key)
+      }
     } catch (err) {
       options.onError?.(one.rule, err)
       unknown.add(one.rule)
@@ -41,12 +47,11 @@ export function evaluateRules (
   return { conditions: [...found.values(), ...failuresOf(failed, rules, options.labels)], unknown }
 }
 
-function conditionOf (
-  { rule, category }: EvaluatedRule, reading: AlertReading, { labels, firing }: EvaluateOptions
-): AlertCondition | undefined {
+function identify (
+  { rule, category }: EvaluatedRule, reading: AlertReading, labels: EvaluateOptions['labels']
+): ConditionIdentity {
   const all = cutLabels({ ...labels, ...reading.labels })
-  const key = fingerprintOf(rule, all)
-  return toCondition({ key, rule, category, labels: all }, reading, firing?.(key))
+  return { key: fingerprintOf(rule, all), rule, category, labels: all }
 }
 
 function keepWorst (found: Map<string, AlertCondition>, condition: AlertCondition | undefined): void {

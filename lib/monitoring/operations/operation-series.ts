@@ -4,17 +4,21 @@ import { activeTraceId } from '../../base/tracing/active-trace.js'
 import { bucketOf } from './latency-buckets.js'
 import { LatencyWindow } from './latency-window.js'
 
-/**
- * Lifetime counts of one component and operation. `buckets` is not cumulative and has one entry more than the bounds;
- * `examples` has the newest duration of each bucket that was measured in a trace.
- */
-export interface OperationSeries {
+/** How often one component and operation was reported, and the durations that were reported with it. */
+export interface OperationCounters {
   component: string
   operation: string
   success: number
   error: number
   durationCount: number
   durationSumMs: number
+}
+
+/**
+ * Lifetime counts of one component and operation. `buckets` is not cumulative and has one entry more than the bounds;
+ * `examples` has the newest duration of each bucket that was measured in a trace.
+ */
+export interface OperationSeries extends OperationCounters {
   buckets: readonly number[]
   examples: HistogramCounts['examples']
 }

@@ -3,8 +3,8 @@ import type { LatencyCounts } from './latency-buckets.js'
 import { RecordedSeries, type OperationSeries, type RecordedOperation } from './operation-series.js'
 
 /** Maximum number of pairs of component and operation with a series of their own; further pairs share one. */
-const MAX_PAIRS = 500
-const OTHER = 'other'
+export const MAX_PAIRS = 500
+export const OTHER = 'other'
 
 const LABEL_MAX_LENGTH = 64
 const LABEL = /^[A-Za-z0-9_.:/-]{1,64}$/

@@ -73,11 +73,19 @@ export interface MissionFacts {
   readonly gaps: number
 }
 
-/** How this process gets along. */
+/** How a process gets along. */
 export interface ProcessFacts {
   readonly eventLoopDelayMs: number
   /** Clients that were disconnected within the window, because they read too slowly. */
   readonly slowConsumers: number
+}
+
+/** One of the processes of the service. */
+export interface ProcessFact {
+  /** Its name, if there are several. */
+  readonly instance: string | undefined
+  /** `undefined` for a process that is alive, but has not reported lately. */
+  readonly facts: ProcessFacts | undefined
 }
 
 /** One operation of the host. Times are in ms, and count only while anything is reported. */
@@ -101,8 +109,8 @@ export interface AlertFacts {
   readonly now: number
   readonly missions: MissionFacts
   readonly health: HealthSnapshot
-  /** `undefined` for a tenant, and in a process without clients. */
-  readonly process: ProcessFacts | undefined
+  /** The processes with clients; `undefined` if none is known, and for a tenant. */
+  readonly processes: readonly ProcessFact[] | undefined
   /** Empty for a tenant. */
   readonly operations: readonly OperationFact[]
 }

@@ -1,5 +1,6 @@
 const STEP_MS = 300_000
-const STEPS = 3
+/** How many steps of 5 minutes the window has. */
+export const STEPS = 3
 
 /** The number of active missions over the last 15 minutes, at most one sample for each 5 s. */
 export class LoadSamples {

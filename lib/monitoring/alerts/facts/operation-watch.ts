@@ -1,4 +1,4 @@
-import type { OperationSeries } from '../../operations/operation-series.js'
+import type { OperationCounters } from '../../operations/operation-series.js'
 import type { OperationFact } from './alert-facts.js'
 
 /** The history of one operation. Times are in ms. */
@@ -21,16 +21,17 @@ interface Watched {
  * Only time in which anything is reported counts, so that a quiet night is no silence. As bounded as the series are.
  */
 export class OperationWatch {
-  readonly #watched = new Map<string, Watched>()
+  #watched: ReadonlyMap<string, Watched> = new Map()
   #readAt: number | undefined
 
-  read (at: number, series: readonly OperationSeries[]): OperationFact[] {
+  read (at: number, series: readonly OperationCounters[]): OperationFact[] {
     const passedMs = at - (this.#readAt ?? at)
     this.#readAt = at
-    const isBusy = series.some((one) => countOf(one) > (this.#watched.get(keyOf(one))?.count ?? 0))
+    const before = this.#watched
+    this.#watched = new Map(series.map((one) => [keyOf(one), before.get(keyOf(one)) ?? create()]))
+    const isBusy = series.some((one) => countOf(one) > this.#watched.get(keyOf(one))!.count)
     return series.map((one) => {
-      const watched = this.#watched.get(keyOf(one)) ?? create()
-      this.#watched.set(keyOf(one), watched)
+      const watched = this.#watched.get(keyOf(one))!
       if (countOf(one) > watched.count) report(watched, one, passedMs)
       else if (isBusy) watched.silentMs += passedMs
       const { component, operation } = one
@@ -52,7 +53,7 @@ const create = (): Watched => ({
   unchangedMs: 0
 })
 
-function report (watched: Watched, one: OperationSeries, passedMs: number): void {
+function report (watched: Watched, one: OperationCounters, passedMs: number): void {
   watched.reports++
   watched.longestSilentMs = Math.max(watched.longestSilentMs, watched.silentMs)
   watched.silentMs = 0
@@ -69,5 +70,5 @@ function report (watched: Watched, one: OperationSeries, passedMs: number): void
   watched.meanMs = meanMs
 }
 
-const countOf = ({ success, error }: OperationSeries): number => success + error
-const keyOf = ({ component, operation }: OperationSeries): string => `${component} ${operation}`
+const countOf = ({ success, error }: OperationCounters): number => success + error
+const keyOf = ({ component, operation }: OperationCounters): string => `${component} ${operation}`

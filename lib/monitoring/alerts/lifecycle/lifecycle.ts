@@ -69,7 +69,8 @@ export class AlertLifecycle {
       this.#observe(condition, time)
     }
     for (const entry of this.#entries.values()) {
-      if (!current.has(entry.condition.key) && !unknown.has(entry.condition.rule)) this.#miss(entry, time)
+      const { key, rule } = entry.condition
+      if (!current.has(key) && !unknown.has(rule) && !unknown.has(key)) this.#miss(entry, time)
     }
     return this.#send(time)
   }

@@ -37,26 +37,29 @@ export const SERVICE_RULES: readonly AlertRule[] = [
     category: 'monitoring',
     isAboutMissions: false,
     wakes: 'The person on call, when the process is so busy that timers and messages are late.',
-    read: ({ process }, { warningMs, criticalMs }) => process && [{
+    read: ({ processes }, { warningMs, criticalMs }) => processes?.map(({ instance, facts }) => ({
+      ...labelsOf(instance),
       metric: 'event_loop_delay_ms',
-      value: process.eventLoopDelayMs,
+      value: facts?.eventLoopDelayMs,
       limits: { warning: warningMs, critical: criticalMs },
-      text: `The event loop is ${formatDuration(process.eventLoopDelayMs)} late`,
+      text: `The event loop${placeOf(instance)} is ${formatDuration(Number(facts?.eventLoopDelayMs))} late`,
       describe: (limit) => `more than ${formatDuration(limit)}`
-    }]
+    }))
   }),
   defineRule({
     rule: 'slow_consumers',
     category: 'monitoring',
     isAboutMissions: false,
     wakes: 'The developers, when many clients are disconnected because they read too slowly.',
-    read: ({ process }, { least }) => process && [{
+    read: ({ processes }, { least }) => processes?.map(({ instance, facts }) => ({
+      ...labelsOf(instance),
       metric: 'slow_consumers',
-      value: process.slowConsumers,
+      value: facts?.slowConsumers,
       limits: { warning: least },
-      text: `${process.slowConsumers} clients were disconnected within 15 minutes, because they read too slowly`,
+      text: `${facts?.slowConsumers} clients${placeOf(instance)} were disconnected within 15 minutes, because they ` +
+        'read too slowly',
       describe: (limit) => `more than ${limit}`
-    }]
+    }))
   }),
   defineRule({
     rule: 'metric_missing',
@@ -91,5 +94,8 @@ export const SERVICE_RULES: readonly AlertRule[] = [
       }))
   })
 ]
+
+const labelsOf = (instance: string | undefined) => instance === undefined ? {} : { labels: { instance } }
+const placeOf = (instance: string | undefined): string => instance === undefined ? '' : ` of ${instance}`
 
 const components = (health: HealthSnapshot): Array<[string, HealthComponent]> => Object.entries(health.components)
