@@ -7,12 +7,15 @@ import { promisify } from 'node:util'
 import zopfli from '@gfx/zopfli'
 import { build } from 'esbuild'
 import { minify } from 'terser'
+import { findOwnNames } from './dashboard/own-names.mjs'
+import { uplotParts } from './dashboard/uplot-parts.mjs'
 
 const OUT = 'dist/dashboard'
 const MAX_FIRST_BYTES = 40_960
 const MAX_BYTES = 61_440
 
 const compress = promisify(zopfli.gzip)
+const ownNames = new RegExp(`^(?:${findOwnNames().join('|')})$`)
 
 const { outputFiles, metafile } = await build({
   entryPoints: { app: 'lib/dashboard/main.tsx', style: 'lib/dashboard/styles/index.css' },
@@ -28,6 +31,7 @@ const { outputFiles, metafile } = await build({
   jsx: 'automatic',
   jsxImportSource: 'preact',
   legalComments: 'none',
+  plugins: [uplotParts],
   metafile: true,
   write: false
 })
@@ -51,9 +55,13 @@ const packed = await Promise.all(files.map(async ({ name, contents }) => {
   return { name, contents: smaller, gzip: Buffer.from(await compress(smaller, { numiterations: 15 })) }
 }))
 
-// Each byte is loaded by every visitor: terser finds 3 % that esbuild does not, and Zopfli packs 4 % tighter than zlib.
+// Each byte is loaded by every visitor: terser finds 3 % that esbuild does not, shorter names of properties 4 %, and
+// Zopfli packs 4 % tighter than zlib.
 async function shrink (contents) {
-  const options = { module: true, ecma: 2022, compress: { passes: 3, pure_getters: true }, mangle: { toplevel: true } }
+  const properties = { regex: ownNames }
+  const options = {
+    module: true, ecma: 2022, compress: { passes: 3, pure_getters: true }, mangle: { toplevel: true, properties }
+  }
   const { code } = await minify(Buffer.from(contents).toString(), options)
   return Buffer.from(code)
 }
