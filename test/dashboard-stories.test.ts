@@ -127,6 +127,52 @@ t.test('the page of a real service', onlyWith(chromium), async (t) => {
     t.notMatch(await globex.content(), /acme/)
   })
 
+  await t.test('lets an operator switch between tenants, live, and offers tenants no choice', async (t) => {
+    const { app, origin } = await serve(t, { access: BY_COOKIE })
+    const runs = ['acme', 'acme', 'globex'].map((tenant, index) => app.missions.start({ name: `${tenant} ${index}`, tenant }))
+    app.missions.start({ name: 'of nobody' })
+    const [acme, operator] = [await visit(chrome, origin + PATH, 'acme/ann'), await visit(chrome, origin + PATH, 'olga')]
+    // The service has told the page of these only by updates, not in a list.
+    app.missions.start({ name: 'globex later', tenant: 'globex' })
+    await row(operator, 'globex later').waitFor()
+    const tile = async (name: string, value: number, note: RegExp) => {
+      const button = operator.getByRole('region', { name: 'Counts' }).getByRole('button', { name })
+      await button.locator('.tile-value', { hasText: new RegExp(`^${value}$`) }).waitFor()
+      await button.locator('.tile-note', { hasText: note }).waitFor()
+    }
+    await tile('Active', 5, /^now$/)
+    await operator.getByLabel('Tenant').selectOption('globex')
+    await operator.waitForURL(/tenant=globex/)
+    await tile('Active', 2, /^now$/)
+    t.strictSame((await namesOn(operator)).sort(), ['globex 2', 'globex later'])
+    app.missions.start({ name: 'acme later', tenant: 'acme' })
+    runs[0]!.complete()
+    runs[2]!.fail(new Error('over quota'))
+    app.missions.start({ name: 'globex last', tenant: 'globex' })
+    await row(operator, 'globex last').waitFor()
+    await row(operator, 'globex 2').getByText('over quota').waitFor()
+    t.strictSame((await namesOn(operator)).sort(), ['globex 2', 'globex last', 'globex later'])
+    await tile('Errors', 1, /^1 in 30 min · 100 %$/)
+    await tile('Completed', 0, /^0 in 30 min$/)
+    await operator.getByRole('img', { name: /^Active and ended since .* active 2, completed 0, errors 1$/ }).waitFor()
+    await operator.getByLabel('Tenant').selectOption('acme')
+    await row(operator, 'acme later').waitFor()
+    t.strictSame((await namesOn(operator)).sort(), ['acme 0', 'acme 1', 'acme later'])
+    await tile('Completed', 1, /^1 in 30 min$/)
+    await operator.getByRole('img', { name: /^Active and ended since .* active 2, completed 1, errors 0$/ }).waitFor()
+    await operator.reload()
+    await live(operator)
+    t.strictSame((await namesOn(operator)).sort(), ['acme 0', 'acme 1', 'acme later'], 'the view can be sent')
+    await operator.getByLabel('Tenant').selectOption('All tenants')
+    await tile('Active', 5, /^now$/)
+
+    t.equal(await acme.getByLabel('Tenant').count(), 0)
+    t.equal(await acme.locator('.chart', { hasText: 'Latency' }).count(), 0, 'and no chart that stays empty')
+    await acme.goto(`${origin}${PATH}#/?tenant=globex`)
+    await acme.getByText('No missions match').waitFor()
+    t.notMatch((await acme.content()).replace(/<option.*?<\/option>/g, ''), /globex/, 'asking for it shows nothing of another tenant')
+  })
+
   await t.test('shows what it knew as of then while the service restarts, and afterwards only what is true', async (t) => {
     const first = await serve(t)
     const { port } = first.app.server.address() as AddressInfo

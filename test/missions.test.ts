@@ -55,7 +55,7 @@ t.test('a mission', async (t) => {
 
     const always = { missionId: mission.id, name: 'import', tags: ['nightly'] }
     t.same(updates, [
-      { ...always, status: 'planning_started', seq: 1, objective: 'all rows', startedAt: mission.startedAt, metadata: { rows: 3 } },
+      { ...always, status: 'planning_started', seq: 1, objective: 'all rows', tenant: 'acme', startedAt: mission.startedAt, metadata: { rows: 3 } },
       { ...always, status: 'tasks_generated', previousStatus: 'planning_started', seq: 2, tasksSummary: ['read', 'write'] },
       { ...always, status: 'planned', previousStatus: 'tasks_generated', seq: 3, planningSession: { steps: 2 } },
       { ...always, status: 'execution_started', previousStatus: 'planned', seq: 4 },

@@ -21,8 +21,8 @@ export async function startService ({ isAlerting = false } = {}) {
     }
   })
   app.missions.handle({ cancel: {}, start: { start: (name) => app.missions.start({ name }) } })
-  app.monitoring.addHealthCheck({ name: 'database', run: async () => true })
-  app.monitoring.addHealthCheck({ name: 'warehouse', run: async () => true })
+  app.monitoring.addHealthCheck({ name: 'database', run: async () => {} })
+  app.monitoring.addHealthCheck({ name: 'warehouse', run: async () => {} })
   await app.listen({ port: 0, host: '127.0.0.1' })
   end(app, isAlerting)
   const timers = [run(app), trackOperations(app)]

@@ -4,7 +4,7 @@ import { connect } from '../client/index.js'
 import { ANNOUNCE_MS } from './model/announcer.js'
 import { Session } from './model/session.js'
 import { App } from './view/app.js'
-import { isRefused, readConfig, tokenSource } from './view/config.js'
+import { isOutdated, isRefused, readConfig, tokenSource } from './view/config.js'
 import { PageState } from './view/context.js'
 
 const config = readConfig()
@@ -15,7 +15,11 @@ const client = connect(config.webSocketUrl, {
   ...(getToken !== undefined && { getToken })
 })
 session.follow(client)
-client.on('state', ({ cause }) => {
+client.on('state', ({ cause, state }) => {
+  // Only a service that was away for a moment can have been updated.
+  if (state === 'open' && cause === 'connected' && session.isLoaded.peek()) {
+    isOutdated().then((isOver) => { session.isNewer.value ||= isOver }, () => {})
+  }
   if (cause === 'unreachable') isRefused().then((isOver) => isOver && session.expire(), () => {})
 })
 

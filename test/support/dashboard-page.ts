@@ -11,6 +11,8 @@ import { closingSoon } from './app.js'
 export interface Service {
   app: FastifyInstance
   origin: string
+  /** Its open connections. */
+  sockets: ReadonlySet<Socket>
   dropAll: () => void
 }
 
@@ -29,7 +31,7 @@ export async function serve (t: Test, { options = {}, setUp }: ServiceOptions = 
   await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(async () => { await app.close() })
   const address = app.server.address() as AddressInfo
-  return { app, origin: `http://127.0.0.1:${address.port}`, dropAll: () => { for (const socket of sockets) socket.destroy() } }
+  return { app, origin: `http://127.0.0.1:${address.port}`, sockets, dropAll: () => { for (const socket of sockets) socket.destroy() } }
 }
 
 /** What a page must never do; the list stays empty. */

@@ -20,6 +20,8 @@ export interface Service {
   readonly version: string
   readonly canStart: boolean
   readonly canCancel: boolean
+  /** Whether the viewer may see the latency of operations. */
+  readonly hasOperations: boolean
   /** JSON Schema of the input of a new mission, if the service has one. */
   readonly startSchema: unknown
   /** How long work may take to end once it was asked to, in ms. */
@@ -163,7 +165,7 @@ export class Session {
   #count (): Counts {
     const known = this.missions.counts.value
     const stats = this.#stats.value
-    if (stats === undefined) return known
+    if (stats === undefined || this.missions.tenant.value !== '') return known
     const { completed, cancelled, error } = this.#endings.value
     return {
       active: known.active,
@@ -218,6 +220,7 @@ export class Session {
       version,
       canStart: can('mission_start'),
       canCancel: can('mission_cancel'),
+      hasOperations: whoami.channels.includes('metrics_tick'),
       startSchema,
       cancelGraceMs
     }

@@ -1,3 +1,4 @@
+import type { Signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { ChartsSection } from './charts/section.js'
 import type { PageState } from './context.js'
@@ -32,14 +33,15 @@ export function App ({ state }: { state: PageState }) {
       <StopDialog state={state} />
       <StartDialog state={state} />
       <HelpDialog state={state} />
-      <p class='visually-hidden' role='status'>
-        {announcer.polite}
-      </p>
-      <p class='visually-hidden' role='alert'>
-        {announcer.assertive}
-      </p>
+      <Spoken role='status' text={announcer.polite} />
+      <Spoken role='alert' text={announcer.assertive} />
     </>
   )
+}
+
+/** A live region: a screen reader says its text when it changes. */
+function Spoken ({ role, text }: { role: 'status' | 'alert', text: Signal<string> }) {
+  return <p class='visually-hidden' role={role}>{text.value}</p>
 }
 
 // The part after `#` belongs to the view.

@@ -13,6 +13,13 @@ export async function isRefused (): Promise<boolean> {
   return [0, 401, 403].includes(status)
 }
 
+/** Whether the service has another page than this one by now. */
+export async function isOutdated (): Promise<boolean> {
+  const response = await fetch('.', { redirect: 'manual' })
+  const own = document.querySelector('script')!.getAttribute('src')!
+  return response.ok && !(await response.text()).includes(own)
+}
+
 const OPENER_MS = 10_000
 
 /**

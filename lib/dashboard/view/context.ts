@@ -1,4 +1,4 @@
-import { computed, signal, type ReadonlySignal } from '@preact/signals'
+import { batch, computed, signal, type ReadonlySignal } from '@preact/signals'
 import type { DashboardConfig } from '../../../schemas/options/dashboard.js'
 import { Reading, type Shown } from '../model/missions/reading.js'
 import { selectRows } from '../model/missions/rows.js'
@@ -51,6 +51,7 @@ export class PageState {
       const fresh = selectRows(missions.all(), route, session.now.peek())
       return this.#reading.show(fresh, isReading, ({ id }) => missions.get(id) !== undefined)
     })
+    session.missions.choose(this.route.peek().tenant)
     addEventListener('hashchange', () => this.#setRoute(parseRoute(location.hash)))
   }
 
@@ -88,7 +89,10 @@ export class PageState {
       formatRoute({ ...route, mission: undefined, panel: undefined }) ===
       formatRoute({ ...known, mission: undefined, panel: undefined })
     if (!isSameView) this.#reading.release()
-    this.route.value = route
+    batch(() => {
+      this.route.value = route
+      this.session.missions.choose(route.tenant)
+    })
   }
 }
 

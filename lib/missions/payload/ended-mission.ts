@@ -27,6 +27,7 @@ export class EndedCopy implements EndedMission {
   readonly seq: number
   readonly firstSeq: number
   readonly attempt: number
+  readonly tenant: string | null
   readonly history: AttemptHistory
   readonly tags: readonly string[]
   readonly tagsOmitted: number
@@ -51,6 +52,7 @@ export class EndedCopy implements EndedMission {
     this.seq = mission.seq
     this.firstSeq = mission.firstSeq
     this.attempt = mission.attempt
+    this.tenant = mission.tenant
     this.history = mission.history
     this.tags = mission.tags
     this.tagsOmitted = mission.tagsOmitted

@@ -11,6 +11,7 @@ export interface UpdateSource {
   /** The number of the first update of this attempt. */
   readonly firstSeq: number
   readonly attempt: number
+  readonly tenant: string | null
   readonly history: AttemptHistory
   readonly tags: readonly string[]
   readonly tagsOmitted: number
@@ -83,6 +84,7 @@ function addError (update: MissionUpdate, { code, message, causes }: MissionErro
 function addIdentity (update: MissionUpdate, mission: UpdateSource): void {
   addOrigin(update, mission)
   if (mission.objective !== null) update.objective = mission.objective
+  if (mission.tenant !== null) update.tenant = mission.tenant
 }
 
 function addOrigin (update: MissionUpdate, { queuedAt, startedAt, shownParentId }: UpdateSource): void {

@@ -18,6 +18,8 @@ export interface Mission {
   readonly phase: Phase
   readonly attempt: number
   readonly tags: readonly string[]
+  /** The number of tags that the service has left out. */
+  readonly tagsOmitted: number
   readonly parentId: string | undefined
   readonly objective: string | undefined
   readonly startedAt: number
@@ -33,9 +35,9 @@ export interface Mission {
   readonly plan: unknown
   readonly notes: readonly MissionNote[]
   readonly attempts: readonly MissionAttempt[]
-  /** The process that runs it, and the tenant that it belongs to; only lists of the service name them. */
-  readonly instance: string | undefined
   readonly tenant: string | undefined
+  /** The process that runs it; only lists of the service name it. */
+  readonly instance: string | undefined
 }
 
 const ENDINGS: ReadonlySet<string> = new Set(['completed', 'cancelled', 'error'])
@@ -53,6 +55,7 @@ export function fromState (state: ClientMissionState, known: Mission | undefined
     phase: phaseOf(state.status),
     attempt,
     tags: state.tags ?? [],
+    tagsOmitted: state.tagsOmitted ?? 0,
     parentId: state.parentId ?? same?.parentId,
     objective: state.objective ?? same?.objective,
     startedAt: state.startedAt ?? same?.startedAt ?? nowMs,
@@ -69,7 +72,7 @@ export function fromState (state: ClientMissionState, known: Mission | undefined
     notes: notes ?? withNote(known?.notes ?? [], note),
     attempts: attempts ?? known?.attempts ?? [],
     instance: same?.instance,
-    tenant: known?.tenant
+    tenant: state.tenant ?? same?.tenant
   }
 }
 
@@ -88,6 +91,7 @@ export function fromView (view: MissionView): Mission {
     phase: phaseOf(view.status),
     attempt: view.attempt,
     tags: view.tags,
+    tagsOmitted: view.tagsOmitted,
     parentId: view.parentId ?? undefined,
     objective: view.objective ?? undefined,
     startedAt: view.startedAt,

@@ -19,6 +19,8 @@ export const MAX_LOADED = 10_000
 export class Missions {
   readonly version = signal(0)
   readonly counts = signal<Counts>({ active: 0, completed: 0, cancelled: 0, error: 0, stalled: 0 })
+  /** The tenant whose missions are shown; `''` for all. */
+  readonly tenant = signal('')
   readonly #entries = new Map<string, Entry>()
   /** Ids of ended missions, oldest ending first, followed by missions that were loaded later. */
   readonly #ended = new Set<string>()
@@ -33,8 +35,26 @@ export class Missions {
     return this.#entries.get(id)
   }
 
+  /** The missions of the chosen tenant, or all of them. */
   all (): Iterable<Entry> {
-    return this.#entries.values()
+    const tenant = this.tenant.peek()
+    const entries = this.#entries.values()
+    return tenant === '' ? entries : [...entries].filter(({ mission }) => mission.peek().tenant === tenant)
+  }
+
+  /** The tenants of all missions; `undefined` stands for missions without one. */
+  tenants (): Set<string | undefined> {
+    return new Set([...this.#entries.values()].map(({ mission }) => mission.peek().tenant))
+  }
+
+  /** Shows the missions of one tenant alone, or with `''` those of all. */
+  choose (tenant: string): void {
+    if (this.tenant.peek() === tenant) return
+    this.#isChanged = true
+    batch(() => {
+      this.tenant.value = tenant
+      this.publish()
+    })
   }
 
   /**
@@ -109,13 +129,13 @@ export class Missions {
     this.#isChanged = true
   }
 
-  // Only lists name the tenant and the process.
+  // Only lists name the process.
   #enrich (entry: Entry, view: MissionView): void {
     const known = entry.mission.peek()
-    const { instance, tenant } = fromView(view)
+    const { instance } = fromView(view)
     const { notes, attempts } = known.notes.length === 0 ? view : known
-    if (known.instance === instance && known.tenant === tenant && known.notes === notes) return
-    entry.mission.value = { ...known, instance, tenant, notes, attempts }
+    if (known.instance === instance && known.notes === notes) return
+    entry.mission.value = { ...known, instance, notes, attempts }
     this.#isChanged = true
   }
 
@@ -126,7 +146,7 @@ export class Missions {
 
   #count (): Counts {
     const counts: Counts = { active: 0, completed: 0, cancelled: 0, error: 0, stalled: 0 }
-    for (const { mission } of this.#entries.values()) {
+    for (const { mission } of this.all()) {
       const { phase, isStalled } = mission.peek()
       counts[phase]++
       if (phase === 'active' && isStalled) counts.stalled++

@@ -24,13 +24,12 @@ export function selectRows (entries: Iterable<Entry>, route: Route, nowMs: numbe
   return nest(shown)
 }
 
-function matches (mission: Mission, { tab, name, tenant }: Route, since: number): boolean {
+function matches (mission: Mission, { tab, name }: Route, since: number): boolean {
   const { phase, isStalled } = mission
   const isInTab = tab === 'all' || (tab === 'stalled' ? phase === 'active' && isStalled : phase === tab)
   return (
     isInTab &&
     (name === '' || mission.name === name) &&
-    (tenant === '' || mission.tenant === tenant) &&
     mission.startedAt >= since
   )
 }

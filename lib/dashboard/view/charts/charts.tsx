@@ -12,10 +12,16 @@ interface ChartSpec {
   series: Series[]
   times: number[]
   format: (value: number) => string
+  /** Shown while there is no line to draw. */
+  empty: string
+  /** With fewer values than this there is no line to look at; 2 by default. */
+  least?: number
 }
 
 const pick = (buckets: readonly Bucket[], field: Exclude<keyof Bucket, 'at'>) =>
   buckets.map((bucket) => bucket[field])
+
+const NO_ENDINGS = 'No mission has ended within 30 minutes'
 
 const duration = (value: number): string => formatDuration(value)
 
@@ -28,6 +34,7 @@ export function Charts ({ state, Plot }: ChartsProps) {
     {
       title: 'Active and ended',
       times,
+      empty: 'Nothing is known yet',
       format: formatCount,
       series: [
         { label: 'active', color: 'accent', values: pick(buckets, 'active') },
@@ -38,28 +45,34 @@ export function Charts ({ state, Plot }: ChartsProps) {
     {
       title: 'Error share',
       times,
+      empty: NO_ENDINGS,
       format: formatPercent,
       series: [{ label: 'errors', color: 'bad', values: pick(buckets, 'errorShare') }]
     },
     {
       title: 'Duration of missions',
       times,
+      empty: NO_ENDINGS,
       format: duration,
       series: [
         { label: 'p50', color: 'accent', values: pick(buckets, 'p50') },
         { label: 'p95', color: 'warn', values: pick(buckets, 'p95') }
       ]
     },
-    {
+  ]
+  if (state.session.service.value?.hasOperations === true) {
+    specs.push({
       title: 'Latency of operations',
       times,
       format: duration,
+      empty: 'No operations yet',
+      least: 6,
       series: [
         { label: 'p95', color: 'accent', values: operations.p95 },
         { label: 'p99', color: 'warn', values: operations.p99 }
       ]
-    }
-  ]
+    })
+  }
   return (
     <>
       {specs.map((spec) => (
@@ -71,7 +84,9 @@ export function Charts ({ state, Plot }: ChartsProps) {
 
 function Chart ({ spec, state, Plot }: ChartsProps & { spec: ChartSpec }) {
   const isTable = useSignal(false)
-  const { title, series, times, format } = spec
+  const { title, series, times, format, empty, least = 2 } = spec
+  const known = series.map(({ values }) => values.filter((value) => value !== null))
+  const isEmpty = known.every(({ length }) => length < least)
   return (
     <figure class='chart'>
       <figcaption>
@@ -102,6 +117,16 @@ function Chart ({ spec, state, Plot }: ChartsProps & { spec: ChartSpec }) {
         : (
           <ChartView title={title} series={series} times={times} format={format} state={state} Plot={Plot} />
           )}
+      {isEmpty && !isTable.value && (
+        <p class='chart-empty'>
+          {known.map((list) => list.at(-1)).map((value, at) => value !== undefined && (
+            <span key={series[at]!.label} class={`chart-value number tone-${series[at]!.color}`}>
+              <small>{series[at]!.label}</small> {format(value)}
+            </span>
+          ))}
+          <span>{known[0]!.length > 0 ? 'The line begins with this visit' : empty}</span>
+        </p>
+      )}
     </figure>
   )
 }

@@ -7,6 +7,7 @@ const EVERY_MS = 2_000
 interface Cached {
   at: number
   version: number
+  tenant: string
   buckets: Bucket[]
 }
 
@@ -17,19 +18,21 @@ export function trendsOf (session: Session): Bucket[] {
   const nowMs = session.now.peek()
   const version = session.missions.version.peek()
   const known = cache.get(session)
-  const isFresh = known !== undefined && nowMs - known.at < EVERY_MS
+  const tenant = session.missions.tenant.peek()
+  const isFresh = known?.tenant === tenant && nowMs - known.at < EVERY_MS
   if (isFresh && (known.version === version || nowMs !== known.at)) return known.buckets
   const completeSinceMs = session.archive.completeSinceMs.peek()
   const buckets = computeTrends({ entries: session.missions.all(), nowMs, completeSinceMs })
-  cache.set(session, { at: nowMs, version, buckets })
+  cache.set(session, { at: nowMs, version, tenant, buckets })
   return buckets
 }
 
 export function useTrends (session: Session): readonly Bucket[] {
   const buckets = useSignal<readonly Bucket[]>(trendsOf(session))
   useSignalEffect(() => {
-    // Each second, and when the first missions have been loaded.
-    if (session.now.value >= 0 && session.isLoaded.value !== undefined) buckets.value = trendsOf(session)
+    // Each second, when the first missions have been loaded, and for another tenant.
+    const { now, isLoaded, missions: { tenant } } = session
+    if (now.value >= 0 && isLoaded.value !== undefined && tenant.value !== undefined) buckets.value = trendsOf(session)
   })
   return buckets.value
 }

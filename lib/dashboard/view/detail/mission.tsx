@@ -98,7 +98,8 @@ function MissionProblem ({ mission, state: { session } }: { mission: Mission; st
 }
 
 function Facts ({ mission, state: { session } }: { mission: Mission, state: PageState }) {
-  const { id, objective, tags, instance, tenant, waiting, startedAt, endedAt, durationMs, cancel, phase } = mission
+  const { id, objective, tags, tagsOmitted, instance, tenant, waiting, cancel, phase } = mission
+  const { startedAt, endedAt, durationMs } = mission
   const time = (at: number | undefined) => at !== undefined && <Time at={at} session={session} />
   const text = (value: string | undefined) => value !== undefined && cleanLine(value)
   const facts: Array<[label: string, value: ComponentChildren]> = [
@@ -109,7 +110,10 @@ function Facts ({ mission, state: { session } }: { mission: Mission, state: Page
     ['Duration', durationMs !== undefined && formatDuration(durationMs)],
     ['Waits for', text(waiting)],
     ['Cancelled', cancel !== undefined && phase !== 'active' && cancelText(mission)],
-    ['Tags', tags.length > 0 && tags.map((tag) => <span key={tag} class='tag'>{cleanLine(tag)}</span>)],
+    ['Tags', tags.length > 0 && [
+      ...tags.map((tag) => <span key={tag} class='tag'>{cleanLine(tag)}</span>),
+      tagsOmitted > 0 && `and ${formatCount(tagsOmitted)} more`
+    ]],
     ['Process', text(instance)],
     ['Tenant', text(tenant)]
   ]

@@ -22,6 +22,7 @@ function StopForm ({ ids, state }: { ids: readonly string[], state: PageState })
     const failures = await stopMissions(session.client, ids, reason.peek().trim())
     state.selected.value = new Set()
     if (failures.length === 0) {
+      session.announcer.say(isSingle ? `${names[0]} is stopping` : `${ids.length} missions are stopping`)
       close()
       return undefined
     }

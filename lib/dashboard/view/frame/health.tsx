@@ -6,18 +6,26 @@ export function HealthBadge ({ session }: { session: Session }) {
   const health = session.health.value
   if (health === undefined) return null
   const components = Object.entries(health.components)
+  const [worst, ...others] = components.filter(([, { status }]) => status !== 'healthy')
   return (
     <details class='health'>
-      <summary class={`health-summary health-${health.status}`}>{health.status}</summary>
+      <summary class={`health-summary health-${health.status}`}>
+        {health.status}
+        {worst !== undefined && (
+          <small>: {cleanLine(worst[0])}{others.length > 0 && ` and ${others.length} more`}</small>
+        )}
+      </summary>
       <div class='popover'>
-        {components.length === 0 && <p>The service has no health checks.</p>}
+        {health.reason !== undefined && <p>{cleanLine(health.reason)}</p>}
+        {components.length === 0 && <p>No health checks to show.</p>}
         <ul class='plain'>
-          {components.map(([name, { status, responseTimeMs, error }]) => (
+          {components.map(([name, { status, responseTimeMs, error, reason }]) => (
             <li key={name} class='health-row'>
               <span>{cleanLine(name)}</span>
               <span class={`health-${status}`}>
                 {status}
-                {error !== null && ` (${error})`}
+                {error !== null && ` (${error.replaceAll('_', ' ')})`}
+                {reason !== undefined && `: ${cleanLine(reason)}`}
               </span>
               <span class='number'>{responseTimeMs === null ? '' : formatDuration(responseTimeMs)}</span>
             </li>

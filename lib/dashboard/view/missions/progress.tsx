@@ -13,7 +13,8 @@ export function ProgressCell ({ entry }: { entry: Entry }) {
 function endingText ({ phase, error, errorCode, cancel }: Mission): string {
   if (phase === 'error') return error ?? errorCode ?? 'failed'
   if (phase === 'completed') return ''
-  return cancel?.reason ?? (cancel === undefined ? 'cancelled' : `by ${cancel.kind}`)
+  if (cancel === undefined) return 'cancelled'
+  return `${cancel.reason ?? `by ${cancel.kind}`}${cancel.forced === true ? ' (forced)' : ''}`
 }
 
 function ActiveProgress ({ entry, mission }: { entry: Entry; mission: Mission }) {

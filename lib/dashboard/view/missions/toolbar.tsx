@@ -1,6 +1,7 @@
 import { useRef } from 'preact/hooks'
 import { useComputed } from '@preact/signals'
-import { formatCount } from '../../model/format.js'
+import { cleanLine, formatCount } from '../../model/format.js'
+import type { Missions } from '../../model/missions/missions.js'
 import { TABS, TIME_RANGES, type Tab } from '../../model/route.js'
 import type { PageState } from '../context.js'
 import { Icon } from '../icons.js'
@@ -22,7 +23,7 @@ const RANGE_TEXT: Record<(typeof TIME_RANGES)[number], string> = {
   1440: 'Last 24 hours'
 }
 
-const MAX_NAMES = 200
+const MAX_VALUES = 200
 
 /** The filters of the table. All of them are part of the address. */
 export function Toolbar ({ state }: { state: PageState }) {
@@ -43,7 +44,7 @@ export function Toolbar ({ state }: { state: PageState }) {
         ))}
       </div>
       <Search state={state} />
-      <NameFilter state={state} />
+      <Choice state={state} field='name' label='Name' all='All names' valuesOf={namesOf} />
       <label class='field'>
         <span class='visually-hidden'>Started</span>
         <select
@@ -57,7 +58,9 @@ export function Toolbar ({ state }: { state: PageState }) {
           ))}
         </select>
       </label>
-      <TenantFilter state={state} />
+      <Choice
+        state={state} field='tenant' label='Tenant' all='All tenants' valuesOf={(missions) => missions.tenants()}
+      />
     </div>
   )
 }
@@ -101,56 +104,26 @@ function Search ({ state }: { state: PageState }) {
   )
 }
 
-function NameFilter ({ state }: { state: PageState }) {
-  const { session } = state
-  const chosen = state.route.value.name
-  const names = useComputed(() => {
-    const found = new Set<string>()
-    for (const { mission } of session.missions.version.value < 0 ? [] : session.missions.all()) {
-      found.add(mission.peek().name)
-    }
-    return [...found].sort().slice(0, MAX_NAMES)
-  })
-  const shown = chosen === '' || names.value.includes(chosen) ? names.value : [chosen, ...names.value]
-  return (
-    <label class='field'>
-      <span class='visually-hidden'>Name</span>
-      <select value={chosen} onChange={({ currentTarget }) => state.go({ name: currentTarget.value })}>
-        <option value=''>All names</option>
-        {shown.map((name) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
-    </label>
-  )
-}
+type Values = (missions: Missions) => Iterable<string | undefined>
 
-/** Shown only to operators who see missions of several tenants. */
-function TenantFilter ({ state }: { state: PageState }) {
-  const { session } = state
-  const chosen = state.route.value.tenant
-  const tenants = useComputed(() => {
-    const found = new Set<string>()
-    if (session.missions.version.value < 0) return []
-    for (const { mission } of session.missions.all()) {
-      const { tenant } = mission.peek()
-      if (tenant !== undefined) found.add(tenant)
-    }
-    return [...found].sort().slice(0, MAX_NAMES)
-  })
-  if (tenants.value.length === 0 && chosen === '') return null
+const namesOf: Values = (missions) => [...missions.all()].map(({ mission }) => mission.peek().name)
+
+/** A filter by one of the values that the missions have. It is left out if there is nothing to choose. */
+function Choice ({ state, field, label, all, valuesOf }: {
+  state: PageState, field: 'name' | 'tenant', label: string, all: string, valuesOf: Values
+}) {
+  const { missions } = state.session
+  const chosen = state.route.value[field]
+  const found = useComputed(() => missions.version.value < 0 ? [] : [...new Set(valuesOf(missions))])
+  if (field === 'tenant' && found.value.length < 2 && chosen === '') return null
+  const values = new Set(found.value.filter((value) => value !== undefined).sort().slice(0, MAX_VALUES))
+  if (chosen !== '') values.add(chosen)
   return (
     <label class='field'>
-      <span class='visually-hidden'>Tenant</span>
-      <select value={chosen} onChange={({ currentTarget }) => state.go({ tenant: currentTarget.value })}>
-        <option value=''>All tenants</option>
-        {tenants.value.map((tenant) => (
-          <option key={tenant} value={tenant}>
-            {tenant}
-          </option>
-        ))}
+      <span class='visually-hidden'>{label}</span>
+      <select value={chosen} onChange={({ currentTarget }) => state.go({ [field]: currentTarget.value })}>
+        <option value=''>{all}</option>
+        {[...values].map((value) => <option key={value} value={value}>{cleanLine(value)}</option>)}
       </select>
     </label>
   )

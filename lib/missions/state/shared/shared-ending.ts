@@ -25,6 +25,7 @@ export class SharedEnding implements EndedMission {
   get seq (): number { return this.#mission.seq }
   get firstSeq (): number { return this.#mission.firstSeq }
   get attempt (): number { return this.#mission.attempt }
+  get tenant (): string | null { return this.#mission.tenant }
   get history (): AttemptHistory { return this.#mission.history }
   get tags (): readonly string[] { return this.#mission.tags }
   get tagsOmitted (): number { return this.#mission.tagsOmitted }
