@@ -16,9 +16,10 @@ const WATCH = `
 `
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
-const round = (value, digits = 0) => Number(value.toFixed(digits))
+export const round = (value, digits = 0) => Number(value.toFixed(digits))
 
-async function open (browser, { url }) {
+/** Opens the page, and waits until it is live and its table has rows. */
+export async function open (browser, { url }) {
   const context = await browser.newContext({ viewport: VIEWPORT })
   const page = await context.newPage()
   await page.addInitScript(WATCH)

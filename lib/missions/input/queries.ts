@@ -9,7 +9,7 @@ const validateFilter = compile(MissionFilter)
 const validateQuery = compile(MissionQuery)
 
 /**
- * Returns a checked copy. The id is not checked: an unknown one matches no mission.
+ * Returns a checked copy, with `q` in lower case. The id is not checked: an unknown one matches no mission.
  *
  * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION
  */
@@ -18,11 +18,11 @@ export function checkFilter (given: FilterOrId): FilterOrId {
   const { id, ...filter }: FilterOrId = copyObject(given, ['id', ...Object.keys(MissionFilter.properties)])
   if (filter.status !== undefined) checkStatus(filter.status)
   checkSchema(validateFilter, filter, 'filter ')
-  return { id, ...filter }
+  return { id, ...lowerCased(filter) }
 }
 
 /**
- * Returns a checked copy.
+ * Returns a checked copy, with `q` in lower case.
  *
  * @throws FST_MC_UNKNOWN_STATUS, FST_MC_INVALID_MISSION
  */
@@ -31,5 +31,9 @@ export function checkQuery (given: MissionQuery): MissionQuery {
   const query: MissionQuery = copyObject(given, Object.keys(MissionQuery.properties))
   if (query.status !== undefined) checkStatus(query.status)
   checkSchema(validateQuery, query, 'query ')
-  return query
+  return lowerCased(query)
 }
+
+// Once, and not for each mission that is searched.
+const lowerCased = <Filter extends MissionFilter>(filter: Filter): Filter =>
+  filter.q === undefined ? filter : { ...filter, q: filter.q.toLowerCase() }

@@ -6,7 +6,7 @@ import type { PageCursors } from './page-cursor.js'
 /** One page of missions, newest first. `nextCursor` asks for the next page; it is `null` on the last one. */
 export interface MissionList { missions: MissionView[], nextCursor: string | null }
 
-/** Whether a mission matches every condition of a filter. */
+/** Whether a mission matches every condition of a checked filter, whose `q` is in lower case. */
 export function matchesFilter (mission: ListedMission, filter: MissionFilter): boolean {
   const { status, name, tag, parentId, tenant, stalled, since, until, q } = filter
   return (status === undefined || mission.status === status) &&
@@ -17,7 +17,7 @@ export function matchesFilter (mission: ListedMission, filter: MissionFilter): b
     (stalled === undefined || mission.isStalled === stalled) &&
     (since === undefined || mission.startedAt >= since) &&
     (until === undefined || mission.startedAt < until) &&
-    (q === undefined || mentions(mission, q.toLowerCase()))
+    (q === undefined || searchTextOf(mission).includes(q))
 }
 
 /**
@@ -57,8 +57,14 @@ function isVisible (mission: ListedMission, { parentId }: MissionFilter, caller:
   return caller.may('see', mission.subject)
 }
 
-function mentions (mission: ListedMission, text: string): boolean {
-  const { id, name, objective, tags, error } = mission
-  return [id, name, objective ?? '', error?.code ?? '', error?.message ?? '', ...tags]
-    .some((field) => field.toLowerCase().includes(text))
+// A search reads thousands of missions, most of which have not changed since the one before.
+const searchTexts = new WeakMap<ListedMission, { seq: number, text: string }>()
+
+function searchTextOf (mission: ListedMission): string {
+  const { id, name, objective, tags, error, seq } = mission
+  const known = searchTexts.get(mission)
+  if (known?.seq === seq) return known.text
+  const text = [id, name, objective, error?.code, error?.message, ...tags].join('\0').toLowerCase()
+  searchTexts.set(mission, { seq, text })
+  return text
 }
