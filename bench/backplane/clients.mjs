@@ -20,6 +20,7 @@ class Client {
   /** Older progress that an update says it has replaced. */
   merged = 0
   bytes = 0
+  gaps = 0
   greetings = 0
   arrivals
   #rest = Buffer.alloc(0)
@@ -54,7 +55,9 @@ class Client {
 
   #take (data, from, to) {
     // The type of a message is near its beginning.
-    if (!data.latin1Slice(from, Math.min(to, from + 100)).includes('mission_update"')) {
+    const head = data.latin1Slice(from, Math.min(to, from + 100))
+    if (!head.includes('mission_update"')) {
+      if (head.includes('subscription_gap"')) this.gaps++
       this.greetings++
       return
     }
@@ -130,13 +133,15 @@ const orders = {
     const received = sum(clients, ({ updates }) => updates)
     const merged = sum(clients, (client) => client.merged)
     const bytes = Math.round(sum(clients, (client) => client.bytes) / received)
+    const gaps = sum(clients, (client) => client.gaps)
     const differences = names.flatMap((name) => groups.get(name)
       .map((client, number) => due[number] - client.updates - client.merged))
-    for (const client of clients) client.updates = client.merged = client.bytes = 0
+    for (const client of clients) client.updates = client.merged = client.bytes = client.gaps = 0
     return {
       received,
       merged,
       bytes,
+      gaps,
       missing: differences.reduce((all, count) => all + Math.max(0, count), 0),
       surplus: differences.reduce((all, count) => all + Math.max(0, -count), 0)
     }

@@ -4,8 +4,13 @@ import { machineMs } from '../fanout/processes.mjs'
 
 /** The steps of a life: start, plan, execution, progress, end. */
 const LIFE_STEPS = 80
-/** Half the limit of progress messages of a mission, so that a late step is not merged with the next one. */
+/** Half the limit of progress messages of a mission. */
 const STEPS_PER_SLOT = 5
+/**
+ * The shortest time between two steps of a mission, a little above what that limit allows. After a pause of the process,
+ * overdue steps come faster than usual, and progress that comes too early would be merged.
+ */
+const MIN_PAUSE_MS = 105
 
 export const nameOf = (number) => `job ${number}`
 
@@ -23,7 +28,14 @@ export class Lives {
     this.#act = act
     // The first lives are shorter, so that the lives do not end all at once.
     this.#slots = Array.from({ length: Math.ceil(maxPerSecond / STEPS_PER_SLOT) }, (_, at) => ({
-      number: at % names, name: nameOf(at % names), prefix, at, lives: 0, seq: 0, length: 5 + at * 7 % (LIFE_STEPS - 5)
+      number: at % names,
+      name: nameOf(at % names),
+      prefix,
+      at,
+      lives: 0,
+      seq: 0,
+      length: 5 + at * 7 % (LIFE_STEPS - 5),
+      steppedAt: -Infinity
     }))
   }
 
@@ -39,7 +51,12 @@ export class Lives {
       elapsed = (performance.now() - startedAt) / 1_000
       const due = Math.floor(Math.min(elapsed, seconds) * perSecond / burst) * burst
       for (; taken < due; taken++) {
-        const slot = this.#slots[this.#taken++ % this.#slots.length]
+        // The one that has waited longest.
+        const slot = this.#slots[this.#taken % this.#slots.length]
+        const now = performance.now()
+        if (now - slot.steppedAt < MIN_PAUSE_MS) break
+        slot.steppedAt = now
+        this.#taken++
         slot.room = isForAll ? 'all' : slot.name
         this.#step(slot)
         steps[slot.number]++

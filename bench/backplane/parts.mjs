@@ -41,11 +41,30 @@ export async function sustained ({ isShort }) {
     await stand.connect(['A', 'B'], { count: SUBSCRIBERS, isFiltered: true })
     const how = { perSecond: 20_000, names: SUBSCRIBERS }
     await stand.live({ ...how, seconds: isShort ? 1 : 5 })
+    const before = await losses(stand)
     const lived = await stand.live({ ...how, seconds: isShort ? 5 : 60 })
+    const after = await losses(stand)
     const costs = ['us', 'aUs', 'bUs', 'redisUs'].map((name) => [name, round(lived[name])])
-    const { missing, merged, surplus, steps, perSecond } = lived
-    return { steps, perSecond: Math.round(perSecond), missing, merged, surplus, ...Object.fromEntries(costs) }
+    const { missing, merged, surplus, gaps, steps, perSecond } = lived
+    return {
+      steps,
+      perSecond: Math.round(perSecond),
+      missing,
+      merged,
+      surplus,
+      gaps,
+      ...Object.fromEntries(after.map(([name, value], at) => [name, value - before[at][1]])),
+      ...Object.fromEntries(costs)
+    }
   })
+}
+
+/** How messages can be lost: progress that newer progress has replaced at a slow socket, and steps that waited for Redis. */
+const LOSSES = { replaced: 'ws_messages_replaced_total', dropped: 'backplane_steps_dropped_total' }
+
+async function losses ({ servers: { A, B } }) {
+  const counters = await Promise.all([A, B].map((server) => server.ask('counters', { names: Object.values(LOSSES) })))
+  return Object.entries(LOSSES).map(([name, metric]) => [name, counters[0][metric] + counters[1][metric]])
 }
 
 /**

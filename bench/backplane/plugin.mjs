@@ -11,8 +11,7 @@ export async function open ({ name, redisUrl, options = {} }) {
   await app.register(missionControl, {
     server: { name, version: '1.0' },
     websocket: LIMITS,
-    // No progress is merged before it is sent, as with Socket.IO.
-    missions: { maxActive: 200_000, maxProgressPerSecond: 1_000 },
+    missions: { maxActive: 200_000 },
     ...redisUrl && { backplane: redisBackplane({ client: redisUrl, namespace: 'bench' }) },
     ...options
   })

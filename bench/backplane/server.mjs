@@ -23,6 +23,11 @@ const orders = {
     await fill(app.missions, how)
     return {}
   },
+  /** Counters of the plugin by name, summed over their labels: `names` without the prefix `mission_control_`. */
+  async counters ({ names }) {
+    const { body } = await app.inject('/api/v1/metrics/prometheus')
+    return Object.fromEntries(names.map((name) => [name, sumOf(body, `mission_control_${name}`)]))
+  },
   cpu () {
     const { user, system } = process.cpuUsage()
     return { us: user + system }
@@ -32,6 +37,11 @@ const orders = {
     await sleep(2_000)
     return { ...ready, laterRss: process.memoryUsage.rss(), active: app.missions.stats().active }
   }
+}
+
+function sumOf (page, name) {
+  const lines = page.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
 }
 
 process.on('message', async ({ order, ...details }) => process.send(await orders[order](details)))

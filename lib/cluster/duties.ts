@@ -67,14 +67,14 @@ export class Duties {
     const { clock, picture, membership } = this.#deps
     const silentSince = clock.now() - KEEP_EVERY_MS
     const owners = picture.active.owners().filter((owner) => membership.isOwn(owner))
-    return owners.flatMap((owner) => [...picture.active.ownedBy(owner)])
+    return owners.flatMap((owner) => picture.active.ownedBy(owner))
       .filter(({ updatedAt }) => updatedAt <= silentSince)
   }
 
   // Missions that ran in a dead process end. Others live on and are watched from here.
   #inherit (owner: string): void {
     const { clock, registry, picture, append } = this.#deps
-    for (const mission of [...picture.active.ownedBy(owner)].slice(0, MAX_MISSIONS)) {
+    for (const mission of picture.active.ownedBy(owner).slice(0, MAX_MISSIONS)) {
       if (mission.isRun) append(createLoss(mission, clock.now()))
       else append(createMissionStep(registry.inherit(mission), undefined))
     }

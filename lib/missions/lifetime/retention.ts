@@ -55,8 +55,8 @@ class RetentionQueue<Kept extends Retained> {
   readonly #deps: RetentionDeps<Kept>
   /** When each one is forgotten, oldest first. */
   readonly #kept = new Map<Kept, number>()
-  /** The missions of each tenant, oldest first. */
-  readonly #tenants = new Map<string | null, Set<Kept>>()
+  /** How many of each tenant there are. */
+  readonly #tenants = new Map<string | null, number>()
   #deadline: Deadline | undefined
 
   constructor (keepMs: number, max: number, deps: RetentionDeps<Kept>) {
@@ -67,23 +67,25 @@ class RetentionQueue<Kept extends Retained> {
 
   put (mission: Kept, ageMs: number): void {
     const { tenant } = mission
+    const { size } = this.#kept
     // Whole numbers take no memory of their own.
     this.#kept.set(mission, Math.ceil(this.#deps.clock.monotonic() + this.#keepMs - ageMs))
-    const missions = this.#tenants.get(tenant) ?? new Set()
-    this.#tenants.set(tenant, missions.add(mission))
+    // It may be kept already.
+    this.#tenants.set(tenant, (this.#tenants.get(tenant) ?? 0) + this.#kept.size - size)
     this.#trim()
   }
 
   drop (mission: Kept): void {
-    const missions = this.#tenants.get(mission.tenant)
-    if (!this.#kept.delete(mission) || missions === undefined) return
-    missions.delete(mission)
-    if (missions.size === 0) this.#tenants.delete(mission.tenant)
+    if (!this.#kept.delete(mission)) return
+    const { tenant } = mission
+    const rest = this.#tenants.get(tenant)! - 1
+    if (rest === 0) this.#tenants.delete(tenant)
+    else this.#tenants.set(tenant, rest)
   }
 
   #trim (): void {
     if (this.#kept.size > this.#max && this.#tenants.size > 1) {
-      shrinkFairly([...this.#tenants.values()].map((missions) => this.#holderOf(missions)), this.#max * KEPT_SHARE)
+      shrinkFairly(this.#holders(), this.#max * KEPT_SHARE)
     }
     const now = this.#deps.clock.monotonic()
     for (const [mission, forgetAt] of this.#kept) {
@@ -93,14 +95,24 @@ class RetentionQueue<Kept extends Retained> {
     }
   }
 
-  #holderOf (missions: ReadonlySet<Kept>): Holder {
-    const forget = (mission: Kept) => this.#forget(mission, 'capacity')
+  // The missions of each tenant, oldest first. Sets of them for all the time would take memory for each mission.
+  #holders (): Holder[] {
+    const tenants = new Map<string | null, Set<Kept>>()
+    for (const mission of this.#kept.keys()) {
+      const missions = tenants.get(mission.tenant) ?? new Set()
+      tenants.set(mission.tenant, missions.add(mission))
+    }
+    return Array.from(tenants.values(), (missions) => this.#holderOf(missions))
+  }
+
+  #holderOf (missions: Set<Kept>): Holder {
     return {
       get size () { return missions.size },
-      shrinkTo (size) {
+      shrinkTo: (size) => {
         for (const mission of missions) {
           if (missions.size <= size) return
-          forget(mission)
+          missions.delete(mission)
+          this.#forget(mission, 'capacity')
         }
       }
     }

@@ -82,7 +82,8 @@ export class Endings {
    */
   put (mission: ListedMission, update: MissionUpdate | undefined, places?: EndingPlaces): void {
     const { clock, keepsSubjects } = this.#deps
-    const ended = mission.toEnded(clock.monotonic(), keepsSubjects ? mission.subject : undefined)
+    // Whole numbers take no memory of their own.
+    const ended = mission.toEnded(Math.ceil(clock.monotonic()), keepsSubjects ? mission.subject : undefined)
     this.#all.put(ended, update, places?.operators)
     if (mission.tenant === null) return
     this.of(mission.tenant).put(ended, update, places?.tenant)

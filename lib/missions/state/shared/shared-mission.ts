@@ -80,55 +80,55 @@ export class SharedMission implements UpdateSource {
 
   get isTerminal (): boolean { return isTerminal(this.status) }
   get firstSeq (): number { return 0 }
-  get name (): string { return this.#state.name }
-  get objective (): string | null { return this.#state.objective ?? null }
-  get tags (): readonly string[] { return this.#state.tags ?? NO_LIST }
-  get tagsOmitted (): number { return this.#state.tagsOmitted ?? 0 }
-  get timeoutMs (): number | undefined { return this.#state.timeoutMs }
-  get metadata (): unknown { return this.#state.metadata ?? null }
+  get name (): string { return this.copy.name }
+  get objective (): string | null { return this.copy.objective ?? null }
+  get tags (): readonly string[] { return this.copy.tags ?? NO_LIST }
+  get tagsOmitted (): number { return this.copy.tagsOmitted ?? 0 }
+  get timeoutMs (): number | undefined { return this.copy.timeoutMs }
+  get metadata (): unknown { return this.copy.metadata ?? null }
   get startMetadata (): unknown {
-    const { startMetadata, metadata = null } = this.#state
+    const { startMetadata, metadata = null } = this.copy
     return startMetadata === undefined ? metadata : startMetadata
   }
 
-  get parentId (): string | null { return this.#state.parentId ?? null }
+  get parentId (): string | null { return this.copy.parentId ?? null }
   get shownParentId (): string | null {
     const { parentId } = this
     return parentId !== null && this.showsParent(parentId, this.tenant) ? parentId : null
   }
 
-  get queuedAt (): number | null { return this.#state.queuedAt ?? null }
-  get startedAt (): number { return this.#state.startedAt }
-  get updatedAt (): number { return this.#state.updatedAt }
-  get endedAt (): number | null { return this.#state.endedAt ?? null }
-  get durationMs (): number | null { return this.#state.durationMs ?? null }
+  get queuedAt (): number | null { return this.copy.queuedAt ?? null }
+  get startedAt (): number { return this.copy.startedAt }
+  get updatedAt (): number { return this.copy.updatedAt }
+  get endedAt (): number | null { return this.copy.endedAt ?? null }
+  get durationMs (): number | null { return this.copy.durationMs ?? null }
   get progress (): KeptProgress | null {
-    const { progress } = this.#state
+    const { progress } = this.copy
     return progress === undefined ? null : { fraction: NaN, ...progress }
   }
 
-  get error (): MissionError | null { return this.#state.error ?? null }
-  get cancel (): CancelState | null { return this.#state.cancel ?? null }
-  get isCancelRequested (): boolean { return this.#state.isCancelRequested === true }
+  get error (): MissionError | null { return this.copy.error ?? null }
+  get cancel (): CancelState | null { return this.copy.cancel ?? null }
+  get isCancelRequested (): boolean { return this.copy.isCancelRequested === true }
   // Asked for each entry of the log, and rarely true.
   get isStalled (): boolean {
-    return this.#text.includes('"stalled":true') && this.#state.stalled === true && !this.isTerminal
+    return this.#text.includes('"stalled":true') && this.copy.stalled === true && !this.isTerminal
   }
 
-  get waiting (): string | null { return this.#state.waiting ?? null }
-  get statusBeforeEnd (): MissionStatus | undefined { return this.#state.statusBeforeEnd }
-  get lateOutcome (): TerminalStatus | null { return this.#state.lateOutcome ?? null }
-  get taskList (): readonly MissionTask[] { return this.#state.tasks ?? NO_LIST }
-  get tasksOmitted (): number { return this.#state.tasksOmitted ?? 0 }
-  get noteList (): readonly MissionNote[] { return this.#state.notes ?? NO_LIST }
-  get notesOmitted (): number { return this.#state.notesOmitted ?? 0 }
+  get waiting (): string | null { return this.copy.waiting ?? null }
+  get statusBeforeEnd (): MissionStatus | undefined { return this.copy.statusBeforeEnd }
+  get lateOutcome (): TerminalStatus | null { return this.copy.lateOutcome ?? null }
+  get taskList (): readonly MissionTask[] { return this.copy.tasks ?? NO_LIST }
+  get tasksOmitted (): number { return this.copy.tasksOmitted ?? 0 }
+  get noteList (): readonly MissionNote[] { return this.copy.notes ?? NO_LIST }
+  get notesOmitted (): number { return this.copy.notesOmitted ?? 0 }
   get notes (): { list (): MissionNote[] } | undefined {
-    const { notes } = this.#state
+    const { notes } = this.copy
     return notes && { list: () => structuredClone(notes) }
   }
 
   get history (): AttemptHistory {
-    const { attempts = NO_LIST, attemptsOmitted: omitted = 0 } = this.#state
+    const { attempts = NO_LIST, attemptsOmitted: omitted = 0 } = this.copy
     return { attempts, omitted }
   }
 
@@ -186,18 +186,18 @@ export class SharedMission implements UpdateSource {
     })
   }
 
-  /** Everything that the log does not know itself. Not to be changed. */
-  get copy (): MissionCopy { return this.#state }
-
-  /** Whether the log knows exactly this state. */
-  hasState (text: string): boolean { return this.#text === text }
-
-  // Of an ended mission the text is kept alone: thousands of them are rarely read.
-  get #state (): MissionCopy {
+  /**
+   * Everything that the log does not know itself. Not to be changed. Of an ended mission the text is kept alone:
+   * thousands of them are rarely read.
+   */
+  get copy (): MissionCopy {
     if (this.#copy !== undefined) return this.#copy
     if (this.isTerminal) return readEnded(this.#text)
     return (this.#copy = readMissionCopy(this.#text) ?? UNREADABLE)
   }
+
+  /** Whether the log knows exactly this state. */
+  hasState (text: string): boolean { return this.#text === text }
 }
 
 // Many values of one ended mission are read in a row.
