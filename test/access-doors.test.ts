@@ -166,6 +166,27 @@ t.test('with authorize, principals of any kind have snapshots of their own', asy
   t.strictSame(seen, [['a'], ['b']])
 })
 
+t.test('the tenant of a mission is in its first update, in snapshots and in its ending for late subscribers', async (t) => {
+  const { app } = await serve(t)
+  const [operator, acme] = [await as(app, { id: 'root' }), await as(app, { id: 'ann', tenant: 'acme' })]
+  for (const client of [operator, acme]) await client.subscribe('mission_update')
+  const mission = app.missions.start({ id: 'a', name: 'import', tenant: 'acme' })
+  mission.planned()
+  app.missions.start({ id: 'b', name: 'import' })
+  const tenants = async (client: Client) => (await client.settle()).flatMap((message) => message.type === 'mission_update' ? [`${message.payload.missionId} ${message.payload.tenant}`] : [])
+  t.strictSame(await tenants(operator), ['a acme', 'a undefined', 'b undefined'])
+  t.strictSame(await tenants(acme), ['a acme', 'a undefined'])
+  const late = await as(app, { id: 'root' })
+  await late.subscribe('mission_update')
+  t.strictSame(await tenants(late), ['a acme', 'b undefined'])
+  mission.complete()
+  late.send({ type: 'mission_get', missionId: 'a', id: 'g' })
+  t.match(await late.next('mission_update', ({ replyTo }) => replyTo === 'g'), { payload: { status: 'completed', tenant: 'acme' } })
+  const later = await as(app, { id: 'root' })
+  later.send({ type: 'subscribe', channels: ['mission_update'], endings: 5 })
+  t.strictSame((await tenants(later)).sort(), ['a acme', 'b undefined'])
+})
+
 t.test('a host may publish to one tenant and to operators', async (t) => {
   const { app } = await serve(t)
   const clients = await Promise.all([{ id: 'a', tenant: 'acme' }, { id: 'o', tenant: 'other' }, { id: 'root' }].map(async (principal) => await as(app, principal)))
