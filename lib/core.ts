@@ -80,6 +80,7 @@ export function createCore ({ options, clock, log, access, callbackErrors, defer
     endedIds,
     monitoring,
     alerts: alerts.operators,
+    createTenantAlerts: (tenant) => alerts.createScope(tenant),
     process: () => alerts.process(),
     signals: alerts.signals,
     hidesUnknownParents: access.isRestricted,

@@ -13,7 +13,7 @@ import { systemClock, type Clock } from './base/clock.js'
 import type { Unsubscribe } from './base/events.js'
 import type { AlertSource } from './channels/anomaly-alert.js'
 import { createChannels, type ChannelsDeps } from './channels/index.js'
-import type { AlertOrigin } from './cluster/cluster-alerts.js'
+import type { AlertOrigin } from './cluster/alerts/published-alerts.js'
 import { createCore, type Core } from './core.js'
 import { createPublisher, isReliablePayload, type PublishPort } from './hub/host-publish.js'
 import { Hub } from './hub/hub.js'
@@ -189,20 +189,20 @@ function both (one: Unsubscribe, other: Unsubscribe): Unsubscribe {
   }
 }
 
-// Several processes share the log of the alerts for operators. A process evaluates the alerts of its tenants itself.
+// Several processes share the log of the alerts.
 function createAlerts (tenant: string | undefined, { alerts, access, cluster }: CreateHubDeps): AlertSource {
   const viewed = alerts.of(tenant)
   const show = access.isNarrowed ? withoutMissions : (anomaly: Anomaly) => anomaly
   const firing = () => viewed.firing().map(show)
-  if (cluster === undefined || tenant !== undefined) {
+  if (cluster === undefined) {
     return { firing, onChanged: (listener) => viewed.onChanged((anomaly) => listener(show(anomaly))) }
   }
   const shown = ({ payload, place }: AlertOrigin['recent'][number]) => ({ payload: show(payload), place })
   return {
     firing,
-    onChanged: (listener) => cluster.alerts.onPublished((anomaly, place) => listener(show(anomaly), place)),
+    onChanged: (listener) => cluster.alerts.published.on(tenant, (anomaly, place) => listener(show(anomaly), place)),
     origin () {
-      const { head, recent } = cluster.alerts.origin()
+      const { head, recent } = cluster.alerts.published.origin(tenant)
       return { head, recent: recent.map(shown) }
     }
   }

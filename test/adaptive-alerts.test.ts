@@ -7,7 +7,7 @@ import type { OperationLatency } from '../schemas/metrics.js'
 import type { AdaptiveOptions } from '../schemas/options/adaptive.js'
 import { compile } from '../lib/base/validation.js'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
-import { ClusterAlerts } from '../lib/cluster/cluster-alerts.js'
+import { ClusterAlerts } from '../lib/cluster/alerts/cluster-alerts.js'
 import type { Picture } from '../lib/cluster/picture/picture.js'
 import { AdaptiveSignals } from '../lib/monitoring/alerts/adaptive/adaptive-signals.js'
 import type { SavedSignal } from '../lib/monitoring/alerts/adaptive/signal.js'
@@ -503,6 +503,8 @@ t.test('with several processes, the learned signals are retained every five minu
     picture: { retained } as unknown as Picture,
     alerts,
     signals,
+    createTenant: () => alerts,
+    send: async () => {},
     isEvaluating: () => isEvaluating,
     append (step) {
       const { retain } = step.build(true) as { retain?: { key: string, value: string } }

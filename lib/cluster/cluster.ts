@@ -5,7 +5,7 @@ import { afterAtMost, type Clock } from '../base/clock.js'
 import type { Endings, MissionRegistry } from '../missions/index.js'
 import type { AdaptiveSignals, MonitoringService, ProcessFacts, ScopeAlerts } from '../monitoring/index.js'
 import { Cancels } from './cancels.js'
-import { ClusterAlerts } from './cluster-alerts.js'
+import { ClusterAlerts } from './alerts/cluster-alerts.js'
 import { ClusterHealth } from './cluster-health.js'
 import { ClusterMissions } from './cluster-missions.js'
 import { createPublication, type PendingStep } from './log/steps.js'
@@ -14,6 +14,7 @@ import { Membership, type MembershipOptions } from './membership.js'
 import { createInbox } from './inbox.js'
 import { PictureFeed } from './picture/picture-feed.js'
 import { Picture } from './picture/picture.js'
+import { ALERT_CHANNEL, TENANT_ALERT_CHANNEL } from './alerts/published-alerts.js'
 import { Reports } from './reports.js'
 
 export interface ClusterDeps {
@@ -27,6 +28,8 @@ export interface ClusterDeps {
   monitoring: MonitoringService
   /** Evaluates the alerts, if this process does that for all. */
   alerts: ScopeAlerts
+  /** Creates the alerts of a tenant. */
+  createTenantAlerts: (tenant: string) => ScopeAlerts
   /** How this process gets along; `undefined` for one without clients. */
   process: () => ProcessFacts | undefined
   /** The state that the adaptive alerts have learned. */
@@ -83,7 +86,8 @@ export class Cluster {
       counts: () => countsOf(registry),
       send: async (report) => await send(undefined, report)
     })
-    const receive = createInbox({ cancels: this.#cancels, reports: this.reports, onWarning })
+    const { reports } = this
+    const receive = createInbox({ cancels: this.#cancels, reports, alerts: () => this.alerts, onWarning })
     this.health = new ClusterHealth({ clock, monitoring, reports: this.reports, onListenerError })
     this.missions = new ClusterMissions({ ...shared, reports: this.reports, cancels: this.#cancels })
     const append = (step: PendingStep) => this.link.append(step)
@@ -92,9 +96,11 @@ export class Cluster {
       ...shared,
       intervalMs: options.channels.anomalyAlertMs,
       alerts: deps.alerts,
+      createTenant: deps.createTenantAlerts,
       signals: deps.signals,
       isEvaluating: () => this.membership.isLeader && !this.health.isAway,
-      append
+      append,
+      send: async (message) => await send(undefined, message)
     })
     this.link = new LogLink({
       ...shared,
@@ -146,7 +152,11 @@ export class Cluster {
 
   /** Appends a message of the host. */
   publish (channel: ChannelName, payload: object, isReliable: boolean, tenant: string | undefined): void {
-    this.link.append(createPublication({ channel, tenant, isReliable, payload }))
+    const append = (options: { channel: string, tenant: string | undefined }) =>
+      this.link.append(createPublication({ ...options, isReliable, payload }))
+    if (channel !== ALERT_CHANNEL || tenant === undefined) return append({ channel, tenant })
+    append({ channel, tenant: undefined })
+    append({ channel: TENANT_ALERT_CHANNEL, tenant })
   }
 
   /** Resolves when everything so far was appended, or after `withinMs`. */

@@ -2,7 +2,7 @@ import type { GapCause } from '../../schemas/messages/server-messages.js'
 import type { LogBatch, PublicationEntry, SharedLog } from '../backplane/contract.js'
 import type { Clock } from '../base/clock.js'
 import type { MissionRegistry } from '../missions/index.js'
-import type { ClusterAlerts } from './cluster-alerts.js'
+import type { ClusterAlerts } from './alerts/cluster-alerts.js'
 import type { ClusterMissions } from './cluster-missions.js'
 import { Duties } from './duties.js'
 import { LeaseRenewal } from './lease-renewal.js'
@@ -236,7 +236,7 @@ export class LogLink {
   #published (entry: PublicationEntry, at: number): void {
     const { picture, alerts } = this.#deps
     if (entry.update !== '') {
-      if (!alerts.published(entry, at)) this.hub?.publish(entry, at)
+      if (!alerts.published.publish(entry, at)) this.hub?.publish(entry, at)
     } else if (entry.retain === undefined) this.hub?.restart(picture.position.epoch, 'overflow')
   }
 

@@ -65,6 +65,13 @@ export const ClusterReport = Type.Object({
 })
 export type ClusterReport = Static<typeof ClusterReport>
 
+/** Asks the process that evaluates the alerts to evaluate those of some tenants. */
+export const TenantAlertsAsked = Type.Object({
+  type: Type.Literal('tenant_alerts'),
+  tenants: Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { maxItems: 100 })
+})
+export type TenantAlertsAsked = Static<typeof TenantAlertsAsked>
+
 /** A message from one process to others. */
-export const ClusterMessage = Type.Union([CancelCall, CancelReply, ClusterReport])
+export const ClusterMessage = Type.Union([CancelCall, CancelReply, ClusterReport, TenantAlertsAsked])
 export type ClusterMessage = Static<typeof ClusterMessage>

@@ -3,6 +3,7 @@ import { Anomaly, AnomalySeverity } from '../anomaly.js'
 
 const { properties } = Anomaly
 const Time = Type.Integer()
+const TenantId = Type.String({ minLength: 1, maxLength: 128 })
 
 /** The firing alerts, which the process that evaluates the rules leaves to the next one. */
 export const SavedAlerts = Type.Array(Type.Object({
@@ -36,3 +37,8 @@ export const SavedHistory = Type.Array(Anomaly, { maxItems: 1_000 })
 export const SavedSilences = Type.Array(Type.Tuple([
   Type.String({ maxLength: 512 }), Type.Object({ until: Type.Number(), by: Type.String({ maxLength: 128 }) })
 ]), { maxItems: 1_000 })
+
+/** The alerts of some tenants; also of tenants without any, because they are evaluated. */
+export const SavedTenantAlerts = Type.Array(Type.Object({
+  tenant: TenantId, firing: SavedAlerts, resolved: SavedHistory
+}), { maxItems: 1_000 })

@@ -10,15 +10,16 @@ import { bindRules, type EvaluatedRule } from './alert-rules.js'
 import { bindHostRules, type HostAlertRule, type HostedRule } from './host-rules.js'
 import { AlertCounts, type AlertTotals } from './alert-counts.js'
 import type { ProcessFact, ProcessFacts } from './facts/alert-facts.js'
+import { Silences } from './lifecycle/silences.js'
 import { MissionWatch, type MissionSource } from './facts/mission-watch.js'
 import { OperationWatch } from './facts/operation-watch.js'
 import { ProcessWatch, type ProcessSource } from './facts/process-watch.js'
 import { ScopeAlerts } from './scope-alerts.js'
 
-/** The alerts of all processes, which one of them evaluates. */
+/** The alerts of all processes, which one of them evaluates: of a tenant, or without a tenant those of operators. */
 export interface SharedAlerts {
-  firing (): Anomaly[]
-  history (limit: number): Anomaly[]
+  firing (tenant: string | undefined): Anomaly[]
+  history (limit: number, tenant: string | undefined): Anomaly[]
   silence (fingerprint: string, until: number, by: string): void
 }
 
@@ -63,7 +64,7 @@ export class AlertService {
   readonly operators: ScopeAlerts
   /** The state that the operators' adaptive alerts have learned. */
   readonly signals: AdaptiveSignals
-  /** Set if another part evaluates the alerts of operators, because there are several processes. */
+  /** Set if another part evaluates the alerts, because there are several processes. */
   shared: SharedAlerts | undefined
   readonly #deps: AlertServiceDeps
   readonly #rules: readonly EvaluatedRule[]
@@ -71,6 +72,8 @@ export class AlertService {
   readonly #counts = new AlertCounts()
   readonly #scope: Scope
   readonly #tenants = new Map<string, Scope>()
+  /** Those of operators and of all tenants. */
+  readonly #silences = new Silences()
   #process: ProcessWatch | undefined
   #timer: Timer | undefined
   #isClosed = false
@@ -83,8 +86,8 @@ export class AlertService {
     for (const { rule } of this.#hostRules) this.#counts.add(rule)
     this.signals = new AdaptiveSignals({ options: deps.options.adaptive, latencies: deps.latencies })
     for (const rule of Object.keys(this.signals.times)) this.#counts.add(rule)
-    this.#scope = this.#createScope(undefined)
-    this.operators = this.#scope.alerts
+    this.operators = this.createScope(undefined)
+    this.#scope = { alerts: this.operators, events: this.#createEvents() }
   }
 
   /** From now on, the rules about the process read its counters. */
@@ -104,20 +107,41 @@ export class AlertService {
   /** The alerts of a tenant; without a tenant, the alerts of operators. */
   of (tenant: string | undefined): ViewedAlerts {
     const scope = (): Scope => tenant === undefined ? this.#scope : this.#tenantScope(tenant)
-    const shared = () => tenant === undefined ? this.shared : undefined
     return {
-      firing: () => shared()?.firing() ?? scope().alerts.lifecycle.firing(),
-      history: (limit) => shared()?.history(limit) ?? scope().alerts.lifecycle.history(limit),
+      firing: () => this.shared?.firing(tenant) ?? scope().alerts.lifecycle.firing(),
+      history: (limit) => this.shared?.history(limit, tenant) ?? scope().alerts.lifecycle.history(limit),
       onChanged: (listener) => scope().events.on('changed', listener)
     }
   }
 
+  /** Creates the alerts of a tenant; without a tenant, the alerts of operators. */
+  createScope (tenant: string | undefined): ScopeAlerts {
+    const { clock, options, missions, health, operations, processes, onCallbackError } = this.#deps
+    const isTenant = tenant !== undefined
+    const watch = new MissionWatch(missions(tenant))
+    const operationWatch = new OperationWatch()
+    return new ScopeAlerts({
+      clock,
+      repeatMs: options.repeatMs,
+      rules: isTenant ? this.#rules.filter(({ isAboutMissions }) => isAboutMissions) : this.#rules,
+      ...isTenant ? { labels: { tenant } } : { sources: [this.signals] },
+      facts: (time) => ({
+        now: time.now,
+        missions: watch.read(time),
+        health: isTenant ? NO_COMPONENTS : health(),
+        processes: isTenant ? undefined : processes(this.process()),
+        operations: isTenant ? [] : operationWatch.read(time.at, operations())
+      }),
+      silences: this.#silences,
+      onError: (rule, err) => onCallbackError(`alert_rule.${rule}`, err),
+      ...!isTenant && { onTransition: (rule, state) => this.#counts.changed(rule, state) }
+    })
+  }
+
   /** Silences the reminders of an alert until a time, in ms since 1970; a time that has passed ends the silence. */
   silence (fingerprint: string, until: number, by: string): void {
-    const now = this.#deps.clock.now()
-    for (const { alerts } of this.#tenants.values()) alerts.lifecycle.silences.set(fingerprint, { until, by }, now)
     if (this.shared !== undefined) this.shared.silence(fingerprint, until, by)
-    else this.operators.lifecycle.silences.set(fingerprint, { until, by }, now)
+    else this.#silences.set(fingerprint, { until, by }, this.#deps.clock.now())
   }
 
   /** The alerts of operators by rule. */
@@ -140,12 +164,12 @@ export class AlertService {
   }
 
   #evaluate (): void {
-    if (this.shared === undefined) evaluateScope(this.#scope)
+    evaluateScope(this.#scope)
     for (const scope of this.#tenants.values()) evaluateScope(scope)
   }
 
   #tenantScope (tenant: string): Scope {
-    const scope = this.#tenants.get(tenant) ?? this.#createScope(tenant)
+    const scope = this.#tenants.get(tenant) ?? { alerts: this.createScope(tenant), events: this.#createEvents() }
     this.#tenants.delete(tenant)
     this.#tenants.set(tenant, scope)
     if (this.#tenants.size > MAX_TENANTS) this.#dropTenant()
@@ -162,27 +186,8 @@ export class AlertService {
     }
   }
 
-  #createScope (tenant: string | undefined): Scope {
-    const { clock, options, missions, health, operations, processes, onCallbackError } = this.#deps
-    const isTenant = tenant !== undefined
-    const watch = new MissionWatch(missions(tenant))
-    const operationWatch = new OperationWatch()
-    const alerts = new ScopeAlerts({
-      clock,
-      repeatMs: options.repeatMs,
-      rules: isTenant ? this.#rules.filter(({ isAboutMissions }) => isAboutMissions) : this.#rules,
-      ...isTenant ? { labels: { tenant } } : { sources: [this.signals] },
-      facts: (time) => ({
-        now: time.now,
-        missions: watch.read(time),
-        health: isTenant ? NO_COMPONENTS : health(),
-        processes: isTenant ? undefined : processes(this.process()),
-        operations: isTenant ? [] : operationWatch.read(time.at, operations())
-      }),
-      onError: (rule, err) => onCallbackError(`alert_rule.${rule}`, err),
-      ...!isTenant && { onTransition: (rule, state) => this.#counts.changed(rule, state) }
-    })
-    return { alerts, events: new Events((err) => onCallbackError('alert_listener', err)) }
+  #createEvents (): Scope['events'] {
+    return new Events((err) => this.#deps.onCallbackError('alert_listener', err))
   }
 }
 

@@ -26,6 +26,7 @@ export interface ScopeAlertsDeps {
   facts: (time: AlertTime) => AlertFacts
   /** Called with each error that a rule throws. */
   onError: (rule: string, err: unknown) => void
+  silences?: LifecycleDeps['silences']
   onTransition?: LifecycleDeps['onTransition']
 }
 
@@ -38,7 +39,7 @@ export class ScopeAlerts {
   readonly #times: Map<string, RuleTimes>
 
   constructor (deps: ScopeAlertsDeps) {
-    const { rules, sources = [], repeatMs, labels, onTransition } = deps
+    const { rules, sources = [], repeatMs, labels, silences, onTransition } = deps
     this.#deps = deps
     this.#times = new Map(sources.flatMap((source) => Object.entries(source.times)))
     for (const { rule, options } of rules) this.#times.set(rule, options)
@@ -46,6 +47,7 @@ export class ScopeAlerts {
       times: (rule) => this.#times.get(rule) ?? DEFAULT_TIMES,
       repeatMs,
       labels,
+      silences,
       summarizes: this.#times.has('monitoring.alerts_suppressed'),
       onTransition
     })

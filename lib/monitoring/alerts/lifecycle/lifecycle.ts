@@ -19,6 +19,8 @@ export interface LifecycleDeps {
   repeatMs: number
   /** The labels of every alert. */
   labels?: Readonly<Record<string, string>> | undefined
+  /** The silences, if others have the same ones. */
+  silences?: Silences | undefined
   /** Whether a summary alert fires for alerts that are not sent; `true` by default. */
   summarizes?: boolean | undefined
   /** An alert has begun to fire, or was resolved. */
@@ -38,7 +40,7 @@ const MAX_PENDING = 500
  * The caller passes the time.
  */
 export class AlertLifecycle {
-  readonly silences = new Silences()
+  readonly silences: Silences
   readonly #deps: LifecycleDeps
   readonly #entries = new Map<string, AlertEntry>()
   readonly #history = new AlertHistory()
@@ -52,6 +54,7 @@ export class AlertLifecycle {
 
   constructor (deps: LifecycleDeps) {
     this.#deps = deps
+    this.silences = deps.silences ?? new Silences()
   }
 
   /** The severity of the alert with this fingerprint, if it fires. */
