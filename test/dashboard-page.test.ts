@@ -275,7 +275,7 @@ t.test('the page in a browser', onlyWith(browser), async (t) => {
     for (const width of [1280, 320]) {
       await page.setViewportSize({ width, height: 800 })
       t.ok(await sideways(page) <= 0, `no sideways scrolling at ${width} px`)
-      const heights = await page.locator('tr.mission').evaluateAll((rows) => rows.map((one) => Math.round(one.getBoundingClientRect().height)))
+      const heights = await page.locator('tr.mission').evaluateAll((rows) => rows.filter((one) => one.isConnected).map((one) => Math.round(one.getBoundingClientRect().height)))
       t.strictSame(heights, heights.map(() => width > 720 ? 53 : 129), `all rows are equally high at ${width} px`)
     }
     for (const index of corpus.keys()) {
