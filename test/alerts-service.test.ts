@@ -334,7 +334,7 @@ t.test('a rule of the host', async (t) => {
       () => { throw new Error('no') },
       async () => { throw new Error('no') },
       async () => await new Promise(() => {}),
-      () => 'garbage', () => ({ ...reading, value: NaN }), () => ({ ...reading, value: '9' }), () => [{ ...reading, more: 1 }], () => ({ ...reading, details: circular }), () => ({ ...reading, details: { text: 'x'.repeat(5_000) } }), () => ({ ...reading, labels: { 'not a name': 'x' } })
+      () => 'garbage', () => ({ ...reading, value: NaN }), () => ({ ...reading, value: '9' }), () => [{ ...reading, more: 1 }], () => ({ ...reading, details: circular }), () => ({ ...reading, details: new Date() }), () => ({ ...reading, details: { text: 'x'.repeat(5_000) } }), () => ({ ...reading, labels: { 'not a name': 'x' } })
     ]
     for (const broken of breaks) {
       let evaluate: () => unknown = () => reading

@@ -118,6 +118,8 @@ function toReading (reading: HostAlertReading): AlertReading {
 
 function copyDetails (details: Record<string, unknown>): Record<string, unknown> {
   const text = JSON.stringify(details)
+  // A date, for example, is an object whose JSON is a text.
+  if (!text.startsWith('{')) throw new InvalidAlertReading('details must be an object in JSON too')
   if (text.length <= MAX_DETAILS) return JSON.parse(text) as Record<string, unknown>
   throw new InvalidAlertReading(`details must be at most ${MAX_DETAILS} characters of JSON`)
 }
