@@ -9,6 +9,9 @@ export const MAX_ALERT_HISTORY = 200
 /** Maximum number of missions that one alert names. */
 export const MAX_ALERT_MISSIONS = 10
 
+/** Maximum length of the fingerprint of an alert. */
+export const MAX_FINGERPRINT = 512
+
 const IsoTime = Type.String({ maxLength: 32 })
 
 /**
@@ -30,7 +33,7 @@ export const Anomaly = Type.Object({
   rule: Type.String({ minLength: 1 }),
   state: Type.Union([Type.Literal('firing'), Type.Literal('resolved')]),
   snapshot: Type.Optional(Type.Literal(true)),
-  fingerprint: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+  fingerprint: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_FINGERPRINT })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 128 }))),
   startsAt: Type.Optional(IsoTime),
   endsAt: Type.Optional(IsoTime),

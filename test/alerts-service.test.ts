@@ -167,9 +167,12 @@ t.test('the host reads the alerts that fire, and silences one', async (t) => {
   clock.advance(MINUTE)
   t.match(await alertsIn(client), [{ alertId: fired!.alertId, silencedUntil: new Date(START + 62 * MINUTE).toISOString() }])
   t.match(alerts(), [{ silencedUntil: new Date(START + 62 * MINUTE).toISOString() }])
-  for (const [arguments_, message] of [[[7, 1, 'ann'], /fingerprint/], [['x', NaN, 'ann'], /time/], [['x', 1, ''], /who/]] as const) {
+  for (const [arguments_, message] of [[[7, 1, 'ann'], /fingerprint/], [['x'.repeat(513), 1, 'ann'], /fingerprint/], [['x', NaN, 'ann'], /time/], [['x', 1, ''], /who/]] as const) {
     t.throws(() => silence(...arguments_ as unknown as [string, number, string]), { code: 'FST_MC_INVALID_SILENCE', message })
   }
+  silence('mission_active', Number.MAX_SAFE_INTEGER, 'ann')
+  clock.advance(MINUTE)
+  t.match(await alertsIn(client), [{ alertId: fired!.alertId, silencedUntil: '9999-12-31T23:59:59.999Z' }], 'silenced for ever')
 })
 
 t.test('the host reads the latency of its busiest operations', async (t) => {

@@ -106,6 +106,20 @@ t.test('what other processes write is not trusted', async (t) => {
     t.strictSame((await late.settle()).map(({ type }) => type), [])
   })
 
+  t.test('alerts and silences that are retained with impossible times are ignored', async (t) => {
+    const backplane = createMemoryBackplane()
+    const { app } = await startProcess(t, backplane, { channels: { anomalyAlertMs: 20 }, alerts: { rules: { mission_active: { warning: 0, forMs: 0 } } } })
+    const client = await (await connect(app)).subscribe('anomaly_alert')
+    const peer = await joinAs(t, backplane, 'peer')
+    const condition = { key: 'k', severity: 'warning', labels: {}, rule: 'k', category: 'mission', message: 'm', metric: null, value: null, threshold: null, details: null }
+    const retain = async (key: string, value: unknown) => await peer.append(publicationOf('anomaly_alert', '', { retain: { key, value: JSON.stringify(value) }, isReliable: false }))
+    await retain('alerts', [{ alertId: 'a', severity: 'warning', startsAt: 1e20, sentAt: 1, peak: null, condition }])
+    await retain('alert_silences', [['mission_active', { until: 1e300, by: 'peer' }]])
+    await peer.append(stepOf('a', 'planning_started'))
+    t.match((await client.next('anomaly_alert')).payload, { rule: 'mission_active', state: 'firing' })
+    t.match(app.monitoring.alerts(), [{ rule: 'mission_active' }])
+  })
+
   t.test('a cancel for a mission that this process does not know is answered so', async (t) => {
     const backplane = createMemoryBackplane()
     const { app } = await startProcess(t, backplane)

@@ -1,4 +1,5 @@
-import type { Anomaly } from '../../schemas/anomaly.js'
+import { MAX_FINGERPRINT, type Anomaly } from '../../schemas/anomaly.js'
+import { LATEST_TIME_MS } from '../../schemas/limits.js'
 import type { ResolvedOptions } from '../../schemas/options.js'
 import { OPERATION_BUCKETS_MS } from '../../schemas/options/prometheus.js'
 import type { HealthSnapshot, HealthStatus } from '../../schemas/health.js'
@@ -81,9 +82,10 @@ export interface Monitoring {
   alerts (options?: { tenant?: string }): Anomaly[]
   /**
    * Silences an alert by its fingerprint until a time in ms since 1970: it is marked with `silencedUntil` and causes no
-   * reminders. `by` names the author of the silence. A time in the past ends the silence.
+   * reminders. `by` names the author of the silence. A time in the past ends the silence; one
+   * after the year 9999 means its end.
    *
-   * @throws FST_MC_INVALID_SILENCE if an argument has the wrong type
+   * @throws FST_MC_INVALID_SILENCE if an argument has the wrong type, or cannot be a fingerprint
    */
   silence (fingerprint: string, untilMs: number, by: string): void
   /**
@@ -236,12 +238,12 @@ export class MonitoringService implements Omit<Monitoring, 'alerts' | 'silence'>
 const MAX_BY = 128
 
 function checkSilence (fingerprint: unknown, untilMs: unknown, by: unknown): [string, number, string] {
-  if (typeof fingerprint !== 'string' || fingerprint === '') {
+  if (typeof fingerprint !== 'string' || fingerprint === '' || fingerprint.length > MAX_FINGERPRINT) {
     throw new InvalidSilence('the fingerprint must be a text, such as the one of an alert')
   }
   if (!Number.isFinite(untilMs)) throw new InvalidSilence('the time must be a number, in ms since 1970')
   if (typeof by !== 'string' || by === '') throw new InvalidSilence('say who silences the alert')
-  return [fingerprint, Number(untilMs), by.slice(0, MAX_BY)]
+  return [fingerprint, Math.min(Number(untilMs), LATEST_TIME_MS), by.slice(0, MAX_BY)]
 }
 
 const failingOf = ({ components }: HealthSnapshot): string[] =>

@@ -1,22 +1,25 @@
 import { Type } from '@sinclair/typebox'
-import { Anomaly, AnomalySeverity } from '../anomaly.js'
+import { Anomaly, AnomalySeverity, MAX_FINGERPRINT } from '../anomaly.js'
+import { LATEST_TIME_MS } from '../limits.js'
 
 const { properties } = Anomaly
 const Time = Type.Integer()
 const TenantId = Type.String({ minLength: 1, maxLength: 128 })
+/** Sent to clients as ISO 8601. */
+const ShownTime = Type.Number({ minimum: 0, maximum: LATEST_TIME_MS })
 
 /** The firing alerts, which the process that evaluates the rules leaves to the next one. */
 export const SavedAlerts = Type.Array(Type.Object({
   alertId: properties.alertId,
   severity: AnomalySeverity,
-  startsAt: Time,
+  startsAt: ShownTime,
   sentAt: Time,
   peak: Type.Union([Type.Number(), Type.Null()]),
   absentSince: Type.Optional(Time),
   namedUpTo: Type.Optional(Type.Number()),
   isFlapping: Type.Optional(Type.Boolean()),
   condition: Type.Object({
-    key: Type.String({ minLength: 1, maxLength: 512 }),
+    key: Type.String({ minLength: 1, maxLength: MAX_FINGERPRINT }),
     severity: AnomalySeverity,
     labels: Type.Record(Type.String(), Type.String({ maxLength: 128 })),
     rule: properties.rule,
@@ -35,7 +38,7 @@ export const SavedHistory = Type.Array(Anomaly, { maxItems: 1_000 })
 
 /** The silences by fingerprint. */
 export const SavedSilences = Type.Array(Type.Tuple([
-  Type.String({ maxLength: 512 }), Type.Object({ until: Type.Number(), by: Type.String({ maxLength: 128 }) })
+  Type.String({ maxLength: MAX_FINGERPRINT }), Type.Object({ until: ShownTime, by: Type.String({ maxLength: 128 }) })
 ]), { maxItems: 1_000 })
 
 /** The alerts of some tenants; also of tenants without any, because they are evaluated. */

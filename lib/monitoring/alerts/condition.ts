@@ -1,4 +1,4 @@
-import type { Anomaly, AnomalySeverity } from '../../../schemas/anomaly.js'
+import { MAX_FINGERPRINT, type Anomaly, type AnomalySeverity } from '../../../schemas/anomaly.js'
 
 /** A mission affected by a condition. `since` orders them: later ones have not been named yet. */
 export interface NamedMission { readonly id: string, readonly since: number }
@@ -42,7 +42,6 @@ const RANKS: Readonly<Record<AnomalySeverity, number>> = { info: 1, warning: 2, 
 /** A firing alert ends below this share of the limit that it exceeded. */
 const LEAVE_SHARE = 0.8
 const MAX_MESSAGE = 512
-const MAX_FINGERPRINT = 512
 const MAX_LABEL = 128
 
 export const isMoreSevere = (one: AnomalySeverity, other: AnomalySeverity): boolean => RANKS[one] > RANKS[other]
