@@ -425,6 +425,21 @@ t.test('several processes', async (t) => {
     t.equal(two.app.monitoring.alerts()[0]!.alertId, alertId)
   })
 
+  t.test('share all alerts that fire, without their details if these are too long together, and the newest silences', async (t) => {
+    const evaluate: HostAlertRule['evaluate'] = () =>
+      Array.from({ length: 18 }, (_, at) => ({ message: 'a queue is long', value: 2, warning: 1, labels: { queue: `q${at}` }, details: { text: 'x'.repeat(4_000) } }))
+    const backplane = createMemoryBackplane()
+    const options = { channels: { anomalyAlertMs: 20 }, alerts: { add: [{ rule: 'queue_depth', evaluate, forMs: 0 }] } }
+    const { app: one } = await startProcess(t, backplane, options)
+    await until(() => one.monitoring.alerts().length === 18)
+    const { app: two } = await startProcess(t, backplane, options)
+    await until(() => two.monitoring.alerts().length === 18)
+    t.match(two.monitoring.alerts()[17], { details: null, labels: { queue: 'q17' } })
+    for (let at = 0; at < 200; at++) two.monitoring.silence(`other_${at}_${'x'.repeat(480)}`, Date.now() + 3_600_000, 'a'.repeat(128))
+    two.monitoring.silence('queue_depth{queue="q17"}', Date.now() + 3_600_000, 'ann')
+    await until(() => one.monitoring.alerts().find(({ labels }) => labels!['queue'] === 'q17')?.silencedUntil !== undefined)
+  })
+
   t.test('share the newest part of a long history', async (t) => {
     let isFiring = true
     const evaluate: HostAlertRule['evaluate'] = () => isFiring

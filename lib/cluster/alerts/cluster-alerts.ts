@@ -4,7 +4,7 @@ import { SavedAlerts, SavedHistory, SavedSilences } from '../../../schemas/clust
 import { SavedSignals } from '../../../schemas/cluster/saved-signals.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import { compile } from '../../base/validation.js'
-import type { AdaptiveSignals, ScopeAlerts, SharedAlerts, Silence } from '../../monitoring/index.js'
+import type { AdaptiveSignals, SavedAlert, ScopeAlerts, SharedAlerts, Silence } from '../../monitoring/index.js'
 import { createPublication, type PendingStep } from '../log/steps.js'
 import type { Picture } from '../picture/picture.js'
 import { ALERT_CHANNEL as CHANNEL, PublishedAlerts } from './published-alerts.js'
@@ -18,7 +18,7 @@ const SILENCES = 'alert_silences'
 const SIGNALS = 'alert_signals'
 /** How often the learned signals are retained. If another process takes over, later samples are lost. */
 const SIGNALS_MS = 300_000
-/** A longer value is not retained, so the oldest alerts are left out. */
+/** A longer value is not retained, so the oldest parts are left out. */
 const MAX_RETAINED = 60_000
 
 const isSaved = compile(SavedAlerts)
@@ -80,7 +80,7 @@ export class ClusterAlerts implements SharedAlerts {
     const { alerts: { lifecycle: { silences }, time }, append } = this.#deps
     this.#restore()
     silences.set(fingerprint, { until, by }, time.now)
-    const retain = this.#state.keep(SILENCES, silences.read())
+    const retain = this.#state.keep(SILENCES, newest(silences.read()))
     append(createPublication({ channel: CHANNEL, tenant: undefined, isReliable: false, payload: undefined, retain }))
   }
 
@@ -107,12 +107,12 @@ export class ClusterAlerts implements SharedAlerts {
     const changes = alerts.evaluate()
     const saved = { channel: CHANNEL, tenant: undefined, payload: undefined, isReliable: false }
     if (changes.some(({ state }) => state === 'resolved')) {
-      const history = this.#state.keep(HISTORY, shorten(alerts.lifecycle.saveHistory()))
+      const history = this.#state.keep(HISTORY, newest(alerts.lifecycle.saveHistory()))
       append(createPublication({ ...saved, retain: history }))
     }
     for (const [index, payload] of changes.entries()) {
       const isLast = index === changes.length - 1
-      const retain = isLast ? this.#state.keep(ALERTS, alerts.lifecycle.save(alerts.time)) : undefined
+      const retain = isLast ? this.#state.keep(ALERTS, shorten(alerts.lifecycle.save(alerts.time))) : undefined
       append(createPublication({ ...saved, isReliable: true, payload, retain }))
     }
     this.#keepSignals()
@@ -137,14 +137,20 @@ export class ClusterAlerts implements SharedAlerts {
   }
 }
 
-/** The newest alerts whose JSON is not too long. */
-function shorten (alerts: readonly Anomaly[]): Anomaly[] {
-  const kept: Anomaly[] = []
+/** Alerts that are too long together lose their details, which the next evaluation reads again. */
+function shorten (alerts: readonly SavedAlert[]): readonly SavedAlert[] {
+  if (JSON.stringify(alerts).length <= MAX_RETAINED) return alerts
+  return newest(alerts.map((alert) => ({ ...alert, condition: { ...alert.condition, details: null } })))
+}
+
+/** The newest parts whose JSON is not too long. */
+function newest<Part> (parts: readonly Part[]): Part[] {
+  const kept: Part[] = []
   let length = 0
-  for (const alert of [...alerts].reverse()) {
-    length += JSON.stringify(alert).length
+  for (const part of [...parts].reverse()) {
+    length += JSON.stringify(part).length + 1
     if (length > MAX_RETAINED) break
-    kept.unshift(alert)
+    kept.unshift(part)
   }
   return kept
 }

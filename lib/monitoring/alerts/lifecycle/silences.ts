@@ -27,6 +27,6 @@ export class Silences {
 
   replace (silences: ReadonlyArray<readonly [key: string, silence: Silence]>): void {
     this.#silences.clear()
-    for (const [key, silence] of silences) this.#silences.set(key, silence)
+    for (const [key, silence] of silences.slice(-MAX_SILENCES)) this.#silences.set(key, silence)
   }
 }
