@@ -69,6 +69,11 @@ t.test('a link of the host is filled with encoded values', async (t) => {
     'https://t.example/a%2Fb%20c?n=x%26y&team=blue&trace=9f&no=&{other}')
 })
 
+t.test('half of an emoji in an id, a name or a tag is replaced in addresses', async (t) => {
+  t.equal(fillTemplate('{id}-{name}-{tag:k}', { id: 'a\ud83d', name: '\ude80b', tags: ['k:\ud83d'] }), 'a%EF%BF%BD-%EF%BF%BDb-%EF%BF%BD')
+  t.equal(formatRoute({ ...HOME, mission: '\ud83d🚀' }), '#/m/%EF%BF%BD%F0%9F%9A%80')
+})
+
 t.test('every view has an address, and every address a view', async (t) => {
   const text = fc.string({ maxLength: 40 })
   const route = fc.record<Route>({

@@ -279,7 +279,8 @@ t.test('the registry', async (t) => {
     const { missions } = build()
     const inits: unknown[] = [
       undefined, null, 7, {}, { name: 5 }, { name: 'x', secret: 'canary' }, { name: 'x', tags: 'canary' }, { name: 'x', tags: [5] },
-      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(257) }, { name: 'x', metadata: 'canary' }
+      { name: 'x', id: '' }, { name: 'x', id: 'i'.repeat(257) }, { name: 'x', metadata: 'canary' },
+      { name: 'x', id: 'a\ud83d' }, { name: 'x', parentId: '\ude80' }, { name: 'x', tenant: '\ud83d\ud83d' }
     ]
     for (const init of inits) {
       t.throws(() => missions.start(init as string), { code: 'FST_MC_INVALID_MISSION', message: /^(?!.*canary)/ }, JSON.stringify(init))
@@ -292,7 +293,7 @@ t.test('the registry', async (t) => {
       t.throws(() => missions.report('other', 'execution_progress', details), { code: 'FST_MC_INVALID_MISSION' }, String(progress))
     }
     t.equal(missions.get('other'), undefined, 'a rejected report registers nothing')
-    for (const id of ['', 'x'.repeat(257), undefined, 5]) {
+    for (const id of ['', 'x'.repeat(257), 'a\ud83d', undefined, 5]) {
       t.throws(() => missions.report(id as string, 'planned'), { code: 'FST_MC_INVALID_MISSION' })
     }
     const throwing = { name: 'job', get tags (): string[] { throw new Error('canary') } }

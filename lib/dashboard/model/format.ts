@@ -53,6 +53,9 @@ export const cleanLine = (text: string): string =>
 export const cleanBlock = (text: string): string =>
   text.replaceAll('\r\n', '\n').replace(INVISIBLE, (character) => (isBreak(character) ? character : '␦'))
 
+/** Text in an address. Half of a surrogate pair, which names and tags may contain, cannot be encoded. */
+export const encode = (text: string): string => encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\ufffd'))
+
 export interface LinkSubject {
   readonly id: string
   readonly name: string
@@ -62,8 +65,8 @@ export interface LinkSubject {
 /** The address that a template of the host has for a mission: `{id}`, `{name}` and `{tag:KEY}`, for `KEY:value`. */
 export function fillTemplate (template: string, { id, name, tags }: LinkSubject): string {
   return template.replace(/\{(id|name|tag:([^}]+))\}/g, (_, field: string, key: string | undefined) => {
-    if (key === undefined) return encodeURIComponent(field === 'id' ? id : name)
+    if (key === undefined) return encode(field === 'id' ? id : name)
     const tag = tags.find((tag) => tag.startsWith(`${key}:`) || tag.startsWith(`${key}=`))
-    return encodeURIComponent(tag?.slice(key.length + 1) ?? '')
+    return encode(tag?.slice(key.length + 1) ?? '')
   })
 }

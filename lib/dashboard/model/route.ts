@@ -1,3 +1,5 @@
+import { encode } from './format.js'
+
 /** The view as the address describes it. It contains every choice of the visitor, so that a view can be sent. */
 export interface Route {
   readonly tab: Tab
@@ -75,7 +77,7 @@ export function formatRoute (route: Route): string {
 }
 
 function pathOf ({ mission, panel }: Route): string {
-  if (mission !== undefined) return `/m/${encodeURIComponent(mission)}`
+  if (mission !== undefined) return `/m/${encode(mission)}`
   return panel === undefined ? '/' : `/${panel}`
 }
 

@@ -8,6 +8,17 @@ const validateId = compile(MissionId)
 
 export function checkId (id: unknown): asserts id is string {
   if (!validateId(id)) throw new InvalidMission('the id must be text of 1 to 256 characters')
+  checkWellFormed(id, 'the id')
+}
+
+/**
+ * Half of a surrogate pair, which is left where an emoji was cut, has no UTF-8: an identifier with it would be another
+ * one in the log of several processes, and in a URL.
+ *
+ * @throws FST_MC_INVALID_MISSION
+ */
+export function checkWellFormed (text: string | undefined, what: string): void {
+  if (text?.isWellFormed() === false) throw new InvalidMission(`${what} must not contain half of a surrogate pair`)
 }
 
 /** @throws FST_MC_INVALID_MISSION */

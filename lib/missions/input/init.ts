@@ -6,7 +6,7 @@ import { compile } from '../../base/validation.js'
 import { readSafely } from '../payload/json-copy.js'
 import { checkOrder } from '../state/parts/times.js'
 import type { CheckedInit, ReportDetails, TextCuts } from '../types.js'
-import { checkSchema } from './checks.js'
+import { checkSchema, checkWellFormed } from './checks.js'
 import { DETAIL_NAMES } from './details.js'
 import { readTime } from './time.js'
 
@@ -70,6 +70,9 @@ export function cutName (name: string, cuts: TextCuts): string {
 
 function cutTexts (init: Partial<MissionInit>, cuts: TextCuts, now: number): CheckedInit {
   const { objective, tags, queuedAt, startedAt, ...rest } = init
+  checkWellFormed(rest.id, 'the id')
+  checkWellFormed(rest.parentId, 'the parentId')
+  checkWellFormed(rest.tenant, 'the tenant')
   const cut: CheckedInit = rest
   if (objective !== undefined) cut.objective = cuts.cut('objective', objective, MAX_OBJECTIVE_CHARACTERS)
   if (tags !== undefined) Object.assign(cut, cutTags(tags, cuts))
