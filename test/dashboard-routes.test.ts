@@ -73,10 +73,10 @@ t.test('a path without the final slash leads to the page, under every prefix and
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(async (scope) => { await scope.register(missionControl, { prefix: '/b' }) }, { prefix: '/a' })
-  const { statusCode, headers } = await app.inject('/a/b/mission-control?theme=dark')
+  const { statusCode, headers } = await app.inject('/a/b/mission-control?theme=dark&next=/a?b')
   t.equal(statusCode, 302)
   const location = new URL(headers.location!, 'http://host/a/b/mission-control').href
-  t.equal(location, 'http://host/a/b/mission-control/?theme=dark')
+  t.equal(location, 'http://host/a/b/mission-control/?theme=dark&next=/a?b')
   const page = await app.inject('/a/b/mission-control/')
   const resolved = resolveAll('http://host/a/b/mission-control/', page.body)
   t.equal(resolved.at(-1), 'http://host/a/b/ws/mission-control')

@@ -53,8 +53,8 @@ function indexHandler ({ options, ...deps }: DashboardRouteDeps, bundle: BundleL
   const config = describePage({ options, ...deps })
   let page: IndexPage | undefined
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const [path, query] = request.raw.url!.split('?', 2)
-    if (!path!.endsWith('/')) return redirect(reply, path!, query)
+    const [path, ...query] = request.raw.url!.split('?')
+    if (!path!.endsWith('/')) return redirect(reply, path!, ['', ...query].join('?'))
     page ??= renderIndex(config, (await bundle.get()).entry)
     reply.headers({ ...headers, 'content-type': 'text/html; charset=utf-8', etag: page.etag })
     return isCached(request, page.etag) ? reply.code(304).send() : page.html
@@ -62,9 +62,9 @@ function indexHandler ({ options, ...deps }: DashboardRouteDeps, bundle: BundleL
 }
 
 // Relative, because a proxy may have removed or added a prefix.
-function redirect (reply: FastifyReply, path: string, query: string | undefined): FastifyReply {
+function redirect (reply: FastifyReply, path: string, query: string): FastifyReply {
   const last = path.slice(path.lastIndexOf('/') + 1)
-  return reply.redirect(`./${last}/${query === undefined ? '' : `?${query}`}`, 302)
+  return reply.redirect(`./${last}/${query}`, 302)
 }
 
 function describePage ({ url, webSocketPath, options, version }: DashboardRouteDeps): DashboardConfig {
