@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { cleanLine, fillTemplate, formatCount, formatDuration, formatTime } from '../../model/format.js'
+import { cleanLine, encode, fillTemplate, formatCount, formatDuration, formatTime } from '../../model/format.js'
 import type { Entry } from '../../model/missions/entry.js'
 import type { Mission } from '../../model/missions/mission.js'
 import { countRepeats } from '../../model/missions/repeats.js'
@@ -142,7 +142,7 @@ function Relatives ({ mission, state }: { mission: Mission; state: PageState }) 
   if (mission.parentId === undefined && children.length === 0) return null
   const link = (one: Mission) => (
     <li key={one.id}>
-      <a href={`#/m/${encodeURIComponent(one.id)}`}>{cleanLine(one.name)}</a> <Status mission={one} />{' '}
+      <a href={`#/m/${encode(one.id)}`}>{cleanLine(one.name)}</a> <Status mission={one} />{' '}
       <span class='number muted'>{formatTime(one.startedAt, clock.peek())}</span>
     </li>
   )
@@ -153,7 +153,7 @@ function Relatives ({ mission, state }: { mission: Mission; state: PageState }) 
         {parent !== undefined && link(parent)}
         {parent === undefined && mission.parentId !== undefined && (
           <li>
-            <a href={`#/m/${encodeURIComponent(mission.parentId)}`}>{cleanLine(mission.parentId)}</a> (parent)
+            <a href={`#/m/${encode(mission.parentId)}`}>{cleanLine(mission.parentId)}</a> (parent)
           </li>
         )}
         {children.map(link)}

@@ -1,6 +1,6 @@
 import { useComputed } from '@preact/signals'
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { cleanLine, shortenId } from '../../model/format.js'
+import { cleanLine, encode, shortenId } from '../../model/format.js'
 import type { Entry } from '../../model/missions/entry.js'
 import type { Mission } from '../../model/missions/mission.js'
 import type { Row } from '../../model/missions/rows.js'
@@ -67,7 +67,7 @@ export function MissionRow ({ row: { entry, depth }, index, state, canStop }: Mi
 function Name ({ mission: { id, name, attempt, instance, tags } }: { mission: Mission }) {
   return (
     <>
-      <a class='mission-name' href={`#/m/${encodeURIComponent(id)}`} tabIndex={-1}>{cleanLine(name)}</a>
+      <a class='mission-name' href={`#/m/${encode(id)}`} tabIndex={-1}>{cleanLine(name)}</a>
       {attempt > 1 && <span class='chip'>attempt {attempt}</span>}
       <span class='mission-id'>
         <span title={cleanLine(id)}>{shortenId(cleanLine(id))}</span>
