@@ -313,6 +313,14 @@ t.test('a callback of the host that throws is reported', withRedis, async (t) =>
   t.strictSame(user.warnings, [failure])
 })
 
+t.test('of the errors of a connection, the first one is reported until it is open again', withRedis, async (t) => {
+  const stand = await openRedis(t)
+  const opened: Redis[] = []
+  const user = await stand.open({ client: clientOf([stand.server.url], {}, opened) })
+  for (const message of ['first', 'second', 'third']) opened[0]!.emit('error', new Error(message))
+  t.strictSame(user.warnings.map(({ message }) => message), ['first'])
+})
+
 t.test('a message that arrives while the log is closed is not passed on', withRedis, async (t) => {
   const stand = await openRedis(t)
   const opened: Redis[] = []

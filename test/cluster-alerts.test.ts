@@ -194,6 +194,14 @@ t.test('one process evaluates the alerts of a tenant, and all its clients get ea
   t.strictSame(tenants, [], 'operators do not get the alerts that were evaluated for a tenant')
 })
 
+t.test('a tenant whose alerts nobody has asked for before has none, and no history', async (t) => {
+  const [, two] = await startServices(t)
+  const client = await as(two, 'new')
+  client.send({ type: 'anomaly_history', id: 'h' })
+  t.strictSame((await client.next('anomaly_history')).payload.alerts, [])
+  t.strictSame(two.app.monitoring.alerts({ tenant: 'other' }), [])
+})
+
 t.test('alerts of a tenant, with history and silences, survive the process that evaluates them', async (t) => {
   const [one, two] = await startServices(t)
   const client = await as(two, 'acme')

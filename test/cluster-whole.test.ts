@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { createVirtualClock } from '../lib/index.js'
 import { createMemoryBackplane } from '../lib/backplane/index.js'
@@ -15,6 +16,20 @@ t.test('numbers of the whole', async (t) => {
     t.ok(Math.abs(tick.payload.p95 - 10) < 0.5, `p95 ${tick.payload.p95}`)
     t.ok(Math.abs(tick.payload.p50! - 10) < 0.5)
     t.equal(two!.app.monitoring.latency().count, 1, 'app.monitoring is that of the process')
+  })
+
+  t.test('the histogram of a process that does not evaluate the alerts has the durations of all, too', async (t) => {
+    const [one, two] = await startProcesses(t, 2, { channels: { metricsTickMinMs: 1 } })
+    const client = await connect(two!.app)
+    client.send({ type: 'subscribe', channels: ['metrics_tick'], latency: ['histogram'] })
+    await client.next('subscription_ack')
+    const track = (app: FastifyInstance) => app.monitoring.trackOperation({ component: 'db', operation: 'read', status: 'success', durationMs: 10 })
+    for (let own = 1, count = 0; count <= own; own++) {
+      track(one!.app)
+      track(two!.app)
+      count = (await client.next('metrics_tick')).payload.histogram!.count
+    }
+    t.pass('more than the own durations')
   })
 
   t.test('health is the worst of all processes, with their components; the probes of a process are its own', async (t) => {

@@ -985,7 +985,7 @@ t.test('10,000 missions with hostile names and as many invalid messages add no s
   const report = async (from: number, to: number) => {
     for (let at = from; at < to; at++) {
       const name = `${forgeries[at % forgeries.length]}"} 1\nforged_metric{x="${at}`.slice(0, 128)
-      const mission = app.missions.start({ id: `${at}${name}`.slice(0, 128), name, tags: [name], tenant: name, metadata: { [name]: name } })
+      const mission = app.missions.start({ id: `${at}${name}`.slice(0, 128).toWellFormed(), name, tags: [name], tenant: name.toWellFormed(), metadata: { [name]: name } })
       mission.report('planned')
       if (at % 3 === 0) mission.complete()
       else if (at % 3 === 1) mission.fail(Object.assign(new Error(name), { code: name }))

@@ -368,7 +368,9 @@ t.test('the registry', async (t) => {
     clock.stepWallClock(-3_600_000)
     clock.advance(250)
     mission.complete()
-    t.equal(mission.view().durationMs, 250)
+    const { durationMs, startedAt, endedAt } = mission.view()
+    t.equal(durationMs, 250)
+    t.equal(endedAt, startedAt, 'nothing ends before it has started')
   })
 
   t.test('keeps its totals equal to a full recount after any history', async () => {

@@ -137,7 +137,8 @@ export class Reconciler {
     if (shared.isTerminal) this.#ended(mission, shared)
     else if (isForeign) this.#followed(mission, shared)
     if (!mission.isTerminal && this.#deps.membership.isOwn(shared.owner)) this.#deps.registry.watchGrace(mission)
-    if (!this.isPending(mission)) mission.renumber(shared.seq)
+    // Nothing follows an ending, so its number is final even if refused steps are still on their way.
+    if (shared.isTerminal || !this.isPending(mission)) mission.renumber(shared.seq)
   }
 
   // A step of an earlier status was refused. Its details are sent with the present status; a start has none that count.
@@ -200,7 +201,7 @@ function pastAttempt (mission: MissionState, newer: SharedMission): SharedMissio
   const { status = 'cancelled', endedAt = newer.startedAt, error = null, cancel = SUPERSEDED } = past ?? {}
   const durationMs = past?.durationMs ?? Math.max(0, endedAt - mission.startedAt)
   const copy = {
-    ...toMissionCopy(mission),
+    ...toMissionCopy(mission, true),
     endedAt,
     durationMs,
     statusBeforeEnd: mission.status,

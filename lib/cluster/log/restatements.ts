@@ -46,7 +46,7 @@ export class Restatements {
 
 // A step may be stored with a later state, because the state is read when the step is sent.
 const isSame = (known: SharedMission, mission: MissionState): boolean =>
-  known.status === mission.status && known.hasState(JSON.stringify(toMissionCopy(mission)))
+  known.status === mission.status && known.hasState(JSON.stringify(toMissionCopy(mission, mission.isTerminal)))
 
 const hasEnded = (known: SharedMission, { attempt }: MissionState): boolean =>
   known.attempt === attempt && known.isTerminal

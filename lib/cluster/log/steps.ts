@@ -53,7 +53,7 @@ export function createMissionStep (mission: MissionState, update: MissionUpdate 
       durationMs: isEnding ? Number(mission.durationMs) : 0,
       messageId,
       update: update === undefined ? '' : JSON.stringify(update),
-      state: needsState ? JSON.stringify(toMissionCopy(mission)) : ''
+      state: needsState ? JSON.stringify(toMissionCopy(mission, isEnding)) : ''
     })
   }
 }

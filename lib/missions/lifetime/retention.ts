@@ -109,8 +109,7 @@ class RetentionQueue<Kept extends Retained> {
     return {
       get size () { return missions.size },
       shrinkTo: (size) => {
-        for (const mission of missions) {
-          if (missions.size <= size) return
+        for (const mission of [...missions].slice(0, missions.size - size)) {
           missions.delete(mission)
           this.#forget(mission, 'capacity')
         }

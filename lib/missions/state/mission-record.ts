@@ -127,8 +127,8 @@ export class MissionRecord extends MissionFields {
   ): MissionOutcome {
     const { id, attempt, error, cancel } = this
     this.statusBeforeEnd = previousStatus
-    const endedAt = this.endedAt = times?.endedAt ?? clock.now()
     // The wall clock may jump, so it measures only what the host has reported by it.
+    const endedAt = this.endedAt = times?.endedAt ?? Math.max(clock.now(), this.startedAt)
     const isReported = this.isStartReported || times?.endedAt !== undefined
     const durationMs = isReported ? Math.max(0, endedAt - this.startedAt) : clock.monotonic() - this.startedMonotonic
     return Object.freeze({ id, attempt, status, error, cancel, durationMs })

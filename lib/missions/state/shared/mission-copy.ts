@@ -1,12 +1,16 @@
 import { MissionCopy } from '../../../../schemas/cluster/mission-copy.js'
+import type { CancelState } from '../../../../schemas/mission.js'
 import { compile } from '../../../base/validation.js'
 import { copyProgress } from '../../payload/update.js'
 import type { MissionFields } from '../mission-fields.js'
 
 const isMissionCopy = compile(MissionCopy)
 
-/** Everything that other processes need of a mission; see `MissionCopy`. */
-export function toMissionCopy (mission: MissionFields): MissionCopy {
+/**
+ * Everything that other processes need of a mission; see `MissionCopy`. `isEnding`: it is stored with the ending. A
+ * mission that has ended since then is stored as one that was asked to end, not as one that was forced to.
+ */
+export function toMissionCopy (mission: MissionFields, isEnding: boolean): MissionCopy {
   const { name, startedAt, updatedAt, objective, tags, tagsOmitted, metadata, startMetadata, parentId } = mission
   const copy: MissionCopy = { name, startedAt, updatedAt }
   if (objective !== null) copy.objective = objective
@@ -19,7 +23,7 @@ export function toMissionCopy (mission: MissionFields): MissionCopy {
   if (mission.queuedAt !== null) copy.queuedAt = mission.queuedAt
   if (mission.isStalled) copy.stalled = true
   if (mission.waiting !== null) copy.waiting = mission.waiting
-  addOutcome(copy, mission)
+  addOutcome(copy, mission, isEnding)
   addLists(copy, mission)
   return copy
 }
@@ -34,17 +38,19 @@ export function readMissionCopy (text: string): MissionCopy | undefined {
   }
 }
 
-function addOutcome (copy: MissionCopy, mission: MissionFields): void {
+function addOutcome (copy: MissionCopy, mission: MissionFields, isEnding: boolean): void {
   const { progress, error, cancel, endedAt, durationMs, statusBeforeEnd, lateOutcome } = mission
   if (progress !== null) copy.progress = copyProgress(progress)
   if (error !== null) copy.error = error
-  if (cancel !== null) copy.cancel = cancel
+  if (cancel !== null) copy.cancel = isEnding ? cancel : requested(cancel)
   if (mission.isCancelRequested) copy.isCancelRequested = true
   if (endedAt !== null) copy.endedAt = endedAt
   if (durationMs !== null) copy.durationMs = durationMs
   if (statusBeforeEnd !== undefined) copy.statusBeforeEnd = statusBeforeEnd
   if (lateOutcome !== null) copy.lateOutcome = lateOutcome
 }
+
+const requested = ({ forced, ...cancel }: CancelState): CancelState => cancel
 
 function addLists (copy: MissionCopy, { tasks, notes, history }: MissionFields): void {
   if (tasks !== undefined) copy.tasks = tasks.list()
