@@ -77,7 +77,8 @@ function optionsFor ({ series, format, state }: ChartViewProps, width: number): 
   return {
     width,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    // Half of a label fits beside the last line of the grid.
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: SYNC_KEY }, y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] } },
