@@ -57,7 +57,7 @@ function isVisible (mission: ListedMission, { parentId }: MissionFilter, caller:
   return caller.may('see', mission.subject)
 }
 
-// A search reads thousands of missions, most of which have not changed since the one before.
+// A search reads thousands of missions. Most of them have not changed since the search before.
 const searchTexts = new WeakMap<ListedMission, { seq: number, text: string }>()
 
 function searchTextOf (mission: ListedMission): string {
