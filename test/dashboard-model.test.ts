@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { ClientMissionState } from '../lib/client/index.js'
+import type { ClientMissionState, ClientState, StateCause } from '../lib/client/index.js'
 import { AlertList, MAX_ALERT_ROWS } from '../lib/dashboard/model/alerts.js'
 import { Announcer } from '../lib/dashboard/model/announcer.js'
 import { explain, stopMissions } from '../lib/dashboard/model/commands.js'
@@ -306,6 +306,7 @@ t.test('the connection is told in words, and only a live page counts as true', a
   t.strictSame(tell({ state: 'waiting', cause: 'unreachable' }), ['reconnecting', false, 'retry'])
   t.strictSame(tell({ state: 'waiting', cause: 'hidden' }), ['paused in the background', false, undefined])
   t.strictSame(tell({ state: 'waiting', cause: 'token_failed' }), ['session expired, trying again', false, 'retry'])
+  t.strictSame(tell({ state: 'connecting', cause: 'token_failed' }), ['session expired, trying again', false, undefined])
   t.strictSame(tell({ state: 'closed', cause: 'unauthorised' }), ['session expired', false, 'reload'])
   t.strictSame(tell({ state: 'closed', cause: 'close_1002' }), ['disconnected: close_1002', false, 'reload'])
 })
@@ -428,6 +429,19 @@ t.test('a session is loading, then live once it knows everything', async (t) => 
   t.equal(session.alerts.history.value.length, 1)
   t.equal(session.archive.cursor.value, null)
   t.equal(session.archive.completeSinceMs.value, 0)
+})
+
+t.test('a page without a token says so while it tries again', async (t) => {
+  const { session, fake } = follow()
+  const tell = (state: ClientState, cause: StateCause) => {
+    fake.emit('state', { state, cause })
+    return session.connection.value.text
+  }
+  t.equal(tell('connecting', 'start'), 'connecting')
+  t.equal(tell('waiting', 'token_failed'), 'session expired, trying again')
+  t.equal(tell('connecting', 'retry'), 'session expired, trying again')
+  t.equal(tell('waiting', 'unreachable'), 'reconnecting')
+  t.equal(tell('connecting', 'retry'), 'connecting')
 })
 
 t.test('a page that is read-only offers no commands', async (t) => {

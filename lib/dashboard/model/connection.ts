@@ -13,6 +13,7 @@ export interface ConnectionView {
 
 export interface ConnectionFacts {
   state: ClientState
+  /** `token_failed` also while the client tries to get a token again. */
   cause: StateCause
   /** When the next attempt to connect is due. */
   retryAt: number | undefined
@@ -25,6 +26,8 @@ export interface ConnectionFacts {
 }
 
 const LIVE: ConnectionView = { tone: 'good', text: 'live', isLive: true, action: undefined }
+
+const NO_TOKEN = 'session expired, trying again'
 
 const FINAL: Partial<Record<string, string>> = {
   unauthorised: 'session expired',
@@ -43,10 +46,10 @@ export function describeConnection (facts: ConnectionFacts, nowMs: number): Conn
     case 'stale':
       return wait(`stale for ${seconds(nowMs - (lastMessageAt ?? nowMs))} s`)
     case 'connecting':
-      return wait(wasLive ? 'reconnecting' : 'connecting')
+      return wait(cause === 'token_failed' ? NO_TOKEN : wasLive ? 'reconnecting' : 'connecting')
     case 'waiting':
       if (cause === 'hidden') return wait('paused in the background')
-      if (cause === 'token_failed') return wait('session expired, trying again', 'retry')
+      if (cause === 'token_failed') return wait(NO_TOKEN, 'retry')
       return wait(retryAt === undefined ? 'reconnecting' : `reconnecting in ${seconds(retryAt - nowMs)} s`, 'retry')
     case 'closed':
       return { tone: 'bad', text: FINAL[cause] ?? `disconnected: ${cause}`, isLive: false, action: 'reload' }

@@ -195,11 +195,12 @@ export class Session {
   }
 
   #onState ({ state, cause, retryInMs }: ClientEvents['state']): void {
-    const { wasLive, isCaughtUp } = this.#facts.peek()
+    const { cause: lastCause, wasLive, isCaughtUp } = this.#facts.peek()
     const isUp = state === 'open' || state === 'stale'
+    const lacksToken = state === 'connecting' && lastCause === 'token_failed'
     this.#facts.value = {
       state,
-      cause: this.#isExpired ? 'unauthorised' : cause,
+      cause: this.#isExpired ? 'unauthorised' : lacksToken ? lastCause : cause,
       retryAt: retryInMs === undefined ? undefined : this.#options.now() + retryInMs,
       lastMessageAt: undefined,
       wasLive,
