@@ -17,7 +17,7 @@ const MAX_BYTES = 61_440
 const compress = promisify(zopfli.gzip)
 const ownNames = new RegExp(`^(?:${findOwnNames().join('|')})$`)
 
-const { outputFiles, metafile } = await build({
+const options = {
   entryPoints: { app: 'lib/dashboard/main.tsx', style: 'lib/dashboard/styles/index.css' },
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
@@ -34,7 +34,12 @@ const { outputFiles, metafile } = await build({
   plugins: [uplotParts],
   metafile: true,
   write: false
-})
+}
+// The short names of properties in one file depend on all of them, so each hashed name has to change with any of them.
+const { outputFiles: drafts } = await build(options)
+const digest = createHash('sha256').update(ownNames.source)
+for (const { contents } of drafts) digest.update(contents)
+const { outputFiles, metafile } = await build({ ...options, banner: { js: `/*${digest.digest('hex')}*/` } })
 
 const names = new Map(Object.entries(metafile.outputs).map(([path, { entryPoint }]) => [basename(path), entryPoint]))
 const fileOf = (entryPoint) => [...names].find(([, entry]) => entry === entryPoint)[0]
@@ -50,19 +55,27 @@ for (const name of first) {
 const icon = readFileSync('lib/dashboard/icon.svg')
 const iconName = `icon-${createHash('sha256').update(icon).digest('hex').slice(0, 8)}.svg`
 const files = [...outputFiles.map(({ path, contents }) => ({ name: basename(path), contents })), { name: iconName, contents: icon }]
-const packed = await Promise.all(files.map(async ({ name, contents }) => {
+// A property has the same short name in every file, so the files are shrunk one after the other.
+const nameCache = {}
+const packed = []
+for (const { name, contents } of files) {
   const smaller = extname(name) === '.js' ? await shrink(contents) : Buffer.from(contents)
-  return { name, contents: smaller, gzip: Buffer.from(await compress(smaller, { numiterations: 15 })) }
-}))
+  packed.push({ name, contents: smaller, gzip: Buffer.from(await compress(smaller, { numiterations: 15 })) })
+}
 
 // Each byte is loaded by every visitor: terser finds 3 % that esbuild does not, shorter names of properties 4 %, and
 // Zopfli packs 4 % tighter than zlib.
 async function shrink (contents) {
   const properties = { regex: ownNames }
-  const options = {
-    module: true, ecma: 2022, compress: { passes: 3, pure_getters: true }, mangle: { toplevel: true, properties }
+  const settings = {
+    module: true,
+    ecma: 2022,
+    compress: { passes: 3, pure_getters: true },
+    mangle: { toplevel: true, properties },
+    nameCache
   }
-  const { code } = await minify(Buffer.from(contents).toString(), options)
+  nameCache.vars = undefined
+  const { code } = await minify(Buffer.from(contents).toString(), settings)
   return Buffer.from(code)
 }
 

@@ -93,13 +93,23 @@ export const CancelState = Type.Object({
 })
 export type CancelState = Static<typeof CancelState>
 
-/** One task of a mission with its last status; `index` is its position among the tasks of the mission, from 1. */
+/**
+ * One task of a mission with its last status; `index` is its position among the tasks of the mission, from 1.
+ * `startedAt` is the time of its first report, `endedAt` that of the report with which it ended, both in ms since 1970.
+ * `startedAt` is absent if a process with an older version of this package has kept the task.
+ */
 export const MissionTask = Type.Object({
   taskId: Type.String(),
   index: Type.Integer({ minimum: 1 }),
-  status: Type.String()
+  status: Type.String(),
+  startedAt: Type.Optional(Type.Integer()),
+  endedAt: Type.Optional(Type.Integer())
 })
 export type MissionTask = Static<typeof MissionTask>
+
+/** A status that a mission has had, and the time of its first report in ms since 1970. */
+export const StatusTime = Type.Object({ status: MissionStatus, at: Type.Integer() })
+export type StatusTime = Static<typeof StatusTime>
 
 /** A note on a mission, such as a signal, an approval or a warning; `at` is in ms since 1970. */
 export const MissionNote = Type.Object({
@@ -123,9 +133,9 @@ export type MissionAttempt = Static<typeof MissionAttempt>
 
 /**
  * One mission as `missions.list` returns it: a copy. `instance` is the process that runs it, `null` without a backplane
- * and for tenants. Times are in ms since 1970. While `waiting` holds a reason the
- * mission does not count as stalled. `attempts` are the earlier attempts, oldest first, and `notes` the newest notes;
- * the fields that end in `Omitted` count what is not kept.
+ * and for tenants. Times are in ms since 1970. While `waiting` holds a reason the mission does not count as stalled.
+ * `attempts` are the earlier attempts and `statusTimes` the statuses of the current one, both oldest first; `notes` are
+ * the newest notes. The fields that end in `Omitted` count what is not kept.
  */
 export const MissionView = Type.Object({
   id: MissionId,
@@ -156,6 +166,7 @@ export const MissionView = Type.Object({
   tasksOmitted: Type.Integer({ minimum: 0 }),
   notes: Type.Array(MissionNote),
   notesOmitted: Type.Integer({ minimum: 0 }),
+  statusTimes: Type.Array(StatusTime),
   lateOutcome: Type.Union([MissionStatus, Type.Null()])
 })
 export type MissionView = Static<typeof MissionView>

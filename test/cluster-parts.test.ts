@@ -18,6 +18,7 @@ import { SharedMission } from '../lib/missions/index.js'
 import { createCore } from '../lib/core.js'
 import { CallbackErrors } from '../lib/base/callback-errors.js'
 import { resolveOptions } from '../lib/base/options.js'
+import { readReached } from '../lib/missions/state/shared/mission-copy.js'
 import { connectReporter } from '../lib/reporter.js'
 import { connect } from './support/client.js'
 import { startProcess, startProcesses, until } from './support/cluster.js'
@@ -44,6 +45,12 @@ t.test('everything that a mission has is known in every process', async (t) => {
   t.strictSame({ ...two!.app.missions.get('a')!.view(), seq: 0 }, { ...view, seq: 0 })
   const client = await (await connect(two!.app)).subscribe('mission_update')
   t.match((await client.next('mission_update')).payload, { missionId: 'a', snapshot: true, metadata: { file: 'x.csv', rows: 3 } })
+})
+
+t.test('the times of statuses from another process are used only if they can be right', async (t) => {
+  const read = (reached: number[]) => readReached({ name: 'job', startedAt: 1_000, updatedAt: 1_000, reached })
+  t.strictSame(read([0, 0, 4, 20]), [0, 1_000, 4, 1_020])
+  for (const reached of [[0], [8, 5], [-1, 5], [0, 0, 99, 1]]) t.equal(read(reached), undefined, String(reached))
 })
 
 t.test('a subscriber of some missions gets those of other processes, and a parent of another tenant stays hidden', async (t) => {

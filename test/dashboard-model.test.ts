@@ -9,6 +9,7 @@ import { cleanBlock, cleanLine, fillTemplate, formatCount, formatDuration, forma
 import { Entry } from '../lib/dashboard/model/missions/entry.js'
 import { elapsedMs, fractionOf, fromState, fromView } from '../lib/dashboard/model/missions/mission.js'
 import { MAX_ENDED, MAX_LOADED, Missions } from '../lib/dashboard/model/missions/missions.js'
+import { phasesOf } from '../lib/dashboard/model/missions/phases.js'
 import { Reading } from '../lib/dashboard/model/missions/reading.js'
 import { countRepeats, normalizeError } from '../lib/dashboard/model/missions/repeats.js'
 import { selectRows } from '../lib/dashboard/model/missions/rows.js'
@@ -16,7 +17,7 @@ import { BUCKET_MS, BUCKETS, computeTrends, quantile } from '../lib/dashboard/mo
 import { formatRoute, HOME, parseRoute, SORT_KEYS, TABS, TIME_RANGES, type Route } from '../lib/dashboard/model/route.js'
 import { fieldsOf, readForm } from '../lib/dashboard/model/schema-form.js'
 import { MAX_HELD, Session } from '../lib/dashboard/model/session.js'
-import type { Anomaly, MissionView } from '../schemas/index.js'
+import type { Anomaly, MissionStatus, MissionView, StatusTime } from '../schemas/index.js'
 import { FakeClient } from './support/fake-client.js'
 
 const NOW = Date.UTC(2026, 4, 1, 12)
@@ -31,7 +32,7 @@ const ended = (missionId: string, more: Partial<ClientMissionState> = {}): Clien
 const progress = (index: number, more: object = {}) => ({ taskId: `task ${index}`, index, total: 10, status: 'running', ...more })
 
 const view = (id: string, more: Partial<MissionView> = {}): MissionView => ({
-  id, name: 'import', objective: null, tags: [], tagsOmitted: 0, metadata: null, tenant: null, parentId: null, instance: null, status: 'completed', seq: 3, attempt: 1, attempts: [], attemptsOmitted: 0, queuedAt: null, startedAt: NOW, updatedAt: NOW, endedAt: NOW + 1_000, durationMs: 1_000, progress: null, error: null, cancel: null, stalled: false, waiting: null, tasks: [], tasksOmitted: 0, notes: [], notesOmitted: 0, lateOutcome: null, ...more
+  id, name: 'import', objective: null, tags: [], tagsOmitted: 0, metadata: null, tenant: null, parentId: null, instance: null, status: 'completed', seq: 3, attempt: 1, attempts: [], attemptsOmitted: 0, queuedAt: null, startedAt: NOW, updatedAt: NOW, endedAt: NOW + 1_000, durationMs: 1_000, progress: null, error: null, cancel: null, stalled: false, waiting: null, tasks: [], tasksOmitted: 0, notes: [], notesOmitted: 0, statusTimes: [], lateOutcome: null, ...more
 })
 
 /** Missions with these states, published. */
@@ -150,6 +151,51 @@ t.test('steps and tasks are kept as the page sees them', async (t) => {
   t.match(two, { taskId: 'task 2', from: NOW + 40, to: undefined }, 'it began when the one before it ended, and was reopened')
   say({ attempt: 2, status: 'planning_started', metadata: { x: 1 } }, 160)
   t.equal(entry.steps.at(-1)!.text, 'planning started')
+})
+
+t.test('what the service tells of one mission replaces what the page has seen', async (t) => {
+  const missions = known()
+  const say = (more: Partial<ClientMissionState>, at: number) => missions.apply(state('a', more), NOW + at, false)
+  say({ status: 'planning_started' }, 5)
+  say({ status: 'execution_started' }, 40)
+  say({ status: 'execution_progress', progress: progress(3) }, 95)
+  say({ status: 'execution_progress', progress: progress(3), stalled: true }, 120)
+  const entry = missions.get('a')!
+  t.strictSame(entry.statusTimes.map(({ status, at }) => [status, at - NOW]),
+    [['planning_started', 5], ['execution_started', 40], ['execution_progress', 95]])
+  entry.addDetails({
+    missionId: 'a',
+    name: 'import',
+    status: 'execution_progress',
+    seq: 9,
+    statusTimes: [{ status: 'planning_started', at: NOW }, { status: 'execution_started', at: NOW + 30 }, { status: 'execution_progress', at: NOW + 35 }],
+    tasks: [
+      { taskId: 'task 1', index: 1, status: 'completed', startedAt: NOW + 35, endedAt: NOW + 50 },
+      { taskId: 'task 2', index: 2, status: 'done', startedAt: NOW + 80, endedAt: NOW + 80 },
+      { taskId: 'of an older version', index: 3, status: 'done' }
+    ]
+  })
+  t.strictSame(entry.steps.map(({ at, text }) => [at - NOW, text]),
+    [[0, 'planning started'], [30, 'execution started'], [35, 'execution progress'], [120, 'stalled']])
+  t.strictSame([...entry.tasks.values()].map(({ taskId, from, to }) => [taskId, from - NOW, to && to - NOW]),
+    [['task 1', 35, 50], ['task 2', 50, 80], ['task 3', 95, undefined]], 'a task told once it has ended began after the one before it')
+  say({ status: 'execution_progress', attempt: 2 }, 200)
+  t.strictSame(entry.statusTimes, [{ status: 'execution_progress', at: NOW + 200 }])
+  entry.addDetails({ missionId: 'a', name: 'import', status: 'execution_progress', seq: 10 })
+  t.strictSame(entry.statusTimes, [{ status: 'execution_progress', at: NOW + 200 }], 'an ended mission that is kept only briefly has no details')
+})
+
+t.test('the phases of a mission', async (t) => {
+  const at = (status: MissionStatus, ms: number) => ({ status, at: NOW + ms })
+  const tell = (times: StatusTime[], more: Partial<ClientMissionState> = {}) =>
+    phasesOf(fromState(state('a', more), undefined, NOW), times, NOW + 100).map(({ name, ms }) => [name, ms])
+  t.strictSame(tell([at('planning_started', 0)]), [['running', 100]])
+  t.strictSame(tell([at('planning_started', 0), at('execution_progress', 30)]), [['running', 100]], 'no planning was reported')
+  t.strictSame(tell([at('planning_started', 0), at('tasks_generated', 30)]), [['planning', 100]])
+  t.strictSame(tell([at('planning_started', 0), at('planned', 30), at('execution_progress', 60)]), [['planning', 60], ['execution', 40]])
+  t.strictSame(tell([at('planning_started', 0), at('execution_started', 20)], { endedAt: NOW + 50 }), [['planning', 20], ['execution', 30]])
+  t.strictSame(tell([at('execution_started', 0)], { queuedAt: NOW - 40 }), [['queued', 40], ['execution', 100]])
+  t.strictSame(tell([at('execution_started', 0)], { startedAt: NOW + 500 }), [], 'the clock of the page is behind')
 })
 
 t.test('steps and tasks of one mission are bounded', async (t) => {

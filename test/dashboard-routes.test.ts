@@ -48,9 +48,9 @@ t.test('the page and all its files are served under the default path', async (t)
   t.equal(page.statusCode, 200)
   t.equal(page.headers['content-type'], 'text/html; charset=utf-8')
   const addresses = addressesOf(page.body)
-  t.match(addresses.sort(), [/^assets\/app-.+\.js$/, /^assets\/icon-.+\.svg$/, /^assets\/style-.+\.css$/])
+  t.match(addresses.sort(), [/^assets\/app-.+\.js$/, /^assets\/chunk-.+\.js$/, /^assets\/icon-.+\.svg$/, /^assets\/style-.+\.css$/])
   const types = await Promise.all(addresses.map(async (address) => (await app.inject(PAGE + address)).headers['content-type']))
-  t.same(types, ['text/javascript; charset=utf-8', 'image/svg+xml', 'text/css; charset=utf-8'])
+  t.same(types, ['text/javascript; charset=utf-8', 'text/javascript; charset=utf-8', 'image/svg+xml', 'text/css; charset=utf-8'])
 })
 
 t.test('routes.dashboard moves the page, or leaves it out', async (t) => {

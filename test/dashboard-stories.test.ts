@@ -3,6 +3,7 @@ import { connect as connectSocket, type AddressInfo, type Socket } from 'node:ne
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import type { AccessOptions, MissionControlOptions } from '../lib/index.js'
 import { boot } from './support/app.js'
 import { launchChromium } from './support/chromium.js'
@@ -189,6 +190,29 @@ t.test('the page of a real service', onlyWith(chromium), async (t) => {
     await row(page, 'after the restart').waitFor()
     t.strictSame(await row(page, 'before the restart').getByText('executing').count(), 0, 'nothing is said to run that does not')
     await page.getByText(/The service was restarted/).waitFor()
+  })
+
+  await t.test('shows how a mission went that ended before the page was opened', async (t) => {
+    const clock = createVirtualClock(Date.now() - 3_600_000)
+    const { app, origin } = await serve(t, { clock } as MissionControlOptions)
+    const mission = app.missions.start({ id: 'm', name: 'import', queuedAt: clock.now() - 30_000 })
+    const step = (ms: number, report: () => void) => {
+      clock.advance(ms)
+      report()
+    }
+    step(5_000, () => mission.planned({ plan: ['read', 'write'] }))
+    step(5_000, () => mission.progress({ taskId: 'read', index: 1, total: 2, status: 'running' }))
+    step(20_000, () => mission.progress({ taskId: 'read', index: 1, total: 2, status: 'completed' }))
+    step(40_000, () => mission.progress({ taskId: 'write', index: 2, total: 2, status: 'failed' }))
+    step(10_000, () => mission.fail(new Error('disk full')))
+    const page = await visit(chrome, `${origin}${PATH}#/m/m`)
+    const detail = page.getByRole('complementary', { name: 'Mission' })
+    await detail.getByText('disk full').waitFor()
+    t.equal(await detail.locator('.phases').innerText(), 'queued 30 s\nplanning 10 s\nexecution 1 m 10 s')
+    t.strictSame((await detail.locator('.task').allInnerTexts()).map((text) => text.replace(/\s+/g, ' ')), ['read 20 s completed', 'write 40 s failed'])
+    t.equal(await detail.locator('.task-failed').count(), 1)
+    t.strictSame((await detail.getByRole('heading', { name: 'Steps' }).locator('+ ul li').allInnerTexts()).map((text) => text.replace(/^.*:\d\d\s/, '')),
+      ['error', 'execution progress', 'planned', 'planning started'])
   })
 
   await t.test('works behind a proxy that removes a prefix, without a trailing slash too', async (t) => {

@@ -543,7 +543,7 @@ t.test('tasks', async (t) => {
     const { tasks, tasksOmitted } = mission.view()
     t.equal(tasks.length, 200)
     t.equal(tasksOmitted, 50)
-    t.strictSame(tasks.at(-1), { taskId: 'task 200', index: 200, status: 'done' })
+    t.match(tasks.at(-1), { taskId: 'task 200', index: 200, status: 'done' })
     t.ok(tasks.every(({ status }) => status === 'done'))
   })
 

@@ -300,7 +300,7 @@ t.test('progress and the tasks of a mission', async (t) => {
     const { missions } = build()
     const mission = missions.start('job')
     await mission.task('mission', () => {})
-    t.strictSame(mission.view().tasks, [{ taskId: 'mission', index: 1, status: 'completed' }])
+    t.match(mission.view().tasks, [{ taskId: 'mission', index: 1, status: 'completed' }])
   })
 
   t.test('a share of a task keeps the position of the task', async (t) => {
@@ -310,7 +310,7 @@ t.test('progress and the tasks of a mission', async (t) => {
     mission.progress({ taskId: 'two', percent: 42 })
     mission.progress({ taskId: 'one', percent: 7 })
     mission.progress({ taskId: 'two', percent: 100 })
-    t.strictSame(mission.view().tasks,
+    t.match(mission.view().tasks,
       [{ taskId: 'one', index: 1, status: 'running' }, { taskId: 'two', index: 2, status: 'completed' }])
     mission.progress({ taskId: 'three', status: 'done' })
     t.strictSame(mission.view().progress, { taskId: 'three', index: 3, total: 3, status: 'done' })

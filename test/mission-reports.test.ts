@@ -808,3 +808,65 @@ t.test('updates before and after a new listener continue one sequence', async (t
   missions.report('a', 'execution_progress', { attempt: 2, progress: 5 })
   t.match(updates, [{ seq: 1, attempt: 2, startedAt: Number, progress: { fraction: 0.05 } }])
 })
+
+t.test('the times of statuses', async (t) => {
+  /** Statuses with the ms since the start, at times relative to it. */
+  const timesOf = (mission: Mission) => {
+    const { statusTimes, startedAt } = mission.view()
+    return statusTimes.map(({ status, at }) => [status, at - startedAt])
+  }
+
+  t.test('are those of their first reports, and the first one is that of the start', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    clock.advance(100)
+    mission.report('planning_started', { metadata: { a: 1 } })
+    t.strictSame(timesOf(mission), [['planning_started', 0]])
+    for (const status of ['tasks_generated', 'execution_started', 'execution_progress', 'execution_progress', 'planned'] as const) {
+      clock.advance(100)
+      mission.report(status, { metadata: { at: clock.now() } })
+    }
+    const times = [['planning_started', 0], ['tasks_generated', 200], ['execution_started', 300], ['execution_progress', 400]]
+    t.strictSame(timesOf(mission), times)
+    clock.advance(100)
+    mission.complete()
+    t.strictSame(timesOf(mission), [...times, ['completed', 700]])
+  })
+
+  t.test('of a mission that goes straight to its end are two, or one', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    clock.advance(50)
+    mission.complete()
+    t.strictSame(timesOf(mission), [['planning_started', 0], ['completed', 50]])
+    missions.report('ended', 'cancelled', { startedAt: clock.now() - 500 })
+    t.strictSame(timesOf(missions.get('ended')!), [['cancelled', 500]])
+  })
+
+  t.test('are within those that the host has reported, and never go backward', async (t) => {
+    const { missions, clock } = build()
+    const now = clock.now()
+    missions.report('a', 'planning_started', { startedAt: now - 1_000 })
+    const mission = missions.get('a')!
+    mission.report('planned')
+    t.strictSame(mission.view().statusTimes, [{ status: 'planning_started', at: now - 1_000 }, { status: 'planned', at: now }])
+    clock.advance(500)
+    mission.report('execution_started')
+    clock.stepWallClock(-10_000)
+    mission.report('execution_progress')
+    t.strictSame(timesOf(mission).slice(2), [['execution_started', 1_500], ['execution_progress', 1_500]])
+    clock.advance(20_000)
+    mission.report('completed', { endedAt: now + 300 })
+    t.strictSame(timesOf(mission).slice(2), [['execution_started', 1_300], ['execution_progress', 1_300], ['completed', 1_300]])
+  })
+
+  t.test('begin anew with each attempt', async (t) => {
+    const { missions, clock } = build()
+    missions.report('a', 'execution_started')
+    missions.report('a', 'execution_progress')
+    missions.report('a', 'error', { error: 'no' })
+    clock.advance(1_000)
+    missions.report('a', 'planned', { attempt: 2 })
+    t.strictSame(timesOf(missions.get('a')!), [['planned', 0]])
+  })
+})

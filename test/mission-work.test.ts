@@ -331,8 +331,11 @@ t.test('a task', async (t) => {
     t.strictSame(tasksOf(updates),
       [['read', 1, 3, 'started'], ['read', 1, 3, 'completed'], ['write', 2, 3, 'started'], ['write', 2, 3, 'completed']])
     t.equal(mission.status, 'execution_progress')
-    t.strictSame(mission.view().tasks,
-      [{ taskId: 'read', index: 1, status: 'completed' }, { taskId: 'write', index: 2, status: 'completed' }])
+    const startedAt = Date.UTC(2026, 0, 1)
+    t.strictSame(mission.view().tasks, [
+      { taskId: 'read', index: 1, status: 'completed', startedAt, endedAt: startedAt + 100 },
+      { taskId: 'write', index: 2, status: 'completed', startedAt: startedAt + 200, endedAt: startedAt + 300 }
+    ])
   })
 
   t.test('that throws is reported as failed and does not end the mission', async (t) => {
@@ -342,7 +345,7 @@ t.test('a task', async (t) => {
     await mission.task('a', () => { throw boom }).then(() => t.fail('resolved'), (err) => t.equal(err, boom))
     await mission.task('a', async () => { throw boom }).then(() => t.fail('resolved'), (err) => t.equal(err, boom))
     clock.advance(100)
-    t.strictSame(mission.view().tasks, [{ taskId: 'a', index: 1, status: 'failed' }])
+    t.match(mission.view().tasks, [{ taskId: 'a', index: 1, status: 'failed' }])
     t.equal(mission.isTerminal, false)
   })
 
@@ -355,7 +358,27 @@ t.test('a task', async (t) => {
     await Promise.all(running)
     await mission.task('b', () => {})
     clock.advance(100)
-    t.strictSame(mission.view().tasks, ['a', 'b', 'c'].map((taskId, i) => ({ taskId, index: i + 1, status: 'completed' })))
+    t.match(mission.view().tasks, ['a', 'b', 'c'].map((taskId, i) => ({ taskId, index: i + 1, status: 'completed' })))
+  })
+
+  t.test('that runs again has ended only once it ends again, and keeps its start', async (t) => {
+    const { missions, clock } = build()
+    const mission = missions.start('job')
+    const startedAt = clock.now()
+    const tell = (status: string) => {
+      clock.advance(100)
+      mission.progress({ taskId: 'a', status })
+      const { startedAt: from, endedAt } = mission.view().tasks[0]!
+      return [from! - startedAt, endedAt === undefined ? 'open' : endedAt - startedAt]
+    }
+    t.strictSame(['queued', 'running', 'failed', 'failed', 'done', 'running', 'skipped'].map(tell),
+      [[100, 'open'], [100, 'open'], [100, 300], [100, 300], [100, 300], [100, 'open'], [100, 700]])
+    clock.stepWallClock(-10_000)
+    mission.progress({ taskId: 'b', status: 'running' })
+    clock.stepWallClock(-10_000)
+    mission.progress({ taskId: 'b', status: 'done' })
+    const { startedAt: from, endedAt } = mission.view().tasks[1]!
+    t.equal(endedAt, from, 'not before its start')
   })
 
   t.test('of an ended mission still runs and emits nothing', async (t) => {

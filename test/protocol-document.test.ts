@@ -50,6 +50,30 @@ t.test('the error of a mission is text', async (t) => {
   })
 })
 
+t.test('the reply to mission_get alone has the times of statuses and tasks', async (t) => {
+  const { app } = await setup(t)
+  const { missions } = app
+  const now = Date.UTC(2026, 5, 1)
+  const mission = missions.start({ id: 'timed', name: 'job' })
+  for (let index = 1; index <= 250; index++) {
+    mission.progress({ taskId: `${'é'.repeat(200)} ${index}`, index, total: 250, status: 'running' })
+  }
+  const late = await connect(app)
+  late.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['timed'] } })
+  const snapshot = (await late.next('mission_update')).payload
+  t.strictSame([snapshot.tasks, snapshot.tasksOmitted, snapshot.statusTimes], [undefined, undefined, undefined])
+  late.send({ type: 'mission_get', id: 'q', missionId: 'timed' })
+  const { tasks, tasksOmitted } = (await late.next('mission_update', ({ replyTo }) => replyTo === 'q')).payload
+  t.match(tasks!.at(0), { index: 1, status: 'running', startedAt: now, endedAt: undefined })
+  t.ok(JSON.stringify(tasks).length <= 33_000, 'the list is bounded')
+  t.ok(tasks!.length > 90)
+  t.equal(tasks!.length + tasksOmitted!, 250)
+  mission.complete()
+  late.send({ type: 'mission_get', id: 'r', missionId: 'timed' })
+  const ended = (await late.next('mission_update', ({ replyTo }) => replyTo === 'r')).payload
+  t.match(ended, { status: 'completed', tasks, statusTimes: [{}, { status: 'execution_progress' }, { status: 'completed' }] })
+})
+
 t.test('every channel name of a message gets one answer', async (t) => {
   const { client } = await setup(t, {
     websocket: { heartbeatMs: 1_000_000_000 },
@@ -212,7 +236,9 @@ t.test('runs that another system reports reach every surface', async (t) => {
     late.send({ type: 'subscribe', channels: ['mission_update'] })
     t.match((await late.next('mission_update')).payload, shown)
     late.send({ type: 'mission_get', id: 'q', missionId: 'run-1' })
-    t.match((await late.next('mission_update', ({ replyTo }) => replyTo === 'q')).payload, shown)
+    const { payload } = await late.next('mission_update', ({ replyTo }) => replyTo === 'q')
+    t.match(payload, shown)
+    t.match(payload.statusTimes, [{ status: 'planning_started', at: now + 5_000 }, { status: 'execution_progress', at: now + 5_000 }])
   })
 
   t.test('as kept endings', async (t) => {

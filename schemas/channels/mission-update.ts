@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import {
-  CancelState, MissionAttempt, MissionError, MissionId, MissionNote, MissionStatus, Progress
+  CancelState, MissionAttempt, MissionError, MissionId, MissionNote, MissionStatus, MissionTask, Progress, StatusTime
 } from '../mission.js'
 
 /**
@@ -14,6 +14,7 @@ import {
  * - `cancel` is sent with the update of the request and with the ending, `endedAt` with the ending.
  * - `error` is the message of an error, `errorCode` its code, and `errorCauses` has the codes of its causes, if any.
  * - `stalled` and `waiting` are sent for as long as they hold.
+ * - `statusTimes`, `tasks` and `tasksOmitted` are sent in the reply to `mission_get` only.
  *
  * An update with `snapshot: true` is the current state of the mission instead of a change. Its `seq` is that of the
  * last update, 0 if there was none. Times are in ms since 1970.
@@ -47,6 +48,9 @@ export const MissionUpdate = Type.Object({
   stalled: Type.Optional(Type.Literal(true)),
   waiting: Type.Optional(Type.String({ maxLength: 256 })),
   durationMs: Type.Optional(Type.Number({ minimum: 0 })),
+  statusTimes: Type.Optional(Type.Array(StatusTime)),
+  tasks: Type.Optional(Type.Array(MissionTask)),
+  tasksOmitted: Type.Optional(Type.Integer({ minimum: 1 })),
   snapshot: Type.Optional(Type.Literal(true))
 })
 export type MissionUpdate = Static<typeof MissionUpdate>
@@ -73,6 +77,9 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
   snapshot: true,
   attempts: true,
   notes: true,
+  statusTimes: true,
+  tasks: true,
+  tasksOmitted: true,
   previousStatus: false,
   // Only in the first update of an attempt, and when they change.
   parentId: false,

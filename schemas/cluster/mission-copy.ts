@@ -1,8 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { LONGEST_TIMER_MS } from '../limits.js'
 import {
-  CancelState, MissionAttempt, MissionError, MissionId, MissionNote, MissionStatus, MissionTask, Progress,
-  TERMINAL_STATUSES
+  CancelState, MissionAttempt, MissionError, MissionId, MissionNote, MissionStatus, MissionTask, MISSION_STATUSES,
+  Progress, TERMINAL_STATUSES
 } from '../mission.js'
 
 const Count = Type.Optional(Type.Integer({ minimum: 1 }))
@@ -34,6 +34,8 @@ export const MissionCopy = Type.Object({
   stalled: Flag,
   waiting: Type.Optional(Type.String({ maxLength: 256 })),
   statusBeforeEnd: Type.Optional(MissionStatus),
+  /** Statuses before the end and when each was reached: a number in `MISSION_STATUSES`, and ms after `startedAt`. */
+  reached: Type.Optional(Type.Array(Type.Integer(), { maxItems: 2 * MISSION_STATUSES.length })),
   lateOutcome: Type.Optional(Type.Union(TERMINAL_STATUSES.map((status) => Type.Literal(status)))),
   tasks: Type.Optional(Type.Array(MissionTask, { maxItems: 200 })),
   tasksOmitted: Count,

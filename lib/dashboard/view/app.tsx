@@ -2,10 +2,7 @@ import type { Signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { ChartsSection } from './charts/section.js'
 import type { PageState } from './context.js'
-import { Drawer } from './detail/drawer.js'
-import { HelpDialog } from './detail/help-dialog.js'
-import { StartDialog } from './detail/start-dialog.js'
-import { StopDialog } from './detail/stop-dialog.js'
+import { PanelsSection } from './detail/section.js'
 import { AlertStrip } from './frame/alerts.js'
 import { Banners } from './frame/banners.js'
 import { Head } from './frame/head.js'
@@ -29,10 +26,7 @@ export function App ({ state }: { state: PageState }) {
         <ChartsSection state={state} />
         <MissionsSection state={state} />
       </main>
-      <Drawer state={state} />
-      <StopDialog state={state} />
-      <StartDialog state={state} />
-      <HelpDialog state={state} />
+      <PanelsSection state={state} />
       <Spoken role='status' text={announcer.polite} />
       <Spoken role='alert' text={announcer.assertive} />
     </>

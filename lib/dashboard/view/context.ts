@@ -29,6 +29,8 @@ export class PageState {
   readonly stopping = signal<readonly string[]>([])
   readonly isStarting = signal(false)
   readonly isHelpOpen = signal(false)
+  /** Whether the charts have been loaded. */
+  readonly hasCharts = signal(false)
   readonly shown: ReadonlySignal<Shown>
   readonly #released = signal(0)
   readonly #reading = new Reading()
@@ -66,6 +68,16 @@ export class PageState {
   clearFilters (): void {
     const { mission, panel, sort, isAscending } = this.route.peek()
     this.go({ ...HOME, mission, panel, sort, isAscending })
+  }
+
+  /** Closes the panel beside the table, and returns the focus to the row of its mission. */
+  closeDrawer (): void {
+    const { mission } = this.route.peek()
+    this.go({ mission: undefined, panel: undefined })
+    this.cursor.value = mission
+    requestAnimationFrame(() =>
+      document.querySelector<HTMLElement>('tr.mission[tabindex="0"]')?.focus({ preventScroll: true })
+    )
   }
 
   /** Shows the missions that arrived while the table was held still. */

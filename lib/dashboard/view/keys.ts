@@ -1,5 +1,4 @@
 import type { PageState } from './context.js'
-import { closeDrawer } from './detail/drawer.js'
 
 /** The shortcuts of the page. Returns the function that removes them. */
 export function listenToKeys (state: PageState): () => void {
@@ -42,7 +41,7 @@ function focusSearch (): boolean {
 
 function leave (state: PageState, event: KeyboardEvent): void {
   const { mission, panel } = state.route.peek()
-  if (mission !== undefined || panel !== undefined) closeDrawer(state)
+  if (mission !== undefined || panel !== undefined) state.closeDrawer()
   else if (event.target instanceof HTMLElement) event.target.blur()
 }
 

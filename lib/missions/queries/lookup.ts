@@ -1,9 +1,13 @@
 import type { MissionSubject } from '../../../schemas/access.js'
 import type { MissionUpdate } from '../../../schemas/channels/mission-update.js'
 import type { Caller } from '../commands/caller.js'
+import type { ListedMission } from '../payload/listed-mission.js'
 import { toUpdate } from '../payload/update.js'
 import type { MissionRegistry } from '../registry.js'
 import type { Endings } from '../tenants/endings.js'
+
+/** Tasks of a reply in characters of JSON: ids can be long, and a reply must not be much larger than an update. */
+const MAX_TASK_CHARACTERS = 32_768
 
 /**
  * Looks up one mission for a client: its state, or how it ended, even after the registry has forgotten it. Returns
@@ -15,9 +19,22 @@ export function createMissionLookup ({ registry, endings }: { registry: MissionR
     const sees = (subject: MissionSubject) => caller.may('see', subject)
     const mission = registry.queries.find(tenant, id)
     if (mission !== undefined) {
-      return registry.queries.isHeld(mission) || !sees(mission.subject) ? undefined : toUpdate(mission)
+      return registry.queries.isHeld(mission) || !sees(mission.subject) ? undefined : toReply(mission)
     }
     const ended = endings.find(tenant, id)
     return ended === undefined || (ended.subject !== undefined && !sees(ended.subject)) ? undefined : ended.update
+  }
+}
+
+function toReply (mission: ListedMission): MissionUpdate {
+  const { statusTimes, tasks, tasksOmitted } = mission.view()
+  let room = MAX_TASK_CHARACTERS
+  const sent = tasks.filter((task) => (room -= JSON.stringify(task).length) >= 0)
+  const omitted = tasksOmitted + tasks.length - sent.length
+  return {
+    ...toUpdate(mission),
+    statusTimes,
+    ...(sent.length > 0 && { tasks: sent }),
+    ...(omitted > 0 && { tasksOmitted: omitted })
   }
 }

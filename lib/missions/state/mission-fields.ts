@@ -5,6 +5,7 @@ import type { AttemptHistory, CheckedInit, KeptProgress, MissionOutcome } from '
 import type { Payloads } from '../payload/payload.js'
 import { historyAfter } from './parts/attempts.js'
 import type { Notes } from './parts/notes.js'
+import type { Reached } from './parts/status-times.js'
 import { Tasks } from './parts/tasks.js'
 
 /**
@@ -73,6 +74,7 @@ export class MissionFields {
   waiting: string | null = null
   lateOutcome: TerminalStatus | null = null
   statusBeforeEnd: MissionStatus | undefined
+  reached: Reached
   outcome: MissionOutcome | undefined
   notes: Notes | undefined
   /** The process that runs the mission; `null` if there is only one. */

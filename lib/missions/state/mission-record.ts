@@ -41,10 +41,12 @@ export class MissionRecord extends MissionFields {
   }
 
   /** Keeps the details of a report, but not the parent. Notes in `step` what the update must include. */
-  protected keep ({ progress, tasksSummary, times, waiting, cancel }: CheckedDetails, prepared: Prepared): void {
+  protected keep (
+    { progress, tasksSummary, times, waiting, cancel }: CheckedDetails, prepared: Prepared, clock: Clock
+  ): void {
     const { error, metadata, step } = prepared
     if (progress !== undefined) {
-      this.keepProgress(progress)
+      this.#keepProgress(progress, clock)
       step.includesProgress = true
     }
     if (Array.isArray(tasksSummary)) this.knownTasks.plan(tasksSummary.length)
@@ -96,7 +98,7 @@ export class MissionRecord extends MissionFields {
   }
 
   // Overwritten in place: with many missions, a new object for each report would survive the young generation.
-  protected keepProgress (progress: CheckedProgress): void {
+  #keepProgress (progress: CheckedProgress, clock: Clock): void {
     const complete = this.#complete(progress)
     const { taskId, index, total, status, fraction } = complete
     const kept = (this.progress ??= { taskId, index, total, status, fraction })
@@ -105,7 +107,7 @@ export class MissionRecord extends MissionFields {
     kept.total = total
     kept.status = status
     kept.fraction = fraction
-    this.knownTasks.note(complete)
+    this.knownTasks.note(complete, clock)
   }
 
   /** Adds the numbers that were not reported. */
@@ -142,6 +144,7 @@ export class MissionRecord extends MissionFields {
     Object.assign(this, { queuedAt, startedAt, updatedAt, progress, error, cancel, isCancelRequested, waiting, status })
     this.isReported = this.isStartReported = true
     this.statusBeforeEnd = shared.statusBeforeEnd
+    this.reached = shared.reached
     this.lateOutcome = shared.lateOutcome
     this.notes = Notes.restore(shared.noteList, shared.notesOmitted)
     this.taskList = Tasks.restore(shared.taskList, shared.tasksOmitted)
@@ -149,7 +152,10 @@ export class MissionRecord extends MissionFields {
 
   /** Takes over only what is not known here, because own reports are still on their way to the log. */
   protected takeOverMissing (shared: SharedMission): void {
-    if (isBackward(shared.status, this.status)) this.status = shared.status
+    if (isBackward(shared.status, this.status)) {
+      this.status = shared.status
+      this.reached = shared.reached
+    }
     this.progress ??= shared.progress && { ...shared.progress }
     this.error ??= shared.error
     this.cancel ??= shared.cancel

@@ -9,6 +9,7 @@ import { APPLIED, judge, runsHostCode, type Refusal, type ReportResult } from '.
 import type { MissionIdentity } from './mission-fields.js'
 import { MissionRecord } from './mission-record.js'
 import { Notes } from './parts/notes.js'
+import { reach } from './parts/status-times.js'
 import { mergeTimes } from './parts/times.js'
 import { prepare, type Prepared } from './prepare.js'
 
@@ -100,9 +101,12 @@ export abstract class MissionReports<State> extends MissionRecord {
 
   protected apply (status: MissionStatus, details: CheckedDetails, prepared: Prepared): ReportResult {
     const previousStatus = this.isReported ? this.status : undefined
+    if (previousStatus !== undefined && previousStatus !== status && !isTerminal(status)) {
+      this.reached = reach(this.reached, previousStatus, status, this.deps.clock.now())
+    }
     this.status = status
     const { step } = prepared
-    this.keep(details, prepared)
+    this.keep(details, prepared, this.deps.clock)
     const isCancelled = details.parentId !== undefined && this.#link(details.parentId, step)
     if (isTerminal(status)) this.#end(status, previousStatus, details.times)
     // A new status is emitted at once; only further details can wait.

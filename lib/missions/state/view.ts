@@ -1,6 +1,7 @@
 import type { MissionView } from '../../../schemas/mission.js'
 import { copyProgress } from '../payload/update.js'
 import type { MissionFields } from './mission-fields.js'
+import { listStatusTimes } from './parts/status-times.js'
 
 /** A copy of everything known about a mission. */
 export function toView (mission: MissionFields): MissionView {
@@ -34,6 +35,7 @@ export function toView (mission: MissionFields): MissionView {
     tasksOmitted: tasks?.omitted ?? 0,
     notes: notes?.list() ?? [],
     notesOmitted: notes?.omitted ?? 0,
+    statusTimes: listStatusTimes(mission),
     lateOutcome: mission.lateOutcome
   }
 }

@@ -57,12 +57,13 @@ export class Archive {
     await this.#list({ q: q.slice(0, MAX_SEARCH) })
   }
 
-  /** Loads one mission with its plan and its notes. Returns whether the service or the page knows it. */
+  /** Loads one mission with its tasks, statuses and notes. Returns whether the service or the page knows it. */
   async load (id: string): Promise<boolean> {
     const { missions, client, now } = this.#deps
     try {
       const update = await client().request<'mission_get'>({ type: 'mission_get', missionId: id })
       missions.apply(update, now(), true)
+      missions.get(id)?.addDetails(update)
       missions.publish()
       return true
     } catch {

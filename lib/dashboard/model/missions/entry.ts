@@ -1,14 +1,16 @@
 import { signal, type Signal } from '@preact/signals-core'
-import type { Progress } from '../../../../schemas/mission.js'
+import type { MissionUpdate } from '../../../../schemas/channels/mission-update.js'
+import type { Progress, StatusTime } from '../../../../schemas/mission.js'
+import { isTaskEnd } from '../../../../schemas/task-end.js'
 import type { Mission } from './mission.js'
 
-/** A step of a mission that this page has seen, or that it knows from the times of the mission. */
+/** A step of a mission that this page has seen, or that the service has told. */
 export interface Step {
   readonly at: number
   readonly text: string
 }
 
-/** When this page saw a task first and last. `to` is set once the task has ended. */
+/** When a task began and ended. `to` is set once it has ended. */
 export interface TaskSpan {
   readonly taskId: string
   readonly from: number
@@ -18,7 +20,6 @@ export interface TaskSpan {
 
 const MAX_STEPS = 100
 const MAX_TASKS = 200
-const ENDED_TASK = /^(completed|complete|done|failed|error|skipped|cancelled)$/
 
 /**
  * One mission of the page. Progress has a signal of its own, so that a frame of progress draws one cell again and not
@@ -28,7 +29,9 @@ export class Entry {
   readonly id: string
   readonly mission: Signal<Mission>
   readonly progress: Signal<Progress | undefined>
-  readonly steps: Step[] = []
+  steps: Step[] = []
+  /** The statuses of the current attempt, as far as they are known. */
+  statusTimes: StatusTime[] = []
   readonly tasks = new Map<string, TaskSpan>()
   /** When the page heard of the mission last. */
   seenAt: number
@@ -48,18 +51,46 @@ export class Entry {
     if (this.steps.length > MAX_STEPS) this.steps.shift()
   }
 
+  /** The mission has a new status. */
+  addStatus ({ status, attempt }: Mission, known: Mission | undefined, at: number): void {
+    if (known?.attempt !== attempt) this.statusTimes = []
+    if (this.statusTimes.at(-1)?.status !== status) this.statusTimes = [...this.statusTimes, { status, at }]
+  }
+
+  /** Takes what the service has told of this mission alone in place of what the page has seen. */
+  addDetails ({ statusTimes = this.statusTimes, tasks = [] }: MissionUpdate): void {
+    this.statusTimes = statusTimes
+    const told = statusTimes.map(({ status, at }) => ({ at, text: toText(status) }))
+    const texts = new Set(told.map(({ text }) => text))
+    this.steps = [...this.steps.filter(({ text }) => !texts.has(text)), ...told].sort((a, b) => a.at - b.at)
+    const seen = [...this.tasks]
+    this.tasks.clear()
+    for (const { taskId, status, startedAt, endedAt: to } of tasks) {
+      if (startedAt === undefined) continue
+      const from = to === startedAt ? this.#lastEnd(to) : startedAt
+      this.tasks.set(taskId, { taskId, from, to, status })
+    }
+    for (const [taskId, span] of seen) if (!this.tasks.has(taskId)) this.tasks.set(taskId, span)
+  }
+
   /** Takes the progress of a task into the timeline. */
   addProgress ({ taskId, status }: Progress, at: number): void {
-    const hasEnded = ENDED_TASK.test(status)
+    const hasEnded = isTaskEnd(status)
     const known = this.tasks.get(taskId)
     if (known !== undefined) {
       known.status = status
       known.to = hasEnded ? (known.to ?? at) : undefined
       return
     }
-    // A task that is reported only once it has ended began where the one before it ended.
-    const before = [...this.tasks.values()].at(-1)
-    const from = hasEnded ? (before?.to ?? this.mission.peek().startedAt) : at
+    const from = hasEnded ? this.#lastEnd(at) : at
     if (this.tasks.size < MAX_TASKS) this.tasks.set(taskId, { taskId, from, to: hasEnded ? at : undefined, status })
   }
+
+  // A task that is reported only once it has ended began where the one before it ended.
+  #lastEnd (at: number): number {
+    return Math.min(at, [...this.tasks.values()].at(-1)?.to ?? this.mission.peek().startedAt)
+  }
 }
+
+/** A status as a step. */
+export const toText = (status: string): string => status.replaceAll('_', ' ')

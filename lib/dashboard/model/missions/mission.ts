@@ -22,6 +22,7 @@ export interface Mission {
   readonly tagsOmitted: number
   readonly parentId: string | undefined
   readonly objective: string | undefined
+  readonly queuedAt: number | undefined
   readonly startedAt: number
   readonly endedAt: number | undefined
   readonly durationMs: number | undefined
@@ -58,6 +59,7 @@ export function fromState (state: ClientMissionState, known: Mission | undefined
     tagsOmitted: state.tagsOmitted ?? 0,
     parentId: state.parentId ?? same?.parentId,
     objective: state.objective ?? same?.objective,
+    queuedAt: state.queuedAt ?? same?.queuedAt,
     startedAt: state.startedAt ?? same?.startedAt ?? nowMs,
     endedAt: state.endedAt,
     durationMs: state.durationMs,
@@ -94,6 +96,7 @@ export function fromView (view: MissionView): Mission {
     tagsOmitted: view.tagsOmitted,
     parentId: view.parentId ?? undefined,
     objective: view.objective ?? undefined,
+    queuedAt: view.queuedAt ?? undefined,
     startedAt: view.startedAt,
     endedAt: view.endedAt ?? undefined,
     durationMs: view.durationMs ?? undefined,

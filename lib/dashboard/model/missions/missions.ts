@@ -1,7 +1,7 @@
 import { batch, signal } from '@preact/signals-core'
 import type { ClientMissionState } from '../../../client/index.js'
 import type { MissionView } from '../../../../schemas/mission.js'
-import { Entry } from './entry.js'
+import { Entry, toText } from './entry.js'
 import { fromState, fromView, phaseOf, type Mission, type Phase } from './mission.js'
 
 export interface Counts extends Record<Phase, number> {
@@ -74,6 +74,7 @@ export class Missions {
     const current = this.#entries.get(mission.id)
     if (current !== undefined && mission.cancel !== undefined) current.stopSeenAt ??= nowMs
     if (!isSnapshot && current !== undefined) {
+      current.addStatus(mission, known, nowMs)
       current.addStep(nowMs, stepText(mission, known))
       if (state.progress !== undefined) current.addProgress(state.progress, nowMs)
     }
@@ -174,12 +175,12 @@ function isProgressOnly (state: ClientMissionState, known: Mission): boolean {
 function stepText (mission: Mission, known: Mission | undefined): string {
   const { status, attempt, waiting, cancel, isStalled } = mission
   if (known !== undefined && known.attempt !== attempt) return `attempt ${attempt} started`
-  if (known?.status !== status) return status.replaceAll('_', ' ')
+  if (known?.status !== status) return toText(status)
   if (cancel !== undefined && known.cancel === undefined) return `stop requested (${cancel.kind})`
   if (isStalled && !known.isStalled) return 'stalled'
   if (!isStalled && known.isStalled) return 'active again'
   if (waiting !== undefined && waiting !== known.waiting) return `waits: ${waiting}`
   const note = mission.notes.at(-1)
   if (note !== undefined && note !== known.notes.at(-1)) return `note: ${note.text}`
-  return status.replaceAll('_', ' ')
+  return toText(status)
 }

@@ -16,6 +16,7 @@ export function ChartsSection ({ state }: { state: PageState }) {
         import('uplot').then(
           (module) => {
             loaded.value = { Plot: module.default }
+            state.hasCharts.value = true
           },
           () => {}
         )

@@ -8,6 +8,7 @@ interface Cached {
   at: number
   version: number
   tenant: string
+  completeSinceMs: number
   buckets: Bucket[]
 }
 
@@ -19,11 +20,12 @@ export function trendsOf (session: Session): Bucket[] {
   const version = session.missions.version.peek()
   const known = cache.get(session)
   const tenant = session.missions.tenant.peek()
-  const isFresh = known?.tenant === tenant && nowMs - known.at < EVERY_MS
-  if (isFresh && (known.version === version || nowMs !== known.at)) return known.buckets
   const completeSinceMs = session.archive.completeSinceMs.peek()
+  const isSame = known?.tenant === tenant && known.completeSinceMs === completeSinceMs
+  const isFresh = isSame && nowMs - known.at < EVERY_MS
+  if (isFresh && (known.version === version || nowMs !== known.at)) return known.buckets
   const buckets = computeTrends({ entries: session.missions.all(), nowMs, completeSinceMs })
-  cache.set(session, { at: nowMs, version, tenant, buckets })
+  cache.set(session, { at: nowMs, version, tenant, completeSinceMs, buckets })
   return buckets
 }
 

@@ -15,7 +15,7 @@ export function Drawer ({ state }: { state: PageState }) {
     if (isOpen) element.current?.focus()
   }, [mission, panel])
   if (!isOpen) return null
-  const close = () => closeDrawer(state)
+  const close = () => state.closeDrawer()
   return (
     <aside ref={element} class='drawer' tabIndex={-1} aria-label={mission === undefined ? 'Alerts' : 'Mission'}>
       <div class='drawer-head'>
@@ -36,15 +36,6 @@ export function Drawer ({ state }: { state: PageState }) {
   )
 }
 
-export function closeDrawer (state: PageState): void {
-  const { mission } = state.route.peek()
-  state.go({ mission: undefined, panel: undefined })
-  state.cursor.value = mission
-  requestAnimationFrame(() =>
-    document.querySelector<HTMLElement>('tr.mission[tabindex="0"]')?.focus({ preventScroll: true })
-  )
-}
-
 function MissionTitle ({ id, state }: { id: string; state: PageState }) {
   const known = state.session.missions.version.value >= 0 ? state.session.missions.get(id) : undefined
   return <>{cleanLine(known?.mission.value.name ?? id)}</>
@@ -54,6 +45,7 @@ function MissionTitle ({ id, state }: { id: string; state: PageState }) {
 function LoadedMission ({ id, state }: { id: string; state: PageState }) {
   const { session } = state
   const isMissing = useSignal(false)
+  const { isLive } = session.connection.value
   useEffect(() => {
     session.archive.load(id).then(
       (isKnown) => {
@@ -61,7 +53,7 @@ function LoadedMission ({ id, state }: { id: string; state: PageState }) {
       },
       () => {}
     )
-  }, [id])
+  }, [id, isLive])
   const entry = session.missions.version.value >= 0 ? session.missions.get(id) : undefined
   if (entry !== undefined) return <MissionDetail entry={entry} state={state} />
   if (!isMissing.value) {

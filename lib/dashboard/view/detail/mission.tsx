@@ -11,6 +11,7 @@ import { Status } from '../status.js'
 import { Elapsed, Time } from '../time.js'
 import { LargeValue } from './large-value.js'
 import { Attempts, Notes, Steps } from './lists.js'
+import { PhaseBar } from './phase-bar.js'
 import { Stopping } from './stopping.js'
 import { TaskTimeline } from './timeline.js'
 
@@ -51,6 +52,7 @@ export function MissionDetail ({ entry, state }: { entry: Entry; state: PageStat
           )}
         </span>
       </p>
+      <PhaseBar entry={entry} session={session} />
       {mission.phase === 'active' && (
         <p class='detail-progress'>
           <ProgressCell entry={entry} />
@@ -99,12 +101,13 @@ function MissionProblem ({ mission, state: { session } }: { mission: Mission; st
 
 function Facts ({ mission, state: { session } }: { mission: Mission, state: PageState }) {
   const { id, objective, tags, tagsOmitted, instance, tenant, waiting, cancel, phase } = mission
-  const { startedAt, endedAt, durationMs } = mission
+  const { queuedAt, startedAt, endedAt, durationMs } = mission
   const time = (at: number | undefined) => at !== undefined && <Time at={at} session={session} />
   const text = (value: string | undefined) => value !== undefined && cleanLine(value)
   const facts: Array<[label: string, value: ComponentChildren]> = [
     ['Id', <span key='id'><span class='breakable'>{cleanLine(id)}</span> <Copy text={id} what='id' /></span>],
     ['Objective', text(objective)],
+    ['Queued', time(queuedAt)],
     ['Started', time(startedAt)],
     ['Ended', time(endedAt)],
     ['Duration', durationMs !== undefined && formatDuration(durationMs)],

@@ -1,4 +1,6 @@
 import type { MissionTask } from '../../../../schemas/mission.js'
+import { isTaskEnd } from '../../../../schemas/task-end.js'
+import type { Clock } from '../../../base/clock.js'
 import type { CheckedProgress } from '../../types.js'
 
 /** Tasks kept of one mission; the rest is only counted. */
@@ -6,14 +8,23 @@ const MAX_TASKS = 200
 /** Up to this many tasks a linear search is used. */
 const SEARCHED = 8
 
+/** An unknown time is `NaN`: numbers from the start, which the engine keeps in less memory. */
+interface KeptTask {
+  readonly taskId: string
+  readonly index: number
+  status: string
+  readonly startedAt: number
+  endedAt: number
+}
+
 const isFinished = (status: string): boolean => status === 'completed' || status === 'failed'
 
 /** The tasks of one mission: the first `max` by name, the rest as a number. */
 export class Tasks {
   readonly #max: number
-  #tasks: MissionTask[] = []
+  #tasks: KeptTask[] = []
   // Built only for many tasks: searching a few costs less than the memory of a map in every mission.
-  #byId: Map<string, MissionTask> | undefined
+  #byId: Map<string, KeptTask> | undefined
   #planned = 0
   #highest = 0
   #unkept = 0
@@ -27,7 +38,12 @@ export class Tasks {
   static restore (list: readonly MissionTask[], omitted: number): Tasks | undefined {
     if (list.length === 0) return undefined
     const tasks = new Tasks()
-    for (const task of list) tasks.note({ ...task, total: 0, fraction: NaN, kind: 'position' })
+    for (const { taskId, index, status, startedAt = NaN, endedAt = NaN } of list) {
+      if (tasks.#find(taskId) !== undefined) continue
+      tasks.#keep({ taskId, index, status, startedAt, endedAt })
+      if (isFinished(status)) tasks.#finished++
+      tasks.#highest = Math.max(tasks.#highest, index)
+    }
     tasks.#unkept += omitted
     tasks.#highest = Math.max(tasks.#highest, list.length + omitted)
     return tasks
@@ -45,14 +61,14 @@ export class Tasks {
   }
 
   /** Keeps the status that a progress reports for its task; progress of the whole mission belongs to none. */
-  note ({ taskId, index, status, kind }: CheckedProgress): void {
+  note ({ taskId, index, status, kind }: CheckedProgress, clock: Clock): void {
     if (kind === 'overall') return
     const known = this.#find(taskId)
     this.#finished = this.#finishedWith(known, status)
     // A share of a task says nothing about its position.
     const position = kind === 'position' ? index : known?.index ?? this.#next
-    if (known !== undefined) known.status = status
-    else if (this.#tasks.length < this.#max) this.#keep({ taskId, index: position, status })
+    if (known !== undefined) change(known, status, clock)
+    else if (this.#tasks.length < this.#max) this.#keep(begin(taskId, position, status, clock))
     else this.#unkept++
     this.#highest = Math.max(this.#highest, position)
   }
@@ -80,7 +96,13 @@ export class Tasks {
   }
 
   list (): MissionTask[] {
-    return this.#tasks.map((task) => ({ ...task }))
+    return this.#tasks.map(({ taskId, index, status, startedAt, endedAt }) => ({
+      taskId,
+      index,
+      status,
+      ...(startedAt >= 0 && { startedAt }),
+      ...(endedAt >= 0 && { endedAt })
+    }))
   }
 
   get #next (): number { return Math.min(this.#highest + 1, Number.MAX_SAFE_INTEGER) }
@@ -89,15 +111,28 @@ export class Tasks {
     return this.#finished - (known !== undefined && isFinished(known.status) ? 1 : 0) + (isFinished(status) ? 1 : 0)
   }
 
-  #find (taskId: string): MissionTask | undefined {
+  #find (taskId: string): KeptTask | undefined {
     return this.#byId === undefined ? this.#tasks.find((task) => task.taskId === taskId) : this.#byId.get(taskId)
   }
 
-  #keep (task: MissionTask): void {
+  #keep (task: KeptTask): void {
     // An array that grows by push reserves room for sixteen more entries.
     if (this.#tasks.length < SEARCHED) this.#tasks = this.#tasks.concat(task)
     else this.#tasks.push(task)
     if (this.#byId !== undefined) this.#byId.set(task.taskId, task)
     else if (this.#tasks.length > SEARCHED) this.#byId = new Map(this.#tasks.map((one) => [one.taskId, one]))
   }
+}
+
+function begin (taskId: string, index: number, status: string, clock: Clock): KeptTask {
+  const startedAt = clock.now()
+  return { taskId, index, status, startedAt, endedAt: isTaskEnd(status) ? startedAt : NaN }
+}
+
+function change (task: KeptTask, status: string, clock: Clock): void {
+  if (task.status === status) return
+  if (!isTaskEnd(status)) task.endedAt = NaN
+  // Not before its start: the clock may have been set back.
+  else if (!isTaskEnd(task.status)) task.endedAt = Math.max(clock.now(), task.startedAt || 0)
+  task.status = status
 }

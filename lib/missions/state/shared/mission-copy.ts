@@ -3,6 +3,7 @@ import type { CancelState } from '../../../../schemas/mission.js'
 import { compile } from '../../../base/validation.js'
 import { copyProgress } from '../../payload/update.js'
 import type { MissionFields } from '../mission-fields.js'
+import { isReached, type Reached } from '../parts/status-times.js'
 
 const isMissionCopy = compile(MissionCopy)
 
@@ -38,8 +39,14 @@ export function readMissionCopy (text: string): MissionCopy | undefined {
   }
 }
 
+/** The statuses of a copy with their times; `undefined` also if they are broken. */
+export function readReached ({ reached, startedAt }: MissionCopy): Reached {
+  if (reached === undefined || !isReached(reached)) return undefined
+  return reached.map((value, index) => index % 2 === 0 ? value : value + startedAt)
+}
+
 function addOutcome (copy: MissionCopy, mission: MissionFields, isEnding: boolean): void {
-  const { progress, error, cancel, endedAt, durationMs, statusBeforeEnd, lateOutcome } = mission
+  const { progress, error, cancel, startedAt, endedAt, durationMs, statusBeforeEnd, reached, lateOutcome } = mission
   if (progress !== null) copy.progress = copyProgress(progress)
   if (error !== null) copy.error = error
   if (cancel !== null) copy.cancel = isEnding ? cancel : requested(cancel)
@@ -47,6 +54,7 @@ function addOutcome (copy: MissionCopy, mission: MissionFields, isEnding: boolea
   if (endedAt !== null) copy.endedAt = endedAt
   if (durationMs !== null) copy.durationMs = durationMs
   if (statusBeforeEnd !== undefined) copy.statusBeforeEnd = statusBeforeEnd
+  if (reached !== undefined) copy.reached = reached.map((value, index) => index % 2 === 0 ? value : value - startedAt)
   if (lateOutcome !== null) copy.lateOutcome = lateOutcome
 }
 

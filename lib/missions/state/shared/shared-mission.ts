@@ -8,7 +8,8 @@ import type { MissionHeader, StoredMission } from '../../../backplane/contract.j
 import type { EndedMission } from '../../payload/ended-mission.js'
 import { copyProgress, type UpdateSource } from '../../payload/update.js'
 import type { AttemptHistory, KeptProgress, MissionOutcome } from '../../types.js'
-import { readMissionCopy } from './mission-copy.js'
+import { listStatusTimes, type Reached } from '../parts/status-times.js'
+import { readMissionCopy, readReached } from './mission-copy.js'
 import { SharedEnding } from './shared-ending.js'
 
 const NO_LIST: readonly never[] = Object.freeze([])
@@ -117,6 +118,7 @@ export class SharedMission implements UpdateSource {
 
   get waiting (): string | null { return this.copy.waiting ?? null }
   get statusBeforeEnd (): MissionStatus | undefined { return this.copy.statusBeforeEnd }
+  get reached (): Reached { return readReached(this.copy) }
   get lateOutcome (): TerminalStatus | null { return this.copy.lateOutcome ?? null }
   get taskList (): readonly MissionTask[] { return this.copy.tasks ?? NO_LIST }
   get tasksOmitted (): number { return this.copy.tasksOmitted ?? 0 }
@@ -182,6 +184,7 @@ export class SharedMission implements UpdateSource {
       tasksOmitted: this.tasksOmitted,
       notes: [...this.noteList],
       notesOmitted: this.notesOmitted,
+      statusTimes: listStatusTimes(this),
       lateOutcome: this.lateOutcome
     })
   }
