@@ -71,7 +71,18 @@ t.test('a subscriber of some missions gets those of other processes, and a paren
   const client = await connect(two!.app, { headers: { 'x-tenant': 'acme' } })
   client.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['child', 'foreign', 'nothing'] } })
   t.match((await client.next('subscription_ack')).payload, { messages: 1 })
-  t.match((await client.next('mission_update')).payload, { missionId: 'child', parentId: 'parent' })
+  t.match((await client.next('mission_update')).payload, { missionId: 'child', parentId: 'parent', instance: undefined })
+  const operator = await connect(two!.app)
+  const { instance } = one!.app.missions.get('free')!.view()
+  for (const [viewer, expected] of [[client, undefined], [operator, instance]] as const) {
+    viewer.send({ type: 'mission_get', id: 'q', missionId: 'child' })
+    t.equal((await viewer.next('mission_update', ({ replyTo }) => replyTo === 'q')).payload.instance, expected)
+  }
+  operator.send({ type: 'subscribe', channels: ['mission_update'], filter: { missionIds: ['free'] } })
+  t.equal((await operator.next('mission_update')).payload.instance, instance)
+  await client.subscribe('mission_update')
+  one!.app.missions.start({ id: 'later', name: 'file', tenant: 'acme' })
+  t.match((await client.next('mission_update', ({ payload }) => payload.missionId === 'later')).payload, { seq: 1, instance: undefined })
 })
 
 t.test('two processes that use one id for two tenants at the same time do not share a mission', async (t) => {

@@ -31,6 +31,9 @@ t.test('one picture', async (t) => {
     t.strictSame(content(first!), content(second!))
     t.strictSame(first!.map(({ payload }) => payload.seq), [1, 2, 3, 4])
     t.strictSame(first!.map(({ position }) => position?.offset), [1, 2, 3, 4])
+    const { instance } = mission.view()
+    t.ok(instance)
+    t.strictSame(first!.map(({ payload }) => payload.instance), [instance, undefined, undefined, undefined], 'the first one names the process')
   })
 
   t.test('a mission can be listed, read, followed, awaited and counted in every process', async (t) => {

@@ -9,7 +9,8 @@ import {
  * - `previousStatus` is present when the status changed.
  * - `attempt` is sent for every attempt but the first. `attempts`, the earlier attempts, are sent with snapshots.
  * - `objective`, `parentId`, `queuedAt` and `startedAt` are sent with the first update of an attempt, when they change,
- *   and with snapshots; `tenant` with the first update of an attempt and with snapshots.
+ *   and with snapshots; `tenant` with the first update of an attempt and with snapshots, and so is `instance`, the
+ *   process that runs the mission, if there are several and for clients that belong to no tenant.
  * - `note` is sent once, `notes`, the newest notes, with snapshots.
  * - `cancel` is sent with the update of the request and with the ending, `endedAt` with the ending.
  * - `error` is the message of an error, `errorCode` its code, and `errorCauses` has the codes of its causes, if any.
@@ -35,6 +36,7 @@ export const MissionUpdate = Type.Object({
   parentId: Type.Optional(MissionId),
   objective: Type.Optional(Type.String()),
   tenant: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  instance: Type.Optional(Type.String()),
   tags: Type.Optional(Type.Array(Type.String())),
   previousStatus: Type.Optional(MissionStatus),
   tagsOmitted: Type.Optional(Type.Integer({ minimum: 1 })),
@@ -85,6 +87,7 @@ const IS_REPEATED: Readonly<Record<keyof MissionUpdate, boolean>> = {
   parentId: false,
   objective: false,
   tenant: false,
+  instance: false,
   queuedAt: false,
   startedAt: false,
   note: false,

@@ -10,6 +10,8 @@ export interface ListedMission extends UpdateSource {
   readonly isTerminal: boolean
   readonly isCancelRequested: boolean
   readonly updatedAt: number
+  /** The process that runs it; `null` if there is only one. */
+  readonly instance: string | null
   /** Orders missions by their start. */
   readonly number: number
   readonly subject: MissionSubject

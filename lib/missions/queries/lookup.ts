@@ -19,20 +19,21 @@ export function createMissionLookup ({ registry, endings }: { registry: MissionR
     const sees = (subject: MissionSubject) => caller.may('see', subject)
     const mission = registry.queries.find(tenant, id)
     if (mission !== undefined) {
-      return registry.queries.isHeld(mission) || !sees(mission.subject) ? undefined : toReply(mission)
+      return registry.queries.isHeld(mission) || !sees(mission.subject) ? undefined : toReply(mission, tenant)
     }
     const ended = endings.find(tenant, id)
     return ended === undefined || (ended.subject !== undefined && !sees(ended.subject)) ? undefined : ended.update
   }
 }
 
-function toReply (mission: ListedMission): MissionUpdate {
-  const { statusTimes, tasks, tasksOmitted } = mission.view()
+function toReply (mission: ListedMission, tenant: string | undefined): MissionUpdate {
+  const { instance, statusTimes, tasks, tasksOmitted } = mission.view()
   let room = MAX_TASK_CHARACTERS
   const sent = tasks.filter((task) => (room -= JSON.stringify(task).length) >= 0)
   const omitted = tasksOmitted + tasks.length - sent.length
   return {
     ...toUpdate(mission),
+    ...(instance !== null && tenant === undefined && { instance }),
     statusTimes,
     ...(sent.length > 0 && { tasks: sent }),
     ...(omitted > 0 && { tasksOmitted: omitted })

@@ -37,7 +37,7 @@ export interface Mission {
   readonly notes: readonly MissionNote[]
   readonly attempts: readonly MissionAttempt[]
   readonly tenant: string | undefined
-  /** The process that runs it; only lists of the service name it. */
+  /** The process that runs it, if there are several. */
   readonly instance: string | undefined
 }
 
@@ -73,7 +73,7 @@ export function fromState (state: ClientMissionState, known: Mission | undefined
     plan: state.planningSession ?? same?.plan,
     notes: notes ?? withNote(known?.notes ?? [], note),
     attempts: attempts ?? known?.attempts ?? [],
-    instance: same?.instance,
+    instance: state.instance ?? same?.instance,
     tenant: state.tenant ?? same?.tenant
   }
 }

@@ -130,7 +130,7 @@ export class Missions {
     this.#isChanged = true
   }
 
-  // Only lists name the process.
+  // Messages before the page was opened may have named the process, the notes and the attempts.
   #enrich (entry: Entry, view: MissionView): void {
     const known = entry.mission.peek()
     const { instance } = fromView(view)

@@ -80,6 +80,7 @@ export class SharedMission implements UpdateSource {
   }
 
   get isTerminal (): boolean { return isTerminal(this.status) }
+  get instance (): string { return this.owner }
   get firstSeq (): number { return 0 }
   get name (): string { return this.copy.name }
   get objective (): string | null { return this.copy.objective ?? null }
@@ -164,7 +165,7 @@ export class SharedMission implements UpdateSource {
       metadata: this.metadata,
       tenant: this.tenant,
       parentId: this.parentId,
-      instance: this.owner,
+      instance: this.instance,
       status: this.status,
       seq: this.seq,
       attempt: this.attempt,
