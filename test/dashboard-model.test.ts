@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import type { ClientMissionState, ClientState, StateCause } from '../lib/client/index.js'
@@ -6,7 +7,7 @@ import { Announcer } from '../lib/dashboard/model/announcer.js'
 import { explain, stopMissions } from '../lib/dashboard/model/commands.js'
 import { describeConnection, type ConnectionFacts } from '../lib/dashboard/model/connection.js'
 import { cleanBlock, cleanLine, fillTemplate, formatCount, formatDuration, formatElapsed, formatNumber, formatPercent, formatTime, shortenId } from '../lib/dashboard/model/format.js'
-import { Entry } from '../lib/dashboard/model/missions/entry.js'
+import { Entry, isTaskEnd } from '../lib/dashboard/model/missions/entry.js'
 import { elapsedMs, fractionOf, fromState, fromView } from '../lib/dashboard/model/missions/mission.js'
 import { MAX_ENDED, MAX_LOADED, Missions } from '../lib/dashboard/model/missions/missions.js'
 import { phasesOf } from '../lib/dashboard/model/missions/phases.js'
@@ -17,6 +18,7 @@ import { BUCKET_MS, BUCKETS, computeTrends, quantile } from '../lib/dashboard/mo
 import { formatRoute, HOME, parseRoute, SORT_KEYS, TABS, TIME_RANGES, type Route } from '../lib/dashboard/model/route.js'
 import { fieldsOf, readForm } from '../lib/dashboard/model/schema-form.js'
 import { MAX_HELD, Session } from '../lib/dashboard/model/session.js'
+import { isTaskEnd as endsTask } from '../lib/missions/state/parts/tasks.js'
 import type { Anomaly, MissionStatus, MissionView, StatusTime } from '../schemas/index.js'
 import { FakeClient } from './support/fake-client.js'
 
@@ -151,6 +153,14 @@ t.test('steps and tasks are kept as the page sees them', async (t) => {
   t.match(two, { taskId: 'task 2', from: NOW + 40, to: undefined }, 'it began when the one before it ended, and was reopened')
   say({ attempt: 2, status: 'planning_started', metadata: { x: 1 } }, 160)
   t.equal(entry.steps.at(-1)!.text, 'planning started')
+})
+
+t.test('the page and the service agree on when a task has ended', async (t) => {
+  const ends = /A task ends with one of the statuses ([^.]+)\./.exec(readFileSync('docs/missions.md', 'utf8'))![1]!.match(/(?<=`)\w+(?=`)/g)!
+  t.ok(ends.length >= 16)
+  for (const status of [...ends, 'running', 'queued', 'in_progress', 'started', 'not ok', 'Done']) {
+    t.strictSame([status, isTaskEnd(status), endsTask(status)], [status, ends.includes(status), ends.includes(status)])
+  }
 })
 
 t.test('what the service tells of one mission replaces what the page has seen', async (t) => {

@@ -1,7 +1,6 @@
 import { signal, type Signal } from '@preact/signals-core'
 import type { MissionUpdate } from '../../../../schemas/channels/mission-update.js'
 import type { Progress, StatusTime } from '../../../../schemas/mission.js'
-import { isTaskEnd } from '../../../../schemas/task-end.js'
 import type { Mission } from './mission.js'
 
 /** A step of a mission that this page has seen, or that the service has told. */
@@ -20,6 +19,12 @@ export interface TaskSpan {
 
 const MAX_STEPS = 100
 const MAX_TASKS = 200
+// As the service decides it.
+const TASK_END =
+  /^(completed?|done|finished|success|succeeded|passed|ok|fail(ed|ure)|error|timed_out|skipped|cancell?ed|neutral)$/
+
+/** Whether a task with this status has ended. */
+export const isTaskEnd = (status: string): boolean => TASK_END.test(status)
 
 /**
  * One mission of the page. Progress has a signal of its own, so that a frame of progress draws one cell again and not

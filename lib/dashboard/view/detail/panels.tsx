@@ -1,8 +1,8 @@
 import type { PageState } from '../context.js'
+import { HelpDialog } from '../dialogs/help-dialog.js'
+import { StartDialog } from '../dialogs/start-dialog.js'
+import { StopDialog } from '../dialogs/stop-dialog.js'
 import { Drawer } from './drawer.js'
-import { HelpDialog } from './help-dialog.js'
-import { StartDialog } from './start-dialog.js'
-import { StopDialog } from './stop-dialog.js'
 
 /** Everything that opens over the page. */
 export function Panels ({ state }: { state: PageState }) {

@@ -29,7 +29,7 @@ export function TaskTimeline ({ entry, session }: { entry: Entry; session: Sessi
 
 function TaskBar ({ task, from, span, nowMs }: { task: TaskSpan; from: number; span: number; nowMs: number }) {
   const end = task.to ?? nowMs
-  const isFailed = /^(failed|error)$/.test(task.status)
+  const isFailed = /^(fail|error|timed_out)/.test(task.status)
   const style = {
     left: `${((task.from - from) / span) * 100}%`,
     width: `${Math.max(0.5, ((end - task.from) / span) * 100)}%`

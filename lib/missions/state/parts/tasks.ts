@@ -1,5 +1,4 @@
 import type { MissionTask } from '../../../../schemas/mission.js'
-import { isTaskEnd } from '../../../../schemas/task-end.js'
 import type { Clock } from '../../../base/clock.js'
 import type { CheckedProgress } from '../../types.js'
 
@@ -7,6 +6,13 @@ import type { CheckedProgress } from '../../types.js'
 const MAX_TASKS = 200
 /** Up to this many tasks a linear search is used. */
 const SEARCHED = 8
+
+/** Words that CI systems, queues and tools use for a task that has ended. docs/missions.md lists them. */
+const TASK_END =
+  /^(completed?|done|finished|success|succeeded|passed|ok|fail(ed|ure)|error|timed_out|skipped|cancell?ed|neutral)$/
+
+/** Whether a task with this status has ended. It may run again. */
+export const isTaskEnd = (status: string): boolean => TASK_END.test(status)
 
 /** An unknown time is `NaN`: numbers from the start, which the engine keeps in less memory. */
 interface KeptTask {
@@ -39,7 +45,6 @@ export class Tasks {
     if (list.length === 0) return undefined
     const tasks = new Tasks()
     for (const { taskId, index, status, startedAt = NaN, endedAt = NaN } of list) {
-      if (tasks.#find(taskId) !== undefined) continue
       tasks.#keep({ taskId, index, status, startedAt, endedAt })
       if (isFinished(status)) tasks.#finished++
       tasks.#highest = Math.max(tasks.#highest, index)
@@ -132,7 +137,7 @@ function begin (taskId: string, index: number, status: string, clock: Clock): Ke
 function change (task: KeptTask, status: string, clock: Clock): void {
   if (task.status === status) return
   if (!isTaskEnd(status)) task.endedAt = NaN
-  // Not before its start: the clock may have been set back.
-  else if (!isTaskEnd(task.status)) task.endedAt = Math.max(clock.now(), task.startedAt || 0)
+  // Not before its start: the clock may have been set back. Without a start, the end is unknown too.
+  else if (!isTaskEnd(task.status)) task.endedAt = Math.max(clock.now(), task.startedAt)
   task.status = status
 }
