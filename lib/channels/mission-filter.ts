@@ -53,12 +53,6 @@ function createMatcher ({ viewer, missionIds, names, tags, statuses }: Selection
 
 const setOf = (values: readonly string[] | undefined): ReadonlySet<string> | undefined => values && new Set(values)
 
-type Shown = Pick<EndedMission, 'subject'> & { readonly instance?: string | null }
-
-// In the updates that have what rarely changes.
-const nameInstance = ({ instance = null }: Shown, update: MissionUpdate): MissionUpdate =>
-  instance === null || update.startedAt === undefined ? update : { ...update, instance }
-
 /**
  * Notes of each payload what the host decides by who may see it, if the host does. A mission creates that when it is
  * first read.
@@ -66,11 +60,10 @@ const nameInstance = ({ instance = null }: Shown, update: MissionUpdate): Missio
 export function createSubjects (sees: Sees | undefined, tenant: string | undefined) {
   const subjects = new WeakMap<MissionUpdate, MissionSubject>()
   return {
-    /** Notes that an update is about this mission. Returns the update as the channel shows it. */
-    about (mission: Shown, update: MissionUpdate): MissionUpdate {
-      const shown = tenant === undefined ? nameInstance(mission, update) : update
-      if (sees !== undefined) subjects.set(shown, mission.subject!)
-      return shown
+    /** Notes that an update is about this mission. */
+    about (mission: ListedMission | EndedMission, update: MissionUpdate): MissionUpdate {
+      if (sees !== undefined) subjects.set(update, mission.subject!)
+      return update
     },
     attributesOf (update: MissionUpdate): MissionAttributes {
       const { missionId, name, tags, status, previousStatus } = update

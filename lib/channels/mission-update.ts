@@ -27,23 +27,14 @@ export interface MissionUpdateChannelDeps {
  * subscribed.
  */
 export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Channel<'mission_update'> {
-  const { clock, feed, toSnapshot, endings, sees, tenant } = deps
+  const { feed, endings, sees, tenant } = deps
   const visible = (ids?: readonly string[]) => feed.visible(tenant, ids)
   // The id of an ended mission may be used again.
   const isActive = (id: string) => feed.find(tenant, id)?.isTerminal === false
   const matcherOf = createMatchers(sees)
   const { about, attributesOf, presentOf } = createSubjects(sees, tenant)
   let unsubscribe: Unsubscribe | undefined
-  let kept = new WeakMap<ListedMission, KeptPayload>()
-
-  function payloadOf (mission: ListedMission): MissionUpdate {
-    const { seq, updatedAt } = mission
-    const known = kept.get(mission)
-    if (known !== undefined && isCurrent(known, mission)) return known.payload
-    const payload = about(mission, toSnapshot(mission))
-    kept.set(mission, { payload, seq, updatedAt, keptAt: clock.now() })
-    return payload
-  }
+  const payloads = createKeptPayloads(deps, about)
 
   return {
     name: 'mission_update',
@@ -58,16 +49,16 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     stop () {
       unsubscribe?.()
       endings().disconnect()
-      kept = new WeakMap()
+      payloads.forget()
     },
     * snapshot (filter) {
       const fits = filter && matcherOf(filter)
       for (const mission of visible(filter?.missionIds)) {
-        yield fits === undefined || fits(presentOf(mission)) ? payloadOf(mission) : undefined
+        yield fits === undefined || fits(presentOf(mission)) ? payloads.of(mission) : undefined
       }
     },
     size: () => visible().length,
-    forgetSnapshot () { kept = new WeakMap() },
+    forgetSnapshot: () => payloads.forget(),
     checksumEntries: (filter) => visible(filter?.missionIds).map(presentOf).filter(matcherOf(filter)),
     endings (range, upTo, filter) {
       const fits = matcherOf(filter)
@@ -84,6 +75,27 @@ export function createMissionUpdateChannel (deps: MissionUpdateChannelDeps): Cha
     fits: (attributes, filter) => matcherOf(filter)(attributes as MissionAttributes),
     checksumEntry: (attributes) =>
       isTerminal((attributes as MissionAttributes).status) ? undefined : attributes as MissionAttributes
+  }
+}
+
+type About = (mission: ListedMission, update: MissionUpdate) => MissionUpdate
+
+/** The payloads of snapshots, which are the same objects while their missions do not change. */
+function createKeptPayloads ({ clock, toSnapshot, tenant }: MissionUpdateChannelDeps, about: About) {
+  let kept = new WeakMap<ListedMission, KeptPayload>()
+  return {
+    of (mission: ListedMission): MissionUpdate {
+      const { seq, updatedAt, instance } = mission
+      const known = kept.get(mission)
+      if (known !== undefined && isCurrent(known, mission)) return known.payload
+      const snapshot = toSnapshot(mission)
+      // A tenant does not see the processes.
+      const isNamed = tenant === undefined && instance !== null
+      const payload = about(mission, isNamed ? { ...snapshot, instance } : snapshot)
+      kept.set(mission, { payload, seq, updatedAt, keptAt: clock.now() })
+      return payload
+    },
+    forget () { kept = new WeakMap() }
   }
 }
 

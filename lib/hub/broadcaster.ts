@@ -172,7 +172,8 @@ export class Broadcaster {
       publishedMs: this.#clock.monotonic(),
       epoch: this.log.epoch,
       id: place?.id,
-      at: place?.at
+      at: place?.at,
+      payloadText: place?.text
     })
   }
 

@@ -34,6 +34,8 @@ export interface Placement {
   readonly at: number
   /** `undefined` for a replaceable message. */
   readonly offset: number | undefined
+  /** The payload as JSON, if the log has exactly it. */
+  readonly text?: string | undefined
 }
 
 export interface PublishOptions {

@@ -10,6 +10,8 @@ export interface UpdatePlace {
   readonly at: number
   /** Its offset in the channel; `undefined` for one that is replaceable. */
   readonly offset: number | undefined
+  /** The update as JSON, if the log has exactly it. */
+  readonly text?: string | undefined
 }
 
 /** What the log holds already when a channel starts. */

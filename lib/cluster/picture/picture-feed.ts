@@ -64,8 +64,8 @@ export class PictureFeed implements MissionFeed {
     const { picture, onBroken } = this.#deps
     const recent: Array<FeedOrigin['recent'][number]> = []
     for (const { entry, at } of picture.recent.of(CHANNEL, tenant)) {
-      const update = readUpdate(entry)
-      if (update !== undefined) recent.push({ update, place: placeOf(entry, at, tenant) })
+      const read = readUpdate(entry)
+      if (read !== undefined) recent.push(showTo(tenant, entry, at, read))
       else {
         // A message without content would be a hole.
         onBroken()
@@ -98,30 +98,44 @@ export class PictureFeed implements MissionFeed {
     const isEnding = isTerminal(entry.status)
     const tenantEvents = tenant === null ? undefined : this.#tenants.get(tenant)
     if (!isEnding && this.#operators.count('update') === 0 && tenantEvents === undefined) return
-    const update = readUpdate(entry)
-    if (update === undefined) return onBroken()
-    const places = { operators: placeOf(entry, at, undefined), tenant: placeOf(entry, at, tenant ?? undefined) }
-    this.#operators.emit('update', update, mission, places.operators)
-    tenantEvents?.emit('update', update, mission, places.tenant)
-    if (isEnding) endings.put(mission, update, places)
+    const read = readUpdate(entry)
+    if (read === undefined) return onBroken()
+    const operators = showTo(undefined, entry, at, read)
+    const others = tenant === null ? operators : showTo(tenant, entry, at, read)
+    this.#operators.emit('update', operators.update, mission, operators.place)
+    tenantEvents?.emit('update', others.update, mission, others.place)
+    if (isEnding) endings.put(mission, read.update, { operators: operators.place, tenant: others.place })
   }
 }
 
-/** The update of an entry that another process has written; `undefined` if it is broken. */
-export function readUpdate (entry: LogEntry): MissionUpdate | undefined {
+interface ReadUpdate { readonly update: MissionUpdate, readonly text: string | undefined }
+
+/**
+ * The update of an entry that another process has written; `undefined` if it is broken. `text` is its JSON, if the
+ * entry has exactly it.
+ */
+function readUpdate (entry: LogEntry): ReadUpdate | undefined {
   try {
-    const update: unknown = JSON.parse(entry.update)
+    const { update: text } = entry
+    const update: unknown = JSON.parse(text)
     if (!isMissionUpdate(update)) return undefined
-    if (entry.kind === 'publication') return update
-    if (update.missionId !== entry.id || update.status !== entry.status) return undefined
-    update.seq = entry.seq
-    return update
+    if (entry.kind === 'publication') return { update, text }
+    const { id, status, seq } = entry
+    if (update.missionId !== id || update.status !== status) return undefined
+    if (update.seq === seq) return { update, text }
+    update.seq = seq
+    return { update, text: undefined }
   } catch {
     return undefined
   }
 }
 
-function placeOf (entry: LogEntry, at: number, tenant: string | undefined): UpdatePlace {
+/** An update as operators see it, or the clients of a tenant, who do not see the processes. */
+function showTo (tenant: string | undefined, entry: LogEntry, at: number, { update, text }: ReadUpdate) {
   const offset = offsetIn(entry, tenant)
-  return { id: entry.messageId, at, offset: offset === 0 ? undefined : offset }
+  const place = { id: entry.messageId, at, offset: offset === 0 ? undefined : offset }
+  const isNamed = tenant === undefined && entry.kind === 'mission' && update.startedAt !== undefined
+  return isNamed
+    ? { update: { ...update, instance: entry.owner }, place }
+    : { update, place: { ...place, text } }
 }
