@@ -6,6 +6,7 @@ import { connectReporter } from '../lib/reporter.js'
 import { EndedShared } from '../lib/cluster/picture/ended-shared.js'
 import { RecentEntries } from '../lib/cluster/picture/recent-entries.js'
 import { SharedCounts } from '../lib/cluster/picture/shared-counts.js'
+import { OwnUpdates } from '../lib/cluster/log/own-updates.js'
 import { StepOutbox } from '../lib/cluster/log/outbox.js'
 import type { PendingStep } from '../lib/cluster/log/steps.js'
 import { SharedMission } from '../lib/missions/index.js'
@@ -62,6 +63,31 @@ t.test('what other processes write is not trusted', async (t) => {
     const late = await connect(app)
     late.send({ type: 'subscribe', channels: ['mission_update'] })
     t.match((await late.next('subscription_ack')).payload, { outcome: 'fresh', messages: 5 })
+  })
+
+  t.test('ids of messages are escaped, and an update is sent as it was written unless its number was another', async (t) => {
+    const backplane = createMemoryBackplane()
+    const { app } = await startProcess(t, backplane)
+    const client = await (await connect(app)).subscribe('mission_update')
+    const peer = await joinAs(t, backplane, 'peer')
+    const text = (seq: number) => `{ "missionId": "a", "status": "planned", "name": "x\\u0041", "seq": ${seq}, "newer": [1] }`
+    await peer.append(stepOf('a', 'planning_started', { messageId: 'a"b\\","payload":{}' }))
+    t.equal((await client.next('mission_update')).id, 'a"b\\","payload":{}')
+    await peer.append(stepOf('a', 'planned', { update: text(2) }))
+    t.match(await client.next('mission_update'), { payload: { missionId: 'a', name: 'xA', seq: 2, newer: [1] }, position: { offset: 2 } })
+    await peer.append(stepOf('a', 'planned', { update: text(7) }))
+    t.match(await client.next('mission_update'), { payload: { missionId: 'a', name: 'xA', seq: 3, newer: [1] }, position: { offset: 3 } })
+  })
+
+  t.test('what claims to be a message of this process is only believed if it is the same', async (t) => {
+    const own = new OwnUpdates()
+    const update = { missionId: 'a', status: 'planned', name: 'x', seq: 1 } as const
+    for (let i = 0; i < 5_000; i++) own.put(`m${i}`, { update, text: `text ${i}` })
+    t.equal(own.take('m4999', 'text 4999'), update)
+    t.equal(own.take('m4999', 'text 4999'), undefined, 'once')
+    t.equal(own.take('m4998', 'other'), undefined)
+    t.equal(own.take('m0', 'text 0'), undefined, 'their number is bounded')
+    t.equal(own.take('m4000', 'text 4000'), update)
   })
 
   t.test('a broken update in the history is left out for clients that subscribe later', async (t) => {

@@ -4,7 +4,7 @@ import { RedisServer } from './redis.mjs'
 const HERE = new URL('.', import.meta.url)
 
 /** How long the CPU time of waiting is measured. */
-const WAITING_SECONDS = 0.5
+const WAITING_SECONDS = 3
 
 /** Two server processes A and B, their Redis server, and one process with the clients of both. */
 export class Stand {

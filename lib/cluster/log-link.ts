@@ -95,6 +95,7 @@ export class LogLink {
       ...deps,
       outbox: this.outbox,
       acked: this.#acked,
+      own: deps.feed.own,
       onVerdicts: (steps, verdicts) => {
         this.#reconciler.judged(steps, verdicts)
         const dropped = this.outbox.length === 0 ? this.outbox.takeDropped() : undefined

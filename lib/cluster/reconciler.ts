@@ -38,8 +38,13 @@ export class Reconciler {
 
   /** A step of the mission will be sent. */
   sent (mission: MissionState): void {
-    this.#unread.set(mission, (this.#unread.get(mission) ?? 0) + 1)
-    this.#sent.set(keyOf(mission), (this.#sent.get(keyOf(mission)) ?? new Set()).add(mission))
+    const unread = this.#unread.get(mission)
+    this.#unread.set(mission, (unread ?? 0) + 1)
+    if (unread !== undefined) return
+    const key = keyOf(mission)
+    const missions = this.#sent.get(key)
+    if (missions === undefined) this.#sent.set(key, new Set([mission]))
+    else missions.add(mission)
   }
 
   /** Whether a batch of this process was read back from the log. */
@@ -100,7 +105,8 @@ export class Reconciler {
     for (const { entry, mission: shared, replaced } of changes) {
       if (entry.kind !== 'mission' || shared === undefined) continue
       if (replaced !== undefined) this.#settleSent(replaced)
-      for (const sent of [...this.#sent.get(keyOf(entry)) ?? []]) {
+      const missions = this.#sent.get(keyOf(entry))
+      for (const sent of missions === undefined ? [] : [...missions]) {
         if (isOwn) this.#read(sent)
         touched.set(sent, shared)
       }

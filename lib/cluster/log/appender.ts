@@ -1,6 +1,7 @@
 import type { AppendResult, SharedLog, Verdict } from '../../backplane/contract.js'
 import type { Clock, Timer } from '../../base/clock.js'
 import type { AckedBatches } from './acked-batches.js'
+import type { OwnUpdates } from './own-updates.js'
 import type { StepOutbox } from './outbox.js'
 import type { PendingStep } from './steps.js'
 
@@ -25,6 +26,7 @@ export interface AppenderDeps {
   /** The instance is fenced. To be answered with `suspend`. */
   onFenced: () => void
   acked: AckedBatches
+  own: OwnUpdates
   /** Whether the last attempt has failed, with the error. */
   onState: (err: unknown) => void
 }
@@ -111,12 +113,16 @@ export class Appender {
   }
 
   #send (sending: Sending): void {
-    const { log } = this.#deps
+    const { log, own } = this.#deps
     const { number, steps } = sending
     const last = new Map(steps.map(({ mission }, index) => [mission, index]))
     const built = steps.map((step, index) =>
       // A later step may be refused after an ending.
       step.build(step.isEnding || step.mission === undefined || last.get(step.mission) === index))
+    for (const [index, { update }] of steps.entries()) {
+      const { messageId, update: text } = built[index]!
+      if (update !== undefined) own.put(messageId, { update, text })
+    }
     log.append({ number, steps: built }).then(
       (result) => this.#received(sending, result),
       (err: unknown) => this.#failed(sending, err)

@@ -6,6 +6,7 @@ import { compile } from '../../base/validation.js'
 import type {
   Endings, FeedOrigin, ListedMission, MissionFeed, SharedMission, UpdatePlace
 } from '../../missions/index.js'
+import { OwnUpdates } from '../log/own-updates.js'
 import type { Picture, PictureChange } from './picture.js'
 import { offsetIn } from './recent-entries.js'
 
@@ -26,6 +27,8 @@ const isMissionUpdate = compile(MissionUpdate)
 
 /** What clients receive of the missions of all processes, in the order of the log. */
 export class PictureFeed implements MissionFeed {
+  /** What this process has sent to the log itself. */
+  readonly own = new OwnUpdates()
   readonly #deps: PictureFeedDeps
   readonly #operators: Events<FeedEvents>
   readonly #tenants = new Map<string, Events<FeedEvents>>()
@@ -97,8 +100,9 @@ export class PictureFeed implements MissionFeed {
     const { tenant } = entry
     const isEnding = isTerminal(entry.status)
     const tenantEvents = tenant === null ? undefined : this.#tenants.get(tenant)
+    const sent = this.own.take(entry.messageId, entry.update)
     if (!isEnding && this.#operators.count('update') === 0 && tenantEvents === undefined) return
-    const read = readUpdate(entry)
+    const read = sent?.seq === entry.seq ? { update: sent, text: entry.update } : readUpdate(entry)
     if (read === undefined) return onBroken()
     const operators = showTo(undefined, entry, at, read)
     const others = tenant === null ? operators : showTo(tenant, entry, at, read)

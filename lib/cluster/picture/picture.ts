@@ -52,6 +52,7 @@ export class Picture {
   position: SharedLogPosition = { epoch: '', sequence: 0, token: '' }
   /** By id, in the order of their start. */
   #missions = new Map<string, SharedMission>()
+  readonly #stalled = new Set<SharedMission>()
   readonly #heads = new Map<string, { offset: number, id: string }>()
   // As `Lineage` decides it for the missions of this process.
   readonly #showsParent = (parentId: string, tenant: string | null): boolean => {
@@ -91,6 +92,7 @@ export class Picture {
     this.#missions = inOrder(loaded.missions)
     this.active.clear()
     this.ended.clear()
+    this.#stalled.clear()
     this.#heads.clear()
     this.retained.clear()
     this.position = loaded.position
@@ -163,7 +165,10 @@ export class Picture {
   }
 
   #stall (mission: SharedMission, change: 1 | -1): void {
-    if (mission.isStalled) this.counts.stalled(mission.tenant, change)
+    const isStalled = change === 1 ? mission.isStalled : this.#stalled.delete(mission)
+    if (!isStalled) return
+    if (change === 1) this.#stalled.add(mission)
+    this.counts.stalled(mission.tenant, change)
   }
 
   #remove (mission: SharedMission): void {

@@ -42,7 +42,8 @@ export class MessageEnvelope {
     if (replyTo !== undefined) text += `,"replyTo":${JSON.stringify(replyTo)}`
     if (position !== undefined) text += `,"position":{"epoch":${JSON.stringify(epoch)},"offset":${position.offset}}`
     const end = payloadText === undefined ? JSON.stringify(body).slice(1) : `${BODY_START}${payloadText}}`
-    return new Message(end === '}' ? `${text}}` : `${text},${end}`, { ...options, id })
+    const all = end === '}' ? `${text}}` : `${text},${end}`
+    return new Message(all, options.id === undefined ? { ...options, id } : options)
   }
 
   /** Encodes a payload without creating a message. */

@@ -58,14 +58,17 @@ interface Names {
 }
 
 function toMission (
-  numbers: Numbers, { rest, ...names }: Names, fields: EntryFields, at: { sequence: number, instance: string }
+  numbers: Numbers, { tenant, messageId, id, rest }: Names, fields: EntryFields,
+  at: { sequence: number, instance: string }
 ): MissionEntry | undefined {
   const { seq, startedAt, offset, tenantOffset, marks, attempt, durationMs } = numbers
   const status = MISSION_STATUSES[numbers.status]
-  if (status === undefined || names.id === '') return undefined
+  if (status === undefined || id === '') return undefined
   return {
     kind: 'mission',
-    ...names,
+    tenant,
+    messageId,
+    id,
     attempt,
     status,
     durationMs,
