@@ -243,8 +243,8 @@ t.test('messages', async (t) => {
 
   t.test('fields that describe only one moment are not kept', async (t) => {
     const service = await connectSubscribed(t)
-    service.update('a', 'planned', 1, 1, { stalled: true, waiting: 'for approval', error: 'm', errorCode: 'E', errorCauses: ['C'] })
-    t.match(service.client.missionsState.get('a'), { stalled: true, waiting: 'for approval', errorCauses: ['C'] })
+    service.update('a', 'planned', 1, 1, { stalled: true, waiting: 'for approval', error: 'm', errorCode: 'E', errorCauses: ['C'], tasks: [], tasksOmitted: 1, statusTimes: [] })
+    t.match(service.client.missionsState.get('a'), { stalled: true, waiting: 'for approval', errorCauses: ['C'], tasksOmitted: 1 })
     service.update('a', 'execution_progress', 2, undefined, { error: 'other', errorCode: 'E' })
     t.strictSame(Object.keys(service.client.missionsState.get('a')!), ['missionId', 'status', 'name', 'seq', 'error', 'errorCode'])
   })

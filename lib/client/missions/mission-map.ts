@@ -29,7 +29,10 @@ export const isTerminalStatus = (status: MissionStatus): status is TerminalStatu
  * the causes of its error, which the service repeats as long as that error is the last one.
  */
 export function merge (known: Partial<MissionUpdate>, update: MissionUpdate): MissionUpdate {
-  const { previousStatus: _, waiting: __, snapshot: ___, errorCauses: ____, stalled: _____, ...lasting } = known
+  const {
+    previousStatus: _, waiting: __, snapshot: ___, errorCauses: ____, stalled: _____,
+    statusTimes: ______, tasks: _______, tasksOmitted: ________, ...lasting
+  } = known
   return { ...lasting, ...update }
 }
 
