@@ -209,10 +209,13 @@ export const MissionFilter = Type.Object({
 }, { additionalProperties: false })
 export type MissionFilter = Static<typeof MissionFilter>
 
+/** How many missions a page has. */
+export const PAGE_SIZE = { default: 50, max: 200 } as const
+
 /** One page of missions, newest first; `cursor` is the `nextCursor` of the previous page. */
 export const MissionQuery = Type.Object({
   ...MissionFilter.properties,
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: PAGE_SIZE.max, default: PAGE_SIZE.default })),
   cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,16}$' }))
 }, { additionalProperties: false })
 export type MissionQuery = Static<typeof MissionQuery>

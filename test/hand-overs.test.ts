@@ -3,7 +3,7 @@ import type { ServerMessage } from '../schemas/messages/server-messages.js'
 import { TURN_COST } from '../lib/hub/delivery/turn-work.js'
 import { limitOwner } from '../lib/base/limits/limit-owner.js'
 import { EVERYBODY } from '../lib/access/viewer.js'
-import { BudgetOwners } from '../lib/hub/delivery/hand-over-budget.js'
+import { BudgetOwners } from '../lib/hub/delivery/request-budget.js'
 import { LargeHub, turn, type LargeHubClient } from './support/large-hub.js'
 
 const SUBSCRIBE = { type: 'subscribe', id: 'subscribe', channels: ['mission_update'] }

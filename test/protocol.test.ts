@@ -2,7 +2,7 @@ import t from 'tap'
 import { createVirtualClock } from '../lib/base/virtual-clock.js'
 import { CHANNEL_NAMES, type MissionQuery } from '../schemas/index.js'
 import { boot } from './support/app.js'
-import { connect } from './support/client.js'
+import { connect, type Client } from './support/client.js'
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
@@ -212,6 +212,44 @@ t.test('mission_list pages through active and ended missions, and searches what 
   for (const q of ['disk is full', 'nightly', 'A']) t.ok((await list({ q })).missions.some(({ id }) => id === 'a'), q)
   t.same((await list({ q: 'nothing' })).missions, [])
   t.equal((await client.send({ type: 'mission_list', query: { limit: 201 } }).next('protocol_error')).error.code, 'invalid_message')
+})
+
+t.test('lists and histories are limited for each connection and for each user', async (t) => {
+  const clock = createVirtualClock()
+  const app = await boot(t, { clock, websocket: { heartbeatMs: 1_000_000_000, maxMessagesPerSecond: 10_000 } })
+  app.missions.start({ name: 'import' })
+  const client = await connect(app)
+  /** The kinds of the answers to these requests, in their order. */
+  const ask = async (peer: Client, count: number, request: object) => {
+    for (let i = 0; i < count; i++) peer.send({ id: String(i), ...request })
+    const answers = (await peer.settle()).filter((message) => 'replyTo' in message)
+    t.strictSame(answers.map((message) => 'replyTo' in message && message.replyTo), answers.map((_, at) => String(at)), 'in the order of the requests')
+    return answers.map((message) => message.type === 'protocol_error' ? `${message.error.code} ${message.error.retryAfterMs}` : message.type)
+  }
+  const tally = (answers: string[]) => answers.reduce<Record<string, number>>((counts, answer) => ({ ...counts, [answer]: (counts[answer] ?? 0) + 1 }), {})
+  const whole = { type: 'mission_list', query: { limit: 200 } }
+  t.strictSame(tally(await ask(client, 65, whole)), { mission_list: 60, 'too_many_requests 1000': 5 })
+  t.strictSame(tally(await ask(client, 1, { type: 'anomaly_history' })), { 'too_many_requests 1000': 1 })
+  clock.advance(1_000)
+  t.strictSame(tally(await ask(client, 5, { type: 'mission_list' })), { mission_list: 4, 'too_many_requests 1000': 1 }, 'a small page is a quarter')
+  clock.advance(1_000)
+  t.strictSame(tally(await ask(client, 5, { type: 'anomaly_history' })), { anomaly_history: 4, 'too_many_requests 1000': 1 })
+  // All of them have one address.
+  const others = await Promise.all(Array.from({ length: 9 }, async () => await connect(app)))
+  const answers = []
+  for (const other of others) answers.push(...await ask(other, 60, whole))
+  const shared = tally(answers)['mission_list']!
+  t.ok(shared > 480 && shared < 540, `${shared} lists for nine connections`)
+  t.match(answers.at(-1), /^too_many_requests \d+$/)
+})
+
+t.test('a client that is closed for sending too much gets no list any more', async (t) => {
+  const app = await boot(t)
+  app.missions.start({ name: 'import' })
+  const client = await connect(app)
+  for (let i = 0; i < 130; i++) client.send({ type: 'mission_list', query: { limit: 200 } })
+  t.equal((await client.next('protocol_error', ({ error }) => error.code === 'rate_limited')).error.code, 'rate_limited')
+  t.equal((await client.closed).code, 1008)
 })
 
 t.test('mission_list is refused to a client that may not read older messages', async (t) => {

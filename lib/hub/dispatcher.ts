@@ -1,7 +1,9 @@
 import type { Anomaly } from '../../schemas/anomaly.js'
 import { CHANNEL_NAMES, type ChannelName } from '../../schemas/channels/index.js'
 import type { ClientMessage, ClientMessages } from '../../schemas/messages/client-messages.js'
-import { PROTOCOL_ERRORS, type ProtocolErrorCode, type ServerMessages } from '../../schemas/messages/server-messages.js'
+import {
+  PROTOCOL_ERRORS, type ProtocolError, type ProtocolErrorCode, type ServerMessages
+} from '../../schemas/messages/server-messages.js'
 import type { ServerIdentity } from '../../schemas/messages/envelope.js'
 import type { Connection } from './connections/connection.js'
 import type { Steps, TurnWork } from './delivery/turn-work.js'
@@ -22,6 +24,15 @@ export interface DispatcherDeps extends SubscribeCommandsDeps {
   limits: ServerMessages['whoami']['payload']['limits']
 }
 
+/** What may take several turns of the event loop. */
+const IN_TURNS: ReadonlyArray<ClientMessage['type']> = ['subscribe', 'mission_list']
+
+/** A history in lists of the largest size. */
+const HISTORY_COST = 0.25
+
+/** What a `protocol_error` says beside its code. */
+export type ErrorDetails = Pick<ProtocolError, 'detail' | 'retryAfterMs'>
+
 type Reactions = { [Type in ClientMessage['type']]: (connection: Connection, message: ClientMessages[Type]) => void }
 
 /**
@@ -32,7 +43,8 @@ export class Dispatcher {
   readonly #deps: DispatcherDeps
   readonly #subscribeCommands: SubscribeCommands
   readonly #reactions: Reactions = {
-    subscribe: (connection, message) => this.#subscribe(connection, message),
+    subscribe: (connection, message) =>
+      this.#runInTurns(connection, this.#subscribeCommands.subscribe(connection, message)),
     unsubscribe: (connection, message) => this.#subscribeCommands.unsubscribe(connection, message),
     ping: (connection, { id }) => connection.outbox.send(this.#deps.envelope.message('pong', {}, { replyTo: id })),
     whoami: (connection, { id }) => this.#whoami(connection, id),
@@ -40,7 +52,7 @@ export class Dispatcher {
     mission_cancel: (connection, message) => this.#deps.missions.cancel(connection, message),
     mission_get: (connection, message) => this.#deps.missions.get(connection, message),
     anomaly_history: (connection, message) => this.#anomalyHistory(connection, message),
-    mission_list: (connection, message) => this.#deps.missions.list(connection, message),
+    mission_list: (connection, message) => this.#runInTurns(connection, this.#deps.missions.list(connection, message)),
     auth_refresh: (connection, message) => this.#authRefresh(connection, message)
   }
 
@@ -49,15 +61,15 @@ export class Dispatcher {
     this.#subscribeCommands = new SubscribeCommands(deps)
   }
 
-  /** Decodes and carries out one message, or keeps it until the subscribe before it is carried out. Never throws. */
+  /** Decodes and carries out one message, or keeps it until the work before it is done. Never throws. */
   dispatch (connection: Connection, data: Buffer): void {
     if (connection.waiting !== undefined) connection.waiting.push(data)
     else this.#guard(connection, () => this.#carryOut(connection, data))
   }
 
   /**
-   * Answers what waits for a subscribe, because the connection is about to be closed. Subscribes among it are not
-   * carried out.
+   * Answers what waits for a subscribe or a list, because the connection is about to be closed. Further ones among it
+   * are not carried out.
    */
   answerWaiting (connection: Connection): void {
     connection.isLimited = true
@@ -68,12 +80,12 @@ export class Dispatcher {
   #carryOut (connection: Connection, data: Buffer): void {
     const decoded = decode(data)
     if (decoded.ok) {
-      if (connection.isLimited && decoded.message.type === 'subscribe') return
+      if (connection.isLimited && IN_TURNS.includes(decoded.message.type)) return
       const react = this.#reactions[decoded.message.type] as (connection: Connection, message: ClientMessage) => void
       return react(connection, decoded.message)
     }
     if (decoded.code === 'invalid_json') return this.fail(connection, 'invalid_json')
-    this.fail(connection, 'invalid_message', decoded.replyTo, decoded.detail)
+    this.fail(connection, 'invalid_message', decoded.replyTo, { detail: decoded.detail })
   }
 
   #guard<T> (connection: Connection, run: () => T): T | undefined {
@@ -86,11 +98,11 @@ export class Dispatcher {
     }
   }
 
-  // A subscribe may need a large snapshot, which takes several turns of the event loop. Later messages of the client
-  // wait for it, so that the replies come in order.
-  #subscribe (connection: Connection, message: ClientMessages['subscribe']): void {
+  // A subscribe may need a large snapshot, and so many lists may be asked for that they do not fit into one turn of the
+  // event loop. Later messages of the client wait, so that the replies come in order.
+  #runInTurns (connection: Connection, steps: Steps): void {
     const waiting: Buffer[] = connection.waiting = []
-    this.#deps.work.run(this.#inTurns(connection, this.#subscribeCommands.subscribe(connection, message), waiting))
+    this.#deps.work.run(this.#inTurns(connection, steps, waiting))
   }
 
   * #inTurns (connection: Connection, steps: Steps, waiting: Buffer[]): Steps {
@@ -104,9 +116,9 @@ export class Dispatcher {
   }
 
   /** Replies with a `protocol_error`. */
-  fail (connection: Connection, code: ProtocolErrorCode, replyTo?: string, detail?: string[]): void {
+  fail (connection: Connection, code: ProtocolErrorCode, replyTo?: string, more?: ErrorDetails): void {
     this.#deps.metrics.protocolErrors.add(code)
-    const error = { code, message: PROTOCOL_ERRORS[code], ...(detail && { detail }) }
+    const error = { code, message: PROTOCOL_ERRORS[code], ...more }
     connection.outbox.send(this.#deps.envelope.message('protocol_error', { error }, { replyTo }))
   }
 
@@ -129,6 +141,9 @@ export class Dispatcher {
     const { viewer } = connection
     const may = (action: 'subscribe' | 'replay') => access.allows(viewer, { action, channel: 'anomaly_alert' })
     if (!may('subscribe') || !may('replay')) return this.fail(connection, 'forbidden', id)
+    const retryAfterMs = connection.lists.waitMs()
+    if (retryAfterMs > 0) return this.fail(connection, 'too_many_requests', id, { retryAfterMs })
+    connection.lists.charge(HISTORY_COST)
     const alerts = alertHistory(viewer.tenant, limit)
     connection.outbox.send(envelope.message('anomaly_history', { payload: { alerts } }, { replyTo: id }))
   }

@@ -1,10 +1,11 @@
 import type { MissionUpdate } from '../../schemas/channels/mission-update.js'
-import type { MissionQuery } from '../../schemas/mission.js'
+import { PAGE_SIZE, type MissionQuery } from '../../schemas/mission.js'
 import type { ClientMessages } from '../../schemas/messages/client-messages.js'
 import type { ProtocolErrorCode, ServerMessages } from '../../schemas/messages/server-messages.js'
 import type { Access } from '../access/access.js'
 import { AccessCaller } from '../access/caller.js'
 import type { Connection } from './connections/connection.js'
+import { TURN_COST, type Steps } from './delivery/turn-work.js'
 import type { MessageEnvelope } from './wire/envelope.js'
 
 /** The result of a command; the codes are those of `protocol_error`. */
@@ -31,12 +32,15 @@ export interface MissionRequestsDeps {
   /** The matching missions that the client may see, including ended ones. */
   listMissions: (query: MissionQuery, caller: AccessCaller) => MissionPage
   /** Replies with a `protocol_error`. */
-  fail: (connection: Connection, code: ProtocolErrorCode, replyTo?: string) => void
+  fail: (connection: Connection, code: ProtocolErrorCode, replyTo?: string, more?: { retryAfterMs: number }) => void
 }
 
 type MissionPage = ServerMessages['mission_list']['payload']
 type MissionAck = ServerMessages['mission_ack']['payload']
 type WhoAmI = ServerMessages['whoami']['payload']
+
+/** A search may read all missions to find none. */
+const MIN_LIST_COST = 0.25
 
 /** Carries out what clients ask of one mission. */
 export class MissionRequests {
@@ -67,13 +71,21 @@ export class MissionRequests {
     connection.outbox.send(envelope.message('mission_update', { payload }, { replyTo: id }))
   }
 
-  // A list contains endings from before the subscription, like a replay.
-  list (connection: Connection, { query = {}, id }: ClientMessages['mission_list']): void {
+  /**
+   * Yields its cost: a large page takes as long as a turn of the event loop should. A list contains endings from
+   * before the subscription, like a replay.
+   */
+  * list (connection: Connection, { query = {}, id }: ClientMessages['mission_list']): Steps {
     const { envelope, listMissions } = this.#deps
     const isAllowed = this.#may(connection, 'subscribe') && this.#may(connection, 'replay')
     if (!isAllowed) return this.#deps.fail(connection, 'forbidden', id)
+    const retryAfterMs = connection.lists.waitMs()
+    if (retryAfterMs > 0) return this.#deps.fail(connection, 'too_many_requests', id, { retryAfterMs })
+    const cost = Math.max(MIN_LIST_COST, (query.limit ?? PAGE_SIZE.default) / PAGE_SIZE.max)
+    connection.lists.charge(cost)
     const payload = listMissions(query, this.#callerOf(connection))
     connection.outbox.send(envelope.message('mission_list', { payload }, { replyTo: id }))
+    yield cost * TURN_COST
   }
 
   cancel (connection: Connection, { missionId, reason, id }: ClientMessages['mission_cancel']): void {

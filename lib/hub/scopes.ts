@@ -3,7 +3,7 @@ import type { GapCause } from '../../schemas/messages/server-messages.js'
 import { Broadcaster, type SharedBroadcasterDeps } from './broadcaster.js'
 import type { Channel } from './channel.js'
 import type { SharedConnectionDeps } from './connections/connection.js'
-import { BudgetOwners } from './delivery/hand-over-budget.js'
+import { BudgetOwners } from './delivery/request-budget.js'
 import { LogBudget } from './history/log-budget.js'
 
 export interface ScopesDeps {

@@ -16,6 +16,7 @@ export const PROTOCOL_ERRORS = {
   invalid_command: 'This service does not know this command.',
   id_reused: 'The `id` was used for a different command within the last five minutes.',
   too_many_starts: 'Too many missions were started. One user or address may start five per minute.',
+  too_many_requests: 'Too many lists or histories were requested. Ask again after `retryAfterMs`.',
   forbidden: 'The service denied this command.',
   unknown_mission: 'The mission does not exist, or the client may not see it.',
   owner_unavailable: 'The process that runs the mission does not answer. If it has died, the mission ends as an error.',
@@ -40,7 +41,8 @@ const codes = <Code extends string>(table: Record<Code, string>) => oneOf(Object
 const ProtocolError = Type.Object({
   code: codes(PROTOCOL_ERRORS),
   message: Type.String({ maxLength: 256 }),
-  detail: Type.Optional(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 3 }))
+  detail: Type.Optional(Type.Array(Type.String({ maxLength: 128 }), { maxItems: 3 })),
+  retryAfterMs: Type.Optional(Type.Integer({ minimum: 1 }))
 })
 export type ProtocolError = Static<typeof ProtocolError> & { code: ProtocolErrorCode }
 

@@ -5,6 +5,7 @@ const REFUSALS: Record<string, string> = {
   owner_unavailable: 'The process that runs it does not answer. Try again in a moment.',
   forbidden: 'You may not do this.',
   too_many_starts: 'Too many missions were started. Try again in a minute.',
+  too_many_requests: 'Too much was asked for. Try again in a minute.',
   invalid_command: 'The service does not accept this input.',
   MC_CLIENT_TIMEOUT: 'The service has not answered in time.',
   MC_CLIENT_OUTCOME_UNKNOWN: 'The connection was lost before the answer. Look before you try again.'

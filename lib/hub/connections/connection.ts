@@ -6,7 +6,7 @@ import { limitOwner } from '../../base/limits/limit-owner.js'
 import type { SubscriptionState } from '../delivery/catch-up.js'
 import { Outbox, type SharedOutboxDeps } from '../delivery/outbox.js'
 import type { FrameWriter } from '../delivery/write-queue.js'
-import { HandOverBudget, type BudgetOwner, type BudgetOwners } from '../delivery/hand-over-budget.js'
+import { RequestBudget, type BudgetOwner, type BudgetOwners } from '../delivery/request-budget.js'
 import { Liveness } from './liveness.js'
 import { TokenBucket } from './token-bucket.js'
 
@@ -55,12 +55,14 @@ export class Connection {
   readonly viewer: Viewer
   readonly outbox: Outbox
   /** Limits the snapshots and replays that it may cause. */
-  readonly handOvers: HandOverBudget
+  readonly handOvers: RequestBudget
+  /** Limits the pages of missions and alerts that it may request. */
+  readonly lists: RequestBudget
   /** The subscribed channels, each with the position from which its messages are sent. */
   readonly subscriptions = new Map<ChannelName, SubscriptionState>()
   /** How many messages had been created when the connection last left a channel; it may have received any of them. */
   leftAt = 0
-  /** Messages of the client that wait until a subscribe before them is carried out; `undefined` if there is none. */
+  /** Messages of the client that wait until a subscribe or a list is carried out; `undefined` if there is none. */
   waiting: Buffer[] | undefined
   /** Whether the client has sent too much, and is about to be closed. */
   isLimited = false
@@ -83,7 +85,8 @@ export class Connection {
     this.#rate = new TokenBucket(shared.options.maxMessagesPerSecond, now)
     this.#liveness = new Liveness(shared.options.heartbeatMs, now)
     this.#budgetOwner = shared.budgetOwners.opened(limitOwner(viewer, request))
-    this.handOvers = new HandOverBudget(shared.clock, this.#budgetOwner)
+    this.handOvers = new RequestBudget(shared.clock, this.#budgetOwner, 'handOvers')
+    this.lists = new RequestBudget(shared.clock, this.#budgetOwner, 'lists')
     this.outbox = new Outbox({
       budget: this.handOvers,
       writer: socket,

@@ -3,7 +3,7 @@ import type { SubscriptionFilter } from '../../../schemas/filter.js'
 import type { MessageLog } from '../history/message-log.js'
 import type { LogPosition, Message, MessageBody } from '../wire/message.js'
 import type { CatchUp, LogRestart, SubscriptionState } from './catch-up.js'
-import type { HandOverBudget } from './hand-over-budget.js'
+import type { RequestBudget } from './request-budget.js'
 import type { Steps, TurnWork } from './turn-work.js'
 import type { SnapshotCache, Snapshot } from '../history/snapshot-cache.js'
 import type { SnapshotDelivery } from '../history/snapshot-copies.js'
@@ -17,7 +17,7 @@ export interface LogReaderDeps {
   /** The first unsent message per channel; of a channel without an entry, none of the subscribed messages was sent. */
   unsent: Map<ChannelName, LogPosition>
   work: TurnWork
-  budget: HandOverBudget | undefined
+  budget: RequestBudget | undefined
   /** Called when a snapshot that took several turns of the event loop is ready. */
   onReady: () => void
   /** Drops the pending replaceable messages of a channel, which a snapshot has made obsolete. */

@@ -3,7 +3,7 @@ import type { HubMetrics } from '../metrics.js'
 import { MessageQueues } from './message-queues.js'
 import type { CatchUp, LogRestart, SubscriptionState } from './catch-up.js'
 import { LogReader, type LogReaderDeps } from './log-reader.js'
-import type { HandOverBudget } from './hand-over-budget.js'
+import type { RequestBudget } from './request-budget.js'
 import type { TurnWork } from './turn-work.js'
 import type { LoggedMessage, LogPosition, Message } from '../wire/message.js'
 
@@ -17,7 +17,7 @@ export interface PendingDeps {
   /** The subscribed channels of the connection. */
   subscriptions: Map<ChannelName, SubscriptionState>
   /** Limits the snapshots that replace trimmed and dropped messages. */
-  budget?: HandOverBudget
+  budget?: RequestBudget
   /** The limit for the bytes of control messages; the same limit applies separately to replaceable messages. */
   maxBytes: number
   /** Called when the control messages exceed their limit. */

@@ -1,12 +1,22 @@
 import type { Clock } from '../../base/clock.js'
 
 const MINUTE_MS = 60_000
-/** Number of whole states that one connection may receive at once, and then per minute. */
-const PER_CONNECTION = 16
-/** The most that one hand-over counts, even if it is larger, such as a long log. */
+
+/**
+ * What clients may request at once, and then per minute. `handOvers` are snapshots, replays of the log and recoveries
+ * of gaps, counted in whole states of a channel, so that the limit suits services of any size: an ordinary client never
+ * comes near it, because it needs a few after it has connected. `lists` are pages of missions or alerts, counted in
+ * pages of the largest size.
+ */
+const LIMITS = {
+  handOvers: { perConnection: 16, perOwner: 128 },
+  lists: { perConnection: 60, perOwner: 480 }
+} as const
+export type BudgetKind = keyof typeof LIMITS
+
+/** The most that one request counts, even if it is larger, such as a long log. */
 const MAX_COST = 8
-/** The limit for all connections of one owner together; many clients may share one address. */
-const PER_OWNER = 128
+/** Added to the limit of an owner for each of its connections: many clients may share one address. */
 const PER_OWNER_AND_CONNECTION = 8
 /** How long an owner without connections is remembered, and how many of them. */
 const KEPT_FOR_MS = 600_000
@@ -37,7 +47,7 @@ class Usage {
 /** All connections of one owner. */
 export interface BudgetOwner {
   readonly name: string
-  readonly usage: Usage
+  readonly usage: Readonly<Record<BudgetKind, Usage>>
   open: number
   /** The highest number of open connections: all of them may reconnect at once. */
   peak: number
@@ -52,7 +62,8 @@ export class BudgetOwners {
 
   opened (name: string): BudgetOwner {
     const known = this.#open.get(name) ?? this.#closed.get(name)
-    const owner = known ?? { name, usage: new Usage(), open: 0, peak: 0, closedAt: 0 }
+    const usage = { handOvers: new Usage(), lists: new Usage() }
+    const owner = known ?? { name, usage, open: 0, peak: 0, closedAt: 0 }
     this.#closed.delete(name)
     this.#open.set(name, owner)
     owner.peak = Math.max(owner.peak, ++owner.open)
@@ -71,43 +82,43 @@ export class BudgetOwners {
   }
 }
 
-/**
- * Limits the snapshots, replays of the log and recoveries of gaps of one connection. They are counted in whole states
- * of a channel, so that the limit suits services of any size. An ordinary client never comes near it: it needs a few
- * hand-overs after it has connected.
- */
-export class HandOverBudget {
+/** Limits what one connection may request of one kind, and all connections of its owner together. */
+export class RequestBudget {
   readonly #clock: Clock
   readonly #owner: BudgetOwner
+  readonly #kind: BudgetKind
   readonly #usage = new Usage()
 
-  constructor (clock: Clock, owner: BudgetOwner) {
+  constructor (clock: Clock, owner: BudgetOwner, kind: BudgetKind) {
     this.#clock = clock
     this.#owner = owner
+    this.#kind = kind
   }
 
-  /** Time in ms until the next hand-over may begin; 0 if it may now. */
+  /** Time in ms until the next request may be carried out; 0 if it may now. */
   waitMs (): number {
     const now = this.#clock.monotonic()
-    const { usage } = this.#owner
-    return Math.max(this.#usage.waitMs(PER_CONNECTION, now), usage.waitMs(this.#ownerLimit(), now))
+    const { perConnection } = LIMITS[this.#kind]
+    return Math.max(this.#usage.waitMs(perConnection, now), this.#ownerUsage.waitMs(this.#ownerLimit, now))
   }
 
-  /** Counts a hand-over; `cost` is its size relative to the whole state. */
+  /** Counts a request; `cost` is its size relative to that of which the limit is a number. */
   charge (cost: number): void {
     const now = this.#clock.monotonic()
-    this.#usage.add(Math.min(cost, MAX_COST), PER_CONNECTION, now)
-    this.#owner.usage.add(Math.min(cost, 1), this.#ownerLimit(), now)
+    this.#usage.add(Math.min(cost, MAX_COST), LIMITS[this.#kind].perConnection, now)
+    this.#ownerUsage.add(Math.min(cost, 1), this.#ownerLimit, now)
   }
 
-  /** Calls `begin` as soon as the next hand-over may begin. */
+  /** Calls `begin` as soon as the next request may be carried out. */
   wait (begin: () => void): void {
     const waitMs = this.waitMs()
     if (waitMs === 0) begin()
     else this.#clock.after(waitMs, () => this.wait(begin))
   }
 
-  #ownerLimit (): number {
-    return PER_OWNER + PER_OWNER_AND_CONNECTION * this.#owner.peak
+  get #ownerUsage (): Usage { return this.#owner.usage[this.#kind] }
+
+  get #ownerLimit (): number {
+    return LIMITS[this.#kind].perOwner + PER_OWNER_AND_CONNECTION * this.#owner.peak
   }
 }
