@@ -1,7 +1,7 @@
 import type { AppendResult, SharedLog, Verdict } from '../../backplane/contract.js'
 import type { Clock, Timer } from '../../base/clock.js'
+import type { OwnUpdates } from '../picture/own-updates.js'
 import type { AckedBatches } from './acked-batches.js'
-import type { OwnUpdates } from './own-updates.js'
 import type { StepOutbox } from './outbox.js'
 import type { PendingStep } from './steps.js'
 

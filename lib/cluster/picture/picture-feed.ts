@@ -6,7 +6,7 @@ import { compile } from '../../base/validation.js'
 import type {
   Endings, FeedOrigin, ListedMission, MissionFeed, SharedMission, UpdatePlace
 } from '../../missions/index.js'
-import { OwnUpdates } from '../log/own-updates.js'
+import { OwnUpdates } from './own-updates.js'
 import type { Picture, PictureChange } from './picture.js'
 import { offsetIn } from './recent-entries.js'
 
