@@ -215,6 +215,22 @@ t.test('the page of a real service', onlyWith(chromium), async (t) => {
       ['error', 'execution progress', 'planned', 'planning started'])
   })
 
+  await t.test('shows how a mission came to where it is that began before the page was opened', async (t) => {
+    const { app, origin } = await serve(t)
+    const mission = app.missions.start({ id: 'm', name: 'import' })
+    mission.tasksGenerated(['read', 'write'])
+    mission.executionStarted()
+    mission.progress({ taskId: 'read', index: 1, total: 2, status: 'running' })
+    const page = await visit(chrome, origin + PATH)
+    await row(page, 'import').click()
+    const steps = page.getByRole('complementary', { name: 'Mission' }).getByRole('heading', { name: 'Steps' }).locator('+ ul li')
+    await steps.getByText('planning started').waitFor()
+    t.equal(await steps.count(), 4)
+    mission.complete()
+    await steps.getByText('completed').waitFor()
+    t.equal(await steps.count(), 5)
+  })
+
   await t.test('works behind a proxy that removes a prefix, without a trailing slash too', async (t) => {
     const { app, origin } = await serve(t)
     app.missions.start({ name: 'import' })

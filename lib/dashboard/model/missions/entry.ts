@@ -76,6 +76,8 @@ export class Entry {
       this.tasks.set(taskId, { taskId, from, to, status })
     }
     for (const [taskId, span] of seen) if (!this.tasks.has(taskId)) this.tasks.set(taskId, span)
+    // Steps are drawn with the mission.
+    this.mission.value = { ...this.mission.peek() }
   }
 
   /** Takes the progress of a task into the timeline. */
