@@ -88,6 +88,8 @@ t.test('what other processes write is not trusted', async (t) => {
     t.equal(own.take('m4998', 'other'), undefined)
     t.equal(own.take('m0', 'text 0'), undefined, 'their number is bounded')
     t.equal(own.take('m4000', 'text 4000'), update)
+    own.clear()
+    t.equal(own.take('m4001', 'text 4001'), undefined)
   })
 
   t.test('a broken update in the history is left out for clients that subscribe later', async (t) => {

@@ -72,7 +72,7 @@ export class MissionRequests {
   }
 
   /**
-   * Yields its cost: a large page takes as long as a turn of the event loop should. A list contains endings from
+   * Yields its cost: the largest page is enough work for one turn of the event loop. A list contains endings from
    * before the subscription, like a replay.
    */
   * list (connection: Connection, { query = {}, id }: ClientMessages['mission_list']): Steps {

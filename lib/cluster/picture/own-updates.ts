@@ -19,6 +19,8 @@ export class OwnUpdates {
     if (this.#updates.size > MAX_UPDATES) this.#updates.delete(this.#updates.keys().next().value!)
   }
 
+  clear (): void { this.#updates.clear() }
+
   /** Returns an update once, if the log has exactly this text for it. */
   take (messageId: string, text: string): MissionUpdate | undefined {
     const own = this.#updates.get(messageId)

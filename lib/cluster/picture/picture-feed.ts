@@ -81,6 +81,8 @@ export class PictureFeed implements MissionFeed {
   /** Keeps the endings that the log has stored, oldest first. */
   load (ended: readonly SharedMission[]): void {
     const { endings } = this.#deps
+    // What was refused or lost does not come back.
+    this.own.clear()
     endings.clear()
     for (const mission of ended) {
       const place = (offset: number) => ({ id: '', at: 0, offset })

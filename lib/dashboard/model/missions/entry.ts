@@ -3,7 +3,7 @@ import type { MissionUpdate } from '../../../../schemas/channels/mission-update.
 import type { Progress, StatusTime } from '../../../../schemas/mission.js'
 import type { Mission } from './mission.js'
 
-/** A step of a mission that this page has seen, or that the service has told. */
+/** A step of a mission that this page has seen, or that it has from the service. */
 export interface Step {
   readonly at: number
   readonly text: string
@@ -62,7 +62,7 @@ export class Entry {
     if (this.statusTimes.at(-1)?.status !== status) this.statusTimes = [...this.statusTimes, { status, at }]
   }
 
-  /** Takes what the service has told of this mission alone in place of what the page has seen. */
+  /** Takes the details that the service sends of a single mission. They replace what the page has seen. */
   addDetails ({ statusTimes = this.statusTimes, tasks = [] }: MissionUpdate): void {
     this.statusTimes = statusTimes
     const told = statusTimes.map(({ status, at }) => ({ at, text: toText(status) }))

@@ -7,8 +7,8 @@ export interface PhaseSpan {
 }
 
 /**
- * The phases of a mission in order, those of some length. Every mission starts as `planning_started`; only one that
- * reports the end of its planning was planned.
+ * The phases of a mission in order, without empty ones. Missions start as `planning_started`; only one that reports the
+ * end of its planning counts as planned.
  */
 export function phasesOf (mission: Mission, times: readonly StatusTime[], nowMs: number): PhaseSpan[] {
   const { queuedAt, startedAt, endedAt } = mission

@@ -3,7 +3,7 @@ import type { Entry } from '../../model/missions/entry.js'
 import { phasesOf } from '../../model/missions/phases.js'
 import type { Session } from '../../model/session.js'
 
-/** How long a mission waited, was planned and was executed, to scale. */
+/** How long a mission was queued, planned and executed, as a bar to scale. */
 export function PhaseBar ({ entry, session }: { entry: Entry, session: Session }) {
   const mission = entry.mission.value
   const nowMs = mission.phase === 'active' ? session.now.value : mission.startedAt
