@@ -247,7 +247,7 @@ t.test('a client that is closed for sending too much gets no list any more', asy
   const app = await boot(t)
   app.missions.start({ name: 'import' })
   const client = await connect(app)
-  for (let i = 0; i < 130; i++) client.send({ type: 'mission_list', query: { limit: 200 } })
+  for (let i = 0; i < 400; i++) client.send({ type: 'mission_list', query: { limit: 200 } })
   t.equal((await client.next('protocol_error', ({ error }) => error.code === 'rate_limited')).error.code, 'rate_limited')
   t.equal((await client.closed).code, 1008)
 })
