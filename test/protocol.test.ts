@@ -243,7 +243,7 @@ t.test('lists and histories are limited for each connection and for each user', 
   t.match(answers.at(-1), /^too_many_requests \d+$/)
 })
 
-t.test('a client that is closed for sending too much gets no list any more', async (t) => {
+t.test('a client that sends too many requests for lists is closed as for any other message', async (t) => {
   const app = await boot(t)
   app.missions.start({ name: 'import' })
   const client = await connect(app)
