@@ -91,5 +91,5 @@ const CLIENTS: readonly Row[] = [
     by('reason', 9)),
   counter('protocol_errors_total', 'Errors that were sent to clients, by error code.',
     'sum by (code) (rate(METRIC[5m]))', (hub) => samplesByLabel('code', Object.entries(hub.protocolErrors)),
-    by('code', 12))
+    by('code', 13))
 ]
