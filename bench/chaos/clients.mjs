@@ -10,7 +10,8 @@ function openClient () {
   class TappedSocket extends WebSocket {
     constructor (...args) {
       super(...args)
-      this.on('message', (data) => ledger.receive(JSON.parse(data)))
+      // A client ignores what arrives on a connection that it has given up, such as that of a stopped process.
+      this.on('message', (data) => { if (this.readyState === WebSocket.OPEN) ledger.receive(JSON.parse(data)) })
     }
   }
   return { ledger, client: connect(url, { WebSocket: TappedSocket, heartbeatMs: 2_000 }) }

@@ -8,14 +8,14 @@ const MAX_UPDATES = 4_096
 
 /**
  * The updates that this process has sent to the log and not read back yet. Their text need not be parsed and checked
- * when it comes back unchanged.
+ * again if the log has it unchanged.
  */
 export class OwnUpdates {
   readonly #updates = new Map<string, OwnUpdate>()
 
   put (messageId: string, own: OwnUpdate): void {
     this.#updates.set(messageId, own)
-    // Those that were refused do not come back.
+    // Those that were refused are never read back.
     if (this.#updates.size > MAX_UPDATES) this.#updates.delete(this.#updates.keys().next().value!)
   }
 

@@ -81,7 +81,7 @@ export class PictureFeed implements MissionFeed {
   /** Keeps the endings that the log has stored, oldest first. */
   load (ended: readonly SharedMission[]): void {
     const { endings } = this.#deps
-    // What was refused or lost does not come back.
+    // What was refused or lost is never read back.
     this.own.clear()
     endings.clear()
     for (const mission of ended) {

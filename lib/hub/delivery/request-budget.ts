@@ -102,7 +102,7 @@ export class RequestBudget {
     return Math.max(this.#usage.waitMs(perConnection, now), this.#ownerUsage.waitMs(this.#ownerLimit, now))
   }
 
-  /** Counts a request; `cost` is its size relative to that of which the limit is a number. */
+  /** Counts a request; `cost` is its size in the unit of the limit, such as whole states or pages. */
   charge (cost: number): void {
     const now = this.#clock.monotonic()
     this.#usage.add(Math.min(cost, MAX_COST), LIMITS[this.#kind].perConnection, now)
