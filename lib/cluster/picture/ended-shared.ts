@@ -46,7 +46,7 @@ export class EndedShared {
 
   put (mission: SharedMission): void {
     const { clock, endedIds: { max, maxAgeMs } } = this.#deps
-    const ageMs = Math.max(0, clock.now() - (mission.endedAt ?? clock.now()))
+    const ageMs = Math.max(0, clock.now() - (mission.readEndedAt() ?? clock.now()))
     const kept = this.#tenants.get(mission.tenant) ?? new Queue<SharedMission>()
     this.#tenants.set(mission.tenant, kept)
     // Whole numbers take no memory of their own.

@@ -1,28 +1,47 @@
 import { MISSION_STATUSES } from '../../../../schemas/mission.js'
 import type { StoredMission } from '../../contract.js'
 
-type Value = string | number
+/** The values of a mission. */
+type Values = readonly [
+  id: string, attempt: number, rank: number, seq: number, owner: string, isRun: number, startedAt: number,
+  sequence: number, offset: number, tenantOffset: number, tenant: string, state: string
+]
 
-/** Returns a mission as the script `STATES` returns it, or `undefined` if it is broken. */
-export function decodeMission (id: string, values: readonly Value[]): StoredMission | undefined {
-  const [attempt, rank, seq, owner, isRun, startedAt, sequence, offset, tenantOffset, tenant, state] = values
-  const status = MISSION_STATUSES[Number(rank)]
-  const numbers = [attempt, seq, startedAt, sequence, offset, tenantOffset].map(Number)
-  if (status === undefined || !numbers.every(isCount) || typeof tenant !== 'string') return undefined
+const VALUES = 12
+
+/**
+ * Returns the missions of a page as the script `STATES` returns it. `onBroken` is called with the number of those that
+ * were broken.
+ */
+export function decodeMissions (page: readonly unknown[], onBroken: (count: number) => void): StoredMission[] {
+  const missions: StoredMission[] = []
+  let broken = 0
+  for (let at = 0; at < page.length; at += VALUES) {
+    const mission = decodeMission(page.slice(at, at + VALUES) as unknown as Values)
+    if (mission === undefined) broken++
+    else missions.push(mission)
+  }
+  if (broken > 0) onBroken(broken)
+  return missions
+}
+
+function decodeMission (
+  [id, attempt, rank, seq, owner, isRun, startedAt, sequence, offset, tenantOffset, tenant, state]: Values
+): StoredMission | undefined {
+  const status = MISSION_STATUSES[rank]
+  if (status === undefined || !Number.isSafeInteger(attempt) || attempt < 0) return undefined
   return {
     id,
     tenant: tenant === '' ? null : tenant,
-    attempt: Number(attempt),
+    attempt,
     status,
-    seq: Number(seq),
-    owner: String(owner),
-    isRun: Number(isRun) === 1,
-    startedAt: Number(startedAt),
-    sequence: Number(sequence),
-    offset: Number(offset),
-    tenantOffset: Number(tenantOffset),
-    state: String(state)
+    seq,
+    owner,
+    isRun: isRun === 1,
+    startedAt,
+    sequence,
+    offset,
+    tenantOffset,
+    state
   }
 }
-
-const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0

@@ -12,11 +12,13 @@ const SWEEP = 2
 const MAX_SWEEP = 100
 
 /**
- * The hash of a mission has two fields: `h`, all but the state, in the format below, and `d`, the state. It is only
- * valid in a log of its generation. The format has room for 2^56 attempts and for 2^48 sequences.
+ * The hash of a mission has two fields: `h`, all but the state, in this format, and `d`, the state. It is only valid in
+ * a log of its generation. The format has room for 2^56 attempts and for 2^48 sequences.
  */
+export const MISSION_FORMAT = '<c8I7BI6BI6I6I6I6I4I2c0I2c0'
+
 export const MISSION = String.raw`
-local MISSION_FORMAT = '<c8I7BI6BI6I6I6I6I4I2c0I2c0'
+local MISSION_FORMAT = '${MISSION_FORMAT}'
 
 -- Fails for a text that is no mission.
 local function unpack_mission (header, expected)

@@ -1,4 +1,4 @@
-import { MISSION } from './missions.js'
+import { MISSION_FORMAT } from './missions.js'
 import { PRELUDE } from './prelude.js'
 
 /** How many missions a page has at most, and how many bytes of states, unless the first is larger. */
@@ -11,35 +11,34 @@ const MAX_STATE_BYTES = 1_048_576
 /**
  * A page of missions in the order in which they were first stored. `ARGV`: the score to read on from, and the last one,
  * which is empty for the first page: what is stored later is not part of the pages, or they would never end. Returns
- * the score of the last mission of the page, empty after the last page; the last score; and for each mission its id and
- * 11 values, or none if it is broken. Missions that have expired are removed from the index.
+ * the score of the last mission of the page, empty after the last page; the last score; and 12 values for each mission,
+ * with the attempt -1 if it is broken. Missions that have expired are removed from the index. The script creates as few
+ * tables as it can: it runs for all missions each time that a process starts.
  */
-export const STATES = PRELUDE + MISSION + String.raw`
+export const STATES = PRELUDE + String.raw`
 local meta = call('HMGET', META, 'generation', 'sequence')
 local generation, last = meta[1], ARGV[2] ~= '' and ARGV[2] or meta[2] or '0'
-local list = call('ZRANGEBYSCORE', PREFIX .. 'index', ARGV[1], last, 'WITHSCORES', 'LIMIT', 0, ${PAGE})
-local result, bytes, cursor = { '', last }, 0, ''
-
-local function read_state (key)
-  local length = redis.pcall('HSTRLEN', key, 'd')
-  if type(length) ~= 'number' or length > ${MAX_STATE_BYTES} then return nil end
-  return call('HMGET', key, 'h', 'd')
-end
+local missions, index, unpack_values = PREFIX .. 'm:', PREFIX .. 'index', struct.unpack
+local list = call('ZRANGEBYSCORE', index, ARGV[1], last, 'WITHSCORES', 'LIMIT', 0, ${PAGE})
+local result, size, bytes, cursor = { '', last }, 2, 0, ''
 
 for from = 1, #list, 2 do
   local id = list[from]
-  local fields = read_state(PREFIX .. 'm:' .. id)
-  if fields and not fields[1] then
-    call('ZREM', PREFIX .. 'index', id)
+  local fields = redis.pcall('HMGET', missions .. id, 'h', 'd')
+  if not fields.err and not fields[1] then
+    call('ZREM', index, id)
   else
-    result[#result + 1] = id
-    result[#result + 1] = {}
-    local is_mission, m = pcall(unpack_mission, fields and fields[1], generation)
-    if is_mission then
-      result[#result] = { m.attempt, m.status, m.seq, m.owner, m.is_run and 1 or 0, m.started_at, m.sequence, m.offset,
-        m.tenant_offset, m.tenant, fields[2] or '' }
-      bytes = bytes + #(fields[2] or '')
+    local state = fields[2] or ''
+    local is_mission, mission_generation, attempt, status, seq, is_run, started_at, sequence, offset, tenant_offset, _,
+      owner, tenant = pcall(unpack_values, '${MISSION_FORMAT}', fields[1])
+    if not is_mission or mission_generation ~= generation or #state > ${MAX_STATE_BYTES} then
+      attempt, status, seq, owner, is_run, started_at, sequence, offset, tenant_offset, tenant, state =
+        -1, 0, 0, '', 0, 0, 0, 0, 0, '', ''
     end
+    result[size + 1], result[size + 2], result[size + 3], result[size + 4] = id, attempt, status, seq
+    result[size + 5], result[size + 6], result[size + 7], result[size + 8] = owner, is_run, started_at, sequence
+    result[size + 9], result[size + 10], result[size + 11], result[size + 12] = offset, tenant_offset, tenant, state
+    size, bytes = size + 12, bytes + #state
   end
   cursor = list[from + 1]
   if bytes > ${PAGE_BYTES} then break end

@@ -9,7 +9,7 @@ import type { EndedMission } from '../../payload/ended-mission.js'
 import { copyProgress, type UpdateSource } from '../../payload/update.js'
 import type { AttemptHistory, KeptProgress, MissionOutcome } from '../../types.js'
 import { listStatusTimes, type Reached } from '../parts/status-times.js'
-import { readMissionCopy, readReached } from './mission-copy.js'
+import { readEndedAt, readMissionCopy, readReached } from './mission-copy.js'
 import { SharedEnding } from './shared-ending.js'
 
 const NO_LIST: readonly never[] = Object.freeze([])
@@ -199,6 +199,9 @@ export class SharedMission implements UpdateSource {
     if (this.isTerminal) return readEnded(this.#text)
     return (this.#copy = readMissionCopy(this.#text) ?? UNREADABLE)
   }
+
+  /** Like `endedAt`, without reading the whole state. */
+  readEndedAt (): number | null { return readEndedAt(this.#text) }
 
   /** Whether the log knows exactly this state. */
   hasState (text: string): boolean { return this.#text === text }
