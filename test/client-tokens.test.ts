@@ -140,7 +140,8 @@ t.test('with a service, a client outlives its token, and does not come back afte
   const mission = app.missions.start('job')
   const { value } = await client.missions().next()
   t.equal(value?.missionId, mission.id, 'beyond the first token')
+  const isClosed = new Promise<void>((resolve) => { client.on('state', ({ state }) => { if (state === 'closed') resolve() }) })
   t.equal(app.missionControl.revoke('ann'), 1)
-  while (client.state !== 'closed') await new Promise((resolve) => setTimeout(resolve, 1))
+  await isClosed
   t.strictSame(states, ['open connected', 'closed unauthorised'])
 })

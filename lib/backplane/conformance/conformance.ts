@@ -56,4 +56,5 @@ async function runCheck (run: StandCheck['run'], options: BackplaneConformanceOp
   demandEqual(stand.warnings.map(String), [], 'the warnings')
 }
 
+// A backplane with a server of its own, such as Redis, follows no clock but the real one.
 const sleep = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,7 +1,7 @@
 import { onRejection } from '../../base/promises.js'
 import type { StoredMission } from '../contract.js'
 import type { RedisConnection } from './client/redis-connection.js'
-import { decodeMissions } from './encoding/missions.js'
+import { VALUES, decodeMissions } from './encoding/missions.js'
 import { LuaScript } from './lua-script.js'
 import { STATES } from './scripts/states.js'
 
@@ -14,8 +14,8 @@ export interface StatesDeps {
   onBroken: (count: number) => void
 }
 
-/** What the script returns: where the next page begins, where the last one ends, and the values of missions. */
-type Reply = readonly [cursor: string, end: string, ...values: unknown[]]
+/** What the script returns: where the next page begins, where the last one ends, and missions. */
+type Reply = readonly [cursor: string, end: string, broken: number, ...values: unknown[]]
 
 /** Reads all missions, page by page, in the order in which they were first stored. */
 export async function * readStates (
@@ -25,12 +25,14 @@ export async function * readStates (
     await SCRIPT.run(connection, key, [from, end]) as Reply
   let next: Promise<Reply> | undefined = read('-inf', '')
   while (next !== undefined) {
-    const [cursor, end, ...values]: Reply = await next
+    const [cursor, end, broken, ...values]: Reply = await next
     // Redis collects the next page while this one is used.
     next = cursor === '' ? undefined : read(`(${cursor}`, end)
     // The caller may not want it any more.
     if (next !== undefined) onRejection(next, () => {})
-    const page = decodeMissions(values, onBroken)
+    const page = decodeMissions(values)
+    const missing = broken + values.length / VALUES - page.length
+    if (missing > 0) onBroken(missing)
     if (page.length > 0) yield page
   }
 }

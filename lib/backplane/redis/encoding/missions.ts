@@ -7,21 +7,15 @@ type Values = readonly [
   sequence: number, offset: number, tenantOffset: number, tenant: string, state: string
 ]
 
-const VALUES = 12
+export const VALUES = 12
 
-/**
- * Returns the missions of a page as the script `STATES` returns it. `onBroken` is called with the number of those that
- * were broken.
- */
-export function decodeMissions (page: readonly unknown[], onBroken: (count: number) => void): StoredMission[] {
+/** Returns the missions whose values the script `STATES` has returned, without those that are broken. */
+export function decodeMissions (values: readonly unknown[]): StoredMission[] {
   const missions: StoredMission[] = []
-  let broken = 0
-  for (let at = 0; at < page.length; at += VALUES) {
-    const mission = decodeMission(page.slice(at, at + VALUES) as unknown as Values)
-    if (mission === undefined) broken++
-    else missions.push(mission)
+  for (let at = 0; at < values.length; at += VALUES) {
+    const mission = decodeMission(values.slice(at, at + VALUES) as unknown as Values)
+    if (mission !== undefined) missions.push(mission)
   }
-  if (broken > 0) onBroken(broken)
   return missions
 }
 
@@ -29,7 +23,7 @@ function decodeMission (
   [id, attempt, rank, seq, owner, isRun, startedAt, sequence, offset, tenantOffset, tenant, state]: Values
 ): StoredMission | undefined {
   const status = MISSION_STATUSES[rank]
-  if (status === undefined || !Number.isSafeInteger(attempt) || attempt < 0) return undefined
+  if (status === undefined || !Number.isSafeInteger(attempt)) return undefined
   return {
     id,
     tenant: tenant === '' ? null : tenant,
